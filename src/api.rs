@@ -1,0 +1,74 @@
+//! The contract: one file per operation, and the one document that describes them all.
+//!
+//! To add an operation: write `api/<operation>.rs` beside the others and name it in [`Operations`],
+//! [`operations`] and [`exchanges`]; its rules go to `auth/<operation>.rs`.
+
+use std::collections::HashMap;
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{OpenApi, Tags};
+
+use crate::auth::Auth;
+
+mod body;
+mod document;
+mod example;
+pub(crate) mod fault;
+mod json;
+pub mod obtain;
+pub mod refresh;
+mod schema;
+mod text;
+mod token;
+
+pub use body::{BodyLimits, Reader, Rejection};
+pub use document::Document;
+pub use example::Exchange;
+pub use schema::Schemas;
+
+use example::Documented;
+use obtain::Obtain;
+use refresh::Refresh;
+
+/// Every operation of the contract.
+pub type Operations = (Obtain, Refresh);
+
+/// The operations, working with `auth`.
+#[must_use]
+pub fn operations(auth: &Auth) -> Operations {
+    (Obtain(auth.clone()), Refresh(auth.clone()))
+}
+
+/// The documented exchanges of every operation, by operation id.
+#[must_use]
+pub fn exchanges() -> Vec<(&'static str, Vec<Exchange>)> {
+    vec![told_by::<Obtain>(), told_by::<Refresh>()]
+}
+
+fn told_by<T: OpenApi + Documented>() -> (&'static str, Vec<Exchange>) {
+    let id = T::meta()
+        .into_iter()
+        .flat_map(|api| api.paths)
+        .flat_map(|path| path.operations)
+        .find_map(|operation| operation.operation_id)
+        .expect("every operation has an id");
+    (id, T::exchanges())
+}
+
+/// The endpoints of every operation by path, as documented: with its trailing slash.
+#[must_use]
+pub fn routes(operations: Operations) -> HashMap<String, HashMap<Method, BoxEndpoint<'static>>> {
+    let mut routes = HashMap::new();
+    operations.add_routes(&mut routes);
+    routes
+        .into_iter()
+        .map(|(path, methods)| (document::with_slash(&path), methods))
+        .collect()
+}
+
+/// How the operations are grouped.
+#[derive(Tags)]
+enum Tag {
+    /// Obtain a token with an e-mail and a password, and refresh it before it expires.
+    Authentication,
+}

@@ -1,0 +1,153 @@
+//! The one final OpenAPI document: made by poem-openapi, mended where it falls short, and the same
+//! wherever it is served, emitted or validated against.
+
+use std::{collections::HashMap, marker::PhantomData};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    LicenseObject, OpenApi, OpenApiService, ServerObject,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Exchange, Operations, exchanges};
+
+/// The version of the contract: its major number rises when a client could notice the change.
+const VERSION: &str = "1.0.0";
+
+const DESCRIPTION: &str = "\
+Turns the e-mail and the password of an account into a signed JSON Web Token, and refreshes it.
+
+A token is good for an hour. Within seven days of the login it can be exchanged for a newer one, as
+often as needed, before it expires. It is signed with HS256: whoever shares the secret can verify it.
+
+Every answer is JSON. An error names the fields at fault, each with a list of messages; faults of the
+request as a whole stand under `non_field_errors`, and requests that were not looked into get a `detail`.";
+
+/// The OpenAPI document of the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document(Value);
+
+impl Document {
+    /// Makes the document from the operations' types.
+    ///
+    /// # Panics
+    /// When poem-openapi's document is not JSON.
+    #[must_use]
+    pub fn build() -> Self {
+        let spec =
+            OpenApiService::<_, ()>::new(Described::<Operations>(PhantomData), "Signet", VERSION)
+                .description(DESCRIPTION)
+                .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+                .server(ServerObject::new("/").description("The service that serves this document"))
+                .spec();
+        let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
+        // The last release of 3.0; poem-openapi says 3.0.0.
+        document["openapi"] = json!("3.0.3");
+        // Both operations are for everyone, and say so.
+        document["security"] = json!([]);
+        let mut examples: HashMap<_, _> = exchanges().into_iter().collect();
+        for operation in operations_of(&mut document) {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            let exchanges = examples.remove(id).unwrap_or_default();
+            mend_headers(operation);
+            add_examples(operation, &exchanges);
+        }
+        Self(document)
+    }
+
+    /// The document itself.
+    #[must_use]
+    pub const fn value(&self) -> &Value {
+        &self.0
+    }
+
+    /// The document as JSON, as it is committed and served.
+    ///
+    /// # Panics
+    /// Never: a JSON value is JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(&self.0).expect("a JSON value is JSON") + "\n"
+    }
+
+    /// The document as YAML.
+    ///
+    /// # Panics
+    /// Never: every JSON value is a YAML value.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(&self.0).expect("a JSON value is YAML")
+    }
+}
+
+fn operations_of(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    document["paths"]
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut)
+}
+
+/// poem-openapi writes the names of headers in capitals.
+fn mend_headers(operation: &mut Value) {
+    let responses = operation["responses"].as_object_mut().into_iter();
+    for response in responses.flat_map(Map::values_mut) {
+        let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        *headers = std::mem::take(headers)
+            .into_iter()
+            .map(|(name, header)| (title_case(&name), header))
+            .collect();
+    }
+}
+
+fn title_case(header: &str) -> String {
+    let word = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => first.to_uppercase() + &rest.to_lowercase(),
+        None => String::new(),
+    };
+    header.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// poem-openapi knows one example per schema; the contract has several per request and answer.
+fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
+    for exchange in exchanges {
+        let example = |value: &Value| json!({ "summary": exchange.summary, "value": value });
+        if let Some(request) = &exchange.request {
+            media_type(&mut operation["requestBody"])["examples"][exchange.name] = example(request);
+        }
+        let response = &mut operation["responses"][exchange.status.as_str()];
+        media_type(response)["examples"][exchange.name] = example(&exchange.answer);
+    }
+}
+
+fn media_type(message: &mut Value) -> &mut Value {
+    &mut message["content"][super::json::MEDIA_TYPE]
+}
+
+/// The path as the contract spells it: poem-openapi drops trailing slashes.
+pub(super) fn with_slash(path: &str) -> String {
+    format!("{}/", path.trim_end_matches('/'))
+}
+
+/// `T` as it is described, without an instance of it.
+struct Described<T>(PhantomData<T>);
+
+impl<T: OpenApi> OpenApi for Described<T> {
+    fn meta() -> Vec<MetaApi> {
+        let mut apis = T::meta();
+        for path in apis.iter_mut().flat_map(|api| &mut api.paths) {
+            path.path = with_slash(&path.path);
+        }
+        apis
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}

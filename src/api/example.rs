@@ -1,0 +1,60 @@
+//! Documented exchanges, made of the very types that the service reads and writes.
+
+use futures_util::FutureExt;
+use poem::{IntoResponse, http::StatusCode};
+use poem_openapi::types::ToJSON;
+use serde_json::Value;
+
+/// An operation that tells its exchanges.
+pub(super) trait Documented {
+    /// The exchanges, in the order in which a reader should meet them.
+    fn exchanges() -> Vec<Exchange>;
+}
+
+/// A request and its answer, or an answer alone where no well-typed request brings it about.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Names the exchange: unique within its operation, and short.
+    pub name: &'static str,
+    /// One sentence for the reader.
+    pub summary: &'static str,
+    /// The body to send.
+    pub request: Option<Value>,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The body of the answer.
+    pub answer: Value,
+}
+
+impl Exchange {
+    /// An answer that no example request brings about.
+    pub(super) fn answer(
+        name: &'static str,
+        summary: &'static str,
+        answer: impl IntoResponse,
+    ) -> Self {
+        let response = answer.into_response();
+        let status = response.status();
+        let body = response
+            .into_body()
+            .into_vec()
+            .now_or_never()
+            .expect("an answer's body is in memory")
+            .expect("an answer's body is whole");
+        Self {
+            name,
+            summary,
+            request: None,
+            status,
+            answer: serde_json::from_slice(&body).expect("an answer is JSON"),
+        }
+    }
+
+    /// The same, brought about by `request`.
+    pub(super) fn to(self, request: &impl ToJSON) -> Self {
+        Self {
+            request: request.to_json(),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
+
+use poem_openapi::{ApiResponse, Object, OpenApi};
+
+use tracing::info;
+
+use super::{
+    Tag,
+    body::{self, Body, Rejection},
+    example::{Documented, Exchange},
+    fault,
+    json::Json,
+    schema::message,
+    text::{Email, Password},
+    token::Token,
+};
+use crate::auth::{self, Auth, ObtainRefusal as Refusal};
+
+/// The operation.
+#[derive(Debug)]
+pub struct Obtain(pub Auth);
+
+#[OpenApi(tag = "Tag::Authentication")]
+impl Obtain {
+    /// Obtain a token
+    ///
+    /// Exchanges the e-mail and the password of an account for a signed token. White space around
+    /// the e-mail is dropped, and case does not count in it; the password is taken exactly as sent.
+    #[oai(
+        path = "/v1/auth/jwt/obtain/",
+        method = "post",
+        operation_id = "obtainToken"
+    )]
+    async fn obtain(
+        &self,
+        /// The credentials of an account.
+        credentials: Body<Credentials>,
+    ) -> Answer {
+        let Credentials { email, password } = credentials.0;
+        match auth::obtain(&self.0, &email.0, password.0).await {
+            Ok(grant) => Answer::Ok(Json(grant.into())),
+            Err(refusal) => {
+                info!(%refusal, "refused");
+                refusal.into()
+            }
+        }
+    }
+}
+
+/// The e-mail and the password of an account.
+#[derive(Debug, Object)]
+#[oai(rename = "ObtainRequest")]
+pub struct Credentials {
+    /// User's email
+    pub email: Email,
+    /// User's password
+    pub password: Password,
+}
+
+/// Why no token was issued: the messages by field, or one `detail`.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename = "ObtainError", skip_serializing_if_is_none)]
+pub struct Errors {
+    /// What is wrong with the e-mail.
+    pub email: Option<Vec<String>>,
+    /// What is wrong with the password.
+    pub password: Option<Vec<String>>,
+    /// What is wrong with the request as a whole, such as credentials that do not match.
+    pub non_field_errors: Option<Vec<String>>,
+    /// Why the request was not looked into at all.
+    pub detail: Option<String>,
+}
+
+/// Every answer of the operation.
+#[derive(Debug, ApiResponse)]
+#[oai(bad_request_handler = "rejected")]
+pub enum Answer {
+    /// A token was issued.
+    #[oai(status = 200)]
+    Ok(Json<Token>),
+    /// The body is malformed, a field is missing or invalid, or the credentials do not match an active account.
+    #[oai(status = 400)]
+    BadRequest(Json<Errors>),
+    /// The body did not arrive in time.
+    #[oai(status = 408)]
+    RequestTimeout(Json<Errors>),
+    /// The body is larger than 64 KiB.
+    #[oai(status = 413)]
+    PayloadTooLarge(Json<Errors>),
+    /// The body is not declared as `application/json`.
+    #[oai(status = 415)]
+    UnsupportedMediaType(Json<Errors>),
+    /// The service failed, through no fault of the request.
+    #[oai(status = 500)]
+    InternalServerError(Json<Errors>),
+    /// The service cannot answer for the moment.
+    #[oai(status = 503)]
+    ServiceUnavailable(
+        Json<Errors>,
+        /// Seconds after which to try again.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownAccount
+            | Refusal::UnusablePassword
+            | Refusal::WrongPassword
+            | Refusal::Disabled => Self::BadRequest(Json(Errors {
+                non_field_errors: Some(vec![
+                    "Unable to log in with provided credentials.".to_owned(),
+                ]),
+                ..Errors::default()
+            })),
+            Refusal::Fault(fault) if fault::is_temporary(&fault) => {
+                Self::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER)
+            }
+            Refusal::Fault(_) => Self::InternalServerError(detail(fault::FAILED)),
+        }
+    }
+}
+
+fn rejected(error: poem::Error) -> Answer {
+    let Some(rejection) = fault::rejection(error) else {
+        return Answer::InternalServerError(detail(fault::FAILED));
+    };
+    let errors = detail(&rejection);
+    match rejection {
+        Rejection::Invalid(mut fields) => Answer::BadRequest(Json(Errors {
+            email: fields.take("email"),
+            password: fields.take("password"),
+            non_field_errors: fields.take("non_field_errors"),
+            detail: None,
+        })),
+        Rejection::Malformed(_) => Answer::BadRequest(errors),
+        Rejection::TooSlow => Answer::RequestTimeout(errors),
+        Rejection::TooLarge => Answer::PayloadTooLarge(errors),
+        Rejection::UnsupportedMediaType(_) => Answer::UnsupportedMediaType(errors),
+    }
+}
+
+fn detail(text: impl ToString) -> Json<Errors> {
+    Json(Errors {
+        detail: Some(text.to_string()),
+        ..Errors::default()
+    })
+}
+
+impl Documented for Obtain {
+    fn exchanges() -> Vec<Exchange> {
+        let credentials = |email: &str, password: &str| Credentials {
+            email: Email(email.to_owned()),
+            password: Password(password.to_owned()),
+        };
+        let fields = |email: Option<&str>, password: Option<&str>| {
+            Answer::BadRequest(Json(Errors {
+                email: email.map(|message| vec![message.to_owned()]),
+                password: password.map(|message| vec![message.to_owned()]),
+                ..Errors::default()
+            }))
+        };
+        let from = |rejection: Rejection| rejected(rejection.into());
+        vec![
+            Exchange::answer(
+                "documented",
+                "The credentials of an account",
+                Answer::Ok(Json(Token::documented())),
+            )
+            .to(&credentials("jonhdoeqa@email.com", "1234ABCD")),
+            Exchange::answer(
+                "wrong_credentials",
+                "An unknown e-mail, a wrong password or a disabled account: all are told alike",
+                Answer::from(Refusal::WrongPassword),
+            )
+            .to(&credentials("jonhdoeqa@email.com", "not the password")),
+            Exchange::answer(
+                "blank_fields",
+                "Empty fields, or only white space in them",
+                fields(Some(message::BLANK), Some(message::BLANK)),
+            )
+            .to(&credentials("", " ")),
+            Exchange::answer(
+                "invalid_email",
+                "An e-mail that is none",
+                fields(Some(message::EMAIL), None),
+            )
+            .to(&credentials("jonhdoeqa", "1234ABCD")),
+            Exchange::answer(
+                "null_character",
+                "A null character in the password",
+                fields(None, Some(message::NUL)),
+            ),
+            Exchange::answer(
+                "missing_fields",
+                "The payload must contain an email and a password",
+                fields(Some(message::REQUIRED), Some(message::REQUIRED)),
+            ),
+            Exchange::answer(
+                "null_fields",
+                "Fields that are null",
+                fields(Some(message::NULL), Some(message::NULL)),
+            ),
+            Exchange::answer(
+                "not_a_string",
+                "A password of another JSON type",
+                fields(None, Some(message::NOT_A_STRING)),
+            ),
+            Exchange::answer(
+                "malformed",
+                "A body that is not JSON",
+                from(body::parse("{").expect_err("it is not JSON")),
+            ),
+            Exchange::answer(
+                "too_slow",
+                "A body that stopped arriving",
+                from(Rejection::TooSlow),
+            ),
+            Exchange::answer("too_large", "A body over 64 KiB", from(Rejection::TooLarge)),
+            Exchange::answer(
+                "wrong_media_type",
+                "A body that is declared as something else",
+                from(Rejection::UnsupportedMediaType("text/plain".to_owned())),
+            ),
+            Exchange::answer(
+                "failed",
+                "A fault of the service",
+                Answer::InternalServerError(detail(fault::FAILED)),
+            ),
+            Exchange::answer(
+                "unavailable",
+                "A database that does not answer",
+                Answer::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER),
+            ),
+        ]
+    }
+}

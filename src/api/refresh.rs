@@ -1,0 +1,248 @@
+//! `POST /v1/auth/jwt/refresh/`: a token that is still good becomes a newer one.
+
+use poem_openapi::{ApiResponse, Object, OpenApi};
+
+use tracing::info;
+
+use super::{
+    Tag,
+    body::{self, Body, Rejection},
+    example::{Documented, Exchange},
+    fault,
+    json::Json,
+    schema::message,
+    text::PresentedToken,
+    token::Token,
+};
+use crate::auth::{self, Auth, Invalid, RefreshRefusal as Refusal};
+
+/// The operation.
+#[derive(Debug)]
+pub struct Refresh(pub Auth);
+
+#[OpenApi(tag = "Tag::Authentication")]
+impl Refresh {
+    /// Refresh a token
+    ///
+    /// Exchanges a token that has not expired for a newer one, until seven days after the password
+    /// was given. White space around the token is dropped.
+    #[oai(
+        path = "/v1/auth/jwt/refresh/",
+        method = "post",
+        operation_id = "refreshToken"
+    )]
+    async fn refresh(
+        &self,
+        /// The token to refresh.
+        presented: Body<Presented>,
+    ) -> Answer {
+        match auth::refresh(&self.0, &presented.0.token.0).await {
+            Ok(grant) => Answer::Ok(Json(grant.into())),
+            Err(refusal) => {
+                info!(%refusal, "refused");
+                refusal.into()
+            }
+        }
+    }
+}
+
+/// A token that was issued before.
+#[derive(Debug, Object)]
+#[oai(rename = "RefreshRequest")]
+pub struct Presented {
+    /// User's token
+    pub token: PresentedToken,
+}
+
+/// Why no token was issued: the messages by field, or one `detail`.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename = "RefreshError", skip_serializing_if_is_none)]
+pub struct Errors {
+    /// What is wrong with the field `token`.
+    pub token: Option<Vec<String>>,
+    /// What is wrong with the request as a whole, such as a token that does not verify.
+    pub non_field_errors: Option<Vec<String>>,
+    /// Why the request was not looked into at all.
+    pub detail: Option<String>,
+}
+
+/// Every answer of the operation.
+#[derive(Debug, ApiResponse)]
+#[oai(bad_request_handler = "rejected")]
+pub enum Answer {
+    /// A newer token was issued; in the second of issue, the same one.
+    #[oai(status = 200)]
+    Ok(Json<Token>),
+    /// The body is malformed, the token is missing or invalid, or its account may not refresh it.
+    #[oai(status = 400)]
+    BadRequest(Json<Errors>),
+    /// The body did not arrive in time.
+    #[oai(status = 408)]
+    RequestTimeout(Json<Errors>),
+    /// The body is larger than 64 KiB.
+    #[oai(status = 413)]
+    PayloadTooLarge(Json<Errors>),
+    /// The body is not declared as `application/json`.
+    #[oai(status = 415)]
+    UnsupportedMediaType(Json<Errors>),
+    /// The service failed, through no fault of the request.
+    #[oai(status = 500)]
+    InternalServerError(Json<Errors>),
+    /// The service cannot answer for the moment.
+    #[oai(status = 503)]
+    ServiceUnavailable(
+        Json<Errors>,
+        /// Seconds after which to try again.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        let message = match refusal {
+            // A token that was revoked tells no more than one that was never good.
+            Refusal::Invalid(_) | Refusal::Revoked => "Error decoding signature.",
+            Refusal::Expired => "Signature has expired.",
+            Refusal::NoSubject => "Invalid payload.",
+            Refusal::UnknownAccount => "User doesn't exist.",
+            Refusal::Disabled => "User account is disabled.",
+            Refusal::NoOrigIat => "orig_iat field is required.",
+            Refusal::WindowPassed => "Refresh has expired.",
+            Refusal::Fault(fault) if fault::is_temporary(&fault) => {
+                return Self::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER);
+            }
+            Refusal::Fault(_) => return Self::InternalServerError(detail(fault::FAILED)),
+        };
+        Self::BadRequest(Json(Errors {
+            non_field_errors: Some(vec![message.to_owned()]),
+            ..Errors::default()
+        }))
+    }
+}
+
+fn rejected(error: poem::Error) -> Answer {
+    let Some(rejection) = fault::rejection(error) else {
+        return Answer::InternalServerError(detail(fault::FAILED));
+    };
+    let errors = detail(&rejection);
+    match rejection {
+        Rejection::Invalid(mut fields) => Answer::BadRequest(Json(Errors {
+            token: fields.take("token"),
+            non_field_errors: fields.take("non_field_errors"),
+            detail: None,
+        })),
+        Rejection::Malformed(_) => Answer::BadRequest(errors),
+        Rejection::TooSlow => Answer::RequestTimeout(errors),
+        Rejection::TooLarge => Answer::PayloadTooLarge(errors),
+        Rejection::UnsupportedMediaType(_) => Answer::UnsupportedMediaType(errors),
+    }
+}
+
+fn detail(text: impl ToString) -> Json<Errors> {
+    Json(Errors {
+        detail: Some(text.to_string()),
+        ..Errors::default()
+    })
+}
+
+impl Documented for Refresh {
+    fn exchanges() -> Vec<Exchange> {
+        let presented = |token: &str| Presented {
+            token: PresentedToken(token.to_owned()),
+        };
+        let field = |message: &str| {
+            Answer::BadRequest(Json(Errors {
+                token: Some(vec![message.to_owned()]),
+                ..Errors::default()
+            }))
+        };
+        let refused =
+            |name, summary, refusal| Exchange::answer(name, summary, Answer::from(refusal));
+        let from = |rejection: Rejection| rejected(rejection.into());
+        vec![
+            Exchange::answer(
+                "documented",
+                "A token, refreshed in the second of its issue (this one expired in 2018)",
+                Answer::Ok(Json(Token::documented())),
+            )
+            .to(&presented(&Token::documented().token)),
+            refused(
+                "invalid_token",
+                "The token is invalid",
+                Refusal::Invalid(Invalid::Segments),
+            )
+            .to(&presented("not a token")),
+            Exchange::answer("blank_token", "An empty token", field(message::BLANK))
+                .to(&presented("")),
+            Exchange::answer(
+                "null_character",
+                "A null character in the token",
+                field(message::NUL),
+            ),
+            refused("expired_token", "The token has expired", Refusal::Expired),
+            refused(
+                "no_subject",
+                "The token names no account",
+                Refusal::NoSubject,
+            ),
+            refused(
+                "unknown_user",
+                "The account is gone, or has another e-mail by now",
+                Refusal::UnknownAccount,
+            ),
+            refused(
+                "disabled_user",
+                "The account is disabled",
+                Refusal::Disabled,
+            ),
+            refused(
+                "no_orig_iat",
+                "The token does not tell when its password was given",
+                Refusal::NoOrigIat,
+            ),
+            refused(
+                "window_passed",
+                "The refresh window has passed: obtain a new token",
+                Refusal::WindowPassed,
+            ),
+            Exchange::answer(
+                "missing_token",
+                "The payload must contain a token",
+                field(message::REQUIRED),
+            ),
+            Exchange::answer("null_token", "A token that is null", field(message::NULL)),
+            Exchange::answer(
+                "not_a_string",
+                "A token of another JSON type",
+                field(message::NOT_A_STRING),
+            ),
+            Exchange::answer(
+                "malformed",
+                "A body that is not JSON",
+                from(body::parse("{").expect_err("it is not JSON")),
+            ),
+            Exchange::answer(
+                "too_slow",
+                "A body that stopped arriving",
+                from(Rejection::TooSlow),
+            ),
+            Exchange::answer("too_large", "A body over 64 KiB", from(Rejection::TooLarge)),
+            Exchange::answer(
+                "wrong_media_type",
+                "A body that is declared as something else",
+                from(Rejection::UnsupportedMediaType("text/plain".to_owned())),
+            ),
+            Exchange::answer(
+                "failed",
+                "A fault of the service",
+                Answer::InternalServerError(detail(fault::FAILED)),
+            ),
+            Exchange::answer(
+                "unavailable",
+                "A database that does not answer",
+                Answer::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER),
+            ),
+        ]
+    }
+}

@@ -1,0 +1,42 @@
+//! The one composition: parts become the service that is served, tested and documented.
+
+use std::sync::Arc;
+
+use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
+
+use crate::{
+    api::{self, BodyLimits, Document, Reader, Schemas},
+    auth::Auth,
+};
+
+mod docs;
+mod edge;
+mod methods;
+
+use edge::Edge;
+use methods::Methods;
+
+/// The service: an endpoint that answers every request, whatever it is.
+pub type App = BoxEndpoint<'static, Response>;
+
+/// Composes the service.
+#[must_use]
+pub fn app(auth: &Auth, limits: BodyLimits) -> App {
+    let document = Document::build();
+    let reader = Arc::new(Reader {
+        limits,
+        schemas: Schemas::compile(&document),
+    });
+    let mut route = docs::routes(Route::new(), &document);
+    let mut paths = docs::PATHS.map(str::to_owned).to_vec();
+    for (path, methods) in api::routes(api::operations(auth)) {
+        // A path without its trailing slash is served like the documented one: no redirect.
+        let bare = path.trim_end_matches('/').to_owned();
+        let methods = Arc::new(Methods::new(methods));
+        for spelling in [path, bare] {
+            route = route.at(&spelling, Arc::clone(&methods));
+            paths.push(spelling);
+        }
+    }
+    Edge::new(route.data(reader), paths).boxed()
+}

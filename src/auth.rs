@@ -1,0 +1,81 @@
+//! Obtain and refresh, as plain functions over accounts, passwords, tokens and a clock.
+//!
+//! Nothing here knows of HTTP. A request that is refused gets a `Refusal` that tells the cause, for
+//! the code and the log; what the wire says of it is decided in `api`.
+
+use std::sync::Arc;
+
+use crate::users::{self, DatabaseError, Users};
+
+mod clock;
+mod hs256;
+mod obtain;
+mod password;
+pub mod random;
+mod refresh;
+mod token;
+
+pub use clock::Clock;
+pub use obtain::{Refusal as ObtainRefusal, obtain};
+pub use password::{Cost, HashError, Passwords};
+pub use refresh::{Refusal as RefreshRefusal, refresh};
+pub use token::{Claims, Invalid, Lifetimes, SecretTooShort, Tokens};
+
+/// What obtain and refresh work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Auth(Arc<Parts>);
+
+/// The parts of [`Auth`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The accounts.
+    pub users: Users,
+    /// Hashes and verifies passwords.
+    pub passwords: Passwords,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl From<Parts> for Auth {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Auth {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// A token that was issued.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The signed token.
+    pub token: String,
+    /// Seconds until it expires.
+    pub expires_in: i64,
+}
+
+/// A fault of our own: nothing that the client sent is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The database did not answer.
+    #[error("database: {0}")]
+    Database(#[from] DatabaseError),
+    /// A password could not be hashed, or a stored hash not be read.
+    #[error("password: {0}")]
+    Password(#[from] HashError),
+}
+
+impl Fault {
+    /// Whether the same request may well succeed in a moment.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Database(error) if users::is_temporary(error))
+    }
+}

@@ -1,0 +1,74 @@
+//! Refresh: a token that is still good becomes a newer one.
+
+use super::{Auth, Fault, Grant, token::Invalid};
+
+/// Why a token was not refreshed, in the order in which the checks are made.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It does not verify.
+    #[error("the token is invalid: {0}")]
+    Invalid(#[from] Invalid),
+    /// It has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// It names no account: `user_id` or `username` is missing or empty.
+    #[error("the token names no account")]
+    NoSubject,
+    /// The account that it names is not there, or has another e-mail by now.
+    #[error("the account is gone, or has another e-mail")]
+    UnknownAccount,
+    /// The account is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+    /// It does not tell when its password was given.
+    #[error("the token has no orig_iat")]
+    NoOrigIat,
+    /// The refresh window has passed.
+    #[error("the refresh window has passed")]
+    WindowPassed,
+    /// It was issued before the account's cut.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Our own fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Issues a newer token for `token`. It keeps `orig_iat`; all else is read from the account anew.
+///
+/// # Errors
+/// When the token is refused; the checks are those of the contract, in its order.
+pub async fn refresh(auth: &Auth, token: &str) -> Result<Grant, Refusal> {
+    let now = auth.clock.now().unix_timestamp();
+    let presented = auth.tokens.verify(token, now)?;
+    if presented.exp < now {
+        return Err(Refusal::Expired);
+    }
+    let (Some(id), Some(username)) = (presented.user_id, presented.username) else {
+        return Err(Refusal::NoSubject);
+    };
+    if username.is_empty() {
+        return Err(Refusal::NoSubject);
+    }
+    let user = auth
+        .users
+        .by_id(id)
+        .await
+        .map_err(Fault::from)?
+        .filter(|user| user.email == username)
+        .ok_or(Refusal::UnknownAccount)?;
+    if !user.is_active {
+        return Err(Refusal::Disabled);
+    }
+    let orig_iat = presented
+        .orig_iat
+        .filter(|seconds| *seconds != 0)
+        .ok_or(Refusal::NoOrigIat)?;
+    if now > orig_iat.saturating_add(auth.tokens.lifetimes.refresh_window) {
+        return Err(Refusal::WindowPassed);
+    }
+    if orig_iat < user.tokens_valid_after {
+        return Err(Refusal::Revoked);
+    }
+    Ok(auth.tokens.issue(&user, now, orig_iat))
+}

@@ -1,0 +1,87 @@
+//! Passwords on the command line: from a prompt or from standard input, never from an argument.
+
+use std::io::{self, BufRead};
+
+use super::Failure;
+use crate::{
+    auth::{Cost, Passwords},
+    config::Settings,
+    users::{PasswordHash, email},
+};
+
+/// Where a password comes from.
+#[derive(clap::Args)]
+pub(super) struct Source {
+    /// Read the password from one line of standard input, instead of asking for it twice
+    #[arg(long)]
+    password_stdin: bool,
+    /// Skip the password policy
+    #[arg(long)]
+    force: bool,
+}
+
+impl Source {
+    /// The hash of the password that was given.
+    pub(super) async fn hash(&self, settings: &Settings) -> Result<PasswordHash, Failure> {
+        let passwords = passwords(settings)?;
+        let password = if self.password_stdin {
+            from_stdin()?
+        } else {
+            from_prompt()?
+        };
+        if password.contains('\0') || email::strip(&password).is_empty() {
+            return Err(
+                "this password could never log in: it is blank, or holds a null character".into(),
+            );
+        }
+        passwords
+            .hash(password)
+            .await
+            .map_err(|error| error.to_string().into())
+    }
+}
+
+/// Hashes at the cost of the settings.
+pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
+    let cost = Cost {
+        memory_kib: settings.argon2_memory_kib,
+        iterations: settings.argon2_iterations,
+        parallelism: settings.argon2_parallelism,
+    };
+    Passwords::new(cost).map_err(|error| {
+        format!(
+            "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM do not go together: \
+             {error}. Memory must be at least 8 KiB a lane"
+        )
+        .into()
+    })
+}
+
+fn from_stdin() -> Result<String, Failure> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| format!("cannot read the password from standard input: {error}"))?;
+    let password = line.strip_suffix('\n').unwrap_or(&line);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() {
+        return Err("there is no password on standard input: give it as one line".into());
+    }
+    Ok(password.to_owned())
+}
+
+fn from_prompt() -> Result<String, Failure> {
+    let ask = |prompt| {
+        rpassword::prompt_password(prompt).map_err(|error| {
+            format!(
+                "cannot ask for the password: {error}. Without a terminal, use --password-stdin"
+            )
+        })
+    };
+    let password = ask("Password: ")?;
+    if password != ask("The same again: ")? {
+        return Err("the two passwords differ: nothing was changed".into());
+    }
+    Ok(password)
+}

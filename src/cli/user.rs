@@ -1,0 +1,252 @@
+//! `signet user`
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Failure, database, password::Source};
+use crate::{
+    auth::Clock,
+    config::Settings,
+    users::{ChangeError, DatabaseError, NewUser, User as Account, Users, email},
+};
+
+#[derive(Subcommand)]
+pub(super) enum User {
+    /// Add an account
+    Add {
+        email: String,
+        /// The account's id; by default the next free one
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+        id: Option<i64>,
+        #[command(flatten)]
+        password: Source,
+    },
+    /// List every account
+    List {
+        /// As a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one account
+    Show { email: String },
+    /// Set another password, which ends every token of the account
+    Passwd {
+        email: String,
+        #[command(flatten)]
+        password: Source,
+    },
+    /// Set another e-mail, which ends every token of the account
+    Email { email: String, new: String },
+    /// Let a disabled account obtain and refresh again
+    Enable { email: String },
+    /// Let an account neither obtain nor refresh, until it is enabled
+    Disable { email: String },
+    /// End every token of an account; its password stays good
+    Revoke { email: String },
+    /// Delete an account; its id is never used again
+    Delete {
+        email: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl User {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+        let users = database::users(settings).await?;
+        let now = Clock::system().now();
+        match self {
+            Self::Add {
+                email,
+                id,
+                password,
+            } => {
+                let email = valid(&email)?;
+                // Before a password is asked for in vain.
+                if users
+                    .by_email(&email)
+                    .await
+                    .map_err(database_failed)?
+                    .is_some()
+                {
+                    return Err(failed(&email, &ChangeError::EmailTaken));
+                }
+                let password = Some(password.hash(settings).await?);
+                let account = NewUser {
+                    id,
+                    email,
+                    password,
+                };
+                let email = account.email.clone();
+                let added = users
+                    .add(account, now)
+                    .await
+                    .map_err(|error| failed(&email, &error))?;
+                println!("added {}", line(&added));
+            }
+            Self::List { json: true } => {
+                let accounts = users.all().await.map_err(database_failed)?;
+                let list: Vec<_> = accounts.iter().map(as_json).collect();
+                println!("{:#}", Value::from(list));
+            }
+            Self::List { json: false } => {
+                for account in users.all().await.map_err(database_failed)? {
+                    println!("{}", line(&account));
+                }
+            }
+            Self::Show { email } => show(&find(&users, &email).await?),
+            Self::Passwd { email, password } => {
+                let account = find(&users, &email).await?;
+                let password = password.hash(settings).await?;
+                users
+                    .set_password(account.id, password, now)
+                    .await
+                    .map_err(|error| failed(&email, &error))?;
+                println!(
+                    "set another password; every earlier token is ended: {}",
+                    line(&account)
+                );
+            }
+            Self::Email { email, new } => {
+                let account = find(&users, &email).await?;
+                let new = valid(&new)?;
+                let changed = users
+                    .set_email(account.id, new.clone(), now)
+                    .await
+                    .map_err(|error| failed(&new, &error))?;
+                println!(
+                    "set another e-mail; every earlier token is ended: {}",
+                    line(&changed)
+                );
+            }
+            Self::Enable { email } => set_active(&users, &email, true).await?,
+            Self::Disable { email } => set_active(&users, &email, false).await?,
+            Self::Revoke { email } => {
+                let account = find(&users, &email).await?;
+                users
+                    .revoke(account.id, now)
+                    .await
+                    .map_err(|error| failed(&email, &error))?;
+                println!("every earlier token is ended: {}", line(&account));
+            }
+            Self::Delete { email, yes } => {
+                let account = find(&users, &email).await?;
+                if !yes {
+                    confirm(&account)?;
+                }
+                users
+                    .delete(account.id)
+                    .await
+                    .map_err(|error| failed(&email, &error))?;
+                println!("deleted {}", line(&account));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn set_active(users: &Users, email: &str, is_active: bool) -> Result<(), Failure> {
+    let account = find(users, email).await?;
+    let account = users
+        .set_active(account.id, is_active)
+        .await
+        .map_err(|error| failed(email, &error))?;
+    println!(
+        "{} {}",
+        if is_active { "enabled" } else { "disabled" },
+        line(&account)
+    );
+    Ok(())
+}
+
+async fn find(users: &Users, email: &str) -> Result<Account, Failure> {
+    users
+        .by_email(email::strip(email))
+        .await
+        .map_err(database_failed)?
+        .ok_or_else(|| {
+            format!("no account has the e-mail {email}; `signet user list` shows them all").into()
+        })
+}
+
+fn valid(email: &str) -> Result<String, Failure> {
+    let stripped = email::strip(email);
+    if email::is_valid(stripped) {
+        Ok(stripped.to_owned())
+    } else {
+        Err(Failure::usage(format!(
+            "{email:?} is not an e-mail address: it could never log in"
+        )))
+    }
+}
+
+fn failed(email: &str, error: &ChangeError) -> Failure {
+    format!("{email}: {error}").into()
+}
+
+fn database_failed(error: DatabaseError) -> Failure {
+    failed("the database did not answer", &error.into())
+}
+
+fn confirm(account: &Account) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Err("without a terminal to ask on, `delete` needs --yes".into());
+    }
+    eprint!(
+        "Delete {}? Its id is never used again. [y/N] ",
+        line(account)
+    );
+    let mut answer = String::new();
+    let _ = io::stderr().flush();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| format!("cannot read the answer: {error}"))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err("nothing was deleted".into())
+    }
+}
+
+fn line(account: &Account) -> String {
+    let state = match (account.is_active, &account.password) {
+        (false, _) => "  (disabled)",
+        (true, None) => "  (no usable password)",
+        (true, Some(_)) => "",
+    };
+    format!("{}  {}{state}", account.id, account.email)
+}
+
+fn show(account: &Account) {
+    let Value::Object(fields) = as_json(account) else {
+        return;
+    };
+    for (name, value) in fields {
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        println!("{name:20} {value}");
+    }
+}
+
+/// What may be seen of an account: not its hash.
+fn as_json(account: &Account) -> Value {
+    json!({
+        "id": account.id,
+        "email": account.email,
+        "is_active": account.is_active,
+        "usable_password": account.password.is_some(),
+        "created": instant(account.created),
+        "last_login": account.last_login.map(instant),
+        "password_changed": instant(account.password_changed),
+        "tokens_valid_after": account.tokens_valid_after,
+    })
+}
+
+fn instant(at: OffsetDateTime) -> Option<String> {
+    at.format(&Rfc3339).ok()
+}

@@ -1,0 +1,344 @@
+//! Every setting: its name, type, default and description, stated once, at its field.
+//!
+//! A setting `jwt_expires_in` is the environment variable `SIGNET_JWT_EXPIRES_IN` and the flag
+//! `--jwt-expires-in`; a flag wins. Secrets have no flag: other users of a machine can read those.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+const PREFIX: &str = "SIGNET_";
+
+/// The settings of a service.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on
+    pub listen: SocketAddr,
+    /// Where the accounts are: `sqlite:PATH`, or `sqlite::memory:` for a database that ends with the process
+    pub database_url: String,
+    /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
+    #[schemars(extend("writeOnly" = true))]
+    pub jwt_secret: Option<Secret>,
+    /// File that holds the secret; one line break at its end does not count
+    pub jwt_secret_file: Option<PathBuf>,
+    /// Seconds from the issue of a token to its expiry
+    pub jwt_expires_in: NonZeroU32,
+    /// Seconds from a login to the last refresh of its tokens
+    pub jwt_refresh_window: u32,
+    /// Memory of a password hash (Argon2id), in KiB
+    pub argon2_memory_kib: u32,
+    /// Passes of a password hash over its memory
+    pub argon2_iterations: u32,
+    /// Lanes of a password hash
+    pub argon2_parallelism: u32,
+    /// What is logged: a tracing filter, such as `info` or `signet=debug`
+    pub log: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8000).into(),
+            database_url: "sqlite:data/signet.db".to_owned(),
+            jwt_secret: None,
+            jwt_secret_file: None,
+            jwt_expires_in: NonZeroU32::new(3600).expect("it is not 0"),
+            jwt_refresh_window: 7 * 24 * 3600,
+            argon2_memory_kib: 19_456,
+            argon2_iterations: 2,
+            argon2_parallelism: 1,
+            log: "info".to_owned(),
+        }
+    }
+}
+
+/// A value that does not print itself.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// One setting, as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The field of [`Settings`].
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// Its default, if it has one.
+    pub default: Option<String>,
+    /// Whether its value may be seen: a secret has no flag.
+    pub secret: bool,
+    numeric: bool,
+}
+
+impl Setting {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        PREFIX.to_owned() + &self.name.to_uppercase()
+    }
+
+    /// The flag, without its dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+/// Every setting, in the order of the fields.
+#[must_use]
+pub fn settings() -> Vec<Setting> {
+    let schema = schemars::schema_for!(Settings).to_value();
+    let defaults = as_map(&Settings::default());
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    properties
+        .map(|(name, schema)| Setting {
+            name: name.clone(),
+            about: schema["description"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            default: match &defaults[name] {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            },
+            secret: schema["writeOnly"] == true,
+            numeric: schema["type"] == "integer",
+        })
+        .collect()
+}
+
+/// What is wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable or the flag.
+    pub name: String,
+    /// Whether it was given on the command line.
+    pub flag: bool,
+    what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.what)
+    }
+}
+
+/// What was read: the settings, and the variables that may have been meant as one.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The settings.
+    pub settings: Settings,
+    /// `SIGNET_*` variables that are no setting and do not look like one.
+    pub unknown: Vec<String>,
+}
+
+/// The environment, as the process got it. A name or a value that is not UTF-8 is kept as well as it can be.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one home of the environment")]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .map(|(name, value)| {
+            (
+                name.to_string_lossy().into_owned(),
+                value.to_string_lossy().into_owned(),
+            )
+        })
+        .collect()
+}
+
+/// Reads the settings from an environment and from flags, by the name of the setting.
+///
+/// # Errors
+/// With every problem at once.
+pub fn read(
+    environment: &BTreeMap<String, String>,
+    flags: &BTreeMap<String, String>,
+) -> Result<Read, Vec<Problem>> {
+    let known = settings();
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    for setting in &known {
+        let flag = flags.get(&setting.name);
+        let (given, name) = match (flag, environment.get(&setting.variable())) {
+            (Some(value), _) => (value, format!("--{}", setting.flag())),
+            (None, Some(value)) => (value, setting.variable()),
+            (None, None) => continue,
+        };
+        match with(&settings, setting, given) {
+            Ok(changed) => settings = changed,
+            Err(what) => problems.push(Problem {
+                name,
+                flag: flag.is_some(),
+                what,
+            }),
+        }
+    }
+    let mut unknown = Vec::new();
+    for name in environment.keys().filter(|name| name.starts_with(PREFIX)) {
+        if known.iter().any(|setting| setting.variable() == *name) {
+            continue;
+        }
+        match known
+            .iter()
+            .find(|setting| is_near_miss(name, &setting.variable()))
+        {
+            Some(setting) => problems.push(Problem {
+                name: name.clone(),
+                flag: false,
+                what: format!("is not a setting: did you mean {}?", setting.variable()),
+            }),
+            None => unknown.push(name.clone()),
+        }
+    }
+    if settings.jwt_secret.is_some() && settings.jwt_secret_file.is_some() {
+        problems.push(Problem {
+            name: "SIGNET_JWT_SECRET".to_owned(),
+            flag: false,
+            what: "and SIGNET_JWT_SECRET_FILE are both set: unset one of them".to_owned(),
+        });
+    }
+    if problems.is_empty() {
+        Ok(Read { settings, unknown })
+    } else {
+        Err(problems)
+    }
+}
+
+/// The same settings with one of them changed, or why its value does not do.
+fn with(settings: &Settings, setting: &Setting, given: &str) -> Result<Settings, String> {
+    if given.is_empty() {
+        return Err("is set, but empty: give it a value, or unset it".to_owned());
+    }
+    let value = match given.parse::<u64>() {
+        Ok(number) if setting.numeric => Value::from(number),
+        _ => Value::from(given),
+    };
+    let mut map = as_map(settings);
+    map.insert(setting.name.clone(), value);
+    serde_json::from_value(Value::Object(map)).map_err(|error| {
+        let shown = if setting.secret { "its value" } else { given };
+        let default = setting
+            .default
+            .as_ref()
+            .map(|default| format!(", such as {default}"));
+        format!(
+            "cannot be {shown:?}: {error}. It is: {}{}",
+            setting.about,
+            default.unwrap_or_default()
+        )
+    })
+}
+
+fn as_map(settings: &Settings) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(map)) => map,
+        _ => unreachable!("settings are an object"),
+    }
+}
+
+/// A slip of the keyboard: the longer the name, the more of it may be off.
+fn is_near_miss(name: &str, known: &str) -> bool {
+    let length = known.len() - PREFIX.len();
+    strsim::damerau_levenshtein(name, known) <= 1 + length / 6
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Read, read, settings};
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Read, String> {
+        let environment = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        read(&environment, &BTreeMap::new()).map_err(|problems| {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })
+    }
+
+    #[test]
+    fn the_defaults_stand_where_nothing_is_set() {
+        let read = from(&[("PATH", "/bin")]).unwrap();
+        assert_eq!(read.settings.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(read.settings.jwt_expires_in.get(), 3600);
+        assert_eq!(read.settings.jwt_refresh_window, 604_800);
+        assert!(settings().iter().all(|setting| !setting.about.is_empty()));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment() {
+        let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), "debug".to_owned())]);
+        let flags = BTreeMap::from([("log".to_owned(), "warn".to_owned())]);
+        assert_eq!(read(&environment, &flags).unwrap().settings.log, "warn");
+    }
+
+    #[test]
+    fn every_bad_value_is_named_at_once() {
+        let problems = from(&[
+            ("SIGNET_LISTEN", "8000"),
+            ("SIGNET_JWT_EXPIRES_IN", "0"),
+            ("SIGNET_JWT_REFRESH_WINDOW", "-1"),
+            ("SIGNET_ARGON2_MEMORY_KIB", "much"),
+            ("SIGNET_LOG", ""),
+        ])
+        .unwrap_err();
+        assert_eq!(problems.lines().count(), 5, "{problems}");
+        for name in [
+            "SIGNET_LISTEN",
+            "EXPIRES_IN",
+            "REFRESH_WINDOW",
+            "MEMORY_KIB",
+            "SIGNET_LOG",
+        ] {
+            assert!(problems.contains(name), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_stops_and_an_unknown_name_does_not() {
+        let problems = from(&[("SIGNET_JWT_SECRETS", "x")]).unwrap_err();
+        assert!(
+            problems.contains("did you mean SIGNET_JWT_SECRET?"),
+            "{problems}"
+        );
+        assert!(from(&[("SIGNET_DATABASE_URI", "x")]).is_err());
+        let injected = [
+            ("SIGNET_SERVICE_HOST", "10.0.0.1"),
+            ("SIGNET_SERVICE_PORT", "8000"),
+            ("SIGNET_PORT", "tcp://10.0.0.1:8000"),
+            ("SIGNET_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ];
+        assert_eq!(from(&injected).unwrap().unknown.len(), injected.len());
+    }
+
+    #[test]
+    fn a_secret_never_prints() {
+        let read = from(&[("SIGNET_JWT_SECRET", "hunter2-hunter2-hunter2-hunter2-")]).unwrap();
+        assert!(!format!("{read:?}").contains("hunter2"));
+        let both = [
+            ("SIGNET_JWT_SECRET", "hunter2"),
+            ("SIGNET_JWT_SECRET_FILE", "f"),
+        ];
+        assert!(!from(&both).unwrap_err().contains("hunter2"));
+    }
+}

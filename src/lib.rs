@@ -1,0 +1,21 @@
+//! Signet turns an e-mail and a password into a signed JWT, and refreshes it.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`cli`] | the commands: `serve`, `migrate`, `openapi`, `user` |
+//! | [`config`] | every setting |
+//! | [`server`] | the accept loop |
+//! | [`app`] | the one composition: parts become routes |
+//! | [`api`] | the contract, one file per operation |
+//! | [`auth`] | obtain and refresh as functions; tokens, passwords, the clock |
+//! | [`users`] | the accounts in their database |
+//!
+//! Imports point one way: `cli` to `app` to `api` to `auth` to `users`.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod server;
+pub mod users;

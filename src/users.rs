@@ -1,0 +1,254 @@
+//! The accounts: the sea-orm entity, and every query on it.
+//!
+//! Nothing above this module speaks SQL, and nothing in it knows of HTTP or of tokens.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, SqlErr,
+    TransactionTrait, UpdateMany,
+    sea_query::{Expr, ExprTrait},
+};
+use time::OffsetDateTime;
+
+pub mod email;
+mod entity;
+mod store;
+
+pub use entity::{Model as User, PasswordHash};
+pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
+pub use store::{Location, OpenError, is_temporary, open};
+
+use entity::{ActiveModel, Column, Entity, retired};
+
+/// The accounts in one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Users {
+    db: DatabaseConnection,
+}
+
+/// What an account is made from.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The id, or none for the next free one.
+    pub id: Option<i64>,
+    /// The e-mail as it is to be stored.
+    pub email: String,
+    /// The hash of the password, or none for an account that cannot log in.
+    pub password: Option<PasswordHash>,
+}
+
+/// Why an account was not added or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Another account has this e-mail, perhaps in other case.
+    #[error("an account with this e-mail exists (upper and lower case do not count)")]
+    EmailTaken,
+    /// Another account has, or had, this id.
+    #[error(
+        "this id is taken, or belonged to an account that was deleted: ids are never used again"
+    )]
+    IdTaken,
+    /// The account is gone.
+    #[error("there is no such account")]
+    NoAccount,
+    /// The database did not do it.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl Users {
+    /// The accounts behind `db`, whose tables must be current.
+    #[must_use]
+    pub const fn new(db: DatabaseConnection) -> Self {
+        Self { db }
+    }
+
+    /// The account with this e-mail, without regard to case.
+    ///
+    /// # Errors
+    /// When the database does not answer; so for every query here.
+    pub async fn by_email(&self, email: &str) -> Result<Option<User>, DbErr> {
+        Entity::find()
+            .filter(Column::EmailKey.eq(email::key(email)))
+            .one(&self.db)
+            .await
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn by_id(&self, id: i64) -> Result<Option<User>, DbErr> {
+        Entity::find_by_id(id).one(&self.db).await
+    }
+
+    /// Every account, by id.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn all(&self) -> Result<Vec<User>, DbErr> {
+        Entity::find().order_by_asc(Column::Id).all(&self.db).await
+    }
+
+    /// Adds an account. It sets no cut: there is no token to end.
+    ///
+    /// # Errors
+    /// When the e-mail or the id is taken.
+    pub async fn add(&self, new: NewUser, now: OffsetDateTime) -> Result<User, ChangeError> {
+        let retired = match new.id {
+            Some(id) => retired::Entity::find_by_id(id).one(&self.db).await?,
+            None => None,
+        };
+        if retired.is_some() {
+            return Err(ChangeError::IdTaken);
+        }
+        let account = ActiveModel {
+            id: new.id.map_or(NotSet, Set),
+            email_key: Set(email::key(&new.email)),
+            email: Set(new.email),
+            password: Set(new.password),
+            is_active: Set(true),
+            created: Set(now),
+            last_login: Set(None),
+            password_changed: Set(now),
+            tokens_valid_after: Set(0),
+        };
+        account.insert(&self.db).await.map_err(conflict)
+    }
+
+    /// Sets another password, which ends every token issued before.
+    ///
+    /// # Errors
+    /// When the account is gone.
+    pub async fn set_password(
+        &self,
+        id: i64,
+        password: PasswordHash,
+        now: OffsetDateTime,
+    ) -> Result<User, ChangeError> {
+        let change = Entity::update_many()
+            .col_expr(Column::Password, Expr::value(Some(password)))
+            .col_expr(Column::PasswordChanged, Expr::value(now))
+            .col_expr(Column::TokensValidAfter, cut(now));
+        self.update(id, change).await
+    }
+
+    /// Sets another e-mail, which ends every token issued before: they name the old one.
+    ///
+    /// # Errors
+    /// When the account is gone, or the e-mail is another account's.
+    pub async fn set_email(
+        &self,
+        id: i64,
+        email: String,
+        now: OffsetDateTime,
+    ) -> Result<User, ChangeError> {
+        let change = Entity::update_many()
+            .col_expr(Column::EmailKey, Expr::value(email::key(&email)))
+            .col_expr(Column::Email, Expr::value(email))
+            .col_expr(Column::TokensValidAfter, cut(now));
+        self.update(id, change).await
+    }
+
+    /// Ends every token issued before.
+    ///
+    /// # Errors
+    /// When the account is gone.
+    pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<User, ChangeError> {
+        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut(now));
+        self.update(id, change).await
+    }
+
+    /// Disables or enables an account. Its tokens wait; they are not ended.
+    ///
+    /// # Errors
+    /// When the account is gone.
+    pub async fn set_active(&self, id: i64, is_active: bool) -> Result<User, ChangeError> {
+        let change = Entity::update_many().col_expr(Column::IsActive, Expr::value(is_active));
+        self.update(id, change).await
+    }
+
+    /// Deletes an account, and retires its id in the same transaction.
+    ///
+    /// # Errors
+    /// When the account is gone.
+    pub async fn delete(&self, id: i64) -> Result<(), ChangeError> {
+        let transaction = self.db.begin().await?;
+        let deleted = Entity::delete_by_id(id).exec(&transaction).await?;
+        if deleted.rows_affected == 0 {
+            return Err(ChangeError::NoAccount);
+        }
+        retired::Entity::insert(retired::ActiveModel { id: Set(id) })
+            .exec_without_returning(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records a login, if the account is still the one whose password was verified.
+    ///
+    /// The hash takes tens of milliseconds. An account that was disabled or got another password
+    /// meanwhile gives none; one that was only rehashed by a login beside this one is the same.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn record_login(
+        &self,
+        verified: &User,
+        now: OffsetDateTime,
+    ) -> Result<Option<User>, DbErr> {
+        let rows = Entity::update_many()
+            .col_expr(Column::LastLogin, Expr::value(now))
+            .filter(Column::Id.eq(verified.id))
+            .filter(Column::IsActive.eq(true))
+            .filter(Column::PasswordChanged.eq(verified.password_changed))
+            .exec_with_returning(&self.db)
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Replaces the hash of an unchanged password. It sets no cut.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rehash(&self, verified: &User, password: PasswordHash) -> Result<(), DbErr> {
+        Entity::update_many()
+            .col_expr(Column::Password, Expr::value(Some(password)))
+            .filter(Column::Id.eq(verified.id))
+            .filter(Column::Password.eq(verified.password.clone()))
+            .exec(&self.db)
+            .await?;
+        Ok(())
+    }
+
+    async fn update(&self, id: i64, change: UpdateMany<Entity>) -> Result<User, ChangeError> {
+        let rows = change
+            .filter(Column::Id.eq(id))
+            .exec_with_returning(&self.db)
+            .await
+            .map_err(conflict)?;
+        rows.into_iter().next().ok_or(ChangeError::NoAccount)
+    }
+}
+
+/// The first second whose tokens outlive a change made at `now`: the next one. After a cut in this
+/// same second, tokens are stamped with that second already: a further cut goes past them.
+fn cut(now: OffsetDateTime) -> Expr {
+    let next = now.unix_timestamp() + 1;
+    let current = Expr::col(Column::TokensValidAfter);
+    Expr::case(current.clone().gte(next), current.add(1))
+        .finally(next)
+        .into()
+}
+
+/// Tells which uniqueness a change ran into.
+fn conflict(error: DbErr) -> ChangeError {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(what)) if what.contains("email_key") => {
+            ChangeError::EmailTaken
+        }
+        Some(SqlErr::UniqueConstraintViolation(_)) => ChangeError::IdTaken,
+        _ => ChangeError::Database(error),
+    }
+}
