@@ -1,0 +1,300 @@
+//! Accounts: what logging in, changing and ending them does to their tokens.
+
+use serde_json::json;
+use signet::{
+    auth::{Cost, Passwords},
+    users::{ChangeError, NewUser},
+};
+
+use crate::world::{CHEAP, NOW, OBTAIN, World};
+
+const EMAIL: &str = "jonhdoeqa@email.com";
+const PASSWORD: &str = "1234ABCD";
+const NO_LOGIN: &str = "Unable to log in with provided credentials.";
+
+#[tokio::test]
+async fn whoever_may_not_log_in_is_told_the_same() {
+    let world = World::new().await;
+    world.add_documented().await;
+    world.add(2, "unusable@example.com", None).await;
+    world.add(3, "disabled@example.com", Some(PASSWORD)).await;
+    world.auth.users.set_active(3, false).await.unwrap();
+
+    let unknown = world.obtain("nobody@example.com", PASSWORD).await;
+    unknown.assert_refused(NO_LOGIN);
+    for (email, password) in [
+        (EMAIL, "wrong"),
+        (EMAIL, " 1234ABCD"),
+        (EMAIL, "1234abcd"),
+        ("unusable@example.com", PASSWORD),
+        ("disabled@example.com", PASSWORD),
+        ("disabled@example.com", "wrong"),
+    ] {
+        let answer = world.obtain(email, password).await;
+        assert_eq!(
+            (answer.status, &answer.text),
+            (unknown.status, &unknown.text),
+            "{email}"
+        );
+    }
+}
+
+/// Every change that ends tokens ends them in its own second too, and the next login is good at once.
+#[tokio::test]
+async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
+    let world = World::new().await;
+    let account = world.add_documented().await;
+    let users = &world.auth.users;
+
+    let before = world.token().await;
+    users.revoke(account.id, world.now()).await.unwrap();
+    world
+        .refresh(&before)
+        .await
+        .assert_refused("Error decoding signature.");
+    let after = world.token().await;
+    world.refresh(&after).await.token();
+
+    let hash = world
+        .auth
+        .passwords
+        .hash("another one".to_owned())
+        .await
+        .unwrap();
+    world.set_clock(NOW + 10);
+    let before = world.token().await;
+    users
+        .set_password(account.id, hash, world.now())
+        .await
+        .unwrap();
+    world
+        .refresh(&before)
+        .await
+        .assert_refused("Error decoding signature.");
+    world.obtain(EMAIL, PASSWORD).await.assert_refused(NO_LOGIN);
+    let after = world.obtain(EMAIL, "another one").await.token();
+    world.refresh(&after).await.token();
+
+    users
+        .set_email(account.id, "new@example.com".to_owned(), world.now())
+        .await
+        .unwrap();
+    world
+        .refresh(&after)
+        .await
+        .assert_refused("User doesn't exist.");
+    users
+        .set_email(account.id, EMAIL.to_owned(), world.now())
+        .await
+        .unwrap();
+    world
+        .refresh(&after)
+        .await
+        .assert_refused("Error decoding signature.");
+    let after = world.obtain(EMAIL, "another one").await.token();
+    world.refresh(&after).await.token();
+}
+
+#[tokio::test]
+async fn disabling_stops_tokens_and_enabling_lets_them_go_on() {
+    let world = World::new().await;
+    let account = world.add_documented().await;
+    let token = world.token().await;
+
+    world
+        .auth
+        .users
+        .set_active(account.id, false)
+        .await
+        .unwrap();
+    world
+        .refresh(&token)
+        .await
+        .assert_refused("User account is disabled.");
+    world.obtain(EMAIL, PASSWORD).await.assert_refused(NO_LOGIN);
+
+    world.auth.users.set_active(account.id, true).await.unwrap();
+    world.refresh(&token).await.token();
+}
+
+#[tokio::test]
+async fn a_login_is_recorded_and_a_failed_one_is_not() {
+    let world = World::new().await;
+    world.add_documented().await;
+    world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
+    let last_login = async || world.auth.users.by_id(1).await.unwrap().unwrap().last_login;
+    assert_eq!(last_login().await, None);
+
+    world.set_clock(NOW + 5);
+    world.token().await;
+    assert_eq!(last_login().await, Some(world.now()));
+}
+
+/// What is verified while the account changes must not be issued for what it was before.
+#[tokio::test]
+async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
+    let world = World::new().await;
+    let verified = world.add_documented().await;
+    let users = &world.auth.users;
+
+    let rehashed = world
+        .auth
+        .passwords
+        .hash(PASSWORD.to_owned())
+        .await
+        .unwrap();
+    users.rehash(&verified, rehashed).await.unwrap();
+    assert!(
+        users
+            .record_login(&verified, world.now())
+            .await
+            .unwrap()
+            .is_some()
+    );
+
+    world.set_clock(NOW + 1);
+    let hash = world
+        .auth
+        .passwords
+        .hash("another one".to_owned())
+        .await
+        .unwrap();
+    users.set_password(1, hash, world.now()).await.unwrap();
+    assert_eq!(
+        users.record_login(&verified, world.now()).await.unwrap(),
+        None
+    );
+
+    let verified = users.by_id(1).await.unwrap().unwrap();
+    users.set_active(1, false).await.unwrap();
+    assert_eq!(
+        users.record_login(&verified, world.now()).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
+    let world = World::new().await;
+    let account = world.add_documented().await;
+    let token = world.token().await;
+    let dearer = Cost {
+        iterations: 2,
+        ..CHEAP
+    };
+    let imported = Passwords::new(dearer)
+        .unwrap()
+        .hash(PASSWORD.to_owned())
+        .await
+        .unwrap();
+    world
+        .auth
+        .users
+        .rehash(&account, imported.clone())
+        .await
+        .unwrap();
+
+    let stored = async || {
+        world
+            .auth
+            .users
+            .by_id(1)
+            .await
+            .unwrap()
+            .unwrap()
+            .password
+            .unwrap()
+    };
+    world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
+    assert_eq!(
+        stored().await,
+        imported,
+        "a wrong password rehashes nothing"
+    );
+    world.token().await;
+    let current = stored().await;
+    assert!(
+        current.0.starts_with("$argon2id$v=19$m=32,t=1,p=1$"),
+        "{}",
+        current.0
+    );
+    world.token().await;
+    assert_eq!(stored().await, current);
+    world.refresh(&token).await.token();
+}
+
+#[tokio::test]
+async fn a_new_password_costs_what_the_contract_says() {
+    let world = World::at_cost(Cost {
+        memory_kib: 19_456,
+        iterations: 2,
+        parallelism: 1,
+    })
+    .await;
+    let account = world.add_documented().await;
+    let hash = account.password.unwrap().0;
+    assert!(
+        hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{hash}"
+    );
+    world.token().await;
+}
+
+#[tokio::test]
+async fn e_mails_and_ids_are_unique_and_never_come_back() {
+    let world = World::new().await;
+    world.add(5, "CaseUser@example.com", Some(PASSWORD)).await;
+    let users = &world.auth.users;
+    let add = async |id, email: &str| {
+        let account = NewUser {
+            id,
+            email: email.to_owned(),
+            password: None,
+        };
+        users.add(account, world.now()).await
+    };
+
+    assert!(matches!(
+        add(None, "caseuser@EXAMPLE.com").await,
+        Err(ChangeError::EmailTaken)
+    ));
+    assert!(matches!(
+        add(Some(5), "new@example.com").await,
+        Err(ChangeError::IdTaken)
+    ));
+    assert_eq!(add(None, "six@example.com").await.unwrap().id, 6);
+
+    users.delete(6).await.unwrap();
+    assert!(matches!(users.delete(6).await, Err(ChangeError::NoAccount)));
+    assert!(matches!(
+        add(Some(6), "again@example.com").await,
+        Err(ChangeError::IdTaken)
+    ));
+    assert_eq!(add(None, "again@example.com").await.unwrap().id, 7);
+    assert_eq!(
+        add(Some(1_i64 << 40), "far@example.com").await.unwrap().id,
+        1 << 40
+    );
+    assert_eq!(
+        add(None, "next@example.com").await.unwrap().id,
+        (1 << 40) + 1
+    );
+
+    let taken = users
+        .set_email(7, "CASEUSER@example.com".to_owned(), world.now())
+        .await;
+    assert!(matches!(taken, Err(ChangeError::EmailTaken)));
+    let gone = users
+        .set_email(99, "x@example.com".to_owned(), world.now())
+        .await;
+    assert!(matches!(gone, Err(ChangeError::NoAccount)));
+}
+
+#[tokio::test]
+async fn the_claims_carry_the_e_mail_as_stored() {
+    let world = World::new().await;
+    world.add(3, "CaseUser@example.com", Some(PASSWORD)).await;
+    let asked = json!({ "email": "\u{3000}caseuser@EXAMPLE.com\n", "password": PASSWORD });
+    let exact = world.obtain("CaseUser@example.com", PASSWORD).await.token();
+    assert_eq!(world.post(OBTAIN, &asked).await.token(), exact);
+}

@@ -1,0 +1,151 @@
+//! The `signet` command as a process of its own, in a folder of its own, with nothing in its environment.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder in which commands run; it goes with them.
+pub(crate) struct Home(TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
+        command
+            .args(args)
+            .env_clear()
+            // Cheap, so that a test may hash often.
+            .env("SIGNET_ARGON2_MEMORY_KIB", "32")
+            .env("SIGNET_ARGON2_ITERATIONS", "1")
+            .current_dir(self.path());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command with `input` on its standard input.
+    pub(crate) fn feed(&self, args: &[&str], input: &str) -> Output {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that refuses early does not read its input.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Starts a service on a free port, and waits until it listens.
+    pub(crate) fn serve(&self, args: &[&str]) -> Service {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        Service::start(self.command(&args))
+    }
+}
+
+/// A service that is stopped when the test is done with it.
+pub(crate) struct Service {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Service {
+    #[expect(clippy::zombie_processes, reason = "dropping the service waits for it")]
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let read = log.read_line(&mut line).unwrap();
+            assert!(read > 0, "the service did not start:\n{seen}");
+            seen.push_str(&line);
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["message"] == "listening" {
+                let address = event["address"].as_str().unwrap().parse().unwrap();
+                return Self {
+                    child,
+                    log,
+                    address,
+                };
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// How it ended, and what it logged since it listened.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let mut log = String::new();
+        self.log.read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap(), log)
+    }
+
+    /// Sends one request on a connection of its own; returns the status and the body.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = exchange(self.address, request.as_bytes());
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            serde_json::from_str(body).unwrap(),
+        )
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends `bytes`, and reads until the other side closes.
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The exit code and what was said of it.
+pub(crate) fn failure(output: &Output) -> (i32, String) {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    (output.status.code().unwrap(), said)
+}

@@ -1,0 +1,277 @@
+//! The command line: accounts, migrations, settings, and what it says when something is wrong.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::{
+    binary::{Home, failure, stdout},
+    world::{OBTAIN, REFRESH},
+};
+
+const EMAIL: &str = "you@example.com";
+
+fn with_account() -> Home {
+    let home = Home::new();
+    let added = home.feed(
+        &["user", "add", EMAIL, "--password-stdin"],
+        "correct horse\n",
+    );
+    assert_eq!(stdout(&added), format!("added 1  {EMAIL}\n"));
+    home
+}
+
+#[test]
+fn help_names_every_command_and_setting() {
+    let home = Home::new();
+    let help = stdout(&home.run(&["--help"]));
+    for word in [
+        "serve",
+        "migrate",
+        "openapi",
+        "user",
+        "--demo",
+        "SIGNET_DATABASE_URL",
+        "[default: 604800]",
+    ] {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
+    for setting in signet::config::settings() {
+        let flag = format!("--{} ", setting.flag());
+        assert_eq!(help.contains(&flag), !setting.secret, "{flag}\n{help}");
+    }
+    assert_eq!(
+        stdout(&home.run(&["--version"])),
+        concat!("signet ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn openapi_prints_the_document() {
+    let home = Home::new();
+    let json = stdout(&home.run(&["openapi"]));
+    assert_eq!(json, include_str!("../../openapi/openapi.json"));
+    let yaml = stdout(&home.run(&["openapi", "--format", "yaml"]));
+    let same: Value = serde_yaml::from_str(&yaml).unwrap();
+    assert_eq!(same, serde_json::from_str::<Value>(&json).unwrap());
+    assert!(!home.path().join("data").exists(), "it needs no database");
+}
+
+#[test]
+fn an_account_lives_from_add_to_delete() {
+    let home = with_account();
+    let show = |email: &str| stdout(&home.run(&["user", "show", email]));
+    assert!(show("YOU@example.com").contains("is_active            true"));
+
+    let feed = home.feed(
+        &["user", "passwd", EMAIL, "--password-stdin"],
+        "another\r\n",
+    );
+    assert!(stdout(&feed).contains("every earlier token is ended"));
+    assert!(!show(EMAIL).contains("tokens_valid_after   0"));
+    stdout(&home.run(&["user", "disable", EMAIL]));
+    assert!(show(EMAIL).contains("is_active            false"));
+    stdout(&home.run(&["user", "enable", EMAIL]));
+    stdout(&home.run(&["user", "revoke", EMAIL]));
+    stdout(&home.run(&["user", "email", EMAIL, "new@example.com"]));
+    assert_eq!(stdout(&home.run(&["user", "list"])), "1  new@example.com\n");
+
+    let list: Value =
+        serde_json::from_str(&stdout(&home.run(&["user", "list", "--json"]))).unwrap();
+    assert_eq!(
+        (list[0]["id"].as_i64(), list[0]["usable_password"].as_bool()),
+        (Some(1), Some(true))
+    );
+    assert!(!list.to_string().contains("argon2"));
+
+    let (code, said) = failure(&home.run(&["user", "delete", "new@example.com"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("--yes"), "{said}");
+    stdout(&home.run(&["user", "delete", "new@example.com", "--yes"]));
+    assert_eq!(stdout(&home.run(&["user", "list", "--json"])), "[]\n");
+    let added = home.feed(
+        &["user", "add", EMAIL, "--password-stdin", "--force"],
+        "x\n",
+    );
+    assert_eq!(
+        stdout(&added),
+        format!("added 2  {EMAIL}\n"),
+        "ids are never used again"
+    );
+}
+
+#[test]
+fn what_was_added_by_hand_logs_in() {
+    let home = with_account();
+    let service = home.serve(&[]);
+    let credentials = json!({ "email": EMAIL, "password": "correct horse" });
+    let (status, body) = service.post(OBTAIN, &credentials);
+    assert_eq!(status, 200, "{body}");
+    let (status, body) = service.post(REFRESH, &json!({ "token": body["token"] }));
+    assert_eq!(status, 200, "{body}");
+
+    stdout(&home.run(&["user", "revoke", EMAIL]));
+    let (status, body) = service.post(REFRESH, &json!({ "token": body["token"] }));
+    assert_eq!(
+        (status, body),
+        (
+            400,
+            json!({ "non_field_errors": ["Error decoding signature."] })
+        )
+    );
+    assert_eq!(service.post(OBTAIN, &credentials).0, 200);
+}
+
+#[test]
+fn a_wrong_account_command_says_what_and_changes_nothing() {
+    let home = with_account();
+    let add = ["user", "add", "other@example.com", "--password-stdin"];
+    for (args, input, code, reason) in [
+        (
+            &["user", "add", "YOU@example.com", "--password-stdin"][..],
+            "x\n",
+            1,
+            "exists",
+        ),
+        (
+            &["user", "add", "nobody", "--password-stdin"],
+            "x\n",
+            2,
+            "not an e-mail address",
+        ),
+        (
+            &[
+                "user",
+                "add",
+                "b@example.com",
+                "--id",
+                "1",
+                "--password-stdin",
+            ],
+            "x\n",
+            1,
+            "never used again",
+        ),
+        (
+            &[
+                "user",
+                "add",
+                "b@example.com",
+                "--id",
+                "0",
+                "--password-stdin",
+            ],
+            "x\n",
+            2,
+            "0 is not in",
+        ),
+        (
+            &[
+                "user",
+                "add",
+                "b@example.com",
+                "--id",
+                "9223372036854775808",
+            ],
+            "",
+            2,
+            "--id",
+        ),
+        (&add, "", 1, "no password on standard input"),
+        (&add, "\n", 1, "no password on standard input"),
+        (&add, " \t\n", 1, "never log in"),
+        (&add, "a\0b\n", 1, "never log in"),
+        (
+            &["user", "passwd", "nobody@example.com", "--password-stdin"],
+            "x\n",
+            1,
+            "no account has",
+        ),
+        (
+            &["user", "email", EMAIL, "nobody"],
+            "",
+            2,
+            "not an e-mail address",
+        ),
+        (
+            &["user", "revoke", "nobody@example.com"],
+            "",
+            1,
+            "signet user list",
+        ),
+        (&["user", "add"], "", 2, "EMAIL"),
+        (&["usr"], "", 2, "user"),
+        (&[], "", 2, "serve"),
+    ] {
+        let (got, said) = failure(&home.feed(args, input));
+        assert_eq!(got, code, "{args:?}: {said}");
+        assert!(said.contains(reason), "{args:?}: {said}");
+    }
+    assert_eq!(
+        stdout(&home.run(&["user", "list"])),
+        format!("1  {EMAIL}\n")
+    );
+}
+
+#[test]
+fn migrations_go_up_and_down() {
+    let home = Home::new();
+    let run = |args: &[&str]| stdout(&home.run(&[&["migrate"], args].concat()));
+    assert!(run(&["status"]).starts_with("pending  m2"));
+    let (code, said) = failure(&home.run(&["serve", "--no-migrate"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("signet migrate"), "{said}");
+
+    assert!(run(&[]).starts_with("applied m2"));
+    assert_eq!(run(&["up"]), "the database is up to date\n");
+    assert!(run(&["status"]).starts_with("applied  m2"));
+    let service = home.serve(&["--no-migrate"]);
+    drop(service);
+    assert!(run(&["down"]).starts_with("took back m2"));
+    assert_eq!(run(&["down"]), "no migration is applied\n");
+    assert!(run(&["up"]).starts_with("applied m2"));
+}
+
+#[test]
+fn a_bad_setting_stops_the_start_and_is_named() {
+    let home = Home::new();
+    let short = home.path().join("short");
+    std::fs::write(&short, "too short\n").unwrap();
+    let short = short.to_str().unwrap();
+    for (name, value, reason) in [
+        ("SIGNET_LISTEN", "8000", "such as 127.0.0.1:8000"),
+        ("SIGNET_LISTEN", "192.0.2.1:1", "cannot listen on"),
+        (
+            "SIGNET_DATABASE_URL",
+            "mysql://root:hunter2@db/x",
+            "sqlite:data/signet.db",
+        ),
+        ("SIGNET_DATABASE_URL", "sqlite:/dev/null/x.db", "/dev/null"),
+        ("SIGNET_JWT_SECRET", "hunter2", "at least 32"),
+        ("SIGNET_JWT_SECRET", "", "empty"),
+        ("SIGNET_JWT_SECRET_FILE", "missing", "missing"),
+        ("SIGNET_JWT_SECRET_FILE", short, "9 bytes"),
+        ("SIGNET_JWT_EXPIRES_IN", "0", "nonzero"),
+        ("SIGNET_JWT_REFRESH_WINDOW", "week", "604800"),
+        ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),
+        ("SIGNET_LOG", "signet=loud", "such as info"),
+        ("SIGNET_JWT_SECRETS", "x", "did you mean SIGNET_JWT_SECRET?"),
+    ] {
+        let output = home
+            .command(&["serve"])
+            .env(name, value)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let (code, said) = failure(&output);
+        assert_eq!(code, 1, "{name}={value}: {said}");
+        assert!(said.contains(reason), "{name}={value}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let (code, said) = failure(&home.run(&["serve", "--listen", "nowhere"]));
+    assert_eq!(code, 2);
+    assert!(said.contains("--listen"), "{said}");
+    let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", "0.0.0.0:0"]));
+    assert_eq!(code, 2);
+    assert!(said.contains("loopback"), "{said}");
+}

@@ -1,0 +1,157 @@
+//! Every documented exchange, brought about for real: the answer is the documented one, and the
+//! whole exchange is pinned in `snapshots/` as `<operation>.<status>.<case>`.
+
+use std::collections::BTreeSet;
+
+use poem::Body;
+use serde_json::{Value, json};
+use signet::api::{Exchange, exchanges};
+
+use crate::world::{
+    Answer, EXPIRES_IN, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, World, post, request,
+};
+
+#[tokio::test]
+async fn every_documented_exchange_happens_as_documented() {
+    for (id, exchanges) in exchanges() {
+        let (operation, path) = match id {
+            "obtainToken" => ("obtain", OBTAIN),
+            "refreshToken" => ("refresh", REFRESH),
+            other => panic!("{other} has no exchanges here yet"),
+        };
+        for exchange in exchanges {
+            let (sent, answer) = bring_about(operation, path, &exchange).await;
+            let name = format!("{operation}.{}.{}", exchange.status.as_str(), exchange.name);
+            assert_eq!(answer.status, exchange.status, "{name}: {}", answer.text);
+            assert_as_documented(&name, &answer, &exchange);
+            pin(&name, path, &sent, &answer);
+        }
+    }
+}
+
+/// Issued tokens differ from the documented one in what depends on the account, time and secret.
+fn assert_as_documented(name: &str, answer: &Answer, exchange: &Exchange) {
+    let mut documented = exchange.answer.clone();
+    if exchange.status == 200 {
+        documented["token"] = answer.json()["token"].clone();
+    }
+    assert_eq!(answer.json(), documented, "{name}");
+}
+
+fn pin(name: &str, path: &str, sent: &Value, answer: &Answer) {
+    let headers = ["allow", "cache-control", "content-type", "retry-after"];
+    let headers: serde_json::Map<_, _> = headers
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), answer.header(name)?.into())))
+        .collect();
+    let exchange = json!({
+        "request": { "method": "POST", "path": path, "body": sent },
+        "answer": { "status": answer.status.as_u16(), "headers": headers, "body": answer.json() },
+    });
+    insta::with_settings!({
+        snapshot_path => "../../snapshots",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, { insta::assert_json_snapshot!(name, exchange) });
+}
+
+/// Makes a world in which the exchange happens; returns what was sent, and the answer.
+async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value, Answer) {
+    let world = match exchange.name {
+        "failed" => World::that_panics().await,
+        "too_slow" => World::impatient().await,
+        _ => World::new().await,
+    };
+    world.add_documented().await;
+    let sent = match (operation, exchange.name) {
+        ("obtain", "missing_fields") | ("refresh", "missing_token") => json!({}),
+        ("obtain", "null_fields") => json!({ "email": null, "password": null }),
+        ("obtain", "not_a_string") => json!({ "email": "jonhdoeqa@email.com", "password": 1234 }),
+        ("obtain", "null_character") => {
+            json!({ "email": "jonhdoeqa@email.com", "password": "1234\0ABCD" })
+        }
+        ("obtain", "failed" | "unavailable") => exchanges()[0].1[0].request.clone().unwrap(),
+        ("refresh", "null_token") => json!({ "token": null }),
+        ("refresh", "not_a_string") => json!({ "token": 1234 }),
+        ("refresh", "null_character") => json!({ "token": "a.b.c\0" }),
+        ("refresh", "failed") => json!({ "token": "a.b.c" }),
+        ("refresh", "documented" | "unavailable") => json!({ "token": world.token().await }),
+        (
+            "refresh",
+            name @ ("expired_token" | "unknown_user" | "disabled_user" | "window_passed"
+            | "no_orig_iat" | "no_subject"),
+        ) => {
+            json!({ "token": spoiled(&world, name).await })
+        }
+        (_, "malformed") => return (json!("{"), world.send(post(path, "{")).await),
+        (_, "too_slow") => {
+            let body = Body::from_bytes_stream(futures_util::stream::pending::<
+                std::io::Result<Vec<u8>>,
+            >());
+            return (Value::Null, world.send(post(path, body)).await);
+        }
+        (_, "too_large") => {
+            let answer = world.send(post(path, " ".repeat(65_537))).await;
+            return (json!("65,537 spaces"), answer);
+        }
+        (_, "wrong_media_type") => {
+            let body = json!({});
+            let headers = [("content-type", "text/plain")];
+            let request = request("POST", path, &headers, body.to_string().into());
+            return (body, world.send(request).await);
+        }
+        _ => exchange
+            .request
+            .clone()
+            .expect("an answer without a request is brought about here"),
+    };
+    if exchange.name == "unavailable" {
+        world.db.close_by_ref().await.unwrap();
+    }
+    let answer = world.post(path, &sent).await;
+    (sent, answer)
+}
+
+/// A token that was good once, and what has happened to it or to its account since.
+async fn spoiled(world: &World, name: &str) -> String {
+    let users = &world.auth.users;
+    let token = world.token().await;
+    match name {
+        "expired_token" => world.set_clock(NOW + EXPIRES_IN + 1),
+        "unknown_user" => users.delete(1).await.unwrap(),
+        "disabled_user" => drop(users.set_active(1, false).await.unwrap()),
+        "window_passed" => {
+            return crate::token::with(json!({ "orig_iat": NOW - REFRESH_WINDOW - 1 }));
+        }
+        "no_orig_iat" => return crate::token::with(json!({ "orig_iat": null })),
+        "no_subject" => return crate::token::with(json!({ "user_id": null })),
+        other => panic!("{other} is not brought about here"),
+    }
+    token
+}
+
+/// The exchanges cover the document: no status without one, and none beyond it.
+#[test]
+fn every_documented_status_has_an_exchange() {
+    let document = signet::api::Document::build();
+    let documented: BTreeSet<_> = document.value()["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| {
+            let operation = &path["post"];
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let statuses = operation["responses"].as_object().unwrap().keys();
+            statuses.map(move |status| (id.clone(), status.clone()))
+        })
+        .collect();
+    let exercised: BTreeSet<_> = exchanges()
+        .into_iter()
+        .flat_map(|(id, exchanges)| {
+            exchanges
+                .into_iter()
+                .map(move |exchange| (id.to_owned(), exchange.status.as_str().to_owned()))
+        })
+        .collect();
+    assert_eq!(documented, exercised);
+}

@@ -1,0 +1,21 @@
+//! The service as its clients see it: one file per subject.
+//!
+//! A test makes a world of its own (a fresh database, a clock that it sets), sends, pins the status,
+//! then the body.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
+mod accounts;
+mod binary;
+mod cli;
+mod corpus;
+mod document;
+mod examples;
+mod readme;
+mod serve;
+mod socket;
+mod token;
+mod world;

@@ -1,0 +1,191 @@
+//! `signet serve` as a process: first start, restart, demo, stop, and what it logs.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    binary::{Home, failure},
+    world::{OBTAIN, REFRESH},
+};
+
+#[test]
+fn the_demo_has_the_documented_account_and_leaves_nothing_behind() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let (status, body) = service.post(OBTAIN, &documented);
+    assert_eq!(
+        (status, &body["type"], &body["expires_in"]),
+        (200, &json!("JWT"), &json!(3600))
+    );
+    assert_eq!(
+        service.post(REFRESH, &json!({ "token": body["token"] })).0,
+        200
+    );
+
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success());
+    assert!(log.contains("a demo"), "{log}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn tokens_survive_a_restart() {
+    let home = Home::new();
+    let add = ["user", "add", "you@example.com", "--password-stdin"];
+    assert!(home.feed(&add, "correct horse\n").status.success());
+    let service = home.serve(&[]);
+    let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
+    let (_, body) = service.post(OBTAIN, &credentials);
+    service.signal("-INT");
+    assert!(service.wait().0.success());
+
+    let service = home.serve(&[]);
+    assert_eq!(
+        service.post(REFRESH, &json!({ "token": body["token"] })).0,
+        200
+    );
+
+    let secret = home.path().join("data/signet.secret");
+    let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mode = std::fs::metadata(home.path().join("data"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(
+        std::fs::read_to_string(secret).unwrap().trim_end().len(),
+        64
+    );
+}
+
+#[test]
+fn a_secret_given_by_value_or_file_signs_the_same() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let home = Home::new();
+    let file = home.path().join("secret");
+    let mut tokens = Vec::new();
+    for end in ["", "\n", "\r\n"] {
+        std::fs::write(&file, format!("{secret}{end}")).unwrap();
+        let service = home.serve(&["--demo", "--jwt-secret-file", file.to_str().unwrap()]);
+        let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+        tokens.push(service.post(OBTAIN, &documented).1["token"].clone());
+    }
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command.env("SIGNET_JWT_SECRET", secret);
+    let service = crate::binary::Service::start(command);
+    for token in tokens {
+        assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 200);
+    }
+}
+
+#[test]
+fn a_request_in_flight_is_finished_before_the_stop() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let body = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    let head = format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The request is in flight when the service asks for its body.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    service.signal("-TERM");
+    // The stop has begun when nobody else gets in.
+    while TcpStream::connect(service.address).is_ok() {
+        std::thread::yield_now();
+    }
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(service.wait().0.success());
+}
+
+#[test]
+fn a_log_line_tells_a_request_and_none_of_its_secrets() {
+    let home = Home::new();
+    let service = home.serve(&["--demo", "--log", "trace"]);
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let (_, body) = service.post(OBTAIN, &documented);
+    let token = body["token"].as_str().unwrap().to_owned();
+    service.post(REFRESH, &json!({ "token": token }));
+    service.post(
+        OBTAIN,
+        &json!({ "email": "jonhdoeqa@email.com", "password": "hunter2" }),
+    );
+    service.post(REFRESH, &json!({ "token": format!("{token}x") }));
+    service.post(
+        &format!("{OBTAIN}?password=hunter2"),
+        &json!({ "password": "hunter2" }),
+    );
+    service.post(&format!("/hunter2/{token}"), &documented);
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+
+    for secret in [
+        "1234ABCD",
+        "hunter2",
+        "$argon2",
+        token.rsplit_once('.').unwrap().1,
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    let answered: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["message"] == "answered")
+        .collect();
+    let told: Vec<_> = answered
+        .iter()
+        .map(|event| {
+            (
+                event["status"].as_u64().unwrap(),
+                event["span"]["path"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        (200, OBTAIN),
+        (200, REFRESH),
+        (400, OBTAIN),
+        (400, REFRESH),
+        (400, OBTAIN),
+        (404, "-"),
+    ];
+    assert_eq!(told, expected);
+    for event in &answered {
+        assert_eq!(event["span"]["id"].as_str().unwrap().len(), 16);
+        assert!(
+            event["duration_us"].is_u64() && event["peer"] == "127.0.0.1",
+            "{event}"
+        );
+    }
+    assert!(
+        log.contains("the password is wrong"),
+        "the cause is for the log:\n{log}"
+    );
+}
+
+#[test]
+fn two_services_do_not_share_a_port() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let (code, said) =
+        failure(&home.run(&["serve", "--demo", "--listen", &service.address.to_string()]));
+    assert_eq!(code, 1);
+    assert!(said.contains("SIGNET_LISTEN"), "{said}");
+}

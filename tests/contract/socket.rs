@@ -1,0 +1,288 @@
+//! What only a socket shows: heads that never end, bodies in pieces, pipelines, and rubbish.
+
+use std::{net::SocketAddr, time::Duration};
+
+use signet::server::{ConnectionLimits, serve};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use crate::world::{OBTAIN, World};
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(limits: ConnectionLimits) -> Self {
+        let world = World::new().await;
+        world.add_documented().await;
+        Self::of(world, limits).await
+    }
+
+    async fn of(world: World, limits: ConnectionLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(async move {
+            let app = std::sync::Arc::new(world);
+            let endpoint = poem::EndpointExt::boxed(Shared(app));
+            serve(listener, endpoint, limits, async { drop(stopped.await) }).await;
+        });
+        Self {
+            address,
+            stop,
+            served,
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends `bytes`, and reads until the server closes.
+    async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_ref()).await.unwrap();
+        read(&mut stream).await
+    }
+}
+
+/// Keeps the world, and its folder, for as long as its app is served.
+struct Shared(std::sync::Arc<World>);
+
+impl poem::Endpoint for Shared {
+    type Output = poem::Response;
+
+    async fn call(&self, request: poem::Request) -> poem::Result<poem::Response> {
+        self.0.app.call(request).await
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset after the answer is an end, too.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+fn hasty() -> ConnectionLimits {
+    ConnectionLimits {
+        header_time: Duration::from_millis(50),
+        ..ConnectionLimits::default()
+    }
+}
+
+const CREDENTIALS: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
+
+fn obtain(headers: &str, body: &str) -> String {
+    format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n{body}"
+    )
+}
+
+fn with_length(headers: &str, body: &str) -> String {
+    obtain(
+        &format!("{headers}Content-Length: {}\r\n", body.len()),
+        body,
+    )
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_not_held() {
+    let server = Server::start(hasty()).await;
+    assert_eq!(server.exchange("").await, "", "an idle connection");
+    assert_eq!(server.exchange("POST /v1/au").await, "");
+    assert_eq!(
+        server
+            .exchange(format!("POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nX-"))
+            .await,
+        ""
+    );
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_not_held_for_ever_either() {
+    let server = Server::start(hasty()).await;
+    let answer = server.exchange(with_length("", CREDENTIALS)).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_gets_a_408() {
+    let server = Server::of(World::impatient().await, ConnectionLimits::default()).await;
+    let answer = server
+        .exchange(obtain(
+            "Connection: close\r\nContent-Length: 60\r\n",
+            "{\"email\":",
+        ))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with(r#"{"detail":"The request body did not arrive in time."}"#),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_a_body() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let (start, end) = CREDENTIALS.split_at(20);
+    let chunks = format!(
+        "{:x}\r\n{start}\r\n{:x}\r\n{end}\r\n0\r\n\r\n",
+        start.len(),
+        end.len()
+    );
+    let answer = server
+        .exchange(obtain(
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n",
+            &chunks,
+        ))
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let too_much = "x".repeat(0x10000);
+    let chunks = format!("10000\r\n{too_much}\r\n1\r\nx\r\n0\r\n\r\n");
+    let answer = server
+        .exchange(obtain(
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n",
+            &chunks,
+        ))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_limit_of_a_body_is_exact_and_known_beforehand() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let padded = |length: usize| CREDENTIALS.to_owned() + &" ".repeat(length - CREDENTIALS.len());
+    let answer = server
+        .exchange(with_length("Connection: close\r\n", &padded(65_536)))
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let answer = server
+        .exchange(with_length("Connection: close\r\n", &padded(65_537)))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with(r#"{"detail":"The request body is too large."}"#),
+        "{answer}"
+    );
+
+    // A client that asks first is spared the sending, and so is one that means to send very much.
+    for headers in [
+        "Expect: 100-continue\r\nContent-Length: 65537\r\n",
+        "Content-Length: 99999999999\r\n",
+    ] {
+        let answer = server.exchange(obtain(headers, "")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let requests = [
+        with_length("", CREDENTIALS),
+        "GET /nope HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        with_length("", "{}"),
+        "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(),
+    ];
+    let answers = server.exchange(requests.concat()).await;
+    let statuses: Vec<_> = answers
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .map(|answer| &answer[..3])
+        .collect();
+    assert_eq!(statuses, ["200", "404", "400", "404"]);
+}
+
+#[tokio::test]
+async fn rubbish_is_refused_and_harms_nobody() {
+    let server = Server::start(hasty()).await;
+    for rubbish in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /v1/auth/jwt/obtain/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /v1/auth/jwt/obtain/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    ] {
+        let answer = server.exchange(rubbish).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+    let huge = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX-Huge: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    let answer = server.exchange(huge).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+
+    let answer = server
+        .exchange(with_length("Connection: close\r\n", CREDENTIALS))
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_their_turn() {
+    let limits = ConnectionLimits {
+        connections: 1,
+        ..ConnectionLimits::default()
+    };
+    let server = Server::start(limits).await;
+    let mut first = server.connect().await;
+    first
+        .write_all(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    first.read_u8().await.unwrap();
+    let mut second = server.connect().await;
+    second
+        .write_all(b"GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(50), second.read_u8()).await;
+    assert!(waiting.is_err(), "it was answered beside the first");
+
+    drop(first);
+    assert!(
+        read(&mut second)
+            .await
+            .starts_with("HTTP/1.1 404 Not Found\r\n")
+    );
+}
+
+#[tokio::test]
+async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let mut idle = server.connect().await;
+    idle.write_all(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    idle.read_u8().await.unwrap();
+    server.stop.send(()).unwrap();
+    server.served.await.unwrap();
+    read(&mut idle).await;
+    assert!(TcpStream::connect(server.address).await.is_err());
+}

@@ -1,0 +1,242 @@
+//! A service of a test's own: a fresh database in a folder that goes with it, and a clock that the
+//! test sets. Every answer of an operation is held against the document on its way.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use migration::{Migrator, MigratorTrait};
+use poem::{
+    Body, Endpoint, Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
+};
+use serde_json::{Value, json};
+use signet::{
+    api::{BodyLimits, Document},
+    app::{App, app},
+    auth::{Auth, Clock, Cost, Lifetimes, Parts, Passwords, Tokens},
+    users::{self, Database, NewUser, User, Users},
+};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
+pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
+/// The second in which the documented token was issued.
+pub(crate) const NOW: i64 = 1_539_737_696;
+pub(crate) const EXPIRES_IN: i64 = 3600;
+pub(crate) const REFRESH_WINDOW: i64 = 604_800;
+pub(crate) const SECRET: &str = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz";
+/// Cheap, so that a test may log in often; what a login costs is tested where it matters.
+pub(crate) const CHEAP: Cost = Cost {
+    memory_kib: 32,
+    iterations: 1,
+    parallelism: 1,
+};
+
+pub(crate) struct World {
+    pub(crate) auth: Auth,
+    pub(crate) app: App,
+    pub(crate) db: Database,
+    clock: Arc<AtomicI64>,
+    _folder: TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::at_cost(CHEAP).await
+    }
+
+    pub(crate) async fn at_cost(cost: Cost) -> Self {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let shared = Arc::clone(&clock);
+        let clock_of_app = Clock::new(move || {
+            OffsetDateTime::from_unix_timestamp(shared.load(Ordering::SeqCst)).unwrap()
+        });
+        Self::made(cost, clock, clock_of_app, BodyLimits::default()).await
+    }
+
+    /// A world whose clock fails: a stand-in for every bug that panics.
+    pub(crate) async fn that_panics() -> Self {
+        let broken = Clock::new(|| panic!("the clock is broken"));
+        Self::made(CHEAP, Arc::default(), broken, BodyLimits::default()).await
+    }
+
+    /// A world that does not wait for slow bodies.
+    pub(crate) async fn impatient() -> Self {
+        let limits = BodyLimits {
+            time: Duration::from_millis(1),
+            ..BodyLimits::default()
+        };
+        Self::made(CHEAP, Arc::default(), Clock::system(), limits).await
+    }
+
+    async fn made(cost: Cost, clock: Arc<AtomicI64>, source: Clock, limits: BodyLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signet.db");
+        let db = users::open(&format!("sqlite:{}", path.display()))
+            .await
+            .unwrap();
+        Migrator::up(&db, None).await.unwrap();
+        let lifetimes = Lifetimes {
+            expires_in: EXPIRES_IN,
+            refresh_window: REFRESH_WINDOW,
+        };
+        let auth = Auth::from(Parts {
+            users: Users::new(db.clone()),
+            passwords: Passwords::new(cost).unwrap(),
+            tokens: Tokens::new(SECRET.as_bytes(), lifetimes).unwrap(),
+            clock: source,
+        });
+        Self {
+            app: app(&auth, limits),
+            auth,
+            db,
+            clock,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn set_clock(&self, now: i64) {
+        self.clock.store(now, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(self.clock.load(Ordering::SeqCst)).unwrap()
+    }
+
+    /// Adds an account; one without a password cannot log in.
+    pub(crate) async fn add(&self, id: i64, email: &str, password: Option<&str>) -> User {
+        let password = match password {
+            Some(password) => Some(self.auth.passwords.hash(password.to_owned()).await.unwrap()),
+            None => None,
+        };
+        let account = NewUser {
+            id: Some(id),
+            email: email.to_owned(),
+            password,
+        };
+        self.auth.users.add(account, self.now()).await.unwrap()
+    }
+
+    /// The account of the contract's login example.
+    pub(crate) async fn add_documented(&self) -> User {
+        self.add(1, "jonhdoeqa@email.com", Some("1234ABCD")).await
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Answer {
+        let operation = request.method() == Method::POST;
+        let path = request.uri().path().trim_end_matches('/').to_owned() + "/";
+        let response = self.app.get_response(request).await;
+        let answer = Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.into_body().into_string().await.unwrap(),
+        };
+        if operation {
+            answer.assert_documented(&path);
+        }
+        answer
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(post(path, body.to_string())).await
+    }
+
+    pub(crate) async fn obtain(&self, email: &str, password: &str) -> Answer {
+        self.post(OBTAIN, &json!({ "email": email, "password": password }))
+            .await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        self.post(REFRESH, &json!({ "token": token })).await
+    }
+
+    /// A token of the documented account.
+    pub(crate) async fn token(&self) -> String {
+        self.obtain("jonhdoeqa@email.com", "1234ABCD").await.token()
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path.parse::<Uri>().unwrap())
+        .body(body);
+    for (name, value) in headers {
+        let name: poem::http::HeaderName = name.parse().unwrap();
+        request
+            .headers_mut()
+            .append(name, HeaderValue::from_str(value).unwrap());
+    }
+    request
+}
+
+pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request {
+    request(
+        "POST",
+        path,
+        &[("content-type", "application/json")],
+        body.into(),
+    )
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn token(&self) -> String {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The answer of a refused refresh or obtain.
+    pub(crate) fn assert_refused(&self, message: &str) {
+        assert_eq!(self.status, 400, "{}", self.text);
+        assert_eq!(self.json(), json!({ "non_field_errors": [message] }));
+    }
+
+    /// No status and no body that the document does not have.
+    fn assert_documented(&self, path: &str) {
+        static DOCUMENT: LazyLock<Value> = LazyLock::new(|| Document::build().value().clone());
+        let Some(operation) = DOCUMENT["paths"].get(path) else {
+            return;
+        };
+        let response = &operation["post"]["responses"][self.status.as_str()];
+        assert!(
+            response.is_object(),
+            "{path} does not document {}",
+            self.status
+        );
+        let schema = &response["content"]["application/json"]["schema"];
+        let mut schema = schema.clone();
+        schema["components"] = DOCUMENT["components"].clone();
+        jsonschema::draft4::validate(&schema, &self.json())
+            .unwrap_or_else(|error| panic!("{path} {}: {error}: {}", self.status, self.text));
+        let documented = response["headers"].as_object();
+        for name in documented.into_iter().flat_map(serde_json::Map::keys) {
+            assert!(
+                self.headers.contains_key(name),
+                "{path} {}: no {name}",
+                self.status
+            );
+        }
+    }
+}
