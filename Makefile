@@ -1,0 +1,30 @@
+# Every command that the README names. `make help` lists them.
+
+CARGO ?= cargo
+# A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
+TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+.PHONY: help run test check openapi snapshots
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## Build, and serve the demo with Swagger UI on http://127.0.0.1:8000/docs/
+	@$(CARGO) build --locked --quiet
+	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C ends it)"
+	@$(CARGO) run --locked --quiet -- serve --demo
+
+test: check ## Everything: formatting, lints, documentation and every test
+	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+
+openapi: ## Write openapi/ anew, after a change of the contract
+	$(CARGO) run --locked --quiet -- openapi > openapi/openapi.json.new
+	mv openapi/openapi.json.new openapi/openapi.json
+
+snapshots: ## Write snapshots/ anew, after a change of the documented exchanges
+	INSTA_UPDATE=always $(CARGO) test --locked --quiet --test contract examples::
