@@ -23,8 +23,11 @@ check:
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
 openapi: ## Write openapi/ anew, after a change of the contract
-	$(CARGO) run --locked --quiet -- openapi > openapi/openapi.json.new
-	mv openapi/openapi.json.new openapi/openapi.json
+	$(CARGO) build --locked --quiet
+	for file in openapi.json:json contract.md:markdown claims.schema.json:claims; do \
+	    $(CARGO) run --locked --quiet -- openapi --format $${file#*:} > openapi/new || exit 1; \
+	    mv openapi/new openapi/$${file%:*}; \
+	done
 
 snapshots: ## Write snapshots/ anew, after a change of the documented exchanges
 	INSTA_UPDATE=always $(CARGO) test --locked --quiet --test contract examples::

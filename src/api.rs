@@ -11,10 +11,12 @@ use poem_openapi::{OpenApi, Tags};
 use crate::auth::Auth;
 
 mod body;
+mod claims;
 mod document;
 mod example;
 pub(crate) mod fault;
 mod json;
+mod markdown;
 pub mod obtain;
 pub mod refresh;
 mod schema;
@@ -22,6 +24,7 @@ mod text;
 mod token;
 
 pub use body::{BodyLimits, Reader, Rejection};
+pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
 pub use example::Exchange;
 pub use schema::Schemas;

@@ -19,10 +19,10 @@ use methods::Methods;
 /// The service: an endpoint that answers every request, whatever it is.
 pub type App = BoxEndpoint<'static, Response>;
 
-/// Composes the service.
+/// Composes the service; clients reach it at `public_url`, or where its document is.
 #[must_use]
-pub fn app(auth: &Auth, limits: BodyLimits) -> App {
-    let document = Document::build();
+pub fn app(auth: &Auth, limits: BodyLimits, public_url: Option<&str>) -> App {
+    let document = Document::build(public_url);
     let reader = Arc::new(Reader {
         limits,
         schemas: Schemas::compile(&document),

@@ -82,9 +82,6 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
-    if let Command::Openapi(command) = cli.command {
-        return command.run();
-    }
     let settings = read_settings(matches)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("cannot start the async runtime: {error}"))?;
@@ -93,7 +90,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Command::Serve(command) => command.run(settings).await,
             Command::Migrate(command) => command.run(&settings).await,
             Command::User(command) => command.run(&settings).await,
-            Command::Openapi(_) => unreachable!("it needs no settings"),
+            Command::Openapi(command) => command.run(&settings),
         }
     })
 }

@@ -30,6 +30,8 @@ pub struct Settings {
     pub jwt_secret: Option<Secret>,
     /// File that holds the secret; one line break at its end does not count
     pub jwt_secret_file: Option<PathBuf>,
+    /// URL at which clients reach the service, for documents behind a proxy, such as `https://host/auth`
+    pub public_url: Option<PublicUrl>,
     /// Seconds from the issue of a token to its expiry
     pub jwt_expires_in: NonZeroU32,
     /// Seconds from a login to the last refresh of its tokens
@@ -44,6 +46,14 @@ pub struct Settings {
     pub log: String,
 }
 
+impl Settings {
+    /// Where clients reach the service, if that was set.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_ref().map(PublicUrl::as_str)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -51,6 +61,7 @@ impl Default for Settings {
             database_url: "sqlite:data/signet.db".to_owned(),
             jwt_secret: None,
             jwt_secret_file: None,
+            public_url: None,
             jwt_expires_in: NonZeroU32::new(3600).expect("it is not 0"),
             jwt_refresh_window: 7 * 24 * 3600,
             argon2_memory_kib: 19_456,
@@ -58,6 +69,41 @@ impl Default for Settings {
             argon2_parallelism: 1,
             log: "info".to_owned(),
         }
+    }
+}
+
+/// An absolute `http` or `https` URL, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let url = url::Url::parse(&text).map_err(|_| "it is not an absolute URL")?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err("it is not an http or https URL");
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err("it has more than a host and a path");
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.0
     }
 }
 

@@ -5,12 +5,12 @@ use std::{collections::HashMap, marker::PhantomData};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    LicenseObject, OpenApi, OpenApiService, ServerObject,
+    ExternalDocumentObject, LicenseObject, OpenApi, OpenApiService, ServerObject,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
 
-use super::{Exchange, Operations, exchanges};
+use super::{CLAIMS_PATH, Exchange, Operations, exchanges};
 
 /// The version of the contract: its major number rises when a client could notice the change.
 const VERSION: &str = "1.0.0";
@@ -29,18 +29,23 @@ request as a whole stand under `non_field_errors`, and requests that were not lo
 pub struct Document(Value);
 
 impl Document {
-    /// Makes the document from the operations' types.
+    /// Makes the document from the operations' types, for a service that clients reach at
+    /// `public_url`; without one, the document's own host is the service.
     ///
     /// # Panics
     /// When poem-openapi's document is not JSON.
     #[must_use]
-    pub fn build() -> Self {
-        let spec =
-            OpenApiService::<_, ()>::new(Described::<Operations>(PhantomData), "Signet", VERSION)
-                .description(DESCRIPTION)
-                .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
-                .server(ServerObject::new("/").description("The service that serves this document"))
-                .spec();
+    pub fn build(public_url: Option<&str>) -> Self {
+        let base = public_url.unwrap_or_default();
+        let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
+            .description("The claims of a token, as JSON Schema");
+        let described = Described::<Operations>(PhantomData);
+        let spec = OpenApiService::<_, ()>::new(described, "Signet", VERSION)
+            .description(DESCRIPTION)
+            .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+            .server(ServerObject::new(public_url.unwrap_or("/")).description("This service"))
+            .external_document(claims)
+            .spec();
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0; poem-openapi says 3.0.0.
         document["openapi"] = json!("3.0.3");

@@ -194,9 +194,14 @@ impl Documented for Obtain {
                 fields(None, Some(message::NUL)),
             ),
             Exchange::answer(
-                "missing_fields",
-                "The payload must contain an email and a password",
-                fields(Some(message::REQUIRED), Some(message::REQUIRED)),
+                "missing_email",
+                "The payload must contain an email",
+                fields(Some(message::REQUIRED), None),
+            ),
+            Exchange::answer(
+                "missing_password",
+                "The payload must contain a password",
+                fields(None, Some(message::REQUIRED)),
             ),
             Exchange::answer(
                 "null_fields",

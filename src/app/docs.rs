@@ -1,41 +1,68 @@
-//! The documentation: Swagger UI from the binary itself, and the document it shows.
+//! The pages about the contract, from the binary itself: Swagger UI to try it, a page to read it, and
+//! the documents they are made from. They refer to each other and to the API in relative terms, so that
+//! they work below any path prefix, and load nothing from any other host.
 
 use std::sync::Arc;
 
 use poem::{
-    EndpointExt, IntoResponse, Request, Response, Result, Route,
+    EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
     error::NotFoundError,
-    http::{StatusCode, header::LOCATION},
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION},
+    },
 };
-use utoipa_swagger_ui::Config;
+use pulldown_cmark::{Options, Parser, html};
 
 use super::methods::Methods;
-use crate::api::Document;
+use crate::api::{CLAIMS_PATH, Document, claims_schema};
+use asset::Assets;
+
+mod asset;
 
 /// The paths of the pages.
-pub(super) const PATHS: [&str; 5] = ["/", "/docs", "/docs/", "/openapi.json", "/openapi.yaml"];
-/// Below it lie the files of Swagger UI.
-pub(super) const FILES: &str = "/docs/";
+pub(super) const PATHS: [&str; 8] = [
+    "/",
+    "/docs",
+    "/docs/",
+    "/redoc",
+    "/redoc/",
+    "/openapi.json",
+    "/openapi.yaml",
+    CLAIMS_PATH,
+];
+/// Below it lie the files of the pages.
+pub(super) const FILES: &str = "/docs/assets/";
 
-/// Adds the pages that show `document`.
+/// What a page may load and do: nothing but what this service serves. Swagger UI styles its elements
+/// inline; no script is.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Adds the pages about `document`.
 pub(super) fn routes(route: Route, document: &Document) -> Route {
-    // Relative everywhere, so that the pages also work below a path prefix.
-    let config = Arc::new(
-        Config::from("../openapi.json")
-            .try_it_out_enabled(true)
-            .display_request_duration(true)
-            // Without this, the page asks a validator on the network.
-            .validator_url("none"),
-    );
-    let swagger_ui = make_sync(move |request: Request| {
-        let file = request.raw_path_param("file").unwrap_or_default();
-        swagger_file(file, &config)
+    let assets = Arc::new(Assets::load());
+    let title = document.value()["info"]["title"]
+        .as_str()
+        .unwrap_or_default();
+    let page = |template: &str| assets.link(&template.replace("{title}", title));
+    let swagger = page(include_str!("docs/swagger.html"));
+    let reading =
+        page(include_str!("docs/reading.html")).replace("{contract}", &rendered(document));
+    let files = make_sync(move |request: Request| {
+        let name = request.raw_path_param("name").unwrap_or_default();
+        assets
+            .answer(&request, name)
+            .ok_or_else(|| poem::Error::from(NotFoundError))
     });
     route
-        .at("/", page(|| redirect("docs/")))
-        .at("/docs", page(|| redirect("docs/")))
-        .at("/docs/*file", Methods::get(boxed(swagger_ui)))
+        .at("/", answer(|| redirect("docs/")))
+        .at("/docs", answer(|| redirect("docs/")))
+        .at("/docs/", answer(move || html_page(swagger.clone())))
+        .at("/docs/assets/:name", Methods::get(boxed(files)))
+        .at("/redoc", answer(|| redirect("redoc/")))
+        .at("/redoc/", answer(move || html_page(reading.clone())))
         .at(
             "/openapi.json",
             text("application/json", document.to_json()),
@@ -44,23 +71,34 @@ pub(super) fn routes(route: Route, document: &Document) -> Route {
             "/openapi.yaml",
             text("application/yaml", document.to_yaml()),
         )
+        .at(
+            CLAIMS_PATH,
+            text("application/schema+json", claims_schema()),
+        )
 }
 
-fn swagger_file(file: &str, config: &Arc<Config<'static>>) -> Result<Response> {
-    let file = utoipa_swagger_ui::serve(file, Arc::clone(config))
-        .map_err(|error| {
-            poem::Error::from_string(error.to_string(), StatusCode::INTERNAL_SERVER_ERROR)
-        })?
-        .ok_or(NotFoundError)?;
-    Ok(Response::builder()
-        .content_type(&file.content_type)
-        .body(file.bytes.into_owned()))
+fn rendered(document: &Document) -> String {
+    let mut page = String::new();
+    html::push_html(
+        &mut page,
+        Parser::new_ext(&document.to_markdown(), Options::ENABLE_TABLES),
+    );
+    page
+}
+
+fn html_page(page: String) -> Response {
+    Response::builder()
+        .content_type("text/html; charset=utf-8")
+        .header(CONTENT_SECURITY_POLICY, POLICY)
+        .header(CACHE_CONTROL, "no-cache")
+        .body(page)
 }
 
 fn text(media_type: &'static str, text: String) -> Methods {
-    page(move || {
+    answer(move || {
         Response::builder()
             .content_type(media_type)
+            .header(CACHE_CONTROL, "no-cache")
             .body(text.clone())
     })
 }
@@ -72,7 +110,7 @@ fn redirect(to: &'static str) -> Response {
         .finish()
 }
 
-fn page(answer: impl Fn() -> Response + Send + Sync + 'static) -> Methods {
+fn answer(answer: impl Fn() -> Response + Send + Sync + 'static) -> Methods {
     Methods::get(boxed(make_sync(move |_| answer())))
 }
 

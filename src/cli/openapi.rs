@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::Failure;
-use crate::api::Document;
+use crate::api::{self, Document};
+use crate::config::Settings;
 
 #[derive(clap::Args)]
 pub(super) struct Openapi {
@@ -16,14 +17,20 @@ pub(super) struct Openapi {
 enum Format {
     Json,
     Yaml,
+    /// The contract as a page to review
+    Markdown,
+    /// The claims of a token, as JSON Schema
+    Claims,
 }
 
 impl Openapi {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        let document = Document::build();
+    pub(super) fn run(self, settings: &Settings) -> Result<(), Failure> {
+        let document = Document::build(settings.public_url());
         let text = match self.format {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),
+            Format::Markdown => document.to_markdown(),
+            Format::Claims => api::claims_schema(),
         };
         match io::stdout().write_all(text.as_bytes()) {
             // A reader that has seen enough, such as `head`.

@@ -86,7 +86,7 @@ impl Serve {
         }
         server::serve(
             listener,
-            app(&auth, BodyLimits::default()),
+            app(&auth, BodyLimits::default(), settings.public_url()),
             ConnectionLimits::default(),
             stop,
         )

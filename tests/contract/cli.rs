@@ -54,6 +54,12 @@ fn openapi_prints_the_document() {
     let yaml = stdout(&home.run(&["openapi", "--format", "yaml"]));
     let same: Value = serde_yaml::from_str(&yaml).unwrap();
     assert_eq!(same, serde_json::from_str::<Value>(&json).unwrap());
+    let page = stdout(&home.run(&["openapi", "--format", "markdown"]));
+    assert_eq!(page, include_str!("../../openapi/contract.md"));
+    let claims = stdout(&home.run(&["openapi", "--format", "claims"]));
+    assert_eq!(claims, include_str!("../../openapi/claims.schema.json"));
+    let behind = home.run(&["openapi", "--public-url", "https://host/auth/"]);
+    assert!(stdout(&behind).contains("\"url\": \"https://host/auth\""));
     assert!(!home.path().join("data").exists(), "it needs no database");
 }
 
@@ -251,6 +257,13 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         ("SIGNET_JWT_SECRET", "", "empty"),
         ("SIGNET_JWT_SECRET_FILE", "missing", "missing"),
         ("SIGNET_JWT_SECRET_FILE", short, "9 bytes"),
+        ("SIGNET_PUBLIC_URL", "host/auth", "https://host/auth"),
+        ("SIGNET_PUBLIC_URL", "ftp://host", "http or https"),
+        (
+            "SIGNET_PUBLIC_URL",
+            "https://host/?a=b",
+            "more than a host and a path",
+        ),
         ("SIGNET_JWT_EXPIRES_IN", "0", "nonzero"),
         ("SIGNET_JWT_REFRESH_WINDOW", "week", "604800"),
         ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),

@@ -1,49 +1,162 @@
 //! The OpenAPI document: what is committed is what is emitted and served, and it is valid.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use signet::api::Document;
+use signet::api::{Document, claims_schema};
 
-use crate::world::{OBTAIN, REFRESH, World, post, request};
+use crate::world::{OBTAIN, REFRESH, World, request};
 
 #[test]
-fn the_committed_document_is_the_emitted_one() {
-    let committed = include_str!("../../openapi/openapi.json");
-    assert!(
-        committed == Document::build().to_json(),
-        "openapi/openapi.json is out of date: run `make openapi`, and read what changed"
-    );
+fn what_is_committed_is_what_is_emitted() {
+    let document = Document::build(None);
+    for (name, committed, emitted) in [
+        (
+            "openapi.json",
+            include_str!("../../openapi/openapi.json"),
+            document.to_json(),
+        ),
+        (
+            "contract.md",
+            include_str!("../../openapi/contract.md"),
+            document.to_markdown(),
+        ),
+        (
+            "claims.schema.json",
+            include_str!("../../openapi/claims.schema.json"),
+            claims_schema(),
+        ),
+    ] {
+        assert!(
+            committed == emitted,
+            "openapi/{name} is out of date: run `make openapi`, and read what changed"
+        );
+    }
 }
 
 #[tokio::test]
-async fn the_served_document_is_the_emitted_one() {
+async fn what_is_served_is_what_is_emitted() {
     let world = World::new().await;
-    let document = Document::build();
-
-    let json = world
-        .send(request("GET", "/openapi.json", &[], "".into()))
-        .await;
+    let document = Document::build(None);
+    let get = async |path: &str| {
+        let answer = world.send(request("GET", path, &[], "".into())).await;
+        assert_eq!(answer.status, 200, "{path}");
+        (
+            answer.header("content-type").unwrap().to_owned(),
+            answer.text,
+        )
+    };
+    let json = get("/openapi.json").await;
+    assert_eq!(json, ("application/json".to_owned(), document.to_json()));
+    let (media_type, yaml) = get("/openapi.yaml").await;
+    assert_eq!(media_type, "application/yaml");
     assert_eq!(
-        (json.status.as_u16(), json.header("content-type")),
-        (200, Some("application/json"))
+        &serde_yaml::from_str::<Value>(&yaml).unwrap(),
+        document.value()
     );
-    assert_eq!(json.text, document.to_json());
 
-    let yaml = world
-        .send(request("GET", "/openapi.yaml", &[], "".into()))
-        .await;
+    // The document leads to the claims' schema.
+    let claims = document.value()["externalDocs"]["url"].as_str().unwrap();
     assert_eq!(
-        (yaml.status.as_u16(), yaml.header("content-type")),
-        (200, Some("application/yaml"))
+        get(claims).await,
+        ("application/schema+json".to_owned(), claims_schema())
     );
-    let same: Value = serde_yaml::from_str(&yaml.text).unwrap();
-    assert_eq!(&same, document.value());
+}
+
+#[test]
+fn a_public_url_stands_in_the_document() {
+    let document = Document::build(Some("https://host/auth"));
+    assert_eq!(document.value()["servers"][0]["url"], "https://host/auth");
+    let claims = "https://host/auth/openapi/claims.schema.json";
+    assert_eq!(document.value()["externalDocs"]["url"], claims);
+    assert_eq!(Document::build(None).value()["servers"][0]["url"], "/");
+}
+
+/// The schema of the claims is that of the claims that are issued.
+#[tokio::test]
+async fn an_issued_token_fits_the_claims_schema() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let token = world.token().await;
+    let payload = URL_SAFE_NO_PAD
+        .decode(token.split('.').nth(1).unwrap())
+        .unwrap();
+    let payload: Value = serde_json::from_slice(&payload).unwrap();
+
+    let schema: Value = serde_json::from_str(&claims_schema()).unwrap();
+    jsonschema::validate(&schema, &payload).unwrap();
+    let claims = payload.as_object().unwrap().keys();
+    let described = schema["properties"].as_object().unwrap().keys();
+    assert!(claims.eq(described), "in the same order, and no other");
+    assert_eq!(schema["required"].as_array().unwrap().len(), 5);
+}
+
+/// What the documented contract tells, chapter by chapter, row by row.
+#[test]
+fn the_page_tells_what_the_documented_contract_tells() {
+    let chapters = [
+        (
+            "## Authentication - `/v1/auth/jwt/`",
+            &["| Anonymous | `/v1/auth/jwt/` | `POST` | `json` | `200`, `400` |"][..],
+        ),
+        (
+            "### OBTAIN",
+            &[
+                "**Permission required**: None",
+                "| Content-Type | application/json |",
+                "| `email` | Email field | Yes | User's email |",
+                "| `password` | String | Yes | User's password |",
+                "| `type` | String | `JWT` |",
+                "| `token` | String | Token |",
+                "| `expires_in` | Integer | Seconds remaining for the token to expire |",
+                "**Event**: Anonymous `POST` to `/v1/auth/jwt/obtain/`  ",
+                "Content-Type: application/json",
+                "  \"email\": \"jonhdoeqa@email.com\",",
+                "  \"password\": \"1234ABCD\"",
+                "**HTTP Status Code**: `200`  ",
+                "  \"type\": \"JWT\",",
+                "  \"expires_in\": 3600",
+                "**HTTP Status Code**: `400`  ",
+                "| `email` | This field is required. | The payload must contain an email |",
+                "| `password` | This field is required. | The payload must contain a password |",
+            ],
+        ),
+        (
+            "### REFRESH",
+            &[
+                "**Permission required**: None",
+                "| Content-Type | application/json |",
+                "| `token` | String | Yes | User's token |",
+                "| `type` | String | `JWT` |",
+                "| `token` | String | Token |",
+                "| `expires_in` | Integer | Seconds remaining for the token to expire |",
+                "**Event**: Anonymous `POST` to `/v1/auth/jwt/refresh/`  ",
+                "**HTTP Status Code**: `200`  ",
+                "**HTTP Status Code**: `400`  ",
+                "| `non_field_errors` | Error decoding signature. | The token is invalid |",
+                "| `non_field_errors` | Signature has expired. | The token has expired |",
+            ],
+        ),
+    ];
+    let page = Document::build(None).to_markdown();
+    let mut rest = &*page;
+    for (heading, facts) in chapters {
+        rest = &rest[rest
+            .find(heading)
+            .unwrap_or_else(|| panic!("{heading} is missing"))..];
+        let end = rest[1..].find("\n### ").map_or(rest.len(), |end| end + 1);
+        let lines: Vec<_> = rest[..end].lines().collect();
+        for fact in facts {
+            assert!(lines.contains(fact), "{heading} does not tell: {fact}");
+        }
+        rest = &rest[1..];
+    }
 }
 
 /// Against the OpenAPI Initiative's own schema of 3.0 (Apache-2.0), and against itself.
 #[test]
 fn the_document_is_valid() {
     let schema: Value = serde_json::from_str(include_str!("openapi-3.0.schema.json")).unwrap();
-    let document = Document::build();
+    let document = Document::build(None);
     let validator = jsonschema::draft4::new(&schema).unwrap();
     let errors: Vec<_> = validator
         .iter_errors(document.value())
@@ -78,7 +191,7 @@ fn the_document_is_valid() {
 /// The answers' examples fit their schemas; the documented requests are what the contract shows.
 #[test]
 fn the_examples_fit() {
-    let document = Document::build();
+    let document = Document::build(None);
     let document = document.value();
     let documented = |path: &str| {
         &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]["documented"]
@@ -117,7 +230,7 @@ fn the_examples_fit() {
 async fn the_schema_is_the_validator() {
     let world = World::new().await;
     world.add_documented().await;
-    let document = Document::build();
+    let document = Document::build(None);
     for (name, bad) in [
         ("ObtainRequest", json!({ "email": "jonhdoeqa@email.com" })),
         (
@@ -144,60 +257,4 @@ async fn the_schema_is_the_validator() {
         };
         assert_eq!(world.post(path, &bad).await.status, 400, "{bad}");
     }
-}
-
-#[tokio::test]
-async fn the_pages_are_there_and_need_no_network() {
-    let world = World::new().await;
-    let get = async |path: &str| world.send(request("GET", path, &[], "".into())).await;
-
-    for path in ["/", "/docs"] {
-        let answer = get(path).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("location")),
-            (307, Some("docs/"))
-        );
-    }
-    let page = get("/docs/").await;
-    assert_eq!(
-        (page.status.as_u16(), page.header("content-type")),
-        (200, Some("text/html"))
-    );
-    assert!(
-        !page.text.contains("http://") && !page.text.contains("https://"),
-        "{}",
-        page.text
-    );
-
-    let start = get("/docs/swagger-initializer.js").await;
-    assert!(
-        start.text.contains(r#""url": "../openapi.json""#),
-        "{}",
-        start.text
-    );
-    assert!(
-        start.text.contains(r#""validatorUrl": "none""#),
-        "{}",
-        start.text
-    );
-
-    for file in [
-        "swagger-ui.css",
-        "swagger-ui-bundle.js",
-        "swagger-ui-standalone-preset.js",
-    ] {
-        assert!(page.text.contains(file));
-        assert_eq!(get(&format!("/docs/{file}")).await.status, 200);
-    }
-    let missing = get("/docs/nope.js").await;
-    assert_eq!(
-        (missing.status.as_u16(), missing.json()),
-        (404, json!({ "detail": "Not found." }))
-    );
-
-    let posted = world.send(post("/docs/", "{}")).await;
-    assert_eq!(
-        (posted.status.as_u16(), posted.header("allow")),
-        (405, Some("GET, HEAD, OPTIONS"))
-    );
 }

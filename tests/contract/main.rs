@@ -14,6 +14,7 @@ mod cli;
 mod corpus;
 mod document;
 mod examples;
+mod pages;
 mod readme;
 mod serve;
 mod socket;
