@@ -10,7 +10,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## Build, and serve the demo with Swagger UI on http://127.0.0.1:8000/docs/
-	@$(CARGO) build --locked --quiet
+	$(CARGO) build --locked
 	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C ends it)"
 	@$(CARGO) run --locked --quiet -- serve --demo
 

@@ -14,7 +14,6 @@ mod body;
 mod claims;
 mod document;
 mod example;
-pub(crate) mod fault;
 mod json;
 mod markdown;
 pub mod obtain;
@@ -23,6 +22,7 @@ mod schema;
 mod text;
 mod token;
 
+pub(crate) use body::FAILED;
 pub use body::{BodyLimits, Reader, Rejection};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;

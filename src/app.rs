@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
 
+pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{self, BodyLimits, Document, Reader, Schemas},
+    api::{self, Document, Reader, Schemas},
     auth::Auth,
 };
 
@@ -19,10 +20,16 @@ use methods::Methods;
 /// The service: an endpoint that answers every request, whatever it is.
 pub type App = BoxEndpoint<'static, Response>;
 
+/// The document of the service, which clients reach at `public_url`, or where the document is.
+#[must_use]
+pub fn document(public_url: Option<&str>) -> Document {
+    Document::build(public_url)
+}
+
 /// Composes the service; clients reach it at `public_url`, or where its document is.
 #[must_use]
 pub fn app(auth: &Auth, limits: BodyLimits, public_url: Option<&str>) -> App {
-    let document = Document::build(public_url);
+    let document = document(public_url);
     let reader = Arc::new(Reader {
         limits,
         schemas: Schemas::compile(&document),

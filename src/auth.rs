@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::users::{self, DatabaseError, Users};
 
 mod clock;
-mod hs256;
 mod obtain;
 mod password;
 pub mod random;
@@ -75,7 +74,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the same request may well succeed in a moment.
     #[must_use]
-    pub const fn is_temporary(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Database(error) if users::is_temporary(error))
     }
 }

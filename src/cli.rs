@@ -1,6 +1,11 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 used wrongly.
 
-use std::{collections::BTreeMap, fmt, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
@@ -148,6 +153,16 @@ fn read_settings(matches: &ArgMatches) -> Result<Settings, Failure> {
             },
             message: lines(problems),
         }),
+    }
+}
+
+/// Prints a line of what was asked for. A reader that has seen enough, such as `head`, is no failure.
+fn print(line: impl fmt::Display) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("done, but cannot print: {error}").into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! `--jwt-expires-in`; a flag wins. Secrets have no flag: other users of a machine can read those.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
@@ -195,17 +195,15 @@ pub struct Read {
     pub unknown: Vec<String>,
 }
 
-/// The environment, as the process got it. A name or a value that is not UTF-8 is kept as well as it can be.
+/// The environment by name; a value that is not UTF-8 is none.
+pub type Environment = BTreeMap<String, Option<String>>;
+
+/// The environment, as the process got it.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one home of the environment")]
-pub fn environment() -> BTreeMap<String, String> {
+pub fn environment() -> Environment {
     std::env::vars_os()
-        .map(|(name, value)| {
-            (
-                name.to_string_lossy().into_owned(),
-                value.to_string_lossy().into_owned(),
-            )
-        })
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())))
         .collect()
 }
 
@@ -214,26 +212,24 @@ pub fn environment() -> BTreeMap<String, String> {
 /// # Errors
 /// With every problem at once.
 pub fn read(
-    environment: &BTreeMap<String, String>,
+    environment: &Environment,
     flags: &BTreeMap<String, String>,
 ) -> Result<Read, Vec<Problem>> {
     let known = settings();
     let mut settings = Settings::default();
     let mut problems = Vec::new();
     for setting in &known {
-        let flag = flags.get(&setting.name);
-        let (given, name) = match (flag, environment.get(&setting.variable())) {
-            (Some(value), _) => (value, format!("--{}", setting.flag())),
-            (None, Some(value)) => (value, setting.variable()),
+        let variable = setting.variable();
+        let (name, flag, given) = match (flags.get(&setting.name), environment.get(&variable)) {
+            (Some(value), _) => (format!("--{}", setting.flag()), true, Some(value)),
+            (None, Some(value)) => (variable, false, value.as_ref()),
             (None, None) => continue,
         };
-        match with(&settings, setting, given) {
+        match given.map_or(Err("is not UTF-8".to_owned()), |given| {
+            with(&settings, setting, given)
+        }) {
             Ok(changed) => settings = changed,
-            Err(what) => problems.push(Problem {
-                name,
-                flag: flag.is_some(),
-                what,
-            }),
+            Err(what) => problems.push(Problem { name, flag, what }),
         }
     }
     let mut unknown = Vec::new();
@@ -299,10 +295,23 @@ fn as_map(settings: &Settings) -> Map<String, Value> {
     }
 }
 
-/// A slip of the keyboard: the longer the name, the more of it may be off.
+/// Whether `name` may well have been meant as `known`: a slip of the keyboard (the longer the name, the
+/// more of it may be off), or a word too few or too many. What Kubernetes injects is neither.
 fn is_near_miss(name: &str, known: &str) -> bool {
+    let words = |name: &str| {
+        name.split('_')
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let (given, wanted) = (words(name), words(known));
+    if given.contains("PORT") || given.contains("SERVICE") {
+        return false;
+    }
     let length = known.len() - PREFIX.len();
     strsim::damerau_levenshtein(name, known) <= 1 + length / 6
+        || given.is_subset(&wanted)
+        || wanted.is_subset(&given)
 }
 
 #[cfg(test)]
@@ -314,7 +323,7 @@ mod tests {
     fn from(pairs: &[(&str, &str)]) -> Result<Read, String> {
         let environment = pairs
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
             .collect();
         read(&environment, &BTreeMap::new()).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -333,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_environment() {
-        let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), "debug".to_owned())]);
+        let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), Some("debug".to_owned()))]);
         let flags = BTreeMap::from([("log".to_owned(), "warn".to_owned())]);
         assert_eq!(read(&environment, &flags).unwrap().settings.log, "warn");
     }
@@ -367,7 +376,16 @@ mod tests {
             problems.contains("did you mean SIGNET_JWT_SECRET?"),
             "{problems}"
         );
-        assert!(from(&[("SIGNET_DATABASE_URI", "x")]).is_err());
+        for name in [
+            "DATABASE_URI",
+            "DATABASE",
+            "SECRET",
+            "LOG_LEVEL",
+            "EXPIRES_IN",
+            "LISTEN_",
+        ] {
+            assert!(from(&[(&format!("SIGNET_{name}"), "x")]).is_err(), "{name}");
+        }
         let injected = [
             ("SIGNET_SERVICE_HOST", "10.0.0.1"),
             ("SIGNET_SERVICE_PORT", "8000"),
@@ -375,6 +393,13 @@ mod tests {
             ("SIGNET_PORT_8000_TCP_ADDR", "10.0.0.1"),
         ];
         assert_eq!(from(&injected).unwrap().unknown.len(), injected.len());
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_not_replaced_by_another() {
+        let environment = BTreeMap::from([("SIGNET_JWT_SECRET".to_owned(), None)]);
+        let problems = read(&environment, &BTreeMap::new()).unwrap_err();
+        assert_eq!(problems[0].to_string(), "SIGNET_JWT_SECRET is not UTF-8");
     }
 
     #[test]

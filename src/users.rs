@@ -17,7 +17,7 @@ mod store;
 
 pub use entity::{Model as User, PasswordHash};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
-pub use store::{Location, OpenError, is_temporary, open};
+pub use store::{Location, OpenError, is_temporary, open, open_with};
 
 use entity::{ActiveModel, Column, Entity, retired};
 
@@ -52,6 +52,9 @@ pub enum ChangeError {
     /// The account is gone.
     #[error("there is no such account")]
     NoAccount,
+    /// There is no room: on the disk, or above the largest id.
+    #[error("the disk is full, or the largest id is taken: make room, or give a free id with --id")]
+    NoRoom,
     /// The database did not do it.
     #[error(transparent)]
     Database(#[from] DbErr),
@@ -96,13 +99,8 @@ impl Users {
     /// # Errors
     /// When the e-mail or the id is taken.
     pub async fn add(&self, new: NewUser, now: OffsetDateTime) -> Result<User, ChangeError> {
-        let retired = match new.id {
-            Some(id) => retired::Entity::find_by_id(id).one(&self.db).await?,
-            None => None,
-        };
-        if retired.is_some() {
-            return Err(ChangeError::IdTaken);
-        }
+        // The insertion goes first: it takes the write lock, so that no deletion comes between.
+        let transaction = self.db.begin().await?;
         let account = ActiveModel {
             id: new.id.map_or(NotSet, Set),
             email_key: Set(email::key(&new.email)),
@@ -114,7 +112,15 @@ impl Users {
             password_changed: Set(now),
             tokens_valid_after: Set(0),
         };
-        account.insert(&self.db).await.map_err(conflict)
+        let added = account.insert(&transaction).await.map_err(conflict)?;
+        let retired = retired::Entity::find_by_id(added.id)
+            .one(&transaction)
+            .await?;
+        if retired.is_some() {
+            return Err(ChangeError::IdTaken);
+        }
+        transaction.commit().await?;
+        Ok(added)
     }
 
     /// Sets another password, which ends every token issued before.
@@ -249,6 +255,7 @@ fn conflict(error: DbErr) -> ChangeError {
             ChangeError::EmailTaken
         }
         Some(SqlErr::UniqueConstraintViolation(_)) => ChangeError::IdTaken,
+        _ if store::is_full(&error) => ChangeError::NoRoom,
         _ => ChangeError::Database(error),
     }
 }

@@ -1,7 +1,7 @@
 //! How a request body is read: bounded in size and time, then its media type, then as JSON, then
 //! against the published schema. What fails first is what the client is told.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use poem::{Request, RequestBody, http::StatusCode};
@@ -10,12 +10,14 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaRequest, Registry},
     types::ParseFromJSON,
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
+use tracing::error;
 
 use super::{
     json::MEDIA_TYPE,
     schema::{FieldErrors, Schemas},
 };
+use crate::auth::Fault;
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -44,18 +46,14 @@ pub struct Reader {
     pub schemas: Schemas,
 }
 
-/// A client that is still sending does not listen: this much is read past the limit, in bytes, so
-/// that the 413 reaches it before the connection is closed.
-const LINGER: usize = 1024 * 1024;
-
 /// A request's body, checked against the schema of `T`.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// Why a body was not taken.
+/// Why a request gets none of the answers that are its operation's own.
 #[derive(Clone, Debug)]
 pub enum Rejection {
-    /// It did not arrive in time, or not whole.
+    /// Its body did not arrive in time.
     TooSlow,
     /// It is larger than [`BodyLimits::size`].
     TooLarge,
@@ -65,7 +63,16 @@ pub enum Rejection {
     Malformed(String),
     /// It is JSON, but not what the schema asks for.
     Invalid(FieldErrors),
+    /// The service cannot answer for the moment, through no fault of the request.
+    Unavailable,
+    /// The service failed, through no fault of the request.
+    Failed,
 }
+
+/// What is told of every fault whose end is not in sight.
+pub(crate) const FAILED: &str = "A server error occurred.";
+/// When to try again after [`Rejection::Unavailable`], in seconds.
+pub(super) const RETRY_AFTER: u32 = 5;
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +84,8 @@ impl fmt::Display for Rejection {
             }
             Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
             Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
+            Self::Unavailable => f.write_str("Service temporarily unavailable, try again later."),
+            Self::Failed => f.write_str(FAILED),
         }
     }
 }
@@ -91,7 +100,31 @@ impl poem::error::ResponseError for Rejection {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+/// Logs a fault of our own; the wire tells nothing of its cause.
+impl From<Fault> for Rejection {
+    fn from(fault: Fault) -> Self {
+        error!(%fault, "a fault of our own");
+        if fault.is_temporary() {
+            Self::Unavailable
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+/// What reading a request ran into; if it is none of ours, it is logged.
+impl From<poem::Error> for Rejection {
+    fn from(error: poem::Error) -> Self {
+        error.downcast().unwrap_or_else(|error| {
+            error!(%error, "a request could not be read");
+            Self::Failed
+        })
     }
 }
 
@@ -124,9 +157,10 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
         else {
             return Err(ours("the routes carry no Reader"));
         };
-        let bytes = tokio::time::timeout(limits.time, read(request, body.take()?, limits.size))
-            .await
-            .map_err(|_| Rejection::TooSlow)??;
+        let schema = schemas
+            .get(&T::name())
+            .ok_or_else(|| ours("the document lacks the schema of a request"))?;
+        let bytes = read(request, body.take()?, limits).await?;
 
         // No body at all counts as an empty object, whatever it is declared as.
         let text = if bytes.is_empty() {
@@ -137,12 +171,8 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
                 Rejection::Malformed(format!("invalid UTF-8 after byte {}", error.valid_up_to()))
             })?
         };
-        let value = parse(text)?;
-        schemas
-            .get(&T::name())
-            .ok_or_else(|| ours("the document lacks the schema of a request"))?
-            .check(&value, text)
-            .map_err(Rejection::Invalid)?;
+        let value = parse(text, schema.fields())?;
+        schema.check(&value, text).map_err(Rejection::Invalid)?;
         T::parse_from_json(Some(value))
             .map(Self)
             .map_err(|_| ours("a type refuses what its schema accepts"))
@@ -153,39 +183,68 @@ fn ours(fault: &'static str) -> poem::Error {
     poem::Error::from_string(fault, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Reads JSON: of duplicate keys, the last one wins.
-pub(super) fn parse(text: &str) -> Result<Value, Rejection> {
-    serde_json::from_str(text).map_err(|error| Rejection::Malformed(error.to_string()))
+/// Reads JSON; of an object, no more than the fields that are asked for. The others are ignored, so
+/// that they need only be well-formed. Of duplicate keys, the last one wins.
+pub(super) fn parse<'a>(
+    text: &str,
+    fields: impl IntoIterator<Item = &'a String>,
+) -> Result<Value, Rejection> {
+    let malformed = |error: serde_json::Error| Rejection::Malformed(error.to_string());
+    let whole: &RawValue = serde_json::from_str(text).map_err(malformed)?;
+    if !whole.get().starts_with('{') {
+        return value(whole).map_err(malformed);
+    }
+    let mut given: HashMap<String, &RawValue> = serde_json::from_str(text).map_err(malformed)?;
+    let asked = fields
+        .into_iter()
+        .filter_map(|name| given.remove_entry(name))
+        .map(|(name, raw)| Ok((name, value(raw)?)));
+    asked
+        .collect::<Result<_, _>>()
+        .map(Value::Object)
+        .map_err(malformed)
 }
 
-async fn read(request: &Request, body: poem::Body, limit: usize) -> Result<Vec<u8>, Rejection> {
+/// A number may be larger than any that the machine has: it is a number all the same.
+fn value(raw: &RawValue) -> Result<Value, serde_json::Error> {
+    let is_number = raw
+        .get()
+        .starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    match serde_json::from_str(raw.get()) {
+        Err(_) if is_number => Ok(f64::MAX.into()),
+        parsed => parsed,
+    }
+}
+
+/// Reads a body whole, unless it is too large or too slow. Whatever else is wrong with it is told at once.
+async fn read(
+    request: &Request,
+    body: poem::Body,
+    limits: &BodyLimits,
+) -> Result<Vec<u8>, Rejection> {
     let declared = request
         .header("content-length")
         .and_then(|length| length.parse::<usize>().ok())
         .unwrap_or_default();
-    // A client that waits for `100 Continue` listens already, and is spared the sending.
-    if declared > limit && (declared > limit + LINGER || request.header("expect").is_some()) {
+    if declared > limits.size {
         return Err(Rejection::TooLarge);
     }
-    let mut bytes = Vec::with_capacity(declared.min(limit));
-    let mut excess = 0;
-    let mut chunks = std::pin::pin!(body.into_bytes_stream());
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Rejection::TooSlow)?;
-        if excess == 0 && bytes.len() + chunk.len() <= limit {
+    let whole = async {
+        let mut bytes = Vec::with_capacity(declared);
+        let mut chunks = pin!(body.into_bytes_stream());
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|_| Rejection::Malformed("the body is cut short".to_owned()))?;
+            if bytes.len() + chunk.len() > limits.size {
+                return Err(Rejection::TooLarge);
+            }
             bytes.extend_from_slice(&chunk);
-        } else {
-            excess += chunk.len();
         }
-        if excess > LINGER {
-            break;
-        }
-    }
-    if excess > 0 {
-        Err(Rejection::TooLarge)
-    } else {
         Ok(bytes)
-    }
+    };
+    tokio::time::timeout(limits.time, whole)
+        .await
+        .unwrap_or(Err(Rejection::TooSlow))
 }
 
 /// Only the part before the first `;` decides; parameters such as `charset` are accepted.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    ExternalDocumentObject, LicenseObject, OpenApi, OpenApiService, ServerObject,
+    ExternalDocumentObject, ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
@@ -33,18 +33,21 @@ impl Document {
     /// `public_url`; without one, the document's own host is the service.
     ///
     /// # Panics
-    /// When poem-openapi's document is not JSON.
+    /// When the operations and their exchanges do not fit together.
     #[must_use]
     pub fn build(public_url: Option<&str>) -> Self {
         let base = public_url.unwrap_or_default();
         let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
             .description("The claims of a token, as JSON Schema");
+        let request_id =
+            ExtraHeader::new("X-Request-Id").description("Names the request in the log");
         let described = Described::<Operations>(PhantomData);
         let spec = OpenApiService::<_, ()>::new(described, "Signet", VERSION)
             .description(DESCRIPTION)
             .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
             .server(ServerObject::new(public_url.unwrap_or("/")).description("This service"))
             .external_document(claims)
+            .extra_response_header::<String, _>(request_id)
             .spec();
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0; poem-openapi says 3.0.0.
@@ -53,8 +56,10 @@ impl Document {
         document["security"] = json!([]);
         let mut examples: HashMap<_, _> = exchanges().into_iter().collect();
         for operation in operations_of(&mut document) {
-            let id = operation["operationId"].as_str().unwrap_or_default();
-            let exchanges = examples.remove(id).unwrap_or_default();
+            let id = operation["operationId"]
+                .as_str()
+                .expect("every operation has an id");
+            let exchanges = examples.remove(id).expect("every operation has exchanges");
             mend_headers(operation);
             add_examples(operation, &exchanges);
         }
@@ -65,6 +70,11 @@ impl Document {
     #[must_use]
     pub const fn value(&self) -> &Value {
         &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) const fn value_mut(&mut self) -> &mut Value {
+        &mut self.0
     }
 
     /// The document as JSON, as it is committed and served.
@@ -124,7 +134,14 @@ fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
         if let Some(request) = &exchange.request {
             media_type(&mut operation["requestBody"])["examples"][exchange.name] = example(request);
         }
-        let response = &mut operation["responses"][exchange.status.as_str()];
+        let response = operation["responses"]
+            .get_mut(exchange.status.as_str())
+            .unwrap_or_else(|| {
+                panic!(
+                    "{}: {} is no answer of its operation",
+                    exchange.name, exchange.status
+                )
+            });
         media_type(response)["examples"][exchange.name] = example(&exchange.answer);
     }
 }

@@ -5,6 +5,8 @@ use poem::{IntoResponse, http::StatusCode};
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
+use super::body::{self, Rejection};
+
 /// An operation that tells its exchanges.
 pub(super) trait Documented {
     /// The exchanges, in the order in which a reader should meet them.
@@ -57,4 +59,32 @@ impl Exchange {
             ..self
         }
     }
+}
+
+/// The answers that every operation has, as it gives them.
+pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) -> Vec<Exchange> {
+    let malformed = body::parse("{", []).expect_err("it is not JSON");
+    let text = Rejection::UnsupportedMediaType("text/plain".to_owned());
+    [
+        ("malformed", "A body that is not JSON", malformed),
+        (
+            "too_slow",
+            "A body that stopped arriving",
+            Rejection::TooSlow,
+        ),
+        ("too_large", "A body over 64 KiB", Rejection::TooLarge),
+        (
+            "wrong_media_type",
+            "A body that is declared as something else",
+            text,
+        ),
+        ("failed", "A fault of the service", Rejection::Failed),
+        (
+            "unavailable",
+            "A database that does not answer",
+            Rejection::Unavailable,
+        ),
+    ]
+    .map(|(name, summary, rejection)| Exchange::answer(name, summary, answer(rejection)))
+    .into()
 }

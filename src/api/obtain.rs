@@ -6,9 +6,8 @@ use tracing::info;
 
 use super::{
     Tag,
-    body::{self, Body, Rejection},
-    example::{Documented, Exchange},
-    fault,
+    body::{Body, RETRY_AFTER, Rejection},
+    example::{self, Documented, Exchange},
     json::Json,
     schema::message,
     text::{Email, Password},
@@ -115,38 +114,36 @@ impl From<Refusal> for Answer {
                 ]),
                 ..Errors::default()
             })),
-            Refusal::Fault(fault) if fault::is_temporary(&fault) => {
-                Self::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER)
-            }
-            Refusal::Fault(_) => Self::InternalServerError(detail(fault::FAILED)),
+            Refusal::Fault(fault) => Rejection::from(fault).into(),
+        }
+    }
+}
+
+impl From<Rejection> for Answer {
+    fn from(rejection: Rejection) -> Self {
+        let errors = Json(Errors {
+            detail: Some(rejection.to_string()),
+            ..Errors::default()
+        });
+        match rejection {
+            Rejection::Invalid(mut fields) => Self::BadRequest(Json(Errors {
+                email: fields.take("email"),
+                password: fields.take("password"),
+                non_field_errors: fields.take("non_field_errors"),
+                detail: None,
+            })),
+            Rejection::Malformed(_) => Self::BadRequest(errors),
+            Rejection::TooSlow => Self::RequestTimeout(errors),
+            Rejection::TooLarge => Self::PayloadTooLarge(errors),
+            Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
+            Rejection::Failed => Self::InternalServerError(errors),
+            Rejection::Unavailable => Self::ServiceUnavailable(errors, RETRY_AFTER),
         }
     }
 }
 
 fn rejected(error: poem::Error) -> Answer {
-    let Some(rejection) = fault::rejection(error) else {
-        return Answer::InternalServerError(detail(fault::FAILED));
-    };
-    let errors = detail(&rejection);
-    match rejection {
-        Rejection::Invalid(mut fields) => Answer::BadRequest(Json(Errors {
-            email: fields.take("email"),
-            password: fields.take("password"),
-            non_field_errors: fields.take("non_field_errors"),
-            detail: None,
-        })),
-        Rejection::Malformed(_) => Answer::BadRequest(errors),
-        Rejection::TooSlow => Answer::RequestTimeout(errors),
-        Rejection::TooLarge => Answer::PayloadTooLarge(errors),
-        Rejection::UnsupportedMediaType(_) => Answer::UnsupportedMediaType(errors),
-    }
-}
-
-fn detail(text: impl ToString) -> Json<Errors> {
-    Json(Errors {
-        detail: Some(text.to_string()),
-        ..Errors::default()
-    })
+    Rejection::from(error).into()
 }
 
 impl Documented for Obtain {
@@ -162,8 +159,7 @@ impl Documented for Obtain {
                 ..Errors::default()
             }))
         };
-        let from = |rejection: Rejection| rejected(rejection.into());
-        vec![
+        let mut exchanges = vec![
             Exchange::answer(
                 "documented",
                 "The credentials of an account",
@@ -213,32 +209,8 @@ impl Documented for Obtain {
                 "A password of another JSON type",
                 fields(None, Some(message::NOT_A_STRING)),
             ),
-            Exchange::answer(
-                "malformed",
-                "A body that is not JSON",
-                from(body::parse("{").expect_err("it is not JSON")),
-            ),
-            Exchange::answer(
-                "too_slow",
-                "A body that stopped arriving",
-                from(Rejection::TooSlow),
-            ),
-            Exchange::answer("too_large", "A body over 64 KiB", from(Rejection::TooLarge)),
-            Exchange::answer(
-                "wrong_media_type",
-                "A body that is declared as something else",
-                from(Rejection::UnsupportedMediaType("text/plain".to_owned())),
-            ),
-            Exchange::answer(
-                "failed",
-                "A fault of the service",
-                Answer::InternalServerError(detail(fault::FAILED)),
-            ),
-            Exchange::answer(
-                "unavailable",
-                "A database that does not answer",
-                Answer::ServiceUnavailable(detail(fault::UNAVAILABLE), fault::RETRY_AFTER),
-            ),
-        ]
+        ];
+        exchanges.extend(example::of_rejections(Answer::from));
+        exchanges
     }
 }

@@ -30,7 +30,9 @@ pub struct Schemas(HashMap<String, Schema>);
 #[derive(Debug)]
 pub struct Schema {
     validator: Validator,
-    /// The properties whose format is `email`: they answer to a wrong type with their own message.
+    /// The properties.
+    fields: Vec<String>,
+    /// Those whose format is `email`: they answer to a wrong type with their own message.
     emails: HashSet<String>,
 }
 
@@ -58,11 +60,18 @@ impl Schemas {
                     "components": components,
                 }))
                 .expect("the document's own schemas compile");
-            let emails = properties(&components["schemas"][name])
+            let schema = &components["schemas"][name];
+            let fields = properties(schema).map(|(name, _)| name.clone()).collect();
+            let emails = properties(schema)
                 .filter(|(_, schema)| schema["format"] == "email")
                 .map(|(name, _)| name.clone())
                 .collect();
-            (name.clone(), Schema { validator, emails })
+            let schema = Schema {
+                validator,
+                fields,
+                emails,
+            };
+            (name.clone(), schema)
         };
         Self(
             components["schemas"]
@@ -86,6 +95,12 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 impl Schema {
+    /// The fields that a body may have; all others are ignored.
+    #[must_use]
+    pub fn fields(&self) -> &[String] {
+        &self.fields
+    }
+
     /// Checks a body that parsed as JSON.
     ///
     /// # Errors
@@ -171,7 +186,35 @@ impl FieldErrors {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::PATTERN, email};
+    use super::{super::text::PATTERN, Document, Schemas, email};
+
+    /// Nothing but the document states what a request must hold.
+    #[test]
+    fn what_the_schema_does_not_ask_for_is_not_asked_for() {
+        let mut document = Document::build(None);
+        let empty = serde_json::json!({});
+        let schemas = Schemas::compile(&document);
+        assert!(
+            schemas
+                .get("ObtainRequest")
+                .unwrap()
+                .check(&empty, "{}")
+                .is_err()
+        );
+
+        document.value_mut()["components"]["schemas"]["ObtainRequest"]
+            .as_object_mut()
+            .unwrap()
+            .remove("required");
+        let schemas = Schemas::compile(&document);
+        assert!(
+            schemas
+                .get("ObtainRequest")
+                .unwrap()
+                .check(&empty, "{}")
+                .is_ok()
+        );
+    }
 
     #[test]
     fn blank_in_the_schema_is_blank_in_the_code() {

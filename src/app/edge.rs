@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing::{Instrument, error, info, info_span};
 
 use super::docs;
-use crate::{api::fault, auth::random};
+use crate::{api::FAILED, auth::random};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,7 +43,7 @@ impl<E> Edge<E> {
         }
     }
 
-    fn known_path(&self, path: &str) -> &str {
+    fn path_for_the_log(&self, path: &str) -> &str {
         match self.paths.get(path) {
             Some(known) => known,
             None if path.starts_with(docs::FILES) => docs::FILES,
@@ -58,8 +58,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let started = Instant::now();
         let id = random::hex::<8>();
-        let method = known(request.method());
-        let path = self.known_path(request.uri().path());
+        let method = method_for_the_log(request.method());
+        let path = self.path_for_the_log(request.uri().path());
         let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
 
         let span = info_span!("request", id, method, path);
@@ -68,7 +68,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             .instrument(span.clone())
             .await
             .map_or_else(
-                |_| error(StatusCode::INTERNAL_SERVER_ERROR, fault::FAILED),
+                |_| error(StatusCode::INTERNAL_SERVER_ERROR, FAILED),
                 |answer| answer.map_or_else(into_json, IntoResponse::into_response),
             );
 
@@ -106,11 +106,11 @@ fn into_json(unanswered: poem::Error) -> Response {
         return error(StatusCode::NOT_FOUND, "Not found.");
     }
     error!(error = %unanswered, "a request found no answer");
-    error(StatusCode::INTERNAL_SERVER_ERROR, fault::FAILED)
+    error(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
 }
 
 /// A client may make up a method, and put anything in it.
-fn known(method: &Method) -> &'static str {
+fn method_for_the_log(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -7,6 +7,7 @@ use argon2::{
     password_hash::{Error as Argon2Error, phc},
 };
 use tokio::sync::Semaphore;
+use tracing::error;
 
 use super::random;
 use crate::users::PasswordHash;
@@ -26,7 +27,7 @@ pub struct Cost {
 pub struct Passwords {
     argon2: Argon2<'static>,
     /// Verified in the place of a hash that is not there, so that its absence takes as long.
-    stand_in: PasswordHash,
+    stand_in: phc::PasswordHash,
     cores: Arc<Semaphore>,
 }
 
@@ -36,9 +37,6 @@ pub enum HashError {
     /// The parameters do not go together.
     #[error("Argon2 does not accept these parameters: {0}")]
     Cost(argon2::Error),
-    /// The stored hash is not one of ours.
-    #[error("the stored hash cannot be read: {0}")]
-    Stored(phc::Error),
     /// Hashing failed.
     #[error("hashing failed: {0}")]
     Hashing(Argon2Error),
@@ -81,6 +79,7 @@ impl Passwords {
         let argon2 = self.argon2.clone();
         self.on_a_core(move || hash(&argon2, password.as_bytes()))
             .await
+            .map(|hash| PasswordHash(hash.to_string()))
     }
 
     /// Verifies `password` against `stored`, or does the same work where nothing is stored.
@@ -90,19 +89,20 @@ impl Passwords {
         stored: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {
         let argon2 = self.argon2.clone();
+        let stored = stored.and_then(readable);
         let usable = stored.is_some();
-        let against = stored.unwrap_or(&self.stand_in).clone();
-        self.on_a_core(move || {
-            let against = phc::PasswordHash::new(&against.0).map_err(HashError::Stored)?;
-            match argon2.verify_password(password.as_bytes(), &against) {
+        let against = stored.unwrap_or_else(|| self.stand_in.clone());
+        self.on_a_core(
+            move || match argon2.verify_password(password.as_bytes(), &against) {
                 Ok(()) if usable && is_current(&argon2, &against) => Ok(Verdict::Right(None)),
                 Ok(()) if usable => {
-                    hash(&argon2, password.as_bytes()).map(|new| Verdict::Right(Some(new)))
+                    let current = hash(&argon2, password.as_bytes())?;
+                    Ok(Verdict::Right(Some(PasswordHash(current.to_string()))))
                 }
                 Ok(()) | Err(Argon2Error::PasswordInvalid) => Ok(Verdict::Wrong),
                 Err(error) => Err(HashError::Hashing(error)),
-            }
-        })
+            },
+        )
         .await
     }
 
@@ -128,11 +128,21 @@ impl fmt::Debug for Passwords {
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<PasswordHash, HashError> {
+fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<phc::PasswordHash, HashError> {
     argon2
         .hash_password_with_salt(password, &random::bytes::<16>())
-        .map(|hash| PasswordHash(hash.to_string()))
         .map_err(HashError::Hashing)
+}
+
+/// The stored hash, if it is one that can be verified. Another is as good as none, and takes as long.
+fn readable(stored: &PasswordHash) -> Option<phc::PasswordHash> {
+    let hash = phc::PasswordHash::new(&stored.0).ok().filter(|hash| {
+        Algorithm::try_from(hash.algorithm.as_str()).is_ok() && Params::try_from(hash).is_ok()
+    });
+    if hash.is_none() {
+        error!("a stored hash cannot be read: set the account's password anew");
+    }
+    hash
 }
 
 /// Whether a hash is what this service would make of the same password today.

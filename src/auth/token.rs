@@ -7,8 +7,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::{Grant, hs256};
+use super::Grant;
 use crate::users::User;
+
+mod hs256;
 
 /// An HMAC key shorter than its hash weakens it (RFC 7518 section 3.2).
 const MIN_SECRET: usize = 32;
@@ -211,12 +213,12 @@ fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<()>, D::
     IgnoredAny::deserialize(value).map(|_| Some(()))
 }
 
-/// One segment: strict base64url (no padding, no stray bits) around a JSON object.
+/// One segment: strict base64url (no padding, no stray bits) around a JSON object in UTF-8.
 fn decode<T: serde::de::DeserializeOwned>(segment: &str) -> Option<T> {
-    let json = URL_SAFE_NO_PAD.decode(segment).ok()?;
+    let json = String::from_utf8(URL_SAFE_NO_PAD.decode(segment).ok()?).ok()?;
     // serde would also read a struct from an array.
-    if json.trim_ascii_start().first() != Some(&b'{') {
+    if !json.trim_ascii_start().starts_with('{') {
         return None;
     }
-    serde_json::from_slice(&json).ok()
+    serde_json::from_str(&json).ok()
 }

@@ -1,19 +1,30 @@
 //! Opens the database of the settings, and brings it up to date.
 
+use std::time::Duration;
+
 use migration::{MigrationStatus, Migrator, MigratorTrait};
-use tracing::info;
+use tokio::time::{Instant, sleep};
 
 use super::Failure;
 use crate::{
     config::Settings,
-    users::{self, Database, DatabaseError, Users},
+    users::{self, Database, DatabaseError, Location, OpenError, Users},
 };
 
-/// The database as it is.
+/// How long a migration that runs elsewhere is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The database, made if it is missing.
 pub(super) async fn open(settings: &Settings) -> Result<Database, Failure> {
-    users::open(&settings.database_url)
-        .await
-        .map_err(|error| format!("SIGNET_DATABASE_URL does not lead to a database: {error}").into())
+    users::open(&settings.database_url).await.map_err(unopened)
+}
+
+/// The database, or none where opening it would make it.
+pub(super) async fn open_existing(settings: &Settings) -> Result<Option<Database>, Failure> {
+    match Location::of(&settings.database_url).map_err(unopened)? {
+        Location::File(path) if !path.exists() => Ok(None),
+        _ => open(settings).await.map(Some),
+    }
 }
 
 /// The accounts, after every migration that was pending.
@@ -23,19 +34,26 @@ pub(super) async fn users(settings: &Settings) -> Result<Users, Failure> {
     Ok(Users::new(db))
 }
 
-/// Applies every pending migration.
+/// Applies every pending migration, or waits until another process that is at it has.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
-    let pending = pending(db).await?;
-    Migrator::up(db, None).await.map_err(failed)?;
-    for name in &pending {
-        info!(name, "applied a migration");
+    let deadline = Instant::now() + PATIENCE;
+    let mut applied = Vec::new();
+    loop {
+        let pending = pending(db).await?;
+        if pending.is_empty() {
+            return Ok(applied);
+        }
+        match Migrator::up(db, None).await {
+            Ok(()) => applied = pending,
+            Err(error) if Instant::now() > deadline => return Err(failed(error)),
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
     }
-    Ok(pending)
 }
 
 /// The names of the migrations that are not applied yet.
 pub(super) async fn pending(db: &Database) -> Result<Vec<String>, Failure> {
-    let status = status(db).await?;
+    let status = status(Some(db)).await?;
     Ok(status
         .into_iter()
         .filter(|(_, status)| *status == MigrationStatus::Pending)
@@ -44,10 +62,15 @@ pub(super) async fn pending(db: &Database) -> Result<Vec<String>, Failure> {
 }
 
 /// Every migration, and whether it is applied.
-pub(super) async fn status(db: &Database) -> Result<Vec<(String, MigrationStatus)>, Failure> {
-    let migrations = Migrator::get_migration_with_status_read_only(db)
-        .await
-        .map_err(failed)?;
+pub(super) async fn status(
+    db: Option<&Database>,
+) -> Result<Vec<(String, MigrationStatus)>, Failure> {
+    let migrations = match db {
+        Some(db) => Migrator::get_migration_with_status_read_only(db)
+            .await
+            .map_err(failed)?,
+        None => Migrator::get_migration_files(),
+    };
     Ok(migrations
         .iter()
         .map(|migration| (migration.name().to_owned(), migration.status()))
@@ -56,7 +79,7 @@ pub(super) async fn status(db: &Database) -> Result<Vec<(String, MigrationStatus
 
 /// Takes back the newest migration.
 pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> {
-    let newest = status(db)
+    let newest = status(Some(db))
         .await?
         .into_iter()
         .rfind(|(_, status)| *status == MigrationStatus::Applied);
@@ -67,8 +90,14 @@ pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> 
 }
 
 fn failed(error: DatabaseError) -> Failure {
-    format!(
-        "the database cannot be brought up to date: {error}. If a newer signet has migrated it, run that one"
-    )
-    .into()
+    let advice = match &error {
+        // What sea-orm says of a migration that was applied, and is not in this binary.
+        DatabaseError::Custom(_) => ". A newer signet has migrated this database: run that one",
+        _ => "",
+    };
+    format!("the database cannot be brought up to date: {error}{advice}").into()
+}
+
+fn unopened(error: OpenError) -> Failure {
+    format!("SIGNET_DATABASE_URL does not lead to a database: {error}").into()
 }

@@ -2,12 +2,22 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::Failure;
 
 /// Starts logging what `filter` lets through; a panic is logged like everything else.
 pub(super) fn init(filter: &str) -> Result<(), Failure> {
+    // A bare word that is no level would be taken for a module, and silence all others.
+    let is_known = |directive: &str| {
+        directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
+    };
+    if !filter.split(',').all(is_known) {
+        return Err(format!(
+            "SIGNET_LOG cannot be {filter:?}: write a level (error, warn, info, debug, trace, off), or target=level"
+        )
+        .into());
+    }
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         format!("SIGNET_LOG cannot be {filter:?}: {error}; write a level, such as info")
     })?;

@@ -1,10 +1,10 @@
 //! `signet openapi`
 
-use std::io::{self, Write};
-
-use super::Failure;
-use crate::api::{self, Document};
-use crate::config::Settings;
+use super::{Failure, print};
+use crate::{
+    app::{self, claims_schema},
+    config::Settings,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Openapi {
@@ -25,19 +25,13 @@ enum Format {
 
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let document = Document::build(settings.public_url());
+        let document = app::document(settings.public_url());
         let text = match self.format {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),
             Format::Markdown => document.to_markdown(),
-            Format::Claims => api::claims_schema(),
+            Format::Claims => claims_schema(),
         };
-        match io::stdout().write_all(text.as_bytes()) {
-            // A reader that has seen enough, such as `head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => {
-                written.map_err(|error| format!("cannot write the document: {error}").into())
-            }
-        }
+        print(text.trim_end())
     }
 }

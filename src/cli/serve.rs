@@ -13,8 +13,7 @@ use tracing::{info, warn};
 
 use super::{Failure, database, password};
 use crate::{
-    api::BodyLimits,
-    app::app,
+    app::{BodyLimits, app},
     auth::{Auth, Clock, Lifetimes, Parts, Passwords, Tokens, random},
     config::Settings,
     server::{self, ConnectionLimits},
@@ -45,36 +44,30 @@ impl Serve {
             }
             "sqlite::memory:".clone_into(&mut settings.database_url);
         }
-        // Before anything is made: a bad setting should leave nothing behind.
+        // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
-        let db = database::open(&settings).await?;
-        let pending = database::pending(&db).await?;
-        if !self.no_migrate {
-            database::migrate(&db).await?;
-        } else if !pending.is_empty() {
-            return Err(format!(
-                "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
-                pending.join(", ")
-            )
-            .into());
-        }
-        let users = Users::new(db);
-        let clock = Clock::system();
-        if self.demo {
-            add_demo_account(&users, &passwords, &clock).await?;
-        }
-        let auth = Auth::from(Parts {
-            tokens: tokens(&settings)?,
-            users,
-            passwords,
-            clock,
-        });
+        let given = given_secret(&settings)?;
         let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
             format!(
                 "cannot listen on {}: {error}. Stop what listens there, or set SIGNET_LISTEN",
                 settings.listen
             )
         })?;
+        let users = self.users(&settings).await?;
+        let clock = Clock::system();
+        if self.demo {
+            add_demo_account(&users, &passwords, &clock).await?;
+        }
+        let tokens = match given {
+            Some(tokens) => tokens,
+            None => kept_secret(&settings)?,
+        };
+        let auth = Auth::from(Parts {
+            users,
+            passwords,
+            tokens,
+            clock,
+        });
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(settings.listen);
         info!(%address, docs = format!("http://{address}/docs/"), "listening");
@@ -87,12 +80,31 @@ impl Serve {
         server::serve(
             listener,
             app(&auth, BodyLimits::default(), settings.public_url()),
-            ConnectionLimits::default(),
+            ConnectionLimits::default().within_file_limit(),
             stop,
         )
         .await;
         info!("stopped");
         Ok(())
+    }
+
+    async fn users(&self, settings: &Settings) -> Result<Users, Failure> {
+        if !self.no_migrate {
+            return database::users(settings).await;
+        }
+        let db = database::open_existing(settings).await?;
+        let pending = match &db {
+            Some(db) => database::pending(db).await?,
+            None => vec!["all of them: there is no database yet".to_owned()],
+        };
+        match db {
+            Some(db) if pending.is_empty() => Ok(Users::new(db)),
+            _ => Err(format!(
+                "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
+                pending.join(", ")
+            )
+            .into()),
+        }
     }
 }
 
@@ -117,13 +129,46 @@ async fn add_demo_account(
     Ok(())
 }
 
-fn tokens(settings: &Settings) -> Result<Tokens, Failure> {
-    let (secret, origin) = secret(settings)?;
+/// Tokens under the secret that was given, if one was.
+fn given_secret(settings: &Settings) -> Result<Option<Tokens>, Failure> {
+    if let Some(secret) = &settings.jwt_secret {
+        return tokens(settings, secret.0.as_bytes(), "SIGNET_JWT_SECRET").map(Some);
+    }
+    let Some(path) = &settings.jwt_secret_file else {
+        return Ok(None);
+    };
+    let secret = read_secret(path).map_err(|error| {
+        format!(
+            "cannot read {}, which SIGNET_JWT_SECRET_FILE names: {error}",
+            path.display()
+        )
+    })?;
+    tokens(settings, &secret, &path.display().to_string()).map(Some)
+}
+
+/// Tokens under a secret of the service's own: made once, and kept beside the database.
+fn kept_secret(settings: &Settings) -> Result<Tokens, Failure> {
+    match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
+        Location::Memory => tokens(settings, random::hex::<32>().as_bytes(), "memory"),
+        Location::File(database) => {
+            let path = PathBuf::from(format!("{}.secret", database.display()));
+            let secret = make_secret(&path).and_then(|()| read_secret(&path)).map_err(|error| {
+                format!(
+                    "cannot keep a secret in {}: {error}. Mend that, or set SIGNET_JWT_SECRET_FILE",
+                    path.display()
+                )
+            })?;
+            tokens(settings, &secret, &path.display().to_string())
+        }
+    }
+}
+
+fn tokens(settings: &Settings, secret: &[u8], origin: &str) -> Result<Tokens, Failure> {
     let lifetimes = Lifetimes {
         expires_in: settings.jwt_expires_in.get().into(),
         refresh_window: settings.jwt_refresh_window.into(),
     };
-    Tokens::new(&secret, lifetimes).map_err(|error| {
+    Tokens::new(secret, lifetimes).map_err(|error| {
         format!(
             "the secret in {origin} is too short: {error}. Make one with `openssl rand -hex 32`"
         )
@@ -131,39 +176,9 @@ fn tokens(settings: &Settings) -> Result<Tokens, Failure> {
     })
 }
 
-/// The secret, and where it is from.
-fn secret(settings: &Settings) -> Result<(Vec<u8>, String), Failure> {
-    if let Some(secret) = &settings.jwt_secret {
-        return Ok((
-            secret.0.clone().into_bytes(),
-            "SIGNET_JWT_SECRET".to_owned(),
-        ));
-    }
-    if let Some(path) = &settings.jwt_secret_file {
-        return Ok((read_secret(path)?, path.display().to_string()));
-    }
-    match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
-        Location::Memory => Ok((random::hex::<32>().into_bytes(), "memory".to_owned())),
-        Location::File(database) => {
-            let path = database.with_extension("secret");
-            make_secret(&path).map_err(|error| {
-                format!(
-                    "cannot keep a secret in {}: {error}. Make it writable, or set SIGNET_JWT_SECRET_FILE",
-                    path.display()
-                )
-            })?;
-            Ok((read_secret(&path)?, path.display().to_string()))
-        }
-    }
-}
-
-fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut secret = fs::read(path).map_err(|error| {
-        format!(
-            "cannot read the secret in {}: {error}. Check SIGNET_JWT_SECRET_FILE",
-            path.display()
-        )
-    })?;
+/// A secret is the file's bytes; one line break at the end is the editor's.
+fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
+    let mut secret = fs::read(path)?;
     for end in [b'\n', b'\r'] {
         if secret.last() == Some(&end) {
             secret.pop();
@@ -197,15 +212,23 @@ fn make_secret(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Done on the first SIGTERM or SIGINT.
+/// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let on = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut received = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    };
+    Ok(async move {
+        received().await;
+        tokio::spawn(async move {
+            received().await;
+            warn!("a second signal: ending at once");
+            std::process::exit(1);
+        });
     })
 }

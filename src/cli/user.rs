@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, database, password::Source};
+use super::{Failure, database, password::Source, print};
 use crate::{
     auth::Clock,
     config::Settings,
@@ -17,6 +17,7 @@ use crate::{
 pub(super) enum User {
     /// Add an account
     Add {
+        /// The account's e-mail, in whatever case
         email: String,
         /// The account's id; by default the next free one
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
@@ -31,23 +32,42 @@ pub(super) enum User {
         json: bool,
     },
     /// Show one account
-    Show { email: String },
+    Show {
+        /// The account's e-mail, in whatever case
+        email: String,
+    },
     /// Set another password, which ends every token of the account
     Passwd {
+        /// The account's e-mail, in whatever case
         email: String,
         #[command(flatten)]
         password: Source,
     },
     /// Set another e-mail, which ends every token of the account
-    Email { email: String, new: String },
+    Email {
+        /// The account's e-mail, in whatever case
+        email: String,
+        /// The e-mail to set
+        new: String,
+    },
     /// Let a disabled account obtain and refresh again
-    Enable { email: String },
+    Enable {
+        /// The account's e-mail, in whatever case
+        email: String,
+    },
     /// Let an account neither obtain nor refresh, until it is enabled
-    Disable { email: String },
+    Disable {
+        /// The account's e-mail, in whatever case
+        email: String,
+    },
     /// End every token of an account; its password stays good
-    Revoke { email: String },
+    Revoke {
+        /// The account's e-mail, in whatever case
+        email: String,
+    },
     /// Delete an account; its id is never used again
     Delete {
+        /// The account's e-mail, in whatever case
         email: String,
         /// Do not ask
         #[arg(long)]
@@ -86,19 +106,19 @@ impl User {
                     .add(account, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;
-                println!("added {}", line(&added));
+                print(format!("added {}", line(&added)))?;
             }
             Self::List { json: true } => {
                 let accounts = users.all().await.map_err(database_failed)?;
                 let list: Vec<_> = accounts.iter().map(as_json).collect();
-                println!("{:#}", Value::from(list));
+                print(format!("{:#}", Value::from(list)))?;
             }
             Self::List { json: false } => {
                 for account in users.all().await.map_err(database_failed)? {
-                    println!("{}", line(&account));
+                    print(line(&account))?;
                 }
             }
-            Self::Show { email } => show(&find(&users, &email).await?),
+            Self::Show { email } => show(&find(&users, &email).await?)?,
             Self::Passwd { email, password } => {
                 let account = find(&users, &email).await?;
                 let password = password.hash(settings).await?;
@@ -106,10 +126,10 @@ impl User {
                     .set_password(account.id, password, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;
-                println!(
+                print(format!(
                     "set another password; every earlier token is ended: {}",
                     line(&account)
-                );
+                ))?;
             }
             Self::Email { email, new } => {
                 let account = find(&users, &email).await?;
@@ -118,10 +138,10 @@ impl User {
                     .set_email(account.id, new.clone(), now)
                     .await
                     .map_err(|error| failed(&new, &error))?;
-                println!(
+                print(format!(
                     "set another e-mail; every earlier token is ended: {}",
                     line(&changed)
-                );
+                ))?;
             }
             Self::Enable { email } => set_active(&users, &email, true).await?,
             Self::Disable { email } => set_active(&users, &email, false).await?,
@@ -131,7 +151,7 @@ impl User {
                     .revoke(account.id, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;
-                println!("every earlier token is ended: {}", line(&account));
+                print(format!("every earlier token is ended: {}", line(&account)))?;
             }
             Self::Delete { email, yes } => {
                 let account = find(&users, &email).await?;
@@ -142,7 +162,7 @@ impl User {
                     .delete(account.id)
                     .await
                     .map_err(|error| failed(&email, &error))?;
-                println!("deleted {}", line(&account));
+                print(format!("deleted {}", line(&account)))?;
             }
         }
         Ok(())
@@ -155,11 +175,11 @@ async fn set_active(users: &Users, email: &str, is_active: bool) -> Result<(), F
         .set_active(account.id, is_active)
         .await
         .map_err(|error| failed(email, &error))?;
-    println!(
+    print(format!(
         "{} {}",
         if is_active { "enabled" } else { "disabled" },
         line(&account)
-    );
+    ))?;
     Ok(())
 }
 
@@ -218,19 +238,22 @@ fn line(account: &Account) -> String {
         (true, None) => "  (no usable password)",
         (true, Some(_)) => "",
     };
-    format!("{}  {}{state}", account.id, account.email)
+    // A quoted local part may hold what a terminal would act on.
+    let email = account.email.replace(char::is_control, "\u{fffd}");
+    format!("{}  {email}{state}", account.id)
 }
 
-fn show(account: &Account) {
+fn show(account: &Account) -> Result<(), Failure> {
     let Value::Object(fields) = as_json(account) else {
-        return;
+        return Ok(());
     };
     for (name, value) in fields {
         let value = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
-        println!("{name:20} {value}");
+        print(format!("{name:20} {value}"))?;
     }
+    Ok(())
 }
 
 /// What may be seen of an account: not its hash.

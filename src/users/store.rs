@@ -1,8 +1,15 @@
 //! Opens the database: where it is, and how it is connected to.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io::ErrorKind,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use percent_encoding::percent_decode_str;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
 
 /// How long a query waits for a connection, and a connection for another writer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,10 +31,10 @@ pub enum OpenError {
         "its scheme is not one of this build: write sqlite:PATH, such as sqlite:data/signet.db"
     )]
     Scheme,
-    /// The folder of the file could not be made.
-    #[error("cannot make the folder {}: {source}", path.display())]
-    Folder {
-        /// The folder.
+    /// The file or its folder could not be made.
+    #[error("cannot make {}: {source}", path.display())]
+    Make {
+        /// The file or the folder.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
@@ -56,7 +63,9 @@ impl Location {
         } else if path.is_empty() {
             Err(OpenError::Scheme)
         } else {
-            Ok(Self::File(path.into()))
+            // As the driver reads it.
+            let path = percent_decode_str(path).decode_utf8_lossy();
+            Ok(Self::File(path.into_owned().into()))
         }
     }
 }
@@ -66,6 +75,14 @@ impl Location {
 /// # Errors
 /// When the URL is not understood, or the database does not open.
 pub async fn open(url: &str) -> Result<DatabaseConnection, OpenError> {
+    open_with(url, PATIENCE).await
+}
+
+/// The same, with another patience towards another writer.
+///
+/// # Errors
+/// When the URL is not understood, or the database does not open.
+pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnection, OpenError> {
     let location = Location::of(url)?;
     let mut options = ConnectOptions::new(url);
     options
@@ -83,46 +100,85 @@ pub async fn open(url: &str) -> Result<DatabaseConnection, OpenError> {
             "the database in memory".to_owned()
         }
         Location::File(path) => {
-            make_folder(path)?;
+            make_file(path)?;
             options.max_connections(8);
             path.display().to_string()
         }
     };
-    options.map_sqlx_sqlite_opts(|sqlite| {
-        use sea_orm::sqlx::sqlite::SqliteJournalMode;
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        use sqlx::sqlite::SqliteJournalMode;
         sqlite
             .create_if_missing(true)
             // Readers do not wait for the writer.
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(PATIENCE)
+            .busy_timeout(patience)
     });
     Database::connect(options)
         .await
         .map_err(|source| OpenError::Connect { what, source })
 }
 
-/// Whether the database may well answer the same query in a moment.
+/// Whether the database may well answer the same query in a moment: it cannot be reached, is locked by
+/// another writer, or cannot write for want of room or rights, which an operator will see to.
 #[must_use]
-pub const fn is_temporary(error: &DbErr) -> bool {
-    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+pub fn is_temporary(error: &DbErr) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const READ_ONLY: i32 = 8;
+    const IO: i32 = 10;
+    const CANNOT_OPEN: i32 = 14;
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        _ => matches!(
+            sqlite_code(error),
+            Some(BUSY | LOCKED | READ_ONLY | IO | FULL | CANNOT_OPEN)
+        ),
+    }
 }
 
-fn make_folder(database: &std::path::Path) -> Result<(), OpenError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let Some(folder) = database
+/// Whether there was no room for a row: on the disk, or for its id.
+pub(super) fn is_full(error: &DbErr) -> bool {
+    sqlite_code(error) == Some(FULL)
+}
+
+const FULL: i32 = 13;
+
+/// The primary result code (<https://www.sqlite.org/rescode.html>).
+fn sqlite_code(error: &DbErr) -> Option<i32> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return None;
+    };
+    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
+/// Makes what is missing, for its owner's eyes only: hashes are nobody else's affair.
+fn make_file(database: &Path) -> Result<(), OpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Make { path, source }
+    };
+    if let Some(folder) = database
         .parent()
         .filter(|path| !path.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|source| OpenError::Folder {
-            path: folder.to_owned(),
-            source,
-        })
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed(folder))?;
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(database);
+    match made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(database)(error)),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +191,10 @@ mod tests {
         assert_eq!(
             Location::of("sqlite://x?mode=memory").unwrap(),
             Location::Memory
+        );
+        assert_eq!(
+            Location::of("sqlite:my%20data/a.db").unwrap(),
+            Location::File("my data/a.db".into())
         );
         for url in [
             "sqlite:data/a.db",

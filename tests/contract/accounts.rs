@@ -1,9 +1,12 @@
 //! Accounts: what logging in, changing and ending them does to their tokens.
 
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use signet::{
     auth::{Cost, Passwords},
-    users::{ChangeError, NewUser},
+    users::{self, ChangeError, NewUser, PasswordHash},
 };
 
 use crate::world::{CHEAP, NOW, OBTAIN, World};
@@ -241,6 +244,89 @@ async fn a_new_password_costs_what_the_contract_says() {
 }
 
 #[tokio::test]
+async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
+    let world = World::new().await;
+    for (id, hash) in [
+        "",
+        "rubbish",
+        "$argon2id$v=19$m=7,t=0,p=0$c2FsdHNhbHQ$aGFzaA",
+        "$scrypt$ln=1$c2FsdA$aGFzaA",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("user{id}@example.com");
+        let password = Some(PasswordHash(hash.to_owned()));
+        let account = NewUser {
+            id: None,
+            email: email.clone(),
+            password,
+        };
+        world.auth.users.add(account, world.now()).await.unwrap();
+        world
+            .obtain(&email, PASSWORD)
+            .await
+            .assert_refused(NO_LOGIN);
+    }
+}
+
+/// Whoever is refused waits as long as any other: the shortest of several interleaved attempts each.
+#[tokio::test]
+async fn a_refusal_takes_the_same_time_whatever_its_cause() {
+    let world = World::at_cost(Cost {
+        memory_kib: 8192,
+        iterations: 4,
+        parallelism: 1,
+    })
+    .await;
+    world.add_documented().await;
+    world.add(2, "unusable@example.com", None).await;
+    world.add(3, "disabled@example.com", Some(PASSWORD)).await;
+    world.auth.users.set_active(3, false).await.unwrap();
+
+    let attempts = [
+        (EMAIL, "wrong"),
+        ("nobody@example.com", PASSWORD),
+        ("unusable@example.com", PASSWORD),
+        ("disabled@example.com", PASSWORD),
+    ];
+    let mut shortest = [Duration::MAX; 4];
+    for _ in 0..9 {
+        for ((email, password), shortest) in attempts.iter().zip(&mut shortest) {
+            let started = Instant::now();
+            world.obtain(email, password).await.assert_refused(NO_LOGIN);
+            *shortest = started.elapsed().min(*shortest);
+        }
+    }
+    let [wrong, others @ ..] = shortest.map(|time| time.as_secs_f64());
+    for other in others {
+        let ratio = other / wrong;
+        assert!((0.67..1.5).contains(&ratio), "{shortest:?}");
+    }
+}
+
+/// Another process that writes for too long is an outage, not a bug of ours, and readers go on.
+#[tokio::test]
+async fn a_locked_database_is_told_as_temporary() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let token = world.token().await;
+    let other = users::open(&world.url).await.unwrap();
+    let writing = other.begin().await.unwrap();
+    let change = "UPDATE users SET is_active = is_active";
+    writing.execute_unprepared(change).await.unwrap();
+
+    let answer = world.obtain(EMAIL, PASSWORD).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("retry-after")),
+        (503, Some("5"))
+    );
+    world.refresh(&token).await.token();
+    writing.rollback().await.unwrap();
+    world.token().await;
+}
+
+#[tokio::test]
 async fn e_mails_and_ids_are_unique_and_never_come_back() {
     let world = World::new().await;
     world.add(5, "CaseUser@example.com", Some(PASSWORD)).await;
@@ -279,6 +365,14 @@ async fn e_mails_and_ids_are_unique_and_never_come_back() {
         add(None, "next@example.com").await.unwrap().id,
         (1 << 40) + 1
     );
+    assert_eq!(
+        add(Some(i64::MAX), "last@example.com").await.unwrap().id,
+        i64::MAX
+    );
+    assert!(matches!(
+        add(None, "none@example.com").await,
+        Err(ChangeError::NoRoom)
+    ));
 
     let taken = users
         .set_email(7, "CASEUSER@example.com".to_owned(), world.now())

@@ -64,6 +64,8 @@ pub(crate) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
     pub(crate) address: SocketAddr,
+    /// What it logged until it listened.
+    pub(crate) started: String,
 }
 
 impl Service {
@@ -89,6 +91,7 @@ impl Service {
                     child,
                     log,
                     address,
+                    started: seen,
                 };
             }
         }

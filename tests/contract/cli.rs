@@ -1,6 +1,6 @@
 //! The command line: accounts, migrations, settings, and what it says when something is wrong.
 
-use std::process::Stdio;
+use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -18,6 +18,11 @@ fn with_account() -> Home {
         "correct horse\n",
     );
     assert_eq!(stdout(&added), format!("added 1  {EMAIL}\n"));
+    let again = home.run(&["user", "show", EMAIL]);
+    assert!(
+        again.stderr.is_empty(),
+        "a command on a current database has nothing to log: {again:?}"
+    );
     home
 }
 
@@ -219,14 +224,80 @@ fn a_wrong_account_command_says_what_and_changes_nothing() {
     );
 }
 
+/// Whoever comes first makes the database; nobody fails for coming second.
+#[test]
+fn first_starts_at_once_all_succeed() {
+    for _ in 0..3 {
+        let home = Home::new();
+        let commands: Vec<_> = (0..6)
+            .map(|number| {
+                let email = format!("user{number}@example.com");
+                let args = ["user", "add", &email, "--password-stdin"];
+                let mut child = home
+                    .command(&args)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                child
+                    .stdin
+                    .take()
+                    .unwrap()
+                    .write_all(b"correct horse\n")
+                    .unwrap();
+                child
+            })
+            .collect();
+        for command in commands {
+            stdout(&command.wait_with_output().unwrap());
+        }
+        assert_eq!(stdout(&home.run(&["user", "list"])).lines().count(), 6);
+    }
+}
+
+/// A start that is killed in the middle of a migration leaves all of it or nothing.
+#[test]
+fn every_migration_is_a_transaction() {
+    use migration::{Migrator, MigratorTrait};
+    let migrations = Migrator::migrations();
+    assert!(
+        migrations
+            .iter()
+            .all(|migration| migration.use_transaction() == Some(true))
+    );
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_and_a_closed_one_is_not() {
+    let home = with_account();
+    for args in [&["user", "list"][..], &["migrate", "status"], &["openapi"]] {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = home.command(args).stdout(full).output().unwrap();
+        let (code, said) = failure(&output);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("cannot print"), "{said}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = home.command(args).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
 #[test]
 fn migrations_go_up_and_down() {
     let home = Home::new();
     let run = |args: &[&str]| stdout(&home.run(&[&["migrate"], args].concat()));
     assert!(run(&["status"]).starts_with("pending  m2"));
+    assert_eq!(run(&["down"]), "no migration is applied\n");
     let (code, said) = failure(&home.run(&["serve", "--no-migrate"]));
     assert_eq!(code, 1);
     assert!(said.contains("signet migrate"), "{said}");
+    assert!(!home.path().join("data").exists(), "looking makes nothing");
 
     assert!(run(&[]).starts_with("applied m2"));
     assert_eq!(run(&["up"]), "the database is up to date\n");
@@ -236,6 +307,16 @@ fn migrations_go_up_and_down() {
     assert!(run(&["down"]).starts_with("took back m2"));
     assert_eq!(run(&["down"]), "no migration is applied\n");
     assert!(run(&["up"]).starts_with("applied m2"));
+
+    let added = home.feed(
+        &["user", "add", EMAIL, "--password-stdin"],
+        "correct horse\n",
+    );
+    assert!(added.status.success());
+    let (code, said) = failure(&home.run(&["migrate", "down"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("1 accounts"), "{said}");
+    assert!(run(&["down", "--yes"]).starts_with("took back m2"));
 }
 
 #[test]
@@ -268,6 +349,7 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         ("SIGNET_JWT_REFRESH_WINDOW", "week", "604800"),
         ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),
         ("SIGNET_LOG", "signet=loud", "such as info"),
+        ("SIGNET_LOG", "inof", "write a level"),
         ("SIGNET_JWT_SECRETS", "x", "did you mean SIGNET_JWT_SECRET?"),
     ] {
         let output = home
@@ -280,7 +362,20 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         assert_eq!(code, 1, "{name}={value}: {said}");
         assert!(said.contains(reason), "{name}={value}: {said}");
         assert!(!said.contains("hunter2"), "{said}");
+        let left = home.path().join("data");
+        assert!(!left.exists(), "{name}={value} left something behind");
     }
+    let secret = OsStr::from_bytes(&[0xff; 40]);
+    let output = home
+        .command(&["serve"])
+        .env("SIGNET_JWT_SECRET", secret)
+        .output()
+        .unwrap();
+    assert_eq!(
+        failure(&output),
+        (1, "error: SIGNET_JWT_SECRET is not UTF-8\n".to_owned())
+    );
+
     let (code, said) = failure(&home.run(&["serve", "--listen", "nowhere"]));
     assert_eq!(code, 2);
     assert!(said.contains("--listen"), "{said}");

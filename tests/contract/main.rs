@@ -10,6 +10,7 @@
 
 mod accounts;
 mod binary;
+mod body;
 mod cli;
 mod corpus;
 mod document;

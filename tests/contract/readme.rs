@@ -59,6 +59,7 @@ fn the_commands_print_what_it_says() {
         let output = Command::new("sh")
             .args(["-euc", &commands])
             .env("PATH", path())
+            // The first command makes the database, and says so.
             .env("SIGNET_LOG", "warn")
             .current_dir(home.path())
             .stdin(Stdio::null())

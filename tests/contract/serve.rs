@@ -52,8 +52,11 @@ fn tokens_survive_a_restart() {
         200
     );
 
-    let secret = home.path().join("data/signet.secret");
+    let secret = home.path().join("data/signet.db.secret");
     let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let database = home.path().join("data/signet.db");
+    let mode = std::fs::metadata(database).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let mode = std::fs::metadata(home.path().join("data"))
         .unwrap()
@@ -180,6 +183,78 @@ fn a_log_line_tells_a_request_and_none_of_its_secrets() {
     );
 }
 
+/// A client that hangs up costs nothing: not the database in memory, and not the log line.
+#[test]
+fn a_client_that_hangs_up_harms_nobody() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    for _ in 0..20 {
+        let body = documented.to_string();
+        let mut stream = TcpStream::connect(service.address).unwrap();
+        let head = format!(
+            "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        drop(stream);
+        assert_eq!(service.post(OBTAIN, &documented).0, 200);
+    }
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success());
+    assert!(log.matches("\"answered\"").count() > 20, "{log}");
+}
+
+#[test]
+fn a_half_sent_head_does_not_delay_the_stop() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHo").unwrap();
+    let started = std::time::Instant::now();
+    service.signal("-TERM");
+    assert!(service.wait().0.success());
+    assert!(
+        started.elapsed().as_secs() < 10,
+        "it took {:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    let head = format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 25]).unwrap();
+    service.signal("-INT");
+    while TcpStream::connect(service.address).is_ok() {
+        std::thread::yield_now();
+    }
+    service.signal("-INT");
+    let (status, log) = service.wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("a second signal"), "{log}");
+}
+
+#[test]
+fn an_unknown_variable_is_warned_about_only() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command
+        .env("SIGNET_SERVICE_HOST", "10.0.0.1")
+        .env("SIGNET_COLOUR", "red");
+    let service = crate::binary::Service::start(command);
+    for name in ["SIGNET_SERVICE_HOST", "SIGNET_COLOUR"] {
+        assert!(service.started.contains(name), "{}", service.started);
+    }
+}
+
 #[test]
 fn two_services_do_not_share_a_port() {
     let home = Home::new();
@@ -188,4 +263,11 @@ fn two_services_do_not_share_a_port() {
         failure(&home.run(&["serve", "--demo", "--listen", &service.address.to_string()]));
     assert_eq!(code, 1);
     assert!(said.contains("SIGNET_LISTEN"), "{said}");
+
+    let other = ["serve", "--listen", &service.address.to_string()];
+    assert_eq!(failure(&home.run(&other)).0, 1);
+    assert!(
+        !home.path().join("data").exists(),
+        "what cannot be served leaves nothing behind"
+    );
 }

@@ -216,19 +216,18 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn rubbish_is_refused_and_harms_nobody() {
-    let server = Server::start(hasty()).await;
+    let server = Server::start(ConnectionLimits::default()).await;
     for rubbish in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"GET\r\n\r\n",
         b"\0\0\0\0\r\n\r\n",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"POST /v1/auth/jwt/obtain/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
         b"POST /v1/auth/jwt/obtain/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
     ] {
         let answer = server.exchange(rubbish).await;
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{answer}"
+            answer.starts_with("HTTP/1.1 400 Bad Request"),
+            "{answer:?} to {rubbish:?}"
         );
     }
     let huge = format!(
@@ -242,6 +241,78 @@ async fn rubbish_is_refused_and_harms_nobody() {
         .exchange(with_length("Connection: close\r\n", CREDENTIALS))
         .await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+/// A client that only asks, and never reads, does not keep its connection.
+#[tokio::test]
+async fn an_answer_that_is_not_taken_is_not_held() {
+    let limits = ConnectionLimits {
+        connections: 1,
+        write_time: Duration::from_millis(50),
+        ..ConnectionLimits::default()
+    };
+    let server = Server::start(limits).await;
+    let mut deaf = server.connect().await;
+    let page = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
+    let _ = deaf.write_all(page.as_bytes()).await;
+    let answer = server
+        .exchange("GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+}
+
+/// A client that is still sending when it is refused gets to read why.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    let body = "x".repeat(10_000_000);
+    for (request, status) in [
+        (with_length("", &body), "413 Payload Too Large"),
+        (
+            with_length("", &body).replace("POST", "PUT"),
+            "405 Method Not Allowed",
+        ),
+        (
+            with_length("", &body).replace(OBTAIN, "/nope"),
+            "404 Not Found",
+        ),
+        (
+            obtain(
+                "Transfer-Encoding: chunked\r\n",
+                &format!("989680\r\n{body}\r\n0\r\n\r\n"),
+            ),
+            "413 Payload Too Large",
+        ),
+    ] {
+        let answer = server.exchange(request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer:?} for {status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_told_rightly() {
+    let server = Server::of(World::impatient().await, ConnectionLimits::default()).await;
+    let answer = server
+        .exchange(obtain("Content-Length: 70000\r\n", "{"))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 Payload Too Large\r\n"),
+        "{answer}"
+    );
+    let answer = server
+        .exchange(obtain("Transfer-Encoding: chunked\r\n", "zz\r\n"))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.ends_with(r#"{"detail":"JSON parse error - the body is cut short"}"#),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -12,8 +12,15 @@ const DECODING: &str = "Error decoding signature.";
 
 /// Signs whatever it is given.
 fn sign(header: &Value, payload: &Value) -> String {
+    sign_bytes(
+        header.to_string().as_bytes(),
+        payload.to_string().as_bytes(),
+    )
+}
+
+fn sign_bytes(header: &[u8], payload: &[u8]) -> String {
     use hmac::{Hmac, KeyInit, Mac};
-    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
     let message = format!("{}.{}", encode(header), encode(payload));
     let mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes())
         .unwrap()
@@ -224,6 +231,32 @@ async fn only_hs256_counts_and_no_header_is_followed() {
         json!({ "alg": "HS256", "jwk": { "kty": "?" }, "jku": "http://127.0.0.1:1/", "x5u": 0 }),
     ] {
         world.refresh(&sign(&header, &claims())).await.token();
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_utf_8_throughout() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let header = br#"{"alg":"HS256","x":"?"}"#;
+    let payload = claims()
+        .to_string()
+        .replacen('{', r#"{"x":"?","#, 1)
+        .into_bytes();
+    world.refresh(&sign_bytes(header, &payload)).await.token();
+    for odd in [&b"\xff"[..], b"\xed\xa0\x80", b"\xc0\x80"] {
+        let spoil = |json: &[u8]| {
+            let at = json.iter().position(|byte| *byte == b'?').unwrap();
+            [&json[..at], odd, &json[at + 1..]].concat()
+        };
+        world
+            .refresh(&sign_bytes(&spoil(header), &payload))
+            .await
+            .assert_refused(DECODING);
+        world
+            .refresh(&sign_bytes(header, &spoil(&payload)))
+            .await
+            .assert_refused(DECODING);
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) auth: Auth,
     pub(crate) app: App,
     pub(crate) db: Database,
+    pub(crate) url: String,
     clock: Arc<AtomicI64>,
     _folder: TempDir,
 }
@@ -86,7 +87,9 @@ impl World {
     async fn made(cost: Cost, clock: Arc<AtomicI64>, source: Clock, limits: BodyLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signet.db");
-        let db = users::open(&format!("sqlite:{}", path.display()))
+        let url = format!("sqlite:{}", path.display());
+        // Nobody else writes to it, but where a test is about that.
+        let db = users::open_with(&url, Duration::from_millis(200))
             .await
             .unwrap();
         Migrator::up(&db, None).await.unwrap();
@@ -104,6 +107,7 @@ impl World {
             app: app(&auth, limits, None),
             auth,
             db,
+            url,
             clock,
             _folder: folder,
         }

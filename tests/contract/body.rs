@@ -1,0 +1,130 @@
+//! Bodies: what counts as JSON, and what is said of what does not fit.
+
+use serde_json::json;
+
+use crate::world::{OBTAIN, REFRESH, World, post};
+
+const EMAIL: &str = "Enter a valid email address.";
+const NOT_A_STRING: &str = "Not a valid string.";
+
+#[tokio::test]
+async fn a_number_is_a_number_however_large() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let digits = "9".repeat(400);
+    for number in ["1e400", "-1e400", &digits, "0.1e-999"] {
+        let ignored =
+            format!(r#"{{"email":"jonhdoeqa@email.com","password":"1234ABCD","z":{number}}}"#);
+        world.send(post(OBTAIN, ignored)).await.token();
+        let answer = world
+            .send(post(
+                OBTAIN,
+                format!(r#"{{"email":{number},"password":{number}}}"#),
+            ))
+            .await;
+        assert_eq!(
+            answer.json(),
+            json!({ "email": [EMAIL], "password": [NOT_A_STRING] }),
+            "{number}"
+        );
+    }
+    for (number, kind) in [
+        ("1e400", "float"),
+        ("-0.0", "float"),
+        (&*digits, "int"),
+        ("-1", "int"),
+    ] {
+        let told = format!("Invalid data. Expected a dictionary, but got {kind}.");
+        world
+            .send(post(REFRESH, number.to_owned()))
+            .await
+            .assert_refused(&told);
+    }
+}
+
+/// What is ignored need only be well-formed: nobody looks into it.
+#[tokio::test]
+async fn an_unknown_field_is_not_looked_into() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let deep = "[".repeat(500) + &"]".repeat(500);
+    for harmless in [&*deep, r#""\ud800""#, r#"{"email":null}"#] {
+        let body =
+            format!(r#"{{"z":{harmless},"email":"jonhdoeqa@email.com","password":"1234ABCD"}}"#);
+        world.send(post(OBTAIN, body)).await.token();
+    }
+    for malformed in [
+        "NaN", "01", "1.", "'x'", "\"\t\"", r#""\x""#, "[1,]", "{\"a\"}", "", "nul",
+    ] {
+        let body =
+            format!(r#"{{"z":{malformed},"email":"jonhdoeqa@email.com","password":"1234ABCD"}}"#);
+        let answer = world.send(post(OBTAIN, body)).await;
+        let detail = answer.json()["detail"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert_eq!(answer.status, 400, "{malformed}");
+        assert!(
+            detail.starts_with("JSON parse error - "),
+            "{malformed}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_duplicate_keys_the_last_one_wins() {
+    let world = World::new().await;
+    world.add_documented().await;
+    let body =
+        r#"{"email":"x","password":null,"email":"jonhdoeqa@email.com","p\u0061ssword":"1234ABCD"}"#;
+    world.send(post(OBTAIN, body)).await.token();
+    let body = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD","password":null}"#;
+    let answer = world.send(post(OBTAIN, body)).await;
+    assert_eq!(
+        answer.json(),
+        json!({ "password": ["This field may not be null."] })
+    );
+}
+
+#[tokio::test]
+async fn every_fault_of_every_field_is_told_at_once() {
+    let world = World::new().await;
+    for (body, told) in [
+        (
+            json!({ "email": "a\0", "password": "\0" }),
+            json!({
+                "email": ["Null characters are not allowed.", EMAIL],
+                "password": ["Null characters are not allowed."],
+            }),
+        ),
+        (
+            json!({ "email": " \u{1c}", "password": "\u{85}" }),
+            json!({
+                "email": ["This field may not be blank."],
+                "password": ["This field may not be blank."],
+            }),
+        ),
+        (
+            json!({ "email": "\u{feff}", "password": null }),
+            json!({
+                "email": [EMAIL],
+                "password": ["This field may not be null."],
+            }),
+        ),
+        (
+            json!({ "password": {} }),
+            json!({
+                "email": ["This field is required."],
+                "password": [NOT_A_STRING],
+            }),
+        ),
+    ] {
+        let answer = world.post(OBTAIN, &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()),
+            (400, told),
+            "{body}"
+        );
+    }
+}
