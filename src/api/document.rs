@@ -5,7 +5,8 @@ use std::{collections::HashMap, marker::PhantomData};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    ExternalDocumentObject, ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject,
+    ContactObject, ExternalDocumentObject, ExtraHeader, LicenseObject, OpenApi, OpenApiService,
+    ServerObject,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
@@ -44,6 +45,7 @@ impl Document {
         let described = Described::<Operations>(PhantomData);
         let spec = OpenApiService::<_, ()>::new(described, "Signet", VERSION)
             .description(DESCRIPTION)
+            .contact(ContactObject::new().name("Signet"))
             .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
             .server(ServerObject::new(public_url.unwrap_or("/")).description("This service"))
             .external_document(claims)
@@ -131,8 +133,8 @@ fn title_case(header: &str) -> String {
 fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
     for exchange in exchanges {
         let example = |value: &Value| json!({ "summary": exchange.summary, "value": value });
-        if let Some(request) = &exchange.request {
-            media_type(&mut operation["requestBody"])["examples"][exchange.name] = example(request);
+        if let Some((name, body)) = &exchange.request {
+            media_type(&mut operation["requestBody"])["examples"][*name] = example(body);
         }
         let response = operation["responses"]
             .get_mut(exchange.status.as_str())

@@ -20,8 +20,8 @@ pub struct Exchange {
     pub name: &'static str,
     /// One sentence for the reader.
     pub summary: &'static str,
-    /// The body to send.
-    pub request: Option<Value>,
+    /// The body to send, and its name: another where a running service cannot keep the pair.
+    pub request: Option<(&'static str, Value)>,
     /// The status of the answer.
     pub status: StatusCode,
     /// The body of the answer.
@@ -54,8 +54,15 @@ impl Exchange {
 
     /// The same, brought about by `request`.
     pub(super) fn to(self, request: &impl ToJSON) -> Self {
+        let name = self.name;
+        self.to_another(name, request)
+    }
+
+    /// The same, brought about by `request` when the token in it was good: not any more, so that the two
+    /// must not be taken for a pair.
+    pub(super) fn to_another(self, name: &'static str, request: &impl ToJSON) -> Self {
         Self {
-            request: request.to_json(),
+            request: request.to_json().map(|body| (name, body)),
             ..self
         }
     }

@@ -176,14 +176,13 @@ impl Documented for Obtain {
                 "blank_fields",
                 "Empty fields, or only white space in them",
                 fields(Some(message::BLANK), Some(message::BLANK)),
-            )
-            .to(&credentials("", " ")),
+            ),
             Exchange::answer(
                 "invalid_email",
                 "An e-mail that is none",
                 fields(Some(message::EMAIL), None),
             )
-            .to(&credentials("jonhdoeqa", "1234ABCD")),
+            .to(&credentials("jonhdoeqa@email.c", "1234ABCD")),
             Exchange::answer(
                 "null_character",
                 "A null character in the password",

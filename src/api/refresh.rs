@@ -158,19 +158,18 @@ impl Documented for Refresh {
             |name, summary, refusal| Exchange::answer(name, summary, Answer::from(refusal));
         let mut exchanges = vec![
             Exchange::answer(
-                "documented",
+                "refreshed",
                 "A token, refreshed in the second of its issue (this one expired in 2018)",
                 Answer::Ok(Json(Token::documented())),
             )
-            .to(&presented(&Token::documented().token)),
+            .to_another("documented", &presented(&Token::documented().token)),
             refused(
                 "invalid_token",
                 "The token is invalid",
                 Refusal::Invalid(Invalid::Segments),
             )
             .to(&presented("not a token")),
-            Exchange::answer("blank_token", "An empty token", field(message::BLANK))
-                .to(&presented("")),
+            Exchange::answer("blank_token", "An empty token", field(message::BLANK)),
             Exchange::answer(
                 "null_character",
                 "A null character in the token",

@@ -202,7 +202,7 @@ fn the_examples_fit() {
         json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" })
     );
     let answer = &document["paths"][REFRESH]["post"]["responses"]["200"]["content"]["application/json"]
-        ["examples"]["documented"]["value"];
+        ["examples"]["refreshed"]["value"];
     assert_eq!(documented(REFRESH)["token"], answer["token"]);
     assert_eq!(
         (&answer["type"], &answer["expires_in"]),

@@ -72,12 +72,16 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
         ("obtain", "null_character") => {
             json!({ "email": "jonhdoeqa@email.com", "password": "1234\0ABCD" })
         }
-        ("obtain", "failed" | "unavailable") => exchanges()[0].1[0].request.clone().unwrap(),
+        ("obtain", "blank_fields") => json!({ "email": "", "password": " " }),
+        ("obtain", "failed" | "unavailable") => {
+            json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" })
+        }
+        ("refresh", "blank_token") => json!({ "token": " " }),
         ("refresh", "null_token") => json!({ "token": null }),
         ("refresh", "not_a_string") => json!({ "token": 1234 }),
         ("refresh", "null_character") => json!({ "token": "a.b.c\0" }),
         ("refresh", "failed") => json!({ "token": "a.b.c" }),
-        ("refresh", "documented" | "unavailable") => json!({ "token": world.token().await }),
+        ("refresh", "refreshed" | "unavailable") => json!({ "token": world.token().await }),
         (
             "refresh",
             name @ ("expired_token" | "unknown_user" | "disabled_user" | "window_passed"
@@ -102,10 +106,12 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
             let request = request("POST", path, &headers, body.to_string().into());
             return (body, world.send(request).await);
         }
-        _ => exchange
-            .request
-            .clone()
-            .expect("an answer without a request is brought about here"),
+        _ => {
+            let request = exchange.request.clone();
+            request
+                .expect("an answer without a request is brought about here")
+                .1
+        }
     };
     if exchange.name == "unavailable" {
         world.db.close_by_ref().await.unwrap();
