@@ -16,6 +16,7 @@ mod log;
 mod migrate;
 mod openapi;
 mod password;
+mod secret;
 mod serve;
 mod user;
 

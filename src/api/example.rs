@@ -53,14 +53,14 @@ impl Exchange {
     }
 
     /// The same, brought about by `request`.
-    pub(super) fn to(self, request: &impl ToJSON) -> Self {
+    pub(super) fn answering(self, request: &impl ToJSON) -> Self {
         let name = self.name;
-        self.to_another(name, request)
+        self.answering_once(name, request)
     }
 
     /// The same, brought about by `request` when the token in it was good: not any more, so that the two
     /// must not be taken for a pair.
-    pub(super) fn to_another(self, name: &'static str, request: &impl ToJSON) -> Self {
+    pub(super) fn answering_once(self, name: &'static str, request: &impl ToJSON) -> Self {
         Self {
             request: request.to_json().map(|body| (name, body)),
             ..self

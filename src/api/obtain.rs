@@ -165,13 +165,13 @@ impl Documented for Obtain {
                 "The credentials of an account",
                 Answer::Ok(Json(Token::documented())),
             )
-            .to(&credentials("jonhdoeqa@email.com", "1234ABCD")),
+            .answering(&credentials("jonhdoeqa@email.com", "1234ABCD")),
             Exchange::answer(
                 "wrong_credentials",
                 "An unknown e-mail, a wrong password or a disabled account: all are told alike",
                 Answer::from(Refusal::WrongPassword),
             )
-            .to(&credentials("jonhdoeqa@email.com", "not the password")),
+            .answering(&credentials("jonhdoeqa@email.com", "not the password")),
             Exchange::answer(
                 "blank_fields",
                 "Empty fields, or only white space in them",
@@ -182,7 +182,7 @@ impl Documented for Obtain {
                 "An e-mail that is none",
                 fields(Some(message::EMAIL), None),
             )
-            .to(&credentials("jonhdoeqa@email.c", "1234ABCD")),
+            .answering(&credentials("jonhdoeqa@email.c", "1234ABCD")),
             Exchange::answer(
                 "null_character",
                 "A null character in the password",

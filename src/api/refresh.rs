@@ -162,13 +162,13 @@ impl Documented for Refresh {
                 "A token, refreshed in the second of its issue (this one expired in 2018)",
                 Answer::Ok(Json(Token::documented())),
             )
-            .to_another("documented", &presented(&Token::documented().token)),
+            .answering_once("documented", &presented(&Token::documented().token)),
             refused(
                 "invalid_token",
                 "The token is invalid",
                 Refusal::Invalid(Invalid::Segments),
             )
-            .to(&presented("not a token")),
+            .answering(&presented("not a token")),
             Exchange::answer("blank_token", "An empty token", field(message::BLANK)),
             Exchange::answer(
                 "null_character",
