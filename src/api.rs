@@ -18,15 +18,17 @@ mod json;
 mod markdown;
 pub mod obtain;
 pub mod refresh;
+mod rejection;
 mod schema;
 mod text;
 mod token;
 
-pub(crate) use body::FAILED;
-pub use body::{BodyLimits, Reader, Rejection};
+pub use body::{BodyLimits, Reader};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
 pub use example::Exchange;
+pub(crate) use rejection::FAILED;
+pub use rejection::Rejection;
 pub use schema::Schemas;
 
 use example::Documented;

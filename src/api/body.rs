@@ -1,7 +1,7 @@
 //! How a request body is read: bounded in size and time, then its media type, then as JSON, then
 //! against the published schema. What fails first is what the client is told.
 
-use std::{collections::HashMap, fmt, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use poem::{Request, RequestBody, http::StatusCode};
@@ -11,13 +11,8 @@ use poem_openapi::{
     types::ParseFromJSON,
 };
 use serde_json::{Value, value::RawValue};
-use tracing::error;
 
-use super::{
-    json::MEDIA_TYPE,
-    schema::{FieldErrors, Schemas},
-};
-use crate::auth::Fault;
+use super::{json::MEDIA_TYPE, rejection::Rejection, schema::Schemas};
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -49,84 +44,6 @@ pub struct Reader {
 /// A request's body, checked against the schema of `T`.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
-
-/// Why a request gets none of the answers that are its operation's own.
-#[derive(Clone, Debug)]
-pub enum Rejection {
-    /// Its body did not arrive in time.
-    TooSlow,
-    /// It is larger than [`BodyLimits::size`].
-    TooLarge,
-    /// It is not declared as JSON; here is what it is declared as.
-    UnsupportedMediaType(String),
-    /// It is not JSON; here is where it fails.
-    Malformed(String),
-    /// It is JSON, but not what the schema asks for.
-    Invalid(FieldErrors),
-    /// The service cannot answer for the moment, through no fault of the request.
-    Unavailable,
-    /// The service failed, through no fault of the request.
-    Failed,
-}
-
-/// What is told of every fault whose end is not in sight.
-pub(crate) const FAILED: &str = "A server error occurred.";
-/// When to try again after [`Rejection::Unavailable`], in seconds.
-pub(super) const RETRY_AFTER: u32 = 5;
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooSlow => f.write_str("The request body did not arrive in time."),
-            Self::TooLarge => f.write_str("The request body is too large."),
-            Self::UnsupportedMediaType(given) => {
-                write!(f, "Unsupported media type \"{given}\" in request.")
-            }
-            Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
-            Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
-            Self::Unavailable => f.write_str("Service temporarily unavailable, try again later."),
-            Self::Failed => f.write_str(FAILED),
-        }
-    }
-}
-
-impl std::error::Error for Rejection {}
-
-impl poem::error::ResponseError for Rejection {
-    /// Only for an operation without answers of its own; each of ours turns a rejection into one.
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-/// Logs a fault of our own; the wire tells nothing of its cause.
-impl From<Fault> for Rejection {
-    fn from(fault: Fault) -> Self {
-        error!(%fault, "a fault of our own");
-        if fault.is_temporary() {
-            Self::Unavailable
-        } else {
-            Self::Failed
-        }
-    }
-}
-
-/// What reading a request ran into; if it is none of ours, it is logged.
-impl From<poem::Error> for Rejection {
-    fn from(error: poem::Error) -> Self {
-        error.downcast().unwrap_or_else(|error| {
-            error!(%error, "a request could not be read");
-            Self::Failed
-        })
-    }
-}
 
 impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];

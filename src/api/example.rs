@@ -5,7 +5,7 @@ use poem::{IntoResponse, http::StatusCode};
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
-use super::body::{self, Rejection};
+use super::{body, rejection::Rejection};
 
 /// An operation that tells its exchanges.
 pub(super) trait Documented {

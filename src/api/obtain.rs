@@ -1,14 +1,14 @@
 //! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
 
 use poem_openapi::{ApiResponse, Object, OpenApi};
-
 use tracing::info;
 
 use super::{
     Tag,
-    body::{Body, RETRY_AFTER, Rejection},
+    body::Body,
     example::{self, Documented, Exchange},
     json::Json,
+    rejection::{RETRY_AFTER, Rejection},
     schema::message,
     text::{Email, Password},
     token::Token,
