@@ -4,7 +4,7 @@ CARGO ?= cargo
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test check openapi snapshots
+.PHONY: help run test check openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -14,13 +14,16 @@ run: ## Build, and serve the demo with Swagger UI on http://127.0.0.1:8000/docs/
 	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C ends it)"
 	@$(CARGO) run --locked --quiet -- serve --demo
 
-test: check ## Everything: formatting, lints, documentation and every test
+test: check contract-diff ## Everything: formatting, lints, documentation and every test
 	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
 
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+
+contract-diff: ## Tell what changed in the contract since its release, and fail where clients break
+	@$(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/openapi.json
 
 openapi: ## Write openapi/ anew, after a change of the contract
 	$(CARGO) build --locked --quiet

@@ -1,0 +1,101 @@
+//! The verdict on the whole, in words.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{
+    change::{Change, Verdict},
+    operations, rules,
+};
+
+/// Every change between two documents, the gravest first.
+pub(crate) struct Report {
+    released: Version,
+    current: Version,
+    changes: Vec<Change>,
+}
+
+impl Report {
+    pub(crate) fn of(released: &Value, current: &Value) -> Result<Self> {
+        let mut changes = rules::changes(released, current);
+        changes.extend(operations::changes(released, current, &changes)?);
+        if changes.is_empty() && released != current {
+            changes.push(Change {
+                verdict: Verdict::Breaking,
+                at: "#".into(),
+                what: "it is another".into(),
+                why: "Nobody looks where the difference is.",
+            });
+        }
+        changes.sort_by(|a, b| (a.verdict, &a.at).cmp(&(b.verdict, &b.at)));
+        Ok(Self {
+            released: Version::of(released, "released")?,
+            current: Version::of(current, "current")?,
+            changes,
+        })
+    }
+
+    /// Whether clients break without having been told by the major version.
+    pub(crate) fn fails(&self) -> bool {
+        self.breaks() && self.current.major <= self.released.major
+    }
+
+    fn breaks(&self) -> bool {
+        self.changes
+            .iter()
+            .any(|change| change.verdict == Verdict::Breaking)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (released, current) = (&self.released.text, &self.current.text);
+        if self.changes.is_empty() {
+            return writeln!(f, "no change since {released}");
+        }
+        for (verdict, title) in [
+            (Verdict::Breaking, "Breaking"),
+            (Verdict::Additive, "Additive"),
+            (Verdict::Documentation, "Documentation"),
+        ] {
+            let of_it = || self.changes.iter().filter(|it| it.verdict == verdict);
+            if of_it().next().is_some() {
+                writeln!(f, "{title}\n")?;
+                of_it().try_for_each(|change| change.fmt(f))?;
+                writeln!(f)?;
+            }
+        }
+        match (self.breaks(), self.fails()) {
+            (false, _) => writeln!(f, "Clients of {released} can bear {current}."),
+            (true, true) => writeln!(
+                f,
+                "Clients of {released} break: the major version must rise, and {current} does not raise it."
+            ),
+            (true, false) => writeln!(
+                f,
+                "Clients of {released} break, as the major version of {current} says."
+            ),
+        }
+    }
+}
+
+/// The version of a document.
+struct Version {
+    text: String,
+    major: u64,
+}
+
+impl Version {
+    fn of(document: &Value, which: &str) -> Result<Self> {
+        let text = document["info"]["version"].as_str().unwrap_or_default();
+        let major = text.split('.').next().unwrap_or_default().parse();
+        Ok(Self {
+            text: text.to_owned(),
+            major: major.with_context(|| {
+                format!("the version of the {which} document, {text:?}, names no major version")
+            })?,
+        })
+    }
+}

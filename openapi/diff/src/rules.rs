@@ -1,0 +1,395 @@
+//! What drift does not look at: names, media types, headers, security and prose.
+//!
+//! The walk goes through every field of both documents. What changed and has no rule is breaking: a rule
+//! says why clients can bear a change, and where nobody has thought of one, nobody knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::change::{Change, GONE, Verdict, below};
+
+/// Fields that tell people something, and programs nothing.
+const PROSE: [&str; 7] = [
+    "deprecated",
+    "description",
+    "example",
+    "examples",
+    "externalDocs",
+    "summary",
+    "title",
+];
+
+const METHODS: [&str; 8] = [
+    "delete", "get", "head", "options", "patch", "post", "put", "trace",
+];
+
+/// Who sends what is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// The client: what it sends must be accepted as before.
+    Request,
+    /// The service: what it sends must be what the client expects.
+    Response,
+}
+
+/// What a change does to the set of what may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Same,
+    /// Less may be sent.
+    Tighter,
+    /// More may be sent.
+    Looser,
+    /// Neither is known to hold all of the other.
+    Unclear,
+}
+
+/// What the rules say of the changes between two documents.
+pub(crate) fn changes(released: &Value, current: &Value) -> Vec<Change> {
+    let mut walk = Walk {
+        released,
+        current,
+        seen: BTreeSet::new(),
+        changes: Vec::new(),
+    };
+    walk.document();
+    walk.changes
+}
+
+/// A field, as it was and as it is.
+pub(crate) type Field<'a> = (&'a str, Option<&'a Value>, Option<&'a Value>);
+
+/// Every field of two objects.
+pub(crate) fn fields<'a>(
+    was: impl Into<Option<&'a Value>>,
+    is: impl Into<Option<&'a Value>>,
+) -> Vec<Field<'a>> {
+    let [was, is] = [was.into(), is.into()].map(|it| it.and_then(Value::as_object));
+    let keys: BTreeSet<_> = [was, is]
+        .into_iter()
+        .flatten()
+        .flat_map(|it| it.keys())
+        .collect();
+    let field = |it: Option<&'a serde_json::Map<_, _>>, key| it.and_then(|it| it.get(key));
+    keys.into_iter()
+        .map(|key| (key.as_str(), field(was, key), field(is, key)))
+        .collect()
+}
+
+/// What `value` refers to in `document`, or else itself.
+pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    reference(value)
+        .and_then(|it| document.pointer(it.trim_start_matches('#')))
+        .unwrap_or(value)
+}
+
+pub(crate) fn reference(value: &Value) -> Option<&str> {
+    value.get("$ref").and_then(Value::as_str)
+}
+
+/// A field in words.
+pub(crate) fn became((key, was, is): Field<'_>) -> String {
+    let show = |it: Option<&Value>| it.map_or("absent".to_owned(), Value::to_string);
+    format!("{key} is {} (was {})", show(is), show(was))
+}
+
+/// A way through both documents at once.
+pub(crate) struct Walk<'a> {
+    pub(crate) released: &'a Value,
+    pub(crate) current: &'a Value,
+    /// The pairs of references that were followed: two schemas are compared once on each side.
+    pub(crate) seen: BTreeSet<(Option<&'a str>, Option<&'a str>, Side)>,
+    changes: Vec<Change>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn say(&mut self, verdict: Verdict, at: &str, what: String, why: &'static str) {
+        self.changes.push(Change {
+            verdict,
+            at: at.to_owned(),
+            what,
+            why,
+        });
+    }
+
+    /// Says that a field is another, if it is.
+    pub(crate) fn differs(
+        &mut self,
+        verdict: Verdict,
+        at: &str,
+        field: Field<'_>,
+        why: &'static str,
+    ) {
+        let (_, was, is) = field;
+        if was != is {
+            self.say(verdict, at, became(field), why);
+        }
+    }
+
+    /// The rule of every field that has none of its own.
+    pub(crate) fn otherwise(&mut self, at: &str, field: Field<'_>) {
+        if PROSE.contains(&field.0) {
+            self.prose(at, field);
+        } else {
+            let why = "No rule tells that clients can bear it.";
+            self.differs(Verdict::Breaking, at, field, why);
+        }
+    }
+
+    fn prose(&mut self, at: &str, (key, was, is): Field<'_>) {
+        if was != is {
+            let why = "It is said to people; programs do not read it.";
+            self.say(Verdict::Documentation, at, format!("{key} changed"), why);
+        }
+    }
+
+    /// The rule of what may be sent: a tighter request is breaking, and so is a looser answer.
+    pub(crate) fn weigh(&mut self, at: &str, side: Side, effect: Effect, what: String) {
+        let (verdict, why) = match (side, effect) {
+            (_, Effect::Same) => (Verdict::Documentation, "It means what it meant."),
+            (Side::Request, Effect::Tighter) => (
+                Verdict::Breaking,
+                "A request that was accepted may be refused now.",
+            ),
+            (Side::Request, Effect::Looser) => (
+                Verdict::Additive,
+                "Every request that was accepted still is.",
+            ),
+            (Side::Response, Effect::Tighter) => (
+                Verdict::Additive,
+                "Every answer is one that clients expect already.",
+            ),
+            (Side::Response, Effect::Looser) => (
+                Verdict::Breaking,
+                "A client may get an answer that it does not expect.",
+            ),
+            (_, Effect::Unclear) => (
+                Verdict::Breaking,
+                "Nobody can tell whether what was good still is.",
+            ),
+        };
+        self.say(verdict, at, what, why);
+    }
+
+    fn document(&mut self) {
+        for field in fields(self.released, self.current) {
+            match field {
+                ("info", was, is) => {
+                    for field in fields(was, is) {
+                        self.prose("#/info", field);
+                    }
+                }
+                // What is told of them; which of them it has, an operation says itself.
+                ("tags", ..) => self.prose("#", field),
+                ("servers", Some(Value::Array(was)), Some(Value::Array(is)))
+                    if was.len() == is.len() =>
+                {
+                    for field in was.iter().zip(is).flat_map(|(was, is)| fields(was, is)) {
+                        self.otherwise("#/servers", field);
+                    }
+                }
+                ("paths", was, is) => self.paths(was, is),
+                // After the paths, which tell on what side a component is used.
+                ("components", ..) => {}
+                field => self.otherwise("#", field),
+            }
+        }
+        self.components();
+    }
+
+    fn paths(&mut self, was: Option<&'a Value>, is: Option<&'a Value>) {
+        let routes: BTreeMap<_, _> = fields(None, is)
+            .into_iter()
+            .filter_map(|(path, _, item)| Some((route(path), item?)))
+            .collect();
+        for field in fields(was, is) {
+            let (path, was, _) = field;
+            if path.starts_with("x-") {
+                self.otherwise("#/paths", field);
+            } else if let (Some(was), Some(is)) = (was, routes.get(&route(path))) {
+                self.path(&below("#/paths", path), was, is);
+            }
+        }
+    }
+
+    fn path(&mut self, at: &str, was: &'a Value, is: &'a Value) {
+        for field in fields(was, is) {
+            match field {
+                (method, one, other) if METHODS.contains(&method) => {
+                    // drift tells of operations that came or went.
+                    let (Some(one), Some(other)) = (one, other) else {
+                        continue;
+                    };
+                    let own = below(at, method);
+                    self.operation(&own, one, other);
+                    let was = parameters(self.released, [(at, was), (&own, one)]);
+                    let is = parameters(self.current, [(at, is), (&own, other)]);
+                    self.parameters(&own, &was, &is);
+                }
+                // Each operation has them, too.
+                ("parameters", ..) => {}
+                field => self.otherwise(at, field),
+            }
+        }
+    }
+
+    fn operation(&mut self, at: &str, was: &'a Value, is: &'a Value) {
+        for field in fields(was, is) {
+            let at_field = below(at, field.0);
+            match field {
+                ("operationId" | "tags", ..) => {
+                    let why = "Generated clients name their methods and classes after it.";
+                    self.differs(Verdict::Breaking, at, field, why);
+                }
+                ("requestBody", Some(was), Some(is)) => {
+                    self.part(&at_field, Side::Request, was, is);
+                }
+                ("responses", was, is) => {
+                    for field in fields(was, is) {
+                        match field {
+                            (key, ..) if key.starts_with("x-") => self.otherwise(&at_field, field),
+                            (status, Some(was), Some(is)) => {
+                                self.part(&below(&at_field, status), Side::Response, was, is);
+                            }
+                            // drift tells of statuses that came or went.
+                            _ => {}
+                        }
+                    }
+                }
+                // drift tells of a body that came or went; parameters have a rule of their own.
+                ("requestBody" | "parameters", ..) => {}
+                field => self.otherwise(at, field),
+            }
+        }
+    }
+
+    fn parameters(&mut self, own: &str, was: &Parameters<'a>, is: &Parameters<'a>) {
+        for ((place, name), (at, was)) in was {
+            if let Some((_, is)) = is.get(&(place, name)) {
+                self.part(at, Side::Request, was, is);
+            } else if *place == "path" {
+                let why = "Generated clients name their arguments after it.";
+                let what = format!("the parameter {name} of the path has another name");
+                self.say(Verdict::Breaking, own, what, why);
+            }
+            // drift tells of other parameters that came or went.
+        }
+    }
+
+    /// A body, a parameter, a response, a header, or one media type of them.
+    fn part(&mut self, at: &str, side: Side, was: &'a Value, is: &'a Value) {
+        let at = reference(was).unwrap_or(at);
+        let (was, is) = (resolve(self.released, was), resolve(self.current, is));
+        for field in fields(was, is) {
+            match field {
+                ("schema", Some(was), Some(is)) => {
+                    self.schema(&below(at, "schema"), side, was, is);
+                }
+                // A body may come in one more media type.
+                ("content", was, is) => {
+                    self.parts(&below(at, "content"), side, Effect::Looser, was, is);
+                }
+                // A client that does not know of a header passes over it.
+                ("headers", was, is) => {
+                    self.parts(&below(at, "headers"), side, Effect::Tighter, was, is);
+                }
+                // drift tells whether a body or a parameter must be sent.
+                ("required", ..) if side == Side::Request => {}
+                ("required", was, is) if was != is => {
+                    self.weigh(at, side, demanded(on(was), on(is)), became(field));
+                }
+                field => self.otherwise(at, field),
+            }
+        }
+    }
+
+    fn parts(
+        &mut self,
+        at: &str,
+        side: Side,
+        one_more: Effect,
+        was: Option<&'a Value>,
+        is: Option<&'a Value>,
+    ) {
+        for (name, was, is) in fields(was, is) {
+            match (was, is) {
+                (Some(was), Some(is)) => self.part(&below(at, name), side, was, is),
+                (None, _) => self.weigh(at, side, one_more, format!("{name} was added")),
+                (_, None) => self.say(Verdict::Breaking, at, format!("{name} was removed"), GONE),
+            }
+        }
+    }
+
+    fn components(&mut self) {
+        let of = |document: &'a Value| document.get("components");
+        for field in fields(of(self.released), of(self.current)) {
+            let ("schemas", was, is) = field else {
+                // The contract has no others yet.
+                self.otherwise("#/components", field);
+                continue;
+            };
+            for (name, was, is) in fields(was, is) {
+                let at = below("#/components/schemas", name);
+                match (was, is) {
+                    (Some(was), Some(is)) => {
+                        // Who uses what no operation does, nobody knows.
+                        if !self.seen.iter().any(|seen| seen.0 == Some(&at)) {
+                            self.schema(&at, Side::Request, was, is);
+                            self.schema(&at, Side::Response, was, is);
+                        }
+                    }
+                    (_, None) => {
+                        let why = "Generated clients have a type of this name.";
+                        self.say(Verdict::Breaking, &at, "the schema was removed".into(), why);
+                    }
+                    (None, _) => {
+                        let why = "No client of the release refers to it.";
+                        self.say(Verdict::Additive, &at, "the schema was added".into(), why);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a flag is set.
+pub(crate) fn on(value: Option<&Value>) -> bool {
+    value == Some(&Value::Bool(true))
+}
+
+/// What it does that something was demanded, or not, and is.
+pub(crate) fn demanded(was: bool, is: bool) -> Effect {
+    match (was, is) {
+        (false, true) => Effect::Tighter,
+        (true, false) => Effect::Looser,
+        _ => Effect::Same,
+    }
+}
+
+/// A path without the names of its parameters, as drift knows it.
+fn route(path: &str) -> String {
+    let part = |part: &str| if part.contains('{') { "{}" } else { part }.to_owned();
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// The parameters of an operation, by where they are sent and what they are called.
+type Parameters<'a> = BTreeMap<(&'a str, &'a str), (String, &'a Value)>;
+
+/// The parameters of a path and of its operation, which has the last word.
+fn parameters<'a>(document: &'a Value, holders: [(&str, &'a Value); 2]) -> Parameters<'a> {
+    let mut all = Parameters::new();
+    for (at, holder) in holders {
+        let at = below(at, "parameters");
+        let list = holder.get("parameters").and_then(Value::as_array);
+        for (index, parameter) in list.into_iter().flatten().enumerate() {
+            let field = |key| resolve(document, parameter).get(key)?.as_str();
+            if let (Some(place), Some(name)) = (field("in"), field("name")) {
+                let at = below(&at, &index.to_string());
+                all.insert((place, name), (at, parameter));
+            }
+        }
+    }
+    all
+}
