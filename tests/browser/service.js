@@ -1,0 +1,84 @@
+// The service under test, and a reverse proxy to have in front of it.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import http from "node:http";
+import { createInterface } from "node:readline";
+
+/** Starts the service on a free port, with the documented account in it. */
+export async function serve({ publicUrl } = {}) {
+  const child = spawn(process.env.SIGNET, ["serve", "--demo"], {
+    env: { ...process.env, SIGNET_LISTEN: "127.0.0.1:0", SIGNET_PUBLIC_URL: publicUrl },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  // Where nobody came to stop it, it ends with this process.
+  const kill = () => child.kill("SIGKILL");
+  process.on("exit", kill);
+  const exited = once(child, "exit");
+
+  const origin = await new Promise((resolve, reject) => {
+    const log = [];
+    createInterface({ input: child.stderr })
+      .on("line", (line) => {
+        log.push(line);
+        if (line.includes('"message":"listening"')) resolve(`http://${JSON.parse(line).address}`);
+      })
+      .on("close", () => reject(new Error(`the service did not start:\n${log.join("\n")}`)));
+  });
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const [code] = await exited;
+    process.off("exit", kill);
+    if (code !== 0) throw new Error(`the service ended with ${code}`);
+  };
+  return { origin, stop };
+}
+
+/** Every operation of the document that is served, by its id. */
+export async function operationsOf({ origin }) {
+  const { paths } = await (await fetch(`${origin}/openapi.json`)).json();
+  const operations = {};
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      operations[operation.operationId] = { path, method, ...operation };
+    }
+  }
+  return operations;
+}
+
+/**
+ * Starts a service that clients reach below `/auth` on a proxy. Nothing else is there; what they
+ * ask for all the same is in `astray`.
+ */
+export async function serveBelowPrefix() {
+  const prefix = "/auth";
+  const astray = [];
+  let service;
+  const proxy = http.createServer((request, response) => {
+    const { method, url, headers } = request;
+    if (!url.startsWith(`${prefix}/`)) {
+      astray.push(url);
+      response.writeHead(404).end();
+      return;
+    }
+    const target = service.origin + url.slice(prefix.length);
+    const passed = http.request(target, { method, headers });
+    passed.on("response", (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    passed.on("error", (error) => response.destroy(error));
+    request.pipe(passed);
+  });
+  // Should the service not start, the proxy keeps nobody waiting.
+  await once(proxy.listen(0, "127.0.0.1").unref(), "listening");
+  const publicUrl = `http://127.0.0.1:${proxy.address().port}${prefix}`;
+  service = await serve({ publicUrl });
+
+  const stop = async () => {
+    proxy.close();
+    proxy.closeAllConnections();
+    await service.stop();
+  };
+  return { publicUrl, astray, stop };
+}
