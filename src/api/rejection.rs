@@ -14,7 +14,7 @@ use crate::auth::Fault;
 pub enum Rejection {
     /// Its body did not arrive in time.
     TooSlow,
-    /// It is larger than [`BodyLimits::size`].
+    /// It is larger than [`super::BodyLimits::size`].
     TooLarge,
     /// It is not declared as JSON; here is what it is declared as.
     UnsupportedMediaType(String),
