@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, marker::PhantomData};
 
-use poem::{endpoint::BoxEndpoint, http::Method};
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode},
+};
 use poem_openapi::{
     ContactObject, ExternalDocumentObject, ExtraHeader, LicenseObject, OpenApi, OpenApiService,
     ServerObject,
@@ -11,7 +14,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, Exchange, Operations, exchanges};
+use super::{CLAIMS_PATH, Exchange, Link, Operations, told};
 
 /// The version of the contract: its major number rises when a client could notice the change.
 const VERSION: &str = "1.0.0";
@@ -49,21 +52,22 @@ impl Document {
             .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
             .server(ServerObject::new(public_url.unwrap_or("/")).description("This service"))
             .external_document(claims)
-            .extra_response_header::<String, _>(request_id)
+            .extra_response_header::<Option<String>, _>(request_id)
             .spec();
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0; poem-openapi says 3.0.0.
         document["openapi"] = json!("3.0.3");
         // Both operations are for everyone, and say so.
         document["security"] = json!([]);
-        let mut examples: HashMap<_, _> = exchanges().into_iter().collect();
+        let mut told: HashMap<_, _> = told().into_iter().map(|told| (told.id, told)).collect();
         for operation in operations_of(&mut document) {
             let id = operation["operationId"]
                 .as_str()
                 .expect("every operation has an id");
-            let exchanges = examples.remove(id).expect("every operation has exchanges");
+            let told = told.remove(id).expect("every operation tells about itself");
             mend_headers(operation);
-            add_examples(operation, &exchanges);
+            add_examples(operation, &told.exchanges);
+            add_links(operation, &told.links);
         }
         Self(document)
     }
@@ -136,16 +140,27 @@ fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
         if let Some((name, body)) = &exchange.request {
             media_type(&mut operation["requestBody"])["examples"][*name] = example(body);
         }
-        let response = operation["responses"]
-            .get_mut(exchange.status.as_str())
-            .unwrap_or_else(|| {
-                panic!(
-                    "{}: {} is no answer of its operation",
-                    exchange.name, exchange.status
-                )
-            });
+        let response = response(operation, exchange.status);
         media_type(response)["examples"][exchange.name] = example(&exchange.answer);
     }
+}
+
+/// poem-openapi knows no links.
+fn add_links(operation: &mut Value, links: &[Link]) {
+    for link in links {
+        let (field, pointer) = link.field;
+        response(operation, link.status)["links"][link.name] = json!({
+            "operationId": link.operation_id,
+            "requestBody": { field: format!("$response.body#{pointer}") },
+            "description": link.description,
+        });
+    }
+}
+
+fn response(operation: &mut Value, status: StatusCode) -> &mut Value {
+    operation["responses"]
+        .get_mut(status.as_str())
+        .unwrap_or_else(|| panic!("{status} is no answer of its operation"))
 }
 
 fn media_type(message: &mut Value) -> &mut Value {

@@ -1,12 +1,13 @@
 //! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
 
+use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use tracing::info;
 
 use super::{
     Tag,
     body::Body,
-    example::{self, Documented, Exchange},
+    example::{self, Documented, Exchange, Link},
     json::Json,
     rejection::{RETRY_AFTER, Rejection},
     schema::message,
@@ -147,6 +148,16 @@ fn rejected(error: poem::Error) -> Answer {
 }
 
 impl Documented for Obtain {
+    fn links() -> Vec<Link> {
+        vec![Link {
+            name: "refresh",
+            status: StatusCode::OK,
+            operation_id: "refreshToken",
+            field: ("token", "/token"),
+            description: "The token can be refreshed until it expires",
+        }]
+    }
+
     fn exchanges() -> Vec<Exchange> {
         let credentials = |email: &str, password: &str| Credentials {
             email: Email(email.to_owned()),
