@@ -1,10 +1,11 @@
 # Every command that the README names. `make help` lists them.
 
 CARGO ?= cargo
+BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test check openapi snapshots contract-diff
+.PHONY: help run test check test-contract setup-contract picture openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +22,21 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+
+test-contract: setup-contract ## Hold the contract against tools from outside: linters, fuzzers, SDK generators, a browser
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/conformance/run
+	SIGNET="$(BINARY)" tests/browser/run
+	SIGNET="$(BINARY)" tests/sdk/run
+
+setup-contract: ## Install these tools, pinned, into folders that git ignores
+	tests/conformance/setup
+	tests/browser/setup
+	tests/sdk/setup
+
+picture: setup-contract ## Take the README's picture anew
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/browser/run picture
 
 contract-diff: ## Tell what changed in the contract since its release, and fail where clients break
 	@$(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/openapi.json

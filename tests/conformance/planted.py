@@ -1,0 +1,96 @@
+"""Faults that are planted, each with the check that must find it, and what the check must call it.
+
+A fault in the answers is a switch of the proxy; one in the document is a change to a copy of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import exchanges
+import proxy
+import tools
+from target import JSON, Target
+
+Check = Callable[[Target], Iterator[str]]
+Document = dict[str, Any]
+
+# Some of schemathesis's checks have nothing to look at: no operation needs a login or a header, or
+# makes what could be deleted.
+IN_THE_ANSWERS: list[tuple[proxy.Fault, Check, str]] = [
+    (proxy.wrong_content_type, tools.schemathesis, "content_type_conformance"),
+    (proxy.undocumented_status, tools.schemathesis, "status_code_conformance"),
+    (proxy.wrong_field_type, tools.schemathesis, "response_schema_conformance"),
+    (proxy.no_allow, tools.schemathesis, "unsupported_method"),
+    (proxy.undocumented_method, tools.schemathesis, "unsupported_method"),
+    (proxy.untrue_allow, tools.schemathesis, "allow_header_conformance"),
+    (proxy.fails_on_odd_input, tools.schemathesis, "not_a_server_error"),
+    (proxy.redirect, tools.schemathesis, "status_code_conformance"),
+    (proxy.dropped_header, tools.schemathesis, "response_headers_conformance"),
+    (proxy.takes_anything, tools.schemathesis, "negative_data_rejection"),
+    (proxy.undocumented_status, tools.specmatic, "R0002"),
+    (proxy.wrong_field_type, tools.specmatic, "R1001"),
+    (proxy.other_words, exchanges.example_pairs, "body"),
+    (proxy.redirect, exchanges.example_pairs, "undocumented"),
+    (proxy.wrong_content_type, exchanges.example_pairs, "content type"),
+    (proxy.wrong_field_type, exchanges.obtain_then_refresh, "schema"),
+    (proxy.another_user, exchanges.obtain_then_refresh, "session"),
+    (proxy.any_media_type, exchanges.media_types, "status"),
+    (proxy.no_size_limit, exchanges.refusals, "status"),
+    (proxy.dropped_header, exchanges.refusals, "header"),
+]
+
+
+def obtain(document: Document) -> Document:
+    return document["paths"]["/v1/auth/jwt/obtain/"]["post"]
+
+
+def unknown_type(document: Document) -> None:
+    document["components"]["schemas"]["Token"]["properties"]["token"]["type"] = "text"
+
+
+def undescribed_answer(document: Document) -> None:
+    del obtain(document)["responses"]["400"]["description"]
+
+
+def same_id_twice(document: Document) -> None:
+    obtain(document)["operationId"] = "refreshToken"
+
+
+def no_id(document: Document) -> None:
+    del obtain(document)["operationId"]
+
+
+def no_error(document: Document) -> None:
+    responses = obtain(document)["responses"]
+    for status in [status for status in responses if status.startswith("4")]:
+        del responses[status]
+
+
+def untrue_example(document: Document) -> None:
+    answer = obtain(document)["responses"]["400"]["content"][JSON]
+    answer["examples"] = {"untrue": {"value": {"detail": 1}}}
+
+
+def unused_schema(document: Document) -> None:
+    document["components"]["schemas"]["Unused"] = {"type": "object"}
+
+
+def no_contact(document: Document) -> None:
+    document["info"].pop("contact", None)
+
+
+def untold_tag(document: Document) -> None:
+    document["tags"] = []
+
+
+IN_THE_DOCUMENT: list[tuple[Callable[[Document], None], Check, str]] = [
+    (unknown_type, tools.openapi_spec_validator, "OpenAPIValidationError"),
+    (undescribed_answer, tools.openapi_spec_validator, "OpenAPIValidationError"),
+    (same_id_twice, tools.openapi_spec_validator, "DuplicateOperationIDError"),
+    (no_id, tools.redocly, "operation-operationId"),
+    (no_error, tools.redocly, "operation-4xx-response"),
+    (untrue_example, tools.redocly, "no-invalid-media-type-examples"),
+    (no_contact, tools.spectral, "info-contact"),
+    (untold_tag, tools.spectral, "operation-tag-defined"),
+    (unused_schema, tools.spectral, "oas3-unused-component"),
+]

@@ -1,0 +1,123 @@
+"""What is checked: the document, and a running service that should keep it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+HERE = Path(__file__).parent
+DOCUMENT = HERE.parents[1] / "openapi" / "openapi.json"
+JSON = "application/json"
+
+# A free port, and no setting of whoever runs this.
+SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    path: str
+    method: str
+    described: dict[str, Any]
+
+    @property
+    def responses(self) -> dict[str, Any]:
+        return self.described["responses"]
+
+    @property
+    def requests(self) -> dict[str, Any]:
+        """The bodies of the example requests, by name."""
+        return values(self.described["requestBody"]["content"][JSON])
+
+    def answers(self, status: str) -> dict[str, Any]:
+        """The bodies of the example answers with this status, by name."""
+        return values(self.responses[status]["content"][JSON])
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The status and the name of each example that is both a request and its answer."""
+        for status in self.responses:
+            for name in self.answers(status):
+                if name in self.requests:
+                    yield status, name
+
+
+def values(media_type: dict[str, Any]) -> dict[str, Any]:
+    return {name: example["value"] for name, example in media_type.get("examples", {}).items()}
+
+
+@dataclass(frozen=True)
+class Target:
+    path: Path
+    address: str
+    # How many requests schemathesis makes up per operation.
+    examples: int
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.path.read_text())
+
+    @property
+    def obtain(self) -> Operation:
+        return self.operations["obtainToken"]
+
+    @property
+    def refresh(self) -> Operation:
+        return self.operations["refreshToken"]
+
+    @property
+    def credentials(self) -> Any:
+        """The body of the one example that logs in."""
+        (name,) = (name for status, name in self.obtain.pairs() if status == "200")
+        return self.obtain.requests[name]
+
+    @cached_property
+    def operations(self) -> dict[str, Operation]:
+        """Every operation, by its id."""
+        return {
+            described["operationId"]: Operation(path, method.upper(), described)
+            for path, methods in self.document["paths"].items()
+            for method, described in methods.items()
+        }
+
+
+@contextmanager
+def service() -> Iterator[str]:
+    """Runs the demo of the binary $SIGNET on a free port; gives its address."""
+    binary = Path(os.environ["SIGNET"]).resolve()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGNET")}
+    with (
+        TemporaryDirectory() as home,
+        subprocess.Popen(
+            [binary, "serve", "--demo"],
+            cwd=home,
+            env=inherited | SETTINGS,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr
+        try:
+            address = listening(process.stderr)
+            # A log that nobody reads would fill its pipe, and stop the service.
+            rest = Thread(target=process.stderr.read)
+            rest.start()
+            yield address
+        finally:
+            process.terminate()
+    rest.join()
+
+
+def listening(log: Iterable[str]) -> str:
+    """The address that a service tells in its log."""
+    told = []
+    for line in log:
+        told.append(line)
+        if '"listening"' in line:
+            return json.loads(line)["address"]
+    raise RuntimeError(f"the service did not start: {''.join(told)}")

@@ -1,0 +1,154 @@
+"""The tools that nobody here wrote: each check gives what its tool found, under the tool's name."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
+from typing import Any
+from xml.etree import ElementTree
+
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from exchanges import encoded, post
+from target import HERE, JSON, Target
+
+NODE = HERE / "node_modules"
+SCHEMATHESIS = HERE / ".venv/bin/schemathesis"
+SPECMATIC = NODE / "specmatic/specmatic.jar"
+RULE = re.compile(r" *R\d+: ")
+
+
+def openapi_spec_validator(target: Target) -> Iterator[str]:
+    for error in OpenAPIV30SpecValidator(target.document).iter_errors():
+        # What is wrong comes last, after all that it is wrong in.
+        yield f"{type(error).__name__}: {error.json_path}: …{error.message[-200:]}"
+
+
+def redocly(target: Target) -> Iterator[str]:
+    options = ["--format=json", f"--config={HERE / 'redocly.yaml'}"]
+    with TemporaryDirectory() as folder:
+        output = run(folder, NODE / ".bin/redocly", "lint", *options, target.path)
+    for problem in report_in(output)["problems"]:
+        place = problem["location"][0].get("pointer")
+        yield f"{problem['ruleId']}: {problem['message']} {place}"
+
+
+def spectral(target: Target) -> Iterator[str]:
+    options = ["--quiet", "--format=json", f"--ruleset={HERE / 'spectral.yaml'}"]
+    with TemporaryDirectory() as folder:
+        output = run(folder, NODE / ".bin/spectral", "lint", *options, target.path)
+    for problem in report_in(output):
+        yield f"{problem['code']}: {problem['message']} {problem['path']}"
+
+
+def schemathesis(target: Target) -> Iterator[str]:
+    options = [f"--url=http://{target.address}", f"--max-examples={target.examples}"]
+    reports = ["--report=ndjson", "--report-ndjson-path=events"]
+    config = f"--config-file={HERE / 'schemathesis.toml'}"
+    with TemporaryDirectory() as folder:
+        output = run(folder, SCHEMATHESIS, config, "run", *options, *reports, target.path)
+        events = Path(folder, "events")
+        if not events.exists():
+            raise RuntimeError(output.stdout + output.stderr)
+        found = list(failures_in(events, target.examples))
+    yield from found
+    if found or output.returncode:
+        # It tells how to have each failure again.
+        yield f"schemathesis: {output.stdout}{output.stderr}"
+
+
+def failures_in(events: Path, examples: int) -> Iterator[str]:
+    """What the log of a run tells; it must have made up as many requests as it was asked for."""
+    with events.open() as lines:
+        for line in lines:
+            ((kind, event),) = json.loads(line).items()
+            if "Error" in kind:
+                yield f"error: {event}"
+            if kind != "ScenarioFinished":
+                continue
+            recorder = event["recorder"]
+            operation = recorder["label"]
+            if event["phase"] == "fuzzing" and len(recorder["cases"]) < examples:
+                yield f"examples: {operation} got {len(recorder['cases'])} of {examples}"
+            for checks in recorder.get("checks", {}).values():
+                for check in checks:
+                    if check["status"] != "success":
+                        yield f"{check['name']}: {operation}"
+
+
+def specmatic(target: Target) -> Iterator[str]:
+    """Runs each example request that bears the name of an answer, and refreshes a good token."""
+    expected = {
+        (f"{operation.method} {operation.path} -> {status}", name)
+        for operation in target.operations.values()
+        for status, name in operation.pairs()
+    }
+    options = [f"--testBaseURL=http://{target.address}", "--examples=examples"]
+    with TemporaryDirectory() as folder:
+        expected.add(write_refresh(target, Path(folder, "examples")))
+        copy(HERE / "specmatic.yaml", folder)
+        reports = "--junitReportDir=reports"
+        output = run(folder, "java", "-jar", SPECMATIC, "test", *options, reports, target.path)
+        report = next(Path(folder).glob("reports/*.xml"), None)
+        if report is None:
+            raise RuntimeError(output.stdout + output.stderr)
+        scenarios = list(ElementTree.parse(report).iter("testcase"))
+    ran = set()
+    failed = False
+    for scenario in scenarios:
+        title = scenario.attrib["name"].rpartition("Scenario: ")[2]
+        operation, _, example = title.partition(" with the request from the example ")
+        ran.add((operation, example.strip("'")))
+        for failure in scenario.iter("failure"):
+            failed = True
+            message = failure.attrib["message"]
+            # Such as "R0002: HTTP status mismatch".
+            rules = [line.strip() for line in message.splitlines() if RULE.match(line)]
+            yield from (f"{rule} in {title}" for rule in rules)
+            yield f"failure: {message}"
+    if ran != expected:
+        yield f"scenarios: ran {sorted(ran)}, not {sorted(expected)}"
+    if output.returncode and not failed:
+        yield f"specmatic: {output.stdout}{output.stderr}"
+
+
+def write_refresh(target: Target, folder: Path) -> tuple[str, str]:
+    """Writes an example that refreshes a fresh token, under the name of the documented answer.
+
+    Specmatic takes it in place of that one. Without it, it would make up a token and ask for a 200.
+    """
+    login = post(target, target.obtain, encoded(target.credentials))
+    ((name, documented),) = target.refresh.answers("200").items()
+    method, path, headers = target.refresh.method, target.refresh.path, {"Content-Type": JSON}
+    body = {"token": json.loads(login.body)["token"]}
+    example = {
+        "http-request": {"method": method, "path": path, "headers": headers, "body": body},
+        "http-response": {"status": 200, "headers": headers, "body": documented},
+    }
+    folder.mkdir()
+    Path(folder, f"{name}.json").write_text(json.dumps(example))
+    return f"{method} {path} -> 200", name
+
+
+def run(folder: str, *command: object) -> subprocess.CompletedProcess[str]:
+    """Runs a tool in a folder of its own: many leave files where they are."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env=os.environ | {"NO_COLOR": "1", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def report_in(output: subprocess.CompletedProcess[str]) -> Any:
+    try:
+        return json.loads(output.stdout)
+    except ValueError as error:
+        raise RuntimeError(output.stdout + output.stderr) from error
