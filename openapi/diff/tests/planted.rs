@@ -440,7 +440,7 @@ mod bearable {
                 &format!("{STATUSES}/200/links"),
                 "again",
                 json!({"operationId": "obtainToken"}),
-            )
+            );
         })
         .passes(
             "Additive",
