@@ -20,6 +20,7 @@ pub mod obtain;
 pub mod refresh;
 mod rejection;
 mod schema;
+mod sender;
 mod text;
 mod token;
 

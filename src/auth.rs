@@ -3,10 +3,12 @@
 //! Nothing here knows of HTTP. A request that is refused gets a `Refusal` that tells the cause, for
 //! the code and the log; what the wire says of it is decided in `api`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::users::{self, DatabaseError, Users};
 
+mod admission;
+mod caller;
 mod clock;
 mod obtain;
 mod password;
@@ -14,6 +16,8 @@ pub mod random;
 mod refresh;
 mod token;
 
+pub use admission::{Budget, Busy};
+pub use caller::{Caller, Presence};
 pub use clock::Clock;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords};
@@ -60,6 +64,9 @@ pub struct Grant {
     pub expires_in: i64,
 }
 
+/// How long an outage lasts, where nobody knows.
+const OUTAGE: Duration = Duration::from_secs(5);
+
 /// A fault of our own: nothing that the client sent is to blame.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -72,9 +79,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the same request may well succeed in a moment.
+    /// When the same request may well succeed, if waiting helps.
     #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Database(error) if users::is_temporary(error))
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Database(error) => users::is_temporary(error).then_some(OUTAGE),
+            Self::Password(HashError::Busy(busy)) => Some(busy.wait),
+            Self::Password(_) => None,
+        }
     }
 }

@@ -13,9 +13,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod machine;
 mod read;
 mod value;
 
+pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, environment, read};
 pub use value::{PublicUrl, Secret};
 
@@ -46,6 +48,10 @@ pub struct Settings {
     pub argon2_iterations: u32,
     /// Lanes of a password hash
     pub argon2_parallelism: u32,
+    /// Memory for all password hashes at once, in KiB. By default half of what the machine or its cgroup has
+    pub hashing_memory_kib: Option<NonZeroU32>,
+    /// Seconds that a login may wait for its hash; one that would wait longer is told so at once
+    pub hashing_wait: NonZeroU32,
     /// What is logged: a tracing filter, such as `info` or `signet=debug`
     pub log: String,
 }
@@ -71,6 +77,8 @@ impl Default for Settings {
             argon2_memory_kib: 19_456,
             argon2_iterations: 2,
             argon2_parallelism: 1,
+            hashing_memory_kib: None,
+            hashing_wait: NonZeroU32::new(3).expect("it is not 0"),
             log: "info".to_owned(),
         }
     }
@@ -123,7 +131,8 @@ pub fn settings() -> Vec<Setting> {
                 other => Some(other.to_string()),
             },
             secret: schema["writeOnly"] == true,
-            numeric: schema["type"] == "integer",
+            // `["integer", "null"]` where there is no default.
+            numeric: schema["type"].to_string().contains("integer"),
         })
         .collect()
 }

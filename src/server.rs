@@ -31,7 +31,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::{app::App, auth::Caller};
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -170,13 +170,17 @@ impl Connection {
             let app = Arc::clone(&self.app);
             let local = LocalAddr(at(self.local));
             let remote = RemoteAddr(at(Some(self.peer)));
-            let request = Request::from((request, local, remote, Scheme::HTTP));
+            let mut request = Request::from((request, local, remote, Scheme::HTTP));
+            let (presence, caller) = Caller::waiting();
+            request.set_data(caller);
             in_flight.fetch_add(1, Ordering::SeqCst);
             // In a task of its own, which goes on when the client does not wait for it: a query that is
             // cut in half costs its database connection, and a request without an end has no log line.
             let answer = tokio::spawn(async move { app.get_response(request).await });
             let in_flight = &in_flight;
             Box::pin(async move {
+                // hyper drops this when the client hangs up.
+                let _presence = presence;
                 let answer = answer.await;
                 in_flight.fetch_sub(1, Ordering::SeqCst);
                 answer.map(hyper::Response::from)

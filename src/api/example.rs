@@ -109,7 +109,7 @@ pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) ->
         (
             "unavailable",
             "A database that does not answer",
-            Rejection::Unavailable,
+            Rejection::Unavailable { retry_after: 5 },
         ),
     ]
     .map(|(name, summary, rejection)| Exchange::answer(name, summary, answer(rejection)))

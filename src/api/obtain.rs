@@ -9,8 +9,9 @@ use super::{
     body::Body,
     example::{self, Documented, Exchange, Link},
     json::Json,
-    rejection::{RETRY_AFTER, Rejection},
+    rejection::Rejection,
     schema::message,
+    sender::Sender,
     text::{Email, Password},
     token::Token,
 };
@@ -35,9 +36,10 @@ impl Obtain {
         &self,
         /// The credentials of an account.
         credentials: Body<Credentials>,
+        caller: Sender,
     ) -> Answer {
         let Credentials { email, password } = credentials.0;
-        match auth::obtain(&self.0, &email.0, password.0).await {
+        match auth::obtain(&self.0, &caller.0, &email.0, &password.0).await {
             Ok(grant) => Answer::Ok(Json(grant.into())),
             Err(refusal) => {
                 info!(%refusal, "refused");
@@ -115,6 +117,8 @@ impl From<Refusal> for Answer {
                 ]),
                 ..Errors::default()
             })),
+            // Nobody reads it.
+            Refusal::CallerGone => Rejection::Failed.into(),
             Refusal::Fault(fault) => Rejection::from(fault).into(),
         }
     }
@@ -138,7 +142,7 @@ impl From<Rejection> for Answer {
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
             Rejection::Failed => Self::InternalServerError(errors),
-            Rejection::Unavailable => Self::ServiceUnavailable(errors, RETRY_AFTER),
+            Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     body::Body,
     example::{self, Documented, Exchange},
     json::Json,
-    rejection::{RETRY_AFTER, Rejection},
+    rejection::Rejection,
     schema::message,
     text::PresentedToken,
     token::Token,
@@ -134,7 +134,7 @@ impl From<Rejection> for Answer {
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
             Rejection::Failed => Self::InternalServerError(errors),
-            Rejection::Unavailable => Self::ServiceUnavailable(errors, RETRY_AFTER),
+            Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }
     }
 }

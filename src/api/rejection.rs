@@ -23,15 +23,16 @@ pub enum Rejection {
     /// It is JSON, but not what the schema asks for.
     Invalid(FieldErrors),
     /// The service cannot answer for the moment, through no fault of the request.
-    Unavailable,
+    Unavailable {
+        /// When to try again, in seconds.
+        retry_after: u32,
+    },
     /// The service failed, through no fault of the request.
     Failed,
 }
 
 /// What is told of every fault whose end is not in sight.
 pub(crate) const FAILED: &str = "A server error occurred.";
-/// When to try again after [`Rejection::Unavailable`], in seconds.
-pub(super) const RETRY_AFTER: u32 = 5;
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +44,9 @@ impl fmt::Display for Rejection {
             }
             Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
             Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
-            Self::Unavailable => f.write_str("Service temporarily unavailable, try again later."),
+            Self::Unavailable { .. } => {
+                f.write_str("Service temporarily unavailable, try again later.")
+            }
             Self::Failed => f.write_str(FAILED),
         }
     }
@@ -59,7 +62,7 @@ impl poem::error::ResponseError for Rejection {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -69,10 +72,17 @@ impl poem::error::ResponseError for Rejection {
 impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
         error!(%fault, "a fault of our own");
-        if fault.is_temporary() {
-            Self::Unavailable
-        } else {
-            Self::Failed
+        match fault.retry_after() {
+            // Rounded up: earlier would be in vain.
+            Some(wait) => Self::Unavailable {
+                retry_after: wait
+                    .as_millis()
+                    .div_ceil(1000)
+                    .max(1)
+                    .try_into()
+                    .unwrap_or(u32::MAX),
+            },
+            None => Self::Failed,
         }
     }
 }

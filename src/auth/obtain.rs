@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::{Auth, Fault, Grant, password::Verdict};
+use super::{Auth, Caller, Fault, Grant, password::Verdict};
 
 /// Why credentials got no token. The wire tells the first four in one and the same way.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The account is disabled, or was while the password was being verified.
     #[error("the account is disabled")]
     Disabled,
+    /// The client did not wait for its answer.
+    #[error("the client has gone")]
+    CallerGone,
     /// Our own fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -30,14 +33,19 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When the credentials are refused.
-pub async fn obtain(auth: &Auth, email: &str, password: String) -> Result<Grant, Refusal> {
+pub async fn obtain(
+    auth: &Auth,
+    caller: &Caller,
+    email: &str,
+    password: &str,
+) -> Result<Grant, Refusal> {
     let user = auth.users.by_email(email).await.map_err(Fault::from)?;
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
-    let verdict = auth
-        .passwords
-        .verify(password, stored)
-        .await
-        .map_err(Fault::from)?;
+    // No connection is held meanwhile; and a hash that nobody waits for is left undone.
+    let verdict = tokio::select! {
+        verdict = auth.passwords.verify(password, stored) => verdict.map_err(Fault::from)?,
+        () = caller.left() => return Err(Refusal::CallerGone),
+    };
 
     let user = user.ok_or(Refusal::UnknownAccount)?;
     let Verdict::Right(rehashed) = verdict else {

@@ -1,16 +1,20 @@
 //! Passwords: hashed with Argon2id, verified exactly as they were sent.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{fmt, io};
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{Error as Argon2Error, phc},
-};
-use tokio::sync::Semaphore;
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
 use tracing::error;
 
-use super::random;
+use super::{
+    admission::{Admission, Budget, Busy, Weight},
+    random,
+};
 use crate::users::PasswordHash;
+
+/// Of a salt, in bytes (RFC 9106 section 3.1).
+const SALT: usize = 16;
+/// Of a hash, in bytes.
+const OUTPUT: usize = 32;
 
 /// What a hash costs (RFC 9106). The defaults are OWASP's second choice, for small machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +27,12 @@ pub struct Cost {
     pub parallelism: u32,
 }
 
-/// Hashes and verifies passwords, off the async threads and one a core at a time.
+/// Hashes and verifies passwords, as admission lets it.
 pub struct Passwords {
     argon2: Argon2<'static>,
     /// Verified in the place of a hash that is not there, so that its absence takes as long.
     stand_in: phc::PasswordHash,
-    cores: Arc<Semaphore>,
+    admission: Admission,
 }
 
 /// Why a password was neither accepted nor refused.
@@ -37,12 +41,18 @@ pub enum HashError {
     /// The parameters do not go together.
     #[error("Argon2 does not accept these parameters: {0}")]
     Cost(argon2::Error),
+    /// A hash cannot be written down.
+    #[error("a hash cannot be written down: {0}")]
+    Form(argon2::password_hash::Error),
     /// Hashing failed.
     #[error("hashing failed: {0}")]
-    Hashing(Argon2Error),
-    /// The thread that hashed is gone.
-    #[error("the hashing thread is gone")]
-    Thread,
+    Hashing(argon2::Error),
+    /// The system starts no threads to hash on.
+    #[error("cannot start the threads that hash: {0}")]
+    Threads(io::Error),
+    /// There is more to hash than can be hashed in time.
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 /// The outcome of a login attempt's hashing.
@@ -55,68 +65,131 @@ pub(super) enum Verdict {
 }
 
 impl Passwords {
-    /// Passwords hashed at `cost`.
+    /// Passwords hashed at `cost`, within `budget`.
     ///
     /// # Errors
-    /// When Argon2 does not accept the parameters.
-    pub fn new(cost: Cost) -> Result<Self, HashError> {
+    /// When Argon2 does not accept the parameters, or no threads can be started.
+    pub fn new(cost: Cost, budget: Budget) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
             .map_err(HashError::Cost)?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let admission = Admission::start(budget, weight(&params)).map_err(HashError::Threads)?;
+        // Nobody knows its password, so that nobody needs to have hashed it.
+        let stand_in = assemble(
+            &params,
+            &random::bytes::<SALT>(),
+            &random::bytes::<OUTPUT>(),
+        )?;
         Ok(Self {
-            stand_in: hash(&argon2, &random::bytes::<16>())?,
-            argon2,
-            cores: Arc::new(Semaphore::new(cores)),
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            stand_in,
+            admission,
         })
     }
 
     /// Hashes a password that is to be stored.
     ///
     /// # Errors
-    /// When Argon2 fails.
-    pub async fn hash(&self, password: String) -> Result<PasswordHash, HashError> {
-        let argon2 = self.argon2.clone();
-        self.on_a_core(move || hash(&argon2, password.as_bytes()))
-            .await
-            .map(|hash| PasswordHash(hash.to_string()))
+    /// When Argon2 fails, or its turn does not come in time.
+    pub async fn hash(&self, password: &str) -> Result<PasswordHash, HashError> {
+        let salt = random::bytes::<SALT>();
+        let output = self
+            .compute(self.argon2.clone(), password, salt.to_vec(), OUTPUT)
+            .await?;
+        let hash = assemble(self.argon2.params(), &salt, &output)?;
+        Ok(PasswordHash(hash.to_string()))
     }
 
     /// Verifies `password` against `stored`, or does the same work where nothing is stored.
     pub(super) async fn verify(
         &self,
-        password: String,
+        password: &str,
         stored: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {
-        let argon2 = self.argon2.clone();
-        let stored = stored.and_then(readable);
+        let stored = stored.and_then(Stored::read);
         let usable = stored.is_some();
-        let against = stored.unwrap_or_else(|| self.stand_in.clone());
-        self.on_a_core(
-            move || match argon2.verify_password(password.as_bytes(), &against) {
-                Ok(()) if usable && is_current(&argon2, &against) => Ok(Verdict::Right(None)),
-                Ok(()) if usable => {
-                    let current = hash(&argon2, password.as_bytes())?;
-                    Ok(Verdict::Right(Some(PasswordHash(current.to_string()))))
-                }
-                Ok(()) | Err(Argon2Error::PasswordInvalid) => Ok(Verdict::Wrong),
-                Err(error) => Err(HashError::Hashing(error)),
-            },
-        )
-        .await
+        let against = stored.or_else(|| Stored::of(&self.stand_in));
+        let against = against.ok_or(HashError::Hashing(argon2::Error::AlgorithmInvalid))?;
+        let length = against.output.len();
+        let is_current = against.is_current(self.argon2.params());
+        let argon2 = Argon2::new(against.algorithm, against.version, against.params);
+        let computed = self.compute(argon2, password, against.salt, length).await?;
+        // `Output` compares in constant time.
+        let matches = phc::Output::new(&computed).is_ok_and(|computed| computed == against.output);
+        Ok(if !(matches && usable) {
+            Verdict::Wrong
+        } else if is_current {
+            Verdict::Right(None)
+        } else {
+            Verdict::Right(Some(self.hash(password).await?))
+        })
     }
 
-    async fn on_a_core<T: Send + 'static>(
+    async fn compute(
         &self,
-        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
-    ) -> Result<T, HashError> {
-        let core = Arc::clone(&self.cores).acquire_owned().await;
-        tokio::task::spawn_blocking(move || {
-            let _core = core;
-            work()
+        argon2: Argon2<'static>,
+        password: &str,
+        salt: Vec<u8>,
+        length: usize,
+    ) -> Result<Vec<u8>, HashError> {
+        let password = password.to_owned();
+        let weight = weight(argon2.params());
+        let work = move |blocks: &mut [Block]| {
+            let mut output = vec![0; length];
+            let blocks = &mut blocks[..argon2.params().block_count()];
+            argon2
+                .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, blocks)
+                .map(|()| output)
+        };
+        self.admission
+            .run(weight, work)
+            .await?
+            .map_err(HashError::Hashing)
+    }
+}
+
+/// A stored hash, taken apart.
+struct Stored {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Vec<u8>,
+    output: phc::Output,
+}
+
+impl Stored {
+    /// A stored hash, if it is one that can be verified. Another is as good as none, and takes as long.
+    fn read(hash: &PasswordHash) -> Option<Self> {
+        let stored = phc::PasswordHash::new(&hash.0)
+            .ok()
+            .and_then(|hash| Self::of(&hash));
+        if stored.is_none() {
+            error!("a stored hash cannot be read: set the account's password anew");
+        }
+        stored
+    }
+
+    fn of(hash: &phc::PasswordHash) -> Option<Self> {
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = hash
+            .version
+            .map_or(Ok(Version::default()), Version::try_from)
+            .ok()?;
+        Some(Self {
+            algorithm,
+            version,
+            params: Params::try_from(hash).ok()?,
+            salt: hash.salt?.as_ref().to_vec(),
+            output: hash.hash?,
         })
-        .await
-        .map_err(|_| HashError::Thread)?
+    }
+
+    /// Whether this is what the service would make of the same password today.
+    fn is_current(&self, current: &Params) -> bool {
+        let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        self.algorithm == Algorithm::Argon2id
+            && self.version == Version::V0x13
+            && self.output.len() == OUTPUT
+            && cost(&self.params) == cost(current)
     }
 }
 
@@ -124,34 +197,26 @@ impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passwords")
             .field("params", self.argon2.params())
+            .field("admission", &self.admission)
             .finish_non_exhaustive()
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<phc::PasswordHash, HashError> {
-    argon2
-        .hash_password_with_salt(password, &random::bytes::<16>())
-        .map_err(HashError::Hashing)
-}
-
-/// The stored hash, if it is one that can be verified. Another is as good as none, and takes as long.
-fn readable(stored: &PasswordHash) -> Option<phc::PasswordHash> {
-    let hash = phc::PasswordHash::new(&stored.0).ok().filter(|hash| {
-        Algorithm::try_from(hash.algorithm.as_str()).is_ok() && Params::try_from(hash).is_ok()
-    });
-    if hash.is_none() {
-        error!("a stored hash cannot be read: set the account's password anew");
+fn weight(params: &Params) -> Weight {
+    let memory_kib = params.block_count();
+    Weight {
+        memory_kib: u32::try_from(memory_kib).unwrap_or(u32::MAX),
+        work: memory_kib as u64 * u64::from(params.t_cost()),
     }
-    hash
 }
 
-/// Whether a hash is what this service would make of the same password today.
-fn is_current(argon2: &Argon2<'_>, hash: &phc::PasswordHash) -> bool {
-    hash.algorithm == Algorithm::Argon2id.ident()
-        && hash.version == Some(Version::V0x13.into())
-        && Params::try_from(hash).is_ok_and(|params| {
-            let current = argon2.params();
-            (params.m_cost(), params.t_cost(), params.p_cost())
-                == (current.m_cost(), current.t_cost(), current.p_cost())
-        })
+fn assemble(params: &Params, salt: &[u8], output: &[u8]) -> Result<phc::PasswordHash, HashError> {
+    let unwritable = |error: phc::Error| HashError::Form(error.into());
+    Ok(phc::PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: params.try_into().map_err(HashError::Form)?,
+        salt: Some(phc::Salt::new(salt).map_err(unwritable)?),
+        hash: Some(phc::Output::new(output).map_err(unwritable)?),
+    })
 }

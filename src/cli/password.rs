@@ -1,11 +1,15 @@
 //! Passwords on the command line: from a prompt or from standard input, never from an argument.
 
-use std::io::{self, BufRead};
+use std::{
+    io::{self, BufRead},
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
 
 use super::Failure;
 use crate::{
-    auth::{Cost, Passwords},
-    config::Settings,
+    auth::{Budget, Cost, Passwords},
+    config::{self, Settings},
     users::{PasswordHash, email},
 };
 
@@ -35,7 +39,7 @@ impl Source {
             );
         }
         passwords
-            .hash(password)
+            .hash(&password)
             .await
             .map_err(|error| error.to_string().into())
     }
@@ -48,7 +52,16 @@ pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
         iterations: settings.argon2_iterations,
         parallelism: settings.argon2_parallelism,
     };
-    Passwords::new(cost).map_err(|error| {
+    let memory_kib = settings.hashing_memory_kib.map_or_else(
+        || config::memory_kib().map_or(u32::MAX, |kib| u32::try_from(kib / 2).unwrap_or(u32::MAX)),
+        NonZeroU32::get,
+    );
+    let budget = Budget {
+        threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        memory_kib,
+        wait: Duration::from_secs(settings.hashing_wait.get().into()),
+    };
+    Passwords::new(cost, budget).map_err(|error| {
         format!(
             "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM do not go together: \
              {error}. Memory must be at least 8 KiB a lane"

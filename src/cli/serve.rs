@@ -109,7 +109,7 @@ async fn add_demo_account(
     clock: &Clock,
 ) -> Result<(), Failure> {
     let password = passwords
-        .hash(DEMO_PASSWORD.to_owned())
+        .hash(DEMO_PASSWORD)
         .await
         .map_err(|error| error.to_string())?;
     let account = NewUser {

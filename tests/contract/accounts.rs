@@ -9,7 +9,7 @@ use signet::{
     users::{self, ChangeError, NewUser, PasswordHash},
 };
 
-use crate::world::{CHEAP, NOW, OBTAIN, World};
+use crate::world::{CHEAP, GENEROUS, NOW, OBTAIN, World};
 
 const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
@@ -58,12 +58,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     let after = world.token().await;
     world.refresh(&after).await.token();
 
-    let hash = world
-        .auth
-        .passwords
-        .hash("another one".to_owned())
-        .await
-        .unwrap();
+    let hash = world.auth.passwords.hash("another one").await.unwrap();
     world.set_clock(NOW + 10);
     let before = world.token().await;
     users
@@ -140,12 +135,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
     let verified = world.add_documented().await;
     let users = &world.auth.users;
 
-    let rehashed = world
-        .auth
-        .passwords
-        .hash(PASSWORD.to_owned())
-        .await
-        .unwrap();
+    let rehashed = world.auth.passwords.hash(PASSWORD).await.unwrap();
     users.rehash(&verified, rehashed).await.unwrap();
     assert!(
         users
@@ -156,12 +146,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
     );
 
     world.set_clock(NOW + 1);
-    let hash = world
-        .auth
-        .passwords
-        .hash("another one".to_owned())
-        .await
-        .unwrap();
+    let hash = world.auth.passwords.hash("another one").await.unwrap();
     users.set_password(1, hash, world.now()).await.unwrap();
     assert_eq!(
         users.record_login(&verified, world.now()).await.unwrap(),
@@ -185,9 +170,9 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
         iterations: 2,
         ..CHEAP
     };
-    let imported = Passwords::new(dearer)
+    let imported = Passwords::new(dearer, GENEROUS)
         .unwrap()
-        .hash(PASSWORD.to_owned())
+        .hash(PASSWORD)
         .await
         .unwrap();
     world

@@ -103,6 +103,31 @@ impl Service {
         assert!(killed.success());
     }
 
+    /// A figure of `/proc/<id>/status`, such as `VmHWM`: the most memory it ever had.
+    pub(crate) fn memory_kib(&self, figure: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(figure))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Its threads: their names, and how nice they are.
+    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks
+            .map(|task| {
+                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+                let (name, rest) = stat.split_once('(').unwrap().1.rsplit_once(") ").unwrap();
+                (
+                    name.to_owned(),
+                    rest.split(' ').nth(16).unwrap().parse().unwrap(),
+                )
+            })
+            .collect()
+    }
+
     /// How it ended, and what it logged since it listened.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod admission;
 mod binary;
 mod body;
 mod cli;

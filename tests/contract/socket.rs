@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::world::{OBTAIN, World};
 
-struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
@@ -25,7 +25,7 @@ impl Server {
         Self::of(world, limits).await
     }
 
-    async fn of(world: World, limits: ConnectionLimits) -> Self {
+    pub(crate) async fn of(world: World, limits: ConnectionLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -41,12 +41,12 @@ impl Server {
         }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Sends `bytes`, and reads until the server closes.
-    async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_ref()).await.unwrap();
         read(&mut stream).await
@@ -84,6 +84,12 @@ fn obtain(headers: &str, body: &str) -> String {
     format!(
         "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n{body}"
     )
+}
+
+/// A whole request for a token, after whose answer the connection is closed.
+pub(crate) fn obtain_request(email: &str, password: &str) -> String {
+    let body = serde_json::json!({ "email": email, "password": password });
+    with_length("Connection: close\r\n", &body.to_string())
 }
 
 fn with_length(headers: &str, body: &str) -> String {

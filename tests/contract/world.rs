@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
     app::{App, app},
-    auth::{Auth, Clock, Cost, Lifetimes, Parts, Passwords, Tokens},
+    auth::{Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Tokens},
     users::{self, Database, NewUser, User, Users},
 };
 use tempfile::TempDir;
@@ -38,6 +38,13 @@ pub(crate) const CHEAP: Cost = Cost {
     parallelism: 1,
 };
 
+/// More than any test takes.
+pub(crate) const GENEROUS: Budget = Budget {
+    threads: 2,
+    memory_kib: 1_000_000,
+    wait: Duration::from_mins(10),
+};
+
 pub(crate) struct World {
     pub(crate) auth: Auth,
     pub(crate) app: App,
@@ -55,24 +62,46 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+/// What a world is made of, where it is not the usual.
+pub(crate) struct Setup {
+    pub(crate) cost: Cost,
+    pub(crate) budget: Budget,
+    pub(crate) limits: BodyLimits,
+    /// In the place of the clock that the test sets.
+    pub(crate) clock: Option<Clock>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            cost: CHEAP,
+            budget: GENEROUS,
+            limits: BodyLimits::default(),
+            clock: None,
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::at_cost(CHEAP).await
+        Self::of(Setup::default()).await
     }
 
     pub(crate) async fn at_cost(cost: Cost) -> Self {
-        let clock = Arc::new(AtomicI64::new(NOW));
-        let shared = Arc::clone(&clock);
-        let clock_of_app = Clock::new(move || {
-            OffsetDateTime::from_unix_timestamp(shared.load(Ordering::SeqCst)).unwrap()
-        });
-        Self::made(cost, clock, clock_of_app, BodyLimits::default()).await
+        Self::of(Setup {
+            cost,
+            ..Setup::default()
+        })
+        .await
     }
 
     /// A world whose clock fails: a stand-in for every bug that panics.
     pub(crate) async fn that_panics() -> Self {
-        let broken = Clock::new(|| panic!("the clock is broken"));
-        Self::made(CHEAP, Arc::default(), broken, BodyLimits::default()).await
+        Self::of(Setup {
+            clock: Some(Clock::new(|| panic!("the clock is broken"))),
+            ..Setup::default()
+        })
+        .await
     }
 
     /// A world that does not wait for slow bodies.
@@ -81,10 +110,19 @@ impl World {
             time: Duration::from_millis(1),
             ..BodyLimits::default()
         };
-        Self::made(CHEAP, Arc::default(), Clock::system(), limits).await
+        Self::of(Setup {
+            limits,
+            ..Setup::default()
+        })
+        .await
     }
 
-    async fn made(cost: Cost, clock: Arc<AtomicI64>, source: Clock, limits: BodyLimits) -> Self {
+    pub(crate) async fn of(setup: Setup) -> Self {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let shared = Arc::clone(&clock);
+        let settable = Clock::new(move || {
+            OffsetDateTime::from_unix_timestamp(shared.load(Ordering::SeqCst)).unwrap()
+        });
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signet.db");
         let url = format!("sqlite:{}", path.display());
@@ -99,12 +137,12 @@ impl World {
         };
         let auth = Auth::from(Parts {
             users: Users::new(db.clone()),
-            passwords: Passwords::new(cost).unwrap(),
+            passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(SECRET.as_bytes(), lifetimes).unwrap(),
-            clock: source,
+            clock: setup.clock.unwrap_or(settable),
         });
         Self {
-            app: app(&auth, limits, None),
+            app: app(&auth, setup.limits, None),
             auth,
             db,
             url,
@@ -124,7 +162,7 @@ impl World {
     /// Adds an account; one without a password cannot log in.
     pub(crate) async fn add(&self, id: i64, email: &str, password: Option<&str>) -> User {
         let password = match password {
-            Some(password) => Some(self.auth.passwords.hash(password.to_owned()).await.unwrap()),
+            Some(password) => Some(self.auth.passwords.hash(password).await.unwrap()),
             None => None,
         };
         let account = NewUser {

@@ -1,0 +1,375 @@
+//! Admission to hashing: a few threads below normal priority, a budget of memory, and a queue in
+//! which nobody waits longer than a deadline.
+//!
+//! Hashing is what a login costs. Unbounded, a storm of logins would take all memory and all cores,
+//! and hold up refreshes, which cost next to nothing. The queue is that of two fair semaphores; who
+//! is admitted by both is hashed for at once, by a thread that keeps its memory from hash to hash.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use argon2::Block;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
+};
+use tracing::warn;
+
+/// Below the threads that answer requests (see `nice(2)`).
+const NICENESS: i32 = 10;
+
+/// How much hashing there may be at once, and for how long a login waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Hashes at once: one a core.
+    pub threads: usize,
+    /// Memory of all hashes together, in KiB. One hash that costs more runs alone, outside this promise.
+    pub memory_kib: u32,
+    /// The longest wait. A login that would wait longer is told so at once.
+    pub wait: Duration,
+}
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Work: KiB of memory, times the passes over it.
+    pub work: u64,
+}
+
+/// There is more to hash than can be hashed in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue for hashing is full: it takes {wait:?}")]
+pub struct Busy {
+    /// How long a login would wait now.
+    pub wait: Duration,
+}
+
+/// The memory of one hash.
+pub(super) type Blocks = Vec<Block>;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The queue, and the threads behind it, which end with it.
+pub(super) struct Admission {
+    budget: Budget,
+    memory: Arc<Semaphore>,
+    threads: Arc<Semaphore>,
+    jobs: mpsc::Sender<Job>,
+    load: Arc<Load>,
+    spare: Arc<Mutex<Vec<Blocks>>>,
+    /// What is kept in `spare`: the memory of the usual hash, in blocks.
+    usual: usize,
+}
+
+/// What is admitted or waiting to be, and how long it takes.
+#[derive(Default)]
+struct Load {
+    work: AtomicU64,
+    /// Picoseconds that a thread takes for a unit of work; 0 is not known yet.
+    pace: AtomicU64,
+}
+
+impl Admission {
+    /// Starts the threads; they keep the memory of hashes of the `usual` weight.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
+    pub(super) fn start(budget: Budget, usual: Weight) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..budget.threads {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name(format!("hashing-{number}"))
+                .spawn(move || work_off(&queue))?;
+        }
+        Ok(Self {
+            budget,
+            memory: Arc::new(Semaphore::new(budget.memory_kib as usize)),
+            threads: Arc::new(Semaphore::new(budget.threads)),
+            jobs,
+            load: Arc::default(),
+            spare: Arc::default(),
+            usual: usual.memory_kib as usize,
+        })
+    }
+
+    /// Does `work` when its turn comes. Who stops waiting before that leaves the queue.
+    ///
+    /// # Errors
+    /// When its turn would not come in time.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        weight: Weight,
+        work: impl FnOnce(&mut [Block]) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let expected = self.expected_wait();
+        if expected > self.budget.wait {
+            return Err(Busy { wait: expected });
+        }
+        let counted = Counted::new(&self.load, weight.work);
+        let admitted = timeout(self.budget.wait, self.admit(weight))
+            .await
+            .map_err(|_| Busy {
+                wait: self.expected_wait(),
+            })?;
+
+        let (reply, result) = oneshot::channel();
+        let (load, spare, usual) = (Arc::clone(&self.load), Arc::clone(&self.spare), self.usual);
+        let job = move || {
+            let mut blocks = take(&spare, weight.memory_kib as usize, usual);
+            let started = Instant::now();
+            let result = work(&mut blocks);
+            load.observe(weight.work, started.elapsed());
+            if blocks.len() == usual {
+                lock(&spare).push(blocks);
+            }
+            drop((admitted, counted));
+            // Nobody may wait for it any more.
+            let _ = reply.send(result);
+        };
+        // The threads live as long as this.
+        let _ = self.jobs.send(Box::new(job));
+        // A hash that panicked was logged; for its login, there was none.
+        result.await.map_err(|_| Busy {
+            wait: self.budget.wait,
+        })
+    }
+
+    /// Memory first: who waits for it must not hold a thread.
+    async fn admit(&self, weight: Weight) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
+        let memory = weight.memory_kib.min(self.budget.memory_kib);
+        let memory = Arc::clone(&self.memory).acquire_many_owned(memory).await;
+        let thread = Arc::clone(&self.threads).acquire_owned().await;
+        let open = "the semaphores are never closed";
+        (memory.expect(open), thread.expect(open))
+    }
+
+    /// How long a login that comes now waits, as far as is known.
+    fn expected_wait(&self) -> Duration {
+        let work = self.load.work.load(Ordering::Relaxed);
+        let pace = self.load.pace.load(Ordering::Relaxed);
+        let picoseconds = u128::from(work) * u128::from(pace) / self.budget.threads.max(1) as u128;
+        Duration::from_nanos(u64::try_from(picoseconds / 1000).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Load {
+    /// Follows the pace, as the machine gets busier or calmer.
+    fn observe(&self, work: u64, took: Duration) {
+        let seen = took.as_nanos() * 1000 / u128::from(work.max(1));
+        let seen = u64::try_from(seen).unwrap_or(u64::MAX);
+        let pace = match self.pace.load(Ordering::Relaxed) {
+            0 => seen,
+            known => known - known / 8 + seen / 8,
+        };
+        self.pace.store(pace, Ordering::Relaxed);
+    }
+}
+
+/// Work that is waiting or under way, until it is dropped.
+struct Counted(Arc<Load>, u64);
+
+impl Counted {
+    fn new(load: &Arc<Load>, work: u64) -> Self {
+        load.work.fetch_add(work, Ordering::Relaxed);
+        Self(Arc::clone(load), work)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.work.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// Memory for a hash: that of an earlier one if it fits. If it does not, what is spare is freed first,
+/// so that spare and used memory together stay within the budget.
+fn take(spare: &Mutex<Vec<Blocks>>, wanted: usize, usual: usize) -> Blocks {
+    let mut spare = lock(spare);
+    if wanted == usual
+        && let Some(blocks) = spare.pop()
+    {
+        return blocks;
+    }
+    if wanted != usual {
+        spare.clear();
+    }
+    drop(spare);
+    vec![Block::default(); wanted]
+}
+
+fn work_off(queue: &Mutex<mpsc::Receiver<Job>>) {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        warn!(%error, "hashing goes on at normal priority");
+    }
+    loop {
+        let job = lock(queue).recv();
+        match job {
+            // A panic ends one hash, not the thread.
+            Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))),
+            Err(mpsc::RecvError) => return,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    const USUAL: Weight = Weight {
+        memory_kib: 100,
+        work: 100,
+    };
+
+    fn admission(threads: usize, memory_kib: u32, wait: Duration) -> Arc<Admission> {
+        let budget = Budget {
+            threads,
+            memory_kib,
+            wait,
+        };
+        Arc::new(Admission::start(budget, USUAL).unwrap())
+    }
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    /// Runs hashes of these weights at once; returns the most that ran together, and their memory.
+    async fn most_at_once(admission: &Arc<Admission>, weights: &[u32]) -> (u32, u32) {
+        let running = Arc::new(Mutex::new((0, 0)));
+        let most = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+        let hashes = weights.iter().map(|memory_kib| {
+            let (running, most, memory_kib) =
+                (Arc::clone(&running), Arc::clone(&most), *memory_kib);
+            let weight = Weight {
+                memory_kib,
+                work: 1,
+            };
+            admission.run(weight, move |blocks| {
+                assert_eq!(blocks.len(), memory_kib as usize);
+                let change = |by: i64| {
+                    let mut running = lock(&running);
+                    running.0 += by;
+                    running.1 += by * i64::from(memory_kib);
+                    most.0
+                        .fetch_max(running.0.try_into().unwrap(), Ordering::SeqCst);
+                    most.1
+                        .fetch_max(running.1.try_into().unwrap(), Ordering::SeqCst);
+                };
+                change(1);
+                for _ in 0..50 {
+                    thread::yield_now();
+                }
+                change(-1);
+            })
+        });
+        for result in futures_util::future::join_all(hashes).await {
+            result.unwrap();
+        }
+        (most.0.load(Ordering::SeqCst), most.1.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn threads_and_memory_are_bounds() {
+        let (threads, memory) = most_at_once(&admission(3, 1000, LONG), &[100; 40]).await;
+        assert!(threads <= 3 && memory <= 300, "{threads} {memory}");
+        let (threads, memory) = most_at_once(&admission(8, 250, LONG), &[100; 40]).await;
+        assert!(threads <= 2 && memory <= 200, "{threads} {memory}");
+        let mixed = [100, 50, 200, 100, 10, 150].repeat(6);
+        let (_, memory) = most_at_once(&admission(8, 250, LONG), &mixed).await;
+        assert!(memory <= 250, "{memory}");
+    }
+
+    #[tokio::test]
+    async fn a_hash_above_the_budget_runs_alone() {
+        let weights = [100, 100, 5000, 100, 5000, 100].repeat(4);
+        let (_, memory) = most_at_once(&admission(8, 250, LONG), &weights).await;
+        assert_eq!(memory, 5000);
+    }
+
+    #[tokio::test]
+    async fn memory_is_kept_from_hash_to_hash_and_freed_for_another() {
+        let admission = admission(1, 250, LONG);
+        let place = async |memory_kib| {
+            let weight = Weight {
+                memory_kib,
+                work: 1,
+            };
+            admission
+                .run(weight, |blocks| blocks.as_ptr() as usize)
+                .await
+                .unwrap()
+        };
+        assert_eq!(place(100).await, place(100).await);
+        assert_eq!(lock(&admission.spare).len(), 1);
+        place(200).await;
+        assert_eq!(lock(&admission.spare).len(), 0);
+    }
+
+    /// While the one thread is held, nobody waits past the deadline, and what is given up is not done.
+    #[tokio::test]
+    async fn nobody_waits_past_the_deadline_or_is_hashed_for_after_leaving() {
+        let admission = admission(1, 1000, Duration::from_millis(50));
+        let (release, held) = mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move { admission.run(USUAL, move |_| held.recv()).await }
+        });
+        while admission.threads.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = admission.run(USUAL, |_| panic!("it was given up")).await;
+        assert!(matches!(refused, Err(Busy { .. })));
+        let left = timeout(
+            Duration::from_millis(1),
+            admission.run(USUAL, |_| panic!("it was given up")),
+        );
+        assert!(left.await.is_err());
+
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap().unwrap();
+        assert_eq!(admission.load.work.load(Ordering::SeqCst), 0);
+
+        // By now it is known that a hash takes longer than anybody waits: a second one is told at once.
+        let (release, held) = mpsc::channel::<()>();
+        let mut first = Box::pin(admission.run(USUAL, move |_| held.recv()));
+        assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
+        let Err(Busy { wait }) = admission.run(USUAL, |_| ()).await else {
+            panic!("it was admitted");
+        };
+        assert!(wait > Duration::from_millis(50), "{wait:?}");
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_hash_and_not_the_thread() {
+        let admission = admission(1, 1000, LONG);
+        let broken = admission.run(USUAL, |_| panic!("a bug")).await;
+        assert!(broken.is_err());
+        assert_eq!(admission.run(USUAL, |_| 7).await, Ok(7));
+    }
+}

@@ -1,0 +1,177 @@
+//! Admission to hashing: what a storm of logins may take, and what it must not.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use signet::{
+    auth::{Budget, Cost},
+    server::ConnectionLimits,
+};
+
+use crate::{
+    binary::{Home, exchange},
+    socket::{Server, obtain_request},
+    world::{GENEROUS, OBTAIN, Setup, World},
+};
+
+const EMAIL: &str = "jonhdoeqa@email.com";
+const PASSWORD: &str = "1234ABCD";
+
+/// Dear enough for a queue to form.
+const DEAR: Cost = Cost {
+    memory_kib: 16_384,
+    iterations: 4,
+    parallelism: 1,
+};
+
+async fn one_at_a_time(wait: Duration) -> World {
+    let world = World::of(Setup {
+        cost: DEAR,
+        budget: Budget {
+            threads: 1,
+            wait,
+            ..GENEROUS
+        },
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    world
+}
+
+#[tokio::test]
+async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
+    let world = Arc::new(one_at_a_time(Duration::from_millis(300)).await);
+    world.token().await;
+    let storm = (0..64).map(|_| {
+        let world = Arc::clone(&world);
+        async move { world.obtain(EMAIL, PASSWORD).await }
+    });
+    let answers = futures_util::future::join_all(storm).await;
+    let busy: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 503)
+        .collect();
+    let issued = answers.iter().filter(|answer| answer.status == 200).count();
+    assert!(
+        !busy.is_empty() && issued > 0,
+        "{issued} issued, {} refused",
+        busy.len()
+    );
+    assert_eq!(busy.len() + issued, answers.len());
+    for answer in busy {
+        let detail = "Service temporarily unavailable, try again later.";
+        assert_eq!(answer.json(), json!({ "detail": detail }));
+        let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..60).contains(&seconds), "{seconds}");
+    }
+    // The storm has passed.
+    world.token().await;
+}
+
+/// Whatever waits for its hash, a refresh does not wait with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refreshes_go_on_in_a_storm_of_logins() {
+    let world = Arc::new(one_at_a_time(Duration::from_mins(10)).await);
+    let token = world.token().await;
+    let storm: Vec<_> = (0..24)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.token().await })
+        })
+        .collect();
+    for _ in 0..100 {
+        world.refresh(&token).await.token();
+    }
+    let waiting = storm.iter().filter(|login| !login.is_finished()).count();
+    assert!(waiting > 0, "100 refreshes took longer than 24 hashes");
+    for login in storm {
+        login.await.unwrap();
+    }
+}
+
+/// Forty hashes would take longer than a login waits: those that nobody waits for are not done.
+#[tokio::test]
+async fn logins_whose_clients_have_gone_are_not_hashed_for() {
+    let world = one_at_a_time(Duration::from_mins(10)).await;
+    let server = Server::of(world, ConnectionLimits::default()).await;
+    let single = std::time::Instant::now();
+    server.exchange(obtain_request(EMAIL, PASSWORD)).await;
+    let single = single.elapsed();
+
+    for _ in 0..40 {
+        let mut stream = server.connect().await;
+        let request = obtain_request(EMAIL, PASSWORD).replace("Connection: close\r\n", "");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
+            .await
+            .unwrap();
+    }
+    let after = std::time::Instant::now();
+    let answer = server.exchange(obtain_request(EMAIL, PASSWORD)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(
+        after.elapsed() < single * 20,
+        "{:?} against {single:?} for one",
+        after.elapsed()
+    );
+}
+
+/// The whole process: what it had when idle, and the budget.
+#[test]
+fn a_storm_stays_within_the_memory_it_was_given() {
+    const BUDGET_KIB: u64 = 40_000;
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command
+        .env("SIGNET_ARGON2_MEMORY_KIB", "19456")
+        .env("SIGNET_HASHING_MEMORY_KIB", BUDGET_KIB.to_string())
+        .env("SIGNET_HASHING_WAIT", "600");
+    let service = crate::binary::Service::start(command);
+    let idle = service.memory_kib("VmRSS");
+    let address = service.address;
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(move || {
+                let answer = exchange(address, obtain_request(EMAIL, PASSWORD).as_bytes());
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            });
+        }
+    });
+    let peak = service.memory_kib("VmHWM");
+    assert!(
+        peak > idle + 19_000,
+        "nothing was hashed: {idle} KiB idle, {peak} KiB at most"
+    );
+    // Connections and requests take some, too.
+    assert!(
+        peak < (idle + BUDGET_KIB) * 11 / 10,
+        "{idle} KiB idle, {peak} KiB at most"
+    );
+    assert_eq!(
+        service
+            .post(OBTAIN, &json!({ "email": EMAIL, "password": PASSWORD }))
+            .0,
+        200
+    );
+}
+
+/// Below the threads that answer requests.
+#[test]
+fn hashing_has_less_than_normal_priority() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    let threads = service.threads();
+    let hashing: Vec<_> = threads
+        .iter()
+        .filter(|(name, _)| name.starts_with("hashing-"))
+        .collect();
+    assert!(!hashing.is_empty(), "{threads:?}");
+    assert!(hashing.iter().all(|(_, nice)| *nice == 10), "{threads:?}");
+    let others = threads
+        .iter()
+        .filter(|(name, _)| !name.starts_with("hashing-"));
+    assert!(
+        others.into_iter().all(|(_, nice)| *nice == 0),
+        "{threads:?}"
+    );
+}
