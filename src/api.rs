@@ -1,7 +1,7 @@
 //! The contract: one file per operation, and the one document that describes them all.
 //!
 //! To add an operation: write `api/<operation>.rs` beside the others and name it in [`Operations`],
-//! [`operations`] and [`told`]; its rules go to `auth/<operation>.rs`.
+//! [`operations`] and [`exchanges`]; its rules go to `auth/<operation>.rs`.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ mod token;
 pub use body::{BodyLimits, Reader};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
-pub use example::{Exchange, Link};
+pub use example::Exchange;
 pub(crate) use rejection::FAILED;
 pub use rejection::Rejection;
 pub use schema::Schemas;
@@ -45,35 +45,20 @@ pub fn operations(auth: &Auth) -> Operations {
     (Obtain(auth.clone()), Refresh(auth.clone()))
 }
 
-/// What an operation tells about itself besides its types.
-#[derive(Clone, Debug)]
-pub struct Told {
-    /// The operation's id.
-    pub id: &'static str,
-    /// Its exchanges.
-    pub exchanges: Vec<Exchange>,
-    /// Where its answers lead.
-    pub links: Vec<Link>,
-}
-
-/// What every operation tells about itself.
+/// The documented exchanges of every operation, by operation id.
 #[must_use]
-pub fn told() -> Vec<Told> {
+pub fn exchanges() -> Vec<(&'static str, Vec<Exchange>)> {
     vec![told_by::<Obtain>(), told_by::<Refresh>()]
 }
 
-fn told_by<T: OpenApi + Documented>() -> Told {
+fn told_by<T: OpenApi + Documented>() -> (&'static str, Vec<Exchange>) {
     let id = T::meta()
         .into_iter()
         .flat_map(|api| api.paths)
         .flat_map(|path| path.operations)
         .find_map(|operation| operation.operation_id)
         .expect("every operation has an id");
-    Told {
-        id,
-        exchanges: T::exchanges(),
-        links: T::links(),
-    }
+    (id, T::exchanges())
 }
 
 /// The endpoints of every operation by path, as documented: with its trailing slash.

@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, marker::PhantomData};
 
-use poem::{
-    endpoint::BoxEndpoint,
-    http::{Method, StatusCode},
-};
+use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ContactObject, ExternalDocumentObject, ExtraHeader, LicenseObject, OpenApi, OpenApiService,
     ServerObject,
@@ -14,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, Exchange, Link, Operations, told};
+use super::{CLAIMS_PATH, Exchange, Operations, exchanges};
 
 /// The version of the contract: its major number rises when a client could notice the change.
 const VERSION: &str = "1.0.0";
@@ -59,15 +56,14 @@ impl Document {
         document["openapi"] = json!("3.0.3");
         // Both operations are for everyone, and say so.
         document["security"] = json!([]);
-        let mut told: HashMap<_, _> = told().into_iter().map(|told| (told.id, told)).collect();
+        let mut examples: HashMap<_, _> = exchanges().into_iter().collect();
         for operation in operations_of(&mut document) {
             let id = operation["operationId"]
                 .as_str()
                 .expect("every operation has an id");
-            let told = told.remove(id).expect("every operation tells about itself");
+            let exchanges = examples.remove(id).expect("every operation has exchanges");
             mend_headers(operation);
-            add_examples(operation, &told.exchanges);
-            add_links(operation, &told.links);
+            add_examples(operation, &exchanges);
         }
         Self(document)
     }
@@ -140,27 +136,16 @@ fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
         if let Some((name, body)) = &exchange.request {
             media_type(&mut operation["requestBody"])["examples"][*name] = example(body);
         }
-        let response = response(operation, exchange.status);
+        let response = operation["responses"]
+            .get_mut(exchange.status.as_str())
+            .unwrap_or_else(|| {
+                panic!(
+                    "{}: {} is no answer of its operation",
+                    exchange.name, exchange.status
+                )
+            });
         media_type(response)["examples"][exchange.name] = example(&exchange.answer);
     }
-}
-
-/// poem-openapi knows no links.
-fn add_links(operation: &mut Value, links: &[Link]) {
-    for link in links {
-        let (field, pointer) = link.field;
-        response(operation, link.status)["links"][link.name] = json!({
-            "operationId": link.operation_id,
-            "requestBody": { field: format!("$response.body#{pointer}") },
-            "description": link.description,
-        });
-    }
-}
-
-fn response(operation: &mut Value, status: StatusCode) -> &mut Value {
-    operation["responses"]
-        .get_mut(status.as_str())
-        .unwrap_or_else(|| panic!("{status} is no answer of its operation"))
 }
 
 fn media_type(message: &mut Value) -> &mut Value {

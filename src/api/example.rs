@@ -11,26 +11,6 @@ use super::{body, rejection::Rejection};
 pub(super) trait Documented {
     /// The exchanges, in the order in which a reader should meet them.
     fn exchanges() -> Vec<Exchange>;
-
-    /// What an answer is good for next.
-    fn links() -> Vec<Link> {
-        Vec::new()
-    }
-}
-
-/// From an answer to the operation that takes something of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    /// Names the link.
-    pub name: &'static str,
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// The id of the operation that it leads to.
-    pub operation_id: &'static str,
-    /// The field of that operation's request, and where in the answer its value is (a JSON pointer).
-    pub field: (&'static str, &'static str),
-    /// One sentence for the reader.
-    pub description: &'static str,
 }
 
 /// A request and its answer, or an answer alone where no well-typed request brings it about.

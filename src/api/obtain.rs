@@ -1,13 +1,12 @@
 //! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
 
-use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use tracing::info;
 
 use super::{
     Tag,
     body::Body,
-    example::{self, Documented, Exchange, Link},
+    example::{self, Documented, Exchange},
     json::Json,
     rejection::Rejection,
     schema::message,
@@ -152,16 +151,6 @@ fn rejected(error: poem::Error) -> Answer {
 }
 
 impl Documented for Obtain {
-    fn links() -> Vec<Link> {
-        vec![Link {
-            name: "refresh",
-            status: StatusCode::OK,
-            operation_id: "refreshToken",
-            field: ("token", "/token"),
-            description: "The token can be refreshed until it expires",
-        }]
-    }
-
     fn exchanges() -> Vec<Exchange> {
         let credentials = |email: &str, password: &str| Credentials {
             email: Email(email.to_owned()),

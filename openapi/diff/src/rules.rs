@@ -295,7 +295,6 @@ impl<'a> Walk<'a> {
                 ("headers", was, is) => {
                     self.parts(&below(at, "headers"), side, Effect::Tighter, was, is);
                 }
-                ("links", was, is) => self.links(&below(at, "links"), was, is),
                 // drift tells whether a body or a parameter must be sent.
                 ("required", ..) if side == Side::Request => {}
                 ("required", was, is) if was != is => {
@@ -318,24 +317,6 @@ impl<'a> Walk<'a> {
             match (was, is) {
                 (Some(was), Some(is)) => self.part(&below(at, name), side, was, is),
                 (None, _) => self.weigh(at, side, one_more, format!("{name} was added")),
-                (_, None) => self.say(Verdict::Breaking, at, format!("{name} was removed"), GONE),
-            }
-        }
-    }
-
-    /// What an answer offers to do next.
-    fn links(&mut self, at: &str, was: Option<&'a Value>, is: Option<&'a Value>) {
-        for (name, was, is) in fields(was, is) {
-            match (was, is) {
-                (Some(was), Some(is)) => {
-                    for field in fields(was, is) {
-                        self.otherwise(&below(at, name), field);
-                    }
-                }
-                (None, _) => {
-                    let why = "It offers what could be done before.";
-                    self.say(Verdict::Additive, at, format!("{name} was added"), why);
-                }
                 (_, None) => self.say(Verdict::Breaking, at, format!("{name} was removed"), GONE),
             }
         }

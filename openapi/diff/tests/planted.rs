@@ -361,12 +361,6 @@ mod breaking {
     }
 
     #[test]
-    fn a_link_of_an_answer_was_removed() {
-        after(|it| strike(it, &format!("{STATUSES}/200/links"), "refresh"))
-            .breaks(&["POST /v1/auth/jwt/obtain/ responses 200 links: refresh was removed"]);
-    }
-
-    #[test]
     fn an_answer_is_no_longer_described() {
         after(|it| strike(it, &format!("{ISSUED}/application~1json"), "schema")).breaks(&[
             "POST /v1/auth/jwt/obtain/ responses 200 content application/json: schema is absent \
@@ -429,22 +423,6 @@ mod bearable {
         after(|it| set(it, ASKED, "code", json!({"type": "string"}))).passes(
             "Additive",
             &["ObtainRequest.code: the field was added, and is optional"],
-        );
-    }
-
-    #[test]
-    fn a_link_of_an_answer() {
-        after(|it| {
-            set(
-                it,
-                &format!("{STATUSES}/200/links"),
-                "again",
-                json!({"operationId": "obtainToken"}),
-            );
-        })
-        .passes(
-            "Additive",
-            &["POST /v1/auth/jwt/obtain/ responses 200 links: again was added"],
         );
     }
 
