@@ -22,7 +22,7 @@ pub use clock::Clock;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
-pub use token::{Claims, Invalid, Lifetimes, SecretTooShort, Tokens};
+pub use token::{Claims, Invalid, Lifetimes, Previous, SecretTooShort, Secrets, Tokens};
 
 /// What obtain and refresh work with. Cheap to clone.
 #[derive(Clone, Debug)]

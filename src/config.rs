@@ -36,6 +36,11 @@ pub struct Settings {
     pub jwt_secret: Option<Secret>,
     /// File that holds the secret; one line break at its end does not count
     pub jwt_secret_file: Option<PathBuf>,
+    /// Earlier secrets whose tokens are still taken, one a line; `2027-01-31T00:00:00Z SECRET` is taken until then
+    #[schemars(extend("writeOnly" = true))]
+    pub jwt_previous_secrets: Option<Secret>,
+    /// File that holds the earlier secrets, one a line
+    pub jwt_previous_secrets_file: Option<PathBuf>,
     /// URL at which clients reach the service, for documents behind a proxy, such as `https://host/auth`
     pub public_url: Option<PublicUrl>,
     /// Seconds from the issue of a token to its expiry
@@ -71,6 +76,8 @@ impl Default for Settings {
             database_url: "sqlite:data/signet.db".to_owned(),
             jwt_secret: None,
             jwt_secret_file: None,
+            jwt_previous_secrets: None,
+            jwt_previous_secrets_file: None,
             public_url: None,
             jwt_expires_in: NonZeroU32::new(3600).expect("it is not 0"),
             jwt_refresh_window: 7 * 24 * 3600,

@@ -1,9 +1,12 @@
 //! The token: its claims, its lifetimes, and how it is signed and verified.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
+use jsonwebtoken::Header;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
@@ -11,9 +14,11 @@ use super::Grant;
 use crate::users::User;
 
 mod hs256;
+mod secrets;
 
-/// An HMAC key shorter than its hash weakens it (RFC 7518 section 3.2).
-const MIN_SECRET: usize = 32;
+pub use secrets::{Previous, SecretTooShort, Secrets};
+
+use secrets::Keys;
 
 /// The payload of a token, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -41,16 +46,10 @@ pub struct Lifetimes {
 
 /// Signs and verifies tokens.
 pub struct Tokens {
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    keys: RwLock<Arc<Keys>>,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
 }
-
-/// The secret is too short to sign with.
-#[derive(Debug, thiserror::Error)]
-#[error("it has {0} bytes; HS256 wants at least {MIN_SECRET}")]
-pub struct SecretTooShort(usize);
 
 /// Why a token does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +66,8 @@ pub enum Invalid {
     /// The algorithm is not HS256.
     #[error("its algorithm is not HS256")]
     Algorithm,
-    /// The signature is not of this secret.
-    #[error("its signature is not of this secret")]
+    /// The signature is of no secret that is taken.
+    #[error("its signature is of no secret that is taken")]
     Signature,
     /// The payload is no JSON object in base64url, or a claim is not of its type.
     #[error("its payload cannot be read")]
@@ -94,20 +93,36 @@ pub(super) struct Presented {
 }
 
 impl Tokens {
-    /// Tokens under `secret`.
+    /// Tokens under these secrets.
     ///
     /// # Errors
-    /// When the secret is shorter than 32 bytes.
-    pub fn new(secret: &[u8], lifetimes: Lifetimes) -> Result<Self, SecretTooShort> {
-        if secret.len() < MIN_SECRET {
-            return Err(SecretTooShort(secret.len()));
-        }
+    /// When the current secret is shorter than 32 bytes.
+    pub fn new(secrets: &Secrets, lifetimes: Lifetimes) -> Result<Self, SecretTooShort> {
         hs256::install();
         Ok(Self {
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
+            keys: RwLock::new(Arc::new(Keys::new(secrets)?)),
             lifetimes,
         })
+    }
+
+    /// Goes on with these secrets. The tokens of one that is not among them are ended.
+    ///
+    /// # Errors
+    /// When the current secret is shorter than 32 bytes; then it goes on with those it had.
+    pub fn replace(&self, secrets: &Secrets) -> Result<(), SecretTooShort> {
+        let keys = Arc::new(Keys::new(secrets)?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// How many tokens each secret verified since it was read, the current one first: a previous one
+    /// that verifies none any more can go.
+    pub fn verified(&self) -> Vec<u64> {
+        self.keys().verified()
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Issues a token to `user` at `now`, for a password given at `orig_iat`.
@@ -120,7 +135,7 @@ impl Tokens {
             orig_iat,
         };
         Grant {
-            token: jsonwebtoken::encode(&Header::default(), &claims, &self.signing)
+            token: jsonwebtoken::encode(&Header::default(), &claims, &self.keys().signing)
                 .expect("claims are JSON, and the key is for HS256"),
             expires_in: self.lifetimes.expires_in,
         }
@@ -138,14 +153,8 @@ impl Tokens {
         if header.alg != "HS256" {
             return Err(Invalid::Algorithm);
         }
-        match crypto::verify(
-            signature,
-            message.as_bytes(),
-            &self.verifying,
-            Algorithm::HS256,
-        ) {
-            Ok(true) => {}
-            _ => return Err(Invalid::Signature),
+        if !self.keys().verify(message, signature, now) {
+            return Err(Invalid::Signature);
         }
         let payload: Payload = decode(payload).ok_or(Invalid::Payload)?;
         if payload.nbf.is_some_and(|nbf| nbf > now) {

@@ -1,40 +1,39 @@
-//! The secret that signs the tokens: given by a setting, or made once and kept beside the database.
+//! The secrets: given by settings, or one that is made once and kept beside the database.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Failure;
 use crate::{
-    auth::{Lifetimes, Tokens, random},
+    auth::{Previous, Secrets, random},
     config::Settings,
     users::Location,
 };
 
-/// Tokens under the secret that was given, if one was.
-pub(super) fn given(settings: &Settings) -> Result<Option<Tokens>, Failure> {
-    if let Some(secret) = &settings.jwt_secret {
-        return tokens(settings, secret.0.as_bytes(), "SIGNET_JWT_SECRET").map(Some);
-    }
-    let Some(path) = &settings.jwt_secret_file else {
-        return Ok(None);
+/// The secrets that were given, if one was to sign with.
+pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+    let (current, origin) = match (&settings.jwt_secret, &settings.jwt_secret_file) {
+        (Some(secret), _) => (
+            secret.0.clone().into_bytes(),
+            "SIGNET_JWT_SECRET".to_owned(),
+        ),
+        (None, Some(path)) => (
+            named(path, "SIGNET_JWT_SECRET_FILE")?,
+            path.display().to_string(),
+        ),
+        (None, None) => return Ok(None),
     };
-    let secret = read(path).map_err(|error| {
-        format!(
-            "cannot read {}, which SIGNET_JWT_SECRET_FILE names: {error}",
-            path.display()
-        )
-    })?;
-    tokens(settings, &secret, &path.display().to_string()).map(Some)
+    checked(settings, current, &origin).map(Some)
 }
 
-/// Tokens under a secret of the service's own: made once, and kept beside the database.
-pub(super) fn kept(settings: &Settings) -> Result<Tokens, Failure> {
+/// A secret of the service's own: made once, and kept beside the database.
+pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
     match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
-        Location::Memory => tokens(settings, random::hex::<32>().as_bytes(), "memory"),
+        Location::Memory => checked(settings, random::hex::<32>().into_bytes(), "memory"),
         Location::File(database) => {
             let path = PathBuf::from(format!("{}.secret", database.display()));
             let secret = make(&path).and_then(|()| read(&path)).map_err(|error| {
@@ -43,19 +42,58 @@ pub(super) fn kept(settings: &Settings) -> Result<Tokens, Failure> {
                     path.display()
                 )
             })?;
-            tokens(settings, &secret, &path.display().to_string())
+            checked(settings, secret, &path.display().to_string())
         }
     }
 }
 
-fn tokens(settings: &Settings, secret: &[u8], origin: &str) -> Result<Tokens, Failure> {
-    let lifetimes = Lifetimes {
-        expires_in: settings.jwt_expires_in.get().into(),
-        refresh_window: settings.jwt_refresh_window.into(),
+/// The secrets, when the current one is long enough to sign with.
+fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, Failure> {
+    let secrets = Secrets {
+        current,
+        previous: previous(settings)?,
     };
-    Tokens::new(secret, lifetimes).map_err(|error| {
+    secrets.check().map_err(|error| {
         format!(
             "the secret in {origin} is too short: {error}. Make one with `openssl rand -hex 32`"
+        )
+    })?;
+    Ok(secrets)
+}
+
+/// The earlier secrets, one a line.
+fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
+    let name = "SIGNET_JWT_PREVIOUS_SECRETS_FILE";
+    let lines = match (
+        &settings.jwt_previous_secrets,
+        &settings.jwt_previous_secrets_file,
+    ) {
+        (Some(secrets), _) => secrets.0.clone(),
+        (None, Some(path)) => String::from_utf8(named(path, name)?)
+            .map_err(|_| format!("{}, which {name} names, is not UTF-8", path.display()))?,
+        (None, None) => return Ok(Vec::new()),
+    };
+    let previous: Vec<_> = lines
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(Previous::read)
+        .collect();
+    for (number, secret) in previous
+        .iter()
+        .enumerate()
+        .filter(|(_, secret)| secret.is_short())
+    {
+        let number = number + 1;
+        warn!(number, until = ?secret.until, "a previous secret is shorter than 32 bytes: it verifies, but should go soon");
+    }
+    Ok(previous)
+}
+
+fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {
+    read(path).map_err(|error| {
+        format!(
+            "cannot read {}, which {setting} names: {error}",
+            path.display()
         )
         .into()
     })

@@ -2,14 +2,14 @@
 
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Failure, database, password, secret};
 use crate::{
     app::{BodyLimits, app},
-    auth::{Auth, Clock, Parts, Passwords},
+    auth::{Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Tokens},
     config::Settings,
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
@@ -53,10 +53,15 @@ impl Serve {
         if self.demo {
             add_demo_account(&users, &passwords, &clock).await?;
         }
-        let tokens = match given {
-            Some(tokens) => tokens,
+        let secrets = match given {
+            Some(secrets) => secrets,
             None => secret::kept(&settings)?,
         };
+        let lifetimes = Lifetimes {
+            expires_in: settings.jwt_expires_in.get().into(),
+            refresh_window: settings.jwt_refresh_window.into(),
+        };
+        let tokens = Tokens::new(&secrets, lifetimes).map_err(|error| error.to_string())?;
         let auth = Auth::from(Parts {
             users,
             passwords,
@@ -64,6 +69,7 @@ impl Serve {
             clock,
         });
         let stop = stop_signal()?;
+        reload_on_hangup(&auth, &settings)?;
         let address = listener.local_addr().unwrap_or(settings.listen);
         info!(%address, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
@@ -79,7 +85,7 @@ impl Serve {
             stop,
         )
         .await;
-        info!("stopped");
+        info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
         Ok(())
     }
 
@@ -124,9 +130,35 @@ async fn add_demo_account(
     Ok(())
 }
 
+/// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.
+fn reload_on_hangup(auth: &Auth, settings: &Settings) -> Result<(), Failure> {
+    let mut hangup = on(SignalKind::hangup())?;
+    let (auth, settings) = (auth.clone(), settings.clone());
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let verified = auth.tokens.verified();
+            let read = match secret::given(&settings) {
+                Ok(None) => secret::kept(&settings),
+                Ok(Some(secrets)) => Ok(secrets),
+                Err(failure) => Err(failure),
+            };
+            match read.and_then(|secrets| {
+                let failed = |error: SecretTooShort| Failure::from(error.to_string());
+                auth.tokens.replace(&secrets).map_err(failed)
+            }) {
+                Ok(()) => info!(
+                    ?verified,
+                    "read the secrets anew; so many tokens each of the old ones verified"
+                ),
+                Err(failure) => error!(error = failure.message, "the secrets stay as they were"),
+            }
+        }
+    });
+    Ok(())
+}
+
 /// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let on = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     let mut received = async move || {
@@ -143,4 +175,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             std::process::exit(1);
         });
     })
+}
+
+fn on(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| format!("cannot wait for signals: {error}").into())
 }

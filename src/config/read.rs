@@ -88,12 +88,23 @@ pub fn read(
             None => unknown.push(name.clone()),
         }
     }
-    if settings.jwt_secret.is_some() && settings.jwt_secret_file.is_some() {
-        problems.push(Problem {
-            name: "SIGNET_JWT_SECRET".to_owned(),
-            flag: false,
-            what: "and SIGNET_JWT_SECRET_FILE are both set: unset one of them".to_owned(),
-        });
+    for (name, both) in [
+        (
+            "SIGNET_JWT_SECRET",
+            settings.jwt_secret.is_some() && settings.jwt_secret_file.is_some(),
+        ),
+        (
+            "SIGNET_JWT_PREVIOUS_SECRETS",
+            settings.jwt_previous_secrets.is_some() && settings.jwt_previous_secrets_file.is_some(),
+        ),
+    ] {
+        if both {
+            problems.push(Problem {
+                name: name.to_owned(),
+                flag: false,
+                what: format!("and {name}_FILE are both set: unset one of them"),
+            });
+        }
     }
     if problems.is_empty() {
         Ok(Read { settings, unknown })

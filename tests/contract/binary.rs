@@ -128,6 +128,22 @@ impl Service {
             .collect()
     }
 
+    /// Reads the log up to the line with this message.
+    pub(crate) fn wait_for(&mut self, message: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert!(read > 0, "the log ends without {message:?}");
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with(message))
+            {
+                return event;
+            }
+        }
+    }
+
     /// How it ended, and what it logged since it listened.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();

@@ -18,6 +18,7 @@ mod document;
 mod examples;
 mod pages;
 mod readme;
+mod rotation;
 mod serve;
 mod socket;
 mod token;

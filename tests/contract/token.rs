@@ -18,11 +18,19 @@ fn sign(header: &Value, payload: &Value) -> String {
     )
 }
 
+pub(crate) fn sign_under(secret: &[u8], claims: &Value) -> String {
+    sign_with(secret, br#"{"alg":"HS256"}"#, claims.to_string().as_bytes())
+}
+
 fn sign_bytes(header: &[u8], payload: &[u8]) -> String {
+    sign_with(SECRET.as_bytes(), header, payload)
+}
+
+fn sign_with(secret: &[u8], header: &[u8], payload: &[u8]) -> String {
     use hmac::{Hmac, KeyInit, Mac};
     let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
     let message = format!("{}.{}", encode(header), encode(payload));
-    let mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes())
+    let mac = Hmac::<sha2::Sha256>::new_from_slice(secret)
         .unwrap()
         .chain_update(&message);
     format!(
@@ -31,7 +39,7 @@ fn sign_bytes(header: &[u8], payload: &[u8]) -> String {
     )
 }
 
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({
         "user_id": 1,
         "username": "jonhdoeqa@email.com",

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
     app::{App, app},
-    auth::{Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Tokens},
+    auth::{Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Secrets, Tokens},
     users::{self, Database, NewUser, User, Users},
 };
 use tempfile::TempDir;
@@ -67,6 +67,7 @@ pub(crate) struct Setup {
     pub(crate) cost: Cost,
     pub(crate) budget: Budget,
     pub(crate) limits: BodyLimits,
+    pub(crate) secrets: Secrets,
     /// In the place of the clock that the test sets.
     pub(crate) clock: Option<Clock>,
 }
@@ -77,6 +78,7 @@ impl Default for Setup {
             cost: CHEAP,
             budget: GENEROUS,
             limits: BodyLimits::default(),
+            secrets: Secrets::only(SECRET.as_bytes()),
             clock: None,
         }
     }
@@ -138,7 +140,7 @@ impl World {
         let auth = Auth::from(Parts {
             users: Users::new(db.clone()),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
-            tokens: Tokens::new(SECRET.as_bytes(), lifetimes).unwrap(),
+            tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),
             clock: setup.clock.unwrap_or(settable),
         });
         Self {

@@ -1,0 +1,152 @@
+//! The secrets: the one that signs, and the earlier ones that are still taken.
+//!
+//! Tokens carry no `kid`, so that a token is tried against each: there are few, and an HMAC is cheap.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// An HMAC key shorter than its hash weakens it (RFC 7518 section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// The secret that signs, and the earlier ones that only verify.
+#[derive(Clone)]
+pub struct Secrets {
+    /// Signs, and verifies.
+    pub current: Vec<u8>,
+    /// Verify only.
+    pub previous: Vec<Previous>,
+}
+
+/// An earlier secret: its tokens are still taken, and refreshed under the current one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Previous {
+    /// The secret.
+    pub secret: Vec<u8>,
+    /// When it is no longer taken, if that is known.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// The secret is too short to sign with.
+#[derive(Debug, thiserror::Error)]
+#[error("it has {0} bytes; HS256 wants at least {MIN_SECRET}")]
+pub struct SecretTooShort(usize);
+
+impl Secrets {
+    /// One secret, and no earlier ones.
+    #[must_use]
+    pub fn only(current: &[u8]) -> Self {
+        Self {
+            current: current.to_owned(),
+            previous: Vec::new(),
+        }
+    }
+
+    /// Whether these can be worked with.
+    ///
+    /// # Errors
+    /// When the current secret is shorter than 32 bytes.
+    pub const fn check(&self) -> Result<(), SecretTooShort> {
+        if self.current.len() < MIN_SECRET {
+            return Err(SecretTooShort(self.current.len()));
+        }
+        Ok(())
+    }
+}
+
+impl Previous {
+    /// Reads one: `SECRET`, or `2027-01-31T00:00:00Z SECRET` for one that is taken until then.
+    #[must_use]
+    pub fn read(line: &str) -> Self {
+        let dated = line.split_once(' ').and_then(|(date, secret)| {
+            let until = OffsetDateTime::parse(date, &Rfc3339).ok()?;
+            Some((secret, Some(until)))
+        });
+        let (secret, until) = dated.unwrap_or((line, None));
+        Self {
+            secret: secret.as_bytes().to_owned(),
+            until,
+        }
+    }
+
+    /// Whether it is too short to be signed with; it may verify all the same.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.secret.len() < MIN_SECRET
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({} of them)", 1 + self.previous.len())
+    }
+}
+
+impl fmt::Debug for Previous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Previous(until {:?})", self.until)
+    }
+}
+
+/// The keys that the secrets make.
+pub(super) struct Keys {
+    pub(super) signing: EncodingKey,
+    /// The current one first.
+    verifying: Vec<Verifying>,
+}
+
+struct Verifying {
+    key: DecodingKey,
+    until: Option<OffsetDateTime>,
+    verified: AtomicU64,
+}
+
+impl Keys {
+    pub(super) fn new(secrets: &Secrets) -> Result<Self, SecretTooShort> {
+        secrets.check()?;
+        let verifying = |secret, until| Verifying {
+            key: DecodingKey::from_secret(secret),
+            until,
+            verified: AtomicU64::new(0),
+        };
+        let previous = secrets.previous.iter();
+        Ok(Self {
+            signing: EncodingKey::from_secret(&secrets.current),
+            verifying: std::iter::once(verifying(&secrets.current, None))
+                .chain(previous.map(|previous| verifying(&previous.secret, previous.until)))
+                .collect(),
+        })
+    }
+
+    /// Whether the signature is of a secret that is taken at `now`, in Unix seconds.
+    pub(super) fn verify(&self, message: &str, signature: &str, now: i64) -> bool {
+        let taken = self.verifying.iter().filter(|verifying| {
+            verifying
+                .until
+                .is_none_or(|until| now < until.unix_timestamp())
+        });
+        for verifying in taken {
+            let verified = crypto::verify(
+                signature,
+                message.as_bytes(),
+                &verifying.key,
+                Algorithm::HS256,
+            );
+            if verified.unwrap_or(false) {
+                verifying.verified.fetch_add(1, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// How many tokens each secret verified, the current one first.
+    pub(super) fn verified(&self) -> Vec<u64> {
+        let count = |verifying: &Verifying| verifying.verified.load(Ordering::Relaxed);
+        self.verifying.iter().map(count).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! Rotating the secret: nobody is logged out, and the old one ends when it should.
+
+use serde_json::json;
+use signet::auth::{Previous, Secrets};
+use time::OffsetDateTime;
+
+use crate::{
+    binary::{Home, Service, failure},
+    token::{claims, sign_under},
+    world::{NOW, OBTAIN, REFRESH, Setup, World},
+};
+
+const OLD: &str = "the-old-secret-the-old-secret-the-old-secret";
+const NEW: &str = "the-new-secret-the-new-secret-the-new-secret";
+const DECODING: &str = "Error decoding signature.";
+
+async fn rotated(previous: &[&str]) -> World {
+    let world = World::of(Setup {
+        secrets: Secrets {
+            current: NEW.into(),
+            previous: previous.iter().map(|line| Previous::read(line)).collect(),
+        },
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    world
+}
+
+#[tokio::test]
+async fn a_token_under_the_old_secret_becomes_one_under_the_new() {
+    let world = rotated(&[OLD]).await;
+    let refreshed = world
+        .refresh(&sign_under(OLD.as_bytes(), &claims()))
+        .await
+        .token();
+    assert_eq!(world.auth.tokens.verified(), [0, 1]);
+
+    world
+        .auth
+        .tokens
+        .replace(&Secrets::only(NEW.as_bytes()))
+        .unwrap();
+    world.refresh(&refreshed).await.token();
+    let old = sign_under(OLD.as_bytes(), &claims());
+    world.refresh(&old).await.assert_refused(DECODING);
+    assert_eq!(world.auth.tokens.verified(), [1]);
+
+    let stranger = sign_under(&[7; 40], &claims());
+    world.refresh(&stranger).await.assert_refused(DECODING);
+}
+
+#[tokio::test]
+async fn an_old_secret_ends_on_its_date() {
+    let end = OffsetDateTime::from_unix_timestamp(NOW + 100).unwrap();
+    let end = end
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap();
+    let world = rotated(&[&format!("{end} {OLD}"), "short"]).await;
+    let old = sign_under(OLD.as_bytes(), &claims());
+
+    world.set_clock(NOW + 99);
+    world.refresh(&old).await.token();
+    world.set_clock(NOW + 100);
+    world.refresh(&old).await.assert_refused(DECODING);
+    // One without a date goes on, and a short one verifies, too.
+    world
+        .refresh(&sign_under(b"short", &claims()))
+        .await
+        .token();
+    assert_eq!(world.auth.tokens.verified(), [0, 1, 1]);
+}
+
+/// The run-book: the new secret beside the old one, a SIGHUP, and later the old one goes.
+#[test]
+fn a_running_service_rotates_on_a_hangup() {
+    let home = Home::new();
+    let current = home.path().join("secret");
+    let previous = home.path().join("previous");
+    std::fs::write(&current, format!("{OLD}\n")).unwrap();
+    std::fs::write(&previous, "").unwrap();
+    let mut service = home.serve(&[
+        "--demo",
+        "--jwt-secret-file",
+        current.to_str().unwrap(),
+        "--jwt-previous-secrets-file",
+        previous.to_str().unwrap(),
+    ]);
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let before = service.post(OBTAIN, &documented).1["token"].clone();
+    let refresh = |service: &Service, token| service.post(REFRESH, &json!({ "token": token }));
+
+    std::fs::write(&current, format!("{NEW}\n")).unwrap();
+    std::fs::write(&previous, format!("{OLD}\n\n")).unwrap();
+    service.signal("-HUP");
+    service.wait_for("read the secrets anew");
+    let (status, body) = refresh(&service, &before);
+    assert_eq!(status, 200, "{body}");
+    let after = body["token"].clone();
+
+    // What cannot be read changes nothing.
+    std::fs::write(&current, "too short").unwrap();
+    service.signal("-HUP");
+    let event = service.wait_for("the secrets stay as they were");
+    assert!(
+        event["error"].as_str().unwrap().contains("9 bytes"),
+        "{event}"
+    );
+    assert_eq!(refresh(&service, &before).0, 200);
+
+    std::fs::write(&current, NEW).unwrap();
+    std::fs::write(&previous, "").unwrap();
+    service.signal("-HUP");
+    let event = service.wait_for("read the secrets anew");
+    assert_eq!(event["verified"], "[0, 2]", "{event}");
+    assert_eq!(refresh(&service, &before).0, 400);
+    assert_eq!(refresh(&service, &after).0, 200);
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+    assert!(!log.contains("-secret-the"), "{log}");
+}
+
+#[test]
+fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_about() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command.env("SIGNET_JWT_SECRET", NEW).env(
+        "SIGNET_JWT_PREVIOUS_SECRETS",
+        format!("2099-01-01T00:00:00Z {OLD}\nhunter2"),
+    );
+    let service = Service::start(command);
+    assert!(
+        service.started.contains("a previous secret is shorter"),
+        "{}",
+        service.started
+    );
+    assert!(!service.started.contains("hunter2"), "{}", service.started);
+
+    let both = home
+        .command(&["serve", "--demo", "--jwt-previous-secrets-file", "missing"])
+        .env("SIGNET_JWT_PREVIOUS_SECRETS", OLD)
+        .output()
+        .unwrap();
+    let (code, said) = failure(&both);
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("SIGNET_JWT_PREVIOUS_SECRETS_FILE are both set"),
+        "{said}"
+    );
+    let missing = [
+        "serve",
+        "--demo",
+        "--jwt-secret-file",
+        "secret",
+        "--jwt-previous-secrets-file",
+        "missing",
+    ];
+    std::fs::write(home.path().join("secret"), NEW).unwrap();
+    let (code, said) = failure(&home.run(&missing));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("missing, which SIGNET_JWT_PREVIOUS_SECRETS_FILE names"),
+        "{said}"
+    );
+}
