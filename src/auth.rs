@@ -12,6 +12,7 @@ mod caller;
 mod clock;
 mod obtain;
 mod password;
+pub mod policy;
 pub mod random;
 mod refresh;
 mod token;

@@ -8,7 +8,7 @@ use std::{
 
 use super::Failure;
 use crate::{
-    auth::{Budget, Cost, Passwords},
+    auth::{Budget, Cost, Passwords, policy},
     config::{self, Settings},
     users::{PasswordHash, email},
 };
@@ -19,14 +19,18 @@ pub(super) struct Source {
     /// Read the password from one line of standard input, instead of asking for it twice
     #[arg(long)]
     password_stdin: bool,
-    /// Skip the password policy
+    /// Skip the password policy: 8 to 128 characters, neither common nor all digits nor the e-mail
     #[arg(long)]
     force: bool,
 }
 
 impl Source {
-    /// The hash of the password that was given.
-    pub(super) async fn hash(&self, settings: &Settings) -> Result<PasswordHash, Failure> {
+    /// The hash of the password that was given for the account with this e-mail.
+    pub(super) async fn hash(
+        &self,
+        settings: &Settings,
+        email: &str,
+    ) -> Result<PasswordHash, Failure> {
         let passwords = passwords(settings)?;
         let password = if self.password_stdin {
             from_stdin()?
@@ -37,6 +41,10 @@ impl Source {
             return Err(
                 "this password could never log in: it is blank, or holds a null character".into(),
             );
+        }
+        let faults = policy::faults(&password, email);
+        if !(self.force || faults.is_empty()) {
+            return Err(format!("{} Take another one, or say --force", faults.join(" ")).into());
         }
         passwords
             .hash(&password)

@@ -95,7 +95,7 @@ impl User {
                 {
                     return Err(failed(&email, &ChangeError::EmailTaken));
                 }
-                let password = Some(password.hash(settings).await?);
+                let password = Some(password.hash(settings, &email).await?);
                 let account = NewUser {
                     id,
                     email,
@@ -121,7 +121,7 @@ impl User {
             Self::Show { email } => show(&find(&users, &email).await?)?,
             Self::Passwd { email, password } => {
                 let account = find(&users, &email).await?;
-                let password = password.hash(settings).await?;
+                let password = password.hash(settings, &account.email).await?;
                 users
                     .set_password(account.id, password, now)
                     .await

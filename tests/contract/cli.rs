@@ -76,7 +76,7 @@ fn an_account_lives_from_add_to_delete() {
 
     let feed = home.feed(
         &["user", "passwd", EMAIL, "--password-stdin"],
-        "another\r\n",
+        "another horse\r\n",
     );
     assert!(stdout(&feed).contains("every earlier token is ended"));
     assert!(!show(EMAIL).contains("tokens_valid_after   0"));
@@ -159,7 +159,7 @@ fn a_wrong_account_command_says_what_and_changes_nothing() {
                 "1",
                 "--password-stdin",
             ],
-            "x\n",
+            "correct horse\n",
             1,
             "never used again",
         ),
