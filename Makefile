@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test check test-contract setup-contract picture openapi snapshots contract-diff
+.PHONY: help run test release check test-contract setup-contract picture openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -40,6 +40,9 @@ picture: setup-contract ## Take the README's picture anew
 
 contract-diff: ## Tell what changed in the contract since its release, and fail where clients break
 	@$(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/openapi.json
+
+release: contract-diff ## Take the document of today for the released one, once CHANGELOG.md and the version say so
+	cp openapi/openapi.json openapi/released/openapi.json
 
 openapi: ## Write openapi/ anew, after a change of the contract
 	$(CARGO) build --locked --quiet

@@ -88,7 +88,7 @@ pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) ->
         ("failed", "A fault of the service", Rejection::Failed),
         (
             "unavailable",
-            "A database that does not answer",
+            "A database out of reach, or more logins at once than can be hashed in time",
             Rejection::Unavailable { retry_after: 5 },
         ),
     ]

@@ -22,11 +22,14 @@ impl Document {
                 })
             })
             .collect();
+        let more = &document["externalDocs"];
         let mut page = format!(
-            "# {} {}\n\n{}\n",
+            "# {} {}\n\n{}\n\n{}: `{}`\n",
             text(&info["title"]),
             text(&info["version"]),
-            text(&info["description"])
+            text(&info["description"]),
+            text(&more["description"]),
+            text(&more["url"]),
         );
         for tag in document["tags"].as_array().into_iter().flatten() {
             let tagged: Vec<_> = operations
@@ -67,7 +70,7 @@ fn overview(tag: &Value, operations: &[&Operation<'_>]) -> String {
                 "HTTP Status Code"
             ],
             [[
-                "Anonymous".to_owned(),
+                permission(operations).0.to_owned(),
                 format!("`{prefix}`"),
                 methods.join(", "),
                 "`json`".to_owned(),
@@ -115,6 +118,7 @@ impl<'a> Operation<'a> {
             .next()
             .unwrap_or_default();
         let method = self.method.to_uppercase();
+        let (who, needed) = permission(&[self]);
         let request = media_type(&self.it["requestBody"]);
         let (success, response) = self
             .responses()
@@ -122,7 +126,7 @@ impl<'a> Operation<'a> {
             .unwrap_or(("", &Value::Null));
         let sections = [
             format!(
-                "\n### {}\n**Permission required**: None\n",
+                "\n### {}\n**Permission required**: {needed}\n",
                 heading.to_uppercase()
             ),
             text(&self.it["description"]).to_owned() + "\n",
@@ -135,7 +139,7 @@ impl<'a> Operation<'a> {
                     "HTTP Status Code",
                 ],
                 [[
-                    "Anonymous".to_owned(),
+                    who.to_owned(),
                     format!("`{}`", self.path),
                     format!("`{method}`"),
                     "`json`".to_owned(),
@@ -160,11 +164,16 @@ impl<'a> Operation<'a> {
             ),
             "#### Example\n".to_owned(),
             format!(
-                "**Event**: Anonymous `{method}` to `{}`  \n**Header Content**:\n```\nContent-Type: {MEDIA_TYPE}\n```\n\
+                "**Event**: {who} `{method}` to `{}`  \n**Header Content**:\n```\nContent-Type: {MEDIA_TYPE}\n```\n\
                  **Body Content**:\n{}**HTTP Status Code**: `{success}`  \n**Response Content**:\n{}",
                 self.path,
                 code(first_example(request)),
                 code(first_example(media_type(response))),
+            ),
+            "#### Response Headers\n".to_owned(),
+            table(
+                ["Field", "HTTP Status Code", "Detail"],
+                self.response_headers(),
             ),
             "#### Validations\n".to_owned(),
         ];
@@ -183,7 +192,8 @@ impl<'a> Operation<'a> {
                 (_, "email") => "Email field",
                 ("integer", _) => "Integer",
                 ("array", _) => "List",
-                _ => "String",
+                ("string", _) => "String",
+                (other, _) => panic!("{name} is of a type that has no words yet: {other}"),
             };
             let needed = if needed { "Yes" } else { "No" };
             [
@@ -193,6 +203,24 @@ impl<'a> Operation<'a> {
                 text(&field["description"]).to_owned(),
             ]
         })
+    }
+
+    /// Every header, and the answers that have it.
+    fn response_headers(&self) -> Vec<[String; 3]> {
+        let mut headers: Vec<(&str, &Value, Vec<&str>)> = Vec::new();
+        for (status, response) in self.responses() {
+            for (name, header) in entries(&response["headers"]) {
+                match headers.iter_mut().find(|(known, ..)| *known == name) {
+                    Some((.., statuses)) => statuses.push(status),
+                    None => headers.push((name, header, vec![status])),
+                }
+            }
+        }
+        let row = |(name, header, statuses): (&str, &Value, Vec<&str>)| {
+            let detail = text(&header["description"]).to_owned();
+            [format!("`{name}`"), codes(statuses.into_iter()), detail]
+        };
+        headers.into_iter().map(row).collect()
     }
 
     /// Every message of every error, as its examples show it.
@@ -225,6 +253,24 @@ impl<'a> Operation<'a> {
         }
         page
     }
+}
+
+/// Who may call these operations, and what they need for it. Whoever adds another kind writes its words.
+fn permission(operations: &[&Operation<'_>]) -> (&'static str, &'static str) {
+    let open = |operation: &&Operation<'_>| {
+        let own = &operation.it["security"];
+        let security = if own.is_null() {
+            &operation.document["security"]
+        } else {
+            own
+        };
+        security.as_array().is_none_or(Vec::is_empty)
+    };
+    assert!(
+        operations.iter().all(open),
+        "an operation wants a permission that has no words yet"
+    );
+    ("Anonymous", "None")
 }
 
 fn common_prefix(operations: &[&Operation<'_>]) -> String {

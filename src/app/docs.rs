@@ -1,8 +1,8 @@
 //! The pages about the contract, from the binary itself: Swagger UI to try it, a page to read it, and
-//! the documents they are made from. They refer to each other and to the API in relative terms, so that
-//! they work below any path prefix, and load nothing from any other host.
+//! the documents they are made from. They refer to each other in relative terms, so that they work below
+//! any path prefix, where the documents need `SIGNET_PUBLIC_URL`; and they load nothing from any other host.
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 use poem::{
     EndpointExt, IntoResponse, Request, Response, Route,
@@ -13,7 +13,7 @@ use poem::{
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION},
     },
 };
-use pulldown_cmark::{Options, Parser, html};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
 
 use super::methods::Methods;
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
@@ -77,12 +77,29 @@ pub(super) fn routes(route: Route, document: &Document) -> Route {
         )
 }
 
+/// The contract as HTML: each chapter has an id, and stands in a list before all.
 fn rendered(document: &Document) -> String {
-    let mut page = String::new();
-    html::push_html(
-        &mut page,
-        Parser::new_ext(&document.to_markdown(), Options::ENABLE_TABLES),
-    );
+    let markdown = document.to_markdown();
+    let mut events: Vec<_> = Parser::new_ext(&markdown, Options::ENABLE_TABLES).collect();
+    let mut chapters = String::from("<nav><ul>");
+    for at in 1..events.len() {
+        let (before, rest) = events.split_at_mut(at);
+        if let (
+            Some(Event::Start(Tag::Heading {
+                level: HeadingLevel::H3,
+                id,
+                ..
+            })),
+            Some(Event::Text(title)),
+        ) = (before.last_mut(), rest.first())
+        {
+            let slug = title.to_lowercase().replace(' ', "-");
+            let _ = write!(chapters, "<li><a href=\"#{slug}\">{title}</a></li>");
+            *id = Some(slug.into());
+        }
+    }
+    let mut page = chapters + "</ul></nav>\n";
+    html::push_html(&mut page, events.into_iter());
     page
 }
 

@@ -7,8 +7,14 @@ import { createInterface } from "node:readline";
 
 /** Starts the service on a free port, with the documented account in it. */
 export async function serve({ publicUrl } = {}) {
+  // Settings of whoever runs the test are not those of the test.
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith("SIGNET_"));
   const child = spawn(process.env.SIGNET, ["serve", "--demo"], {
-    env: { ...process.env, SIGNET_LISTEN: "127.0.0.1:0", SIGNET_PUBLIC_URL: publicUrl },
+    env: {
+      ...Object.fromEntries(others),
+      SIGNET_LISTEN: "127.0.0.1:0",
+      SIGNET_PUBLIC_URL: publicUrl,
+    },
     stdio: ["ignore", "ignore", "pipe"],
   });
   // Where nobody came to stop it, it ends with this process.

@@ -235,7 +235,7 @@ async fn the_schema_is_the_validator() {
         ("ObtainRequest", json!({ "email": "jonhdoeqa@email.com" })),
         (
             "ObtainRequest",
-            json!({ "email": "jonhdoeqa@email.com", "password": "\u{3000}" }),
+            json!({ "email": "jonhdoeqa@email.com", "password": "\u{a0}" }),
         ),
         (
             "ObtainRequest",

@@ -10,7 +10,7 @@
 //! | [`rules`] | what drift does not look at |
 //! | [`schema`] | what drift sees of schemas, but leaves open |
 
-use std::{env, fs, process::ExitCode};
+use std::{env, fs, panic, process::ExitCode};
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
@@ -41,7 +41,13 @@ fn main() -> ExitCode {
 fn run(args: Vec<String>) -> Result<Report> {
     let [released, current] = <[String; 2]>::try_from(args)
         .map_err(|_| anyhow!("usage: contract-diff RELEASED CURRENT"))?;
-    Report::of(&read(&released)?, &read(&current)?)
+    let (released, current) = (read(&released)?, read(&current)?);
+    // drift ends some documents that it cannot compare with a panic.
+    panic::catch_unwind(|| Report::of(&released, &current)).unwrap_or_else(|_| {
+        Err(anyhow!(
+            "the documents cannot be compared: drift gave up, as told above"
+        ))
+    })
 }
 
 fn read(path: &str) -> Result<Value> {

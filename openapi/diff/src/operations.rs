@@ -40,7 +40,7 @@ fn judge(at: String, info: &ChangeInfo, said: &[Change]) -> Option<Change> {
             )
         }
         // drift has a server in mind that may stop; but a client may have counted on it.
-        (ChangeClass::ForwardIncompatible, ChangeDetails::Removed) => (Verdict::Breaking, GONE),
+        (_, ChangeDetails::Removed) => (Verdict::Breaking, GONE),
         (ChangeClass::ForwardIncompatible, _) => (Verdict::Additive, UNKNOWN_BEFORE),
         _ => (
             Verdict::Breaking,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -30,9 +30,19 @@ impl Report {
             });
         }
         changes.sort_by(|a, b| (a.verdict, &a.at).cmp(&(b.verdict, &b.at)));
+        let (released, current) = (
+            Version::of(released, "released")?,
+            Version::of(current, "current")?,
+        );
+        ensure!(
+            current.major >= released.major,
+            "the version falls from {} to {}",
+            released.text,
+            current.text
+        );
         Ok(Self {
-            released: Version::of(released, "released")?,
-            current: Version::of(current, "current")?,
+            released,
+            current,
             changes,
         })
     }

@@ -677,6 +677,8 @@ fn what_cannot_be_compared() {
     refuse(&[&good, &bad], missing);
     refuse(&[&bad, &good], missing);
 
+    let mut older = released();
+    set(&mut older, "/info", "version", json!("0.9.0"));
     let mut unversioned = released();
     set(&mut unversioned, "/info", "version", json!("one"));
     for (text, error) in [
@@ -689,6 +691,7 @@ fn what_cannot_be_compared() {
             "drift cannot compare the documents: error deserializing new OpenAPI document: \
              missing field `openapi`",
         ),
+        (&older.to_string(), "the version falls from 1.4.0 to 0.9.0"),
         (
             &unversioned.to_string(),
             "the version of the current document, \"one\", names no major version: \
@@ -698,4 +701,35 @@ fn what_cannot_be_compared() {
         fs::write(&bad, text).unwrap();
         refuse(&[&good, &bad], error);
     }
+}
+
+/// drift panics where a body is another one behind a name; that is no verdict either.
+#[test]
+fn what_drift_gives_up_on() {
+    let mut moved = released();
+    let body = moved
+        .pointer(&format!("{OBTAIN}/requestBody"))
+        .unwrap()
+        .clone();
+    set(
+        &mut moved,
+        "/components",
+        "requestBodies",
+        json!({ "Login": body }),
+    );
+    let reference = json!({ "$ref": "#/components/requestBodies/Login" });
+    set(&mut moved, OBTAIN, "requestBody", reference);
+    let told = compare(&released(), &moved);
+    assert_ne!(told.code, Some(0), "{}", told.text);
+    assert_ne!(told.code, Some(101), "{}", told.error);
+}
+
+/// What went away is told as gone, not as new.
+#[test]
+fn a_removal_gives_its_own_reason() {
+    let told = after(|it| {
+        strike(it, "/paths", "/v1/auth/jwt/obtain/");
+    });
+    assert!(!told.text.contains("does not know of it"), "{}", told.text);
+    assert_eq!(told.code, Some(1), "{}", told.text);
 }

@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
-use flate2::read::GzDecoder;
+use flate2::{
+    Compression,
+    read::{GzDecoder, GzEncoder},
+};
 use poem::{
     Request, Response,
     http::{
@@ -56,7 +59,7 @@ impl Assets {
             assets.add(name, &file.content_type, &file.bytes, file.gzpipped);
         }
         for (name, media_type, text) in OWN {
-            assets.add(name, media_type, text.as_bytes(), false);
+            assets.add(name, media_type, &gzipped(text), true);
         }
         assets
     }
@@ -107,20 +110,35 @@ impl Assets {
     }
 }
 
+fn gzipped(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(text.as_bytes(), Compression::best());
+    let mut bytes = Vec::new();
+    encoder
+        .read_to_end(&mut bytes)
+        .expect("memory is written to");
+    bytes
+}
+
+/// What is said of gzip itself wins over what is said of all (RFC 9110 section 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers
         .get_all(ACCEPT_ENCODING)
         .iter()
         .map(HeaderValue::to_str);
-    values
+    let codings = values
         .flatten()
         .flat_map(|value| value.split(','))
-        .any(|coding| {
+        .map(|coding| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
             let refused = weight
                 .trim()
                 .strip_prefix("q=")
                 .is_some_and(|q| q.parse() == Ok(0.0));
-            matches!(name.trim(), "gzip" | "*") && !refused
-        })
+            (name.trim(), !refused)
+        });
+    let codings: HashMap<_, _> = codings.collect();
+    *codings
+        .get("gzip")
+        .or_else(|| codings.get("*"))
+        .unwrap_or(&false)
 }
