@@ -31,6 +31,7 @@ pub use example::Exchange;
 pub(crate) use rejection::FAILED;
 pub use rejection::Rejection;
 pub use schema::Schemas;
+pub use sender::TrustedProxies;
 
 use example::Documented;
 use obtain::Obtain;

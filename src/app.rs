@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{self, Document, Reader, Schemas},
+    api::{self, Document, Reader, Schemas, TrustedProxies},
     auth::Auth,
 };
 
@@ -26,9 +27,9 @@ pub fn document(public_url: Option<&str>) -> Document {
     Document::build(public_url)
 }
 
-/// Composes the service; clients reach it at `public_url`, or where its document is.
+/// Composes the service. What `proxies` say of their clients is believed; clients reach it at `public_url`, or where its document is.
 #[must_use]
-pub fn app(auth: &Auth, limits: BodyLimits, public_url: Option<&str>) -> App {
+pub fn app(auth: &Auth, limits: BodyLimits, proxies: Vec<IpNet>, public_url: Option<&str>) -> App {
     let document = document(public_url);
     let reader = Arc::new(Reader {
         limits,
@@ -45,5 +46,6 @@ pub fn app(auth: &Auth, limits: BodyLimits, public_url: Option<&str>) -> App {
             paths.push(spelling);
         }
     }
-    Edge::new(route.data(reader), paths).boxed()
+    let proxies = Arc::new(TrustedProxies::new(proxies));
+    Edge::new(route.data(reader).data(proxies), paths).boxed()
 }

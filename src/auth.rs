@@ -15,6 +15,7 @@ mod password;
 pub mod policy;
 pub mod random;
 mod refresh;
+mod throttle;
 mod token;
 
 pub use admission::{Budget, Busy};
@@ -23,6 +24,7 @@ pub use clock::Clock;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
+pub use throttle::{Rate, Rates, Throttle, Throttled};
 pub use token::{Claims, Invalid, Lifetimes, Previous, SecretTooShort, Secrets, Tokens};
 
 /// What obtain and refresh work with. Cheap to clone.
@@ -38,6 +40,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
+    /// Makes those wait who fail too often.
+    pub throttle: Throttle,
     /// Tells the time.
     pub clock: Clock,
 }

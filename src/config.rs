@@ -19,7 +19,7 @@ mod value;
 
 pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, environment, read};
-pub use value::{PublicUrl, Secret};
+pub use value::{Networks, PublicUrl, Rate, Secret, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -57,6 +57,14 @@ pub struct Settings {
     pub hashing_memory_kib: Option<NonZeroU32>,
     /// Seconds that a login may wait for its hash; one that would wait longer is told so at once
     pub hashing_wait: NonZeroU32,
+    /// `off` lets everybody fail as often as they like
+    pub throttle: Throttling,
+    /// Failed logins of one account that are let through at once, and the time in which they are forgiven
+    pub throttle_account: Rate,
+    /// The same for one client address: an IPv4 address or an IPv6 network of 64 bits
+    pub throttle_address: Rate,
+    /// Proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses or networks, with commas between
+    pub trusted_proxies: Networks,
     /// What is logged: a tracing filter, such as `info` or `signet=debug`
     pub log: String,
 }
@@ -86,6 +94,10 @@ impl Default for Settings {
             argon2_parallelism: 1,
             hashing_memory_kib: None,
             hashing_wait: NonZeroU32::new(3).expect("it is not 0"),
+            throttle: Throttling::On,
+            throttle_account: "10/15m".parse().expect("it is a rate"),
+            throttle_address: "100/15m".parse().expect("it is a rate"),
+            trusted_proxies: Networks::default(),
             log: "info".to_owned(),
         }
     }
@@ -134,6 +146,7 @@ pub fn settings() -> Vec<Setting> {
                 .to_owned(),
             default: match &defaults[name] {
                 Value::Null => None,
+                Value::String(text) if text.is_empty() => None,
                 Value::String(text) => Some(text.clone()),
                 other => Some(other.to_string()),
             },

@@ -171,7 +171,7 @@ impl Connection {
             let local = LocalAddr(at(self.local));
             let remote = RemoteAddr(at(Some(self.peer)));
             let mut request = Request::from((request, local, remote, Scheme::HTTP));
-            let (presence, caller) = Caller::waiting();
+            let (presence, caller) = Caller::waiting(self.peer.ip());
             request.set_data(caller);
             in_flight.fetch_add(1, Ordering::SeqCst);
             // In a task of its own, which goes on when the client does not wait for it: a query that is

@@ -5,12 +5,13 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, SqlErr,
-    TransactionTrait, UpdateMany,
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    SqlErr, TransactionTrait, UpdateMany,
     sea_query::{Expr, ExprTrait},
 };
 use time::OffsetDateTime;
 
+mod attempts;
 pub mod email;
 mod entity;
 mod store;
@@ -94,6 +95,20 @@ impl Users {
         Entity::find().order_by_asc(Column::Id).all(&self.db).await
     }
 
+    /// How many accounts there are. It asks for no column that an older table may lack.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count(&self) -> Result<i64, DbErr> {
+        let count = Entity::find()
+            .select_only()
+            .column_as(Column::Id.count(), "accounts")
+            .into_tuple()
+            .one(&self.db)
+            .await?;
+        Ok(count.unwrap_or_default())
+    }
+
     /// Adds an account. It sets no cut: there is no token to end.
     ///
     /// # Errors
@@ -109,6 +124,7 @@ impl Users {
             is_active: Set(true),
             created: Set(now),
             last_login: Set(None),
+            last_login_from: Set(None),
             password_changed: Set(now),
             tokens_valid_after: Set(0),
         };
@@ -203,9 +219,11 @@ impl Users {
         &self,
         verified: &User,
         now: OffsetDateTime,
+        from: Option<String>,
     ) -> Result<Option<User>, DbErr> {
         let rows = Entity::update_many()
             .col_expr(Column::LastLogin, Expr::value(now))
+            .col_expr(Column::LastLoginFrom, Expr::value(from))
             .filter(Column::Id.eq(verified.id))
             .filter(Column::IsActive.eq(true))
             .filter(Column::PasswordChanged.eq(verified.password_changed))

@@ -6,6 +6,7 @@ pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait};
 
 mod m20261123_000001_users;
+mod m20261123_000002_attempts;
 
 /// Every migration, in the order in which they apply.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_users::Migration)]
+        vec![
+            Box::new(m20261123_000001_users::Migration),
+            Box::new(m20261123_000002_attempts::Migration),
+        ]
     }
 }

@@ -14,7 +14,7 @@ use super::{
     text::{Email, Password},
     token::Token,
 };
-use crate::auth::{self, Auth, ObtainRefusal as Refusal};
+use crate::auth::{self, Auth, ObtainRefusal as Refusal, Throttled};
 
 /// The operation.
 #[derive(Debug)]
@@ -91,6 +91,14 @@ pub enum Answer {
     /// The body is not declared as `application/json`.
     #[oai(status = 415)]
     UnsupportedMediaType(Json<Errors>),
+    /// Too many attempts failed: try again later.
+    #[oai(status = 429)]
+    TooManyRequests(
+        Json<Errors>,
+        /// Seconds after which to try again.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
     /// The service failed, through no fault of the request.
     #[oai(status = 500)]
     InternalServerError(Json<Errors>),
@@ -116,6 +124,7 @@ impl From<Refusal> for Answer {
                 ]),
                 ..Errors::default()
             })),
+            Refusal::Throttled(throttled) => Rejection::Throttled(throttled).into(),
             // Nobody reads it.
             Refusal::CallerGone => Rejection::Failed.into(),
             Refusal::Fault(fault) => Rejection::from(fault).into(),
@@ -140,6 +149,7 @@ impl From<Rejection> for Answer {
             Rejection::TooSlow => Self::RequestTimeout(errors),
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
+            Rejection::Throttled(Throttled { seconds }) => Self::TooManyRequests(errors, seconds),
             Rejection::Failed => Self::InternalServerError(errors),
             Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }

@@ -10,10 +10,11 @@ use super::{
     json::Json,
     rejection::Rejection,
     schema::message,
+    sender::Sender,
     text::PresentedToken,
     token::Token,
 };
-use crate::auth::{self, Auth, Invalid, RefreshRefusal as Refusal};
+use crate::auth::{self, Auth, Invalid, RefreshRefusal as Refusal, Throttled};
 
 /// The operation.
 #[derive(Debug)]
@@ -34,8 +35,9 @@ impl Refresh {
         &self,
         /// The token to refresh.
         presented: Body<Presented>,
+        caller: Sender,
     ) -> Answer {
-        match auth::refresh(&self.0, &presented.0.token.0).await {
+        match auth::refresh(&self.0, &caller.0, &presented.0.token.0).await {
             Ok(grant) => Answer::Ok(Json(grant.into())),
             Err(refusal) => {
                 info!(%refusal, "refused");
@@ -84,6 +86,14 @@ pub enum Answer {
     /// The body is not declared as `application/json`.
     #[oai(status = 415)]
     UnsupportedMediaType(Json<Errors>),
+    /// Too many attempts failed: try again later.
+    #[oai(status = 429)]
+    TooManyRequests(
+        Json<Errors>,
+        /// Seconds after which to try again.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
     /// The service failed, through no fault of the request.
     #[oai(status = 500)]
     InternalServerError(Json<Errors>),
@@ -108,6 +118,7 @@ impl From<Refusal> for Answer {
             Refusal::Disabled => "User account is disabled.",
             Refusal::NoOrigIat => "orig_iat field is required.",
             Refusal::WindowPassed => "Refresh has expired.",
+            Refusal::Throttled(throttled) => return Rejection::Throttled(throttled).into(),
             Refusal::Fault(fault) => return Rejection::from(fault).into(),
         };
         Self::BadRequest(Json(Errors {
@@ -133,6 +144,7 @@ impl From<Rejection> for Answer {
             Rejection::TooSlow => Self::RequestTimeout(errors),
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
+            Rejection::Throttled(Throttled { seconds }) => Self::TooManyRequests(errors, seconds),
             Rejection::Failed => Self::InternalServerError(errors),
             Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }

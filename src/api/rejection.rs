@@ -7,7 +7,7 @@ use poem::http::StatusCode;
 use tracing::error;
 
 use super::schema::FieldErrors;
-use crate::auth::Fault;
+use crate::auth::{Fault, Throttled};
 
 /// Why a request gets none of the answers that are its operation's own.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub enum Rejection {
     Malformed(String),
     /// It is JSON, but not what the schema asks for.
     Invalid(FieldErrors),
+    /// Too many attempts failed.
+    Throttled(Throttled),
     /// The service cannot answer for the moment, through no fault of the request.
     Unavailable {
         /// When to try again, in seconds.
@@ -44,6 +46,10 @@ impl fmt::Display for Rejection {
             }
             Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
             Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
+            Self::Throttled(Throttled { seconds }) => write!(
+                f,
+                "Request was throttled. Expected available in {seconds} seconds."
+            ),
             Self::Unavailable { .. } => {
                 f.write_str("Service temporarily unavailable, try again later.")
             }
@@ -62,6 +68,7 @@ impl poem::error::ResponseError for Rejection {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -1,15 +1,121 @@
-//! Who sent a request, for the operations that care.
+//! Who sent a request, for the operations that care: whether it still waits, and where it is.
 
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ipnet::IpNet;
 use poem::{FromRequest, Request, RequestBody};
+use tracing::warn;
 
 use crate::auth::Caller;
 
-/// The client behind a request. A request that came over no connection is waited for.
+/// The client behind a request. A request that came over no connection is waited for, from nowhere.
 #[derive(Debug)]
 pub struct Sender(pub Caller);
 
+/// The proxies that are believed when they say who their client is.
+#[derive(Debug)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    warned: AtomicBool,
+}
+
+impl TrustedProxies {
+    /// These networks of proxies.
+    #[must_use]
+    pub const fn new(networks: Vec<IpNet>) -> Self {
+        Self {
+            networks,
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// The nearest address that is no trusted proxy: from the peer on, each proxy that is trusted is
+    /// believed about the one before it, and nobody else is.
+    fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
+        let trusted = |address: IpAddr| {
+            let address = address.to_canonical();
+            self.networks
+                .iter()
+                .any(|network| network.contains(&address))
+        };
+        // A proxy sets one of them. Of two, one is its client's own, and nobody knows which.
+        let ((Some(told), None) | (None, Some(told))) =
+            (forwarded(request), forwarded_for(request))
+        else {
+            return peer;
+        };
+        if !trusted(peer) {
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                warn!(%peer, "a header that tells of another client is ignored: SIGNET_TRUSTED_PROXIES does not have its sender");
+            }
+            return peer;
+        }
+        let mut client = peer;
+        for address in told.into_iter().rev() {
+            let Some(address) = address else { break };
+            client = address;
+            if !trusted(address) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// What `X-Forwarded-For` tells, in the order of its lines; none is one that is not an address.
+fn forwarded_for(request: &Request) -> Option<Vec<Option<IpAddr>>> {
+    let lines = lines(request, "x-forwarded-for")?;
+    let nodes = lines.iter().flat_map(|line| line.split(','));
+    Some(nodes.map(|node| address(node.trim())).collect())
+}
+
+/// What `Forwarded` tells (RFC 7239).
+fn forwarded(request: &Request) -> Option<Vec<Option<IpAddr>>> {
+    let lines = lines(request, "forwarded")?;
+    let nodes = lines.iter().flat_map(|line| rfc7239::parse(line));
+    Some(
+        nodes
+            .map(|node| match node.ok()?.forwarded_for?.name {
+                rfc7239::NodeName::Ip(address) => Some(address),
+                _ => None,
+            })
+            .collect(),
+    )
+}
+
+fn lines(request: &Request, name: &str) -> Option<Vec<String>> {
+    let values = request.headers().get_all(name).iter();
+    let lines: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect();
+    (!lines.is_empty()).then_some(lines)
+}
+
+/// An address, perhaps in brackets or with a port.
+fn address(node: &str) -> Option<IpAddr> {
+    let bare = node
+        .strip_prefix('[')
+        .and_then(|rest| rest.split(']').next());
+    let socket = || {
+        node.parse::<std::net::SocketAddr>()
+            .map(|socket| socket.ip())
+    };
+    bare.unwrap_or(node).parse().or_else(|_| socket()).ok()
+}
+
 impl<'a> FromRequest<'a> for Sender {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        Ok(Self(request.data::<Caller>().cloned().unwrap_or_default()))
+        let mut caller = request.data::<Caller>().cloned().unwrap_or_default();
+        if let (Some(peer), Some(proxies)) = (caller.address, request.data::<Arc<TrustedProxies>>())
+        {
+            caller.address = Some(proxies.client(peer, request));
+        }
+        Ok(Self(caller))
     }
 }

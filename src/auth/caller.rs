@@ -1,5 +1,7 @@
 //! Who asks, as far as obtain and refresh care.
 
+use std::net::IpAddr;
+
 use tokio::sync::watch;
 
 /// A client that waits for its answer.
@@ -7,6 +9,8 @@ use tokio::sync::watch;
 pub struct Caller {
     /// Closed when the client has gone; none is one that does not go.
     presence: Option<watch::Receiver<()>>,
+    /// Where it is, if that is known.
+    pub address: Option<IpAddr>,
 }
 
 /// A client waits as long as this is kept.
@@ -16,12 +20,22 @@ pub struct Presence {
 }
 
 impl Caller {
-    /// A client that waits, and what to drop when it does not any more.
+    /// A client at this address that waits however long it takes.
     #[must_use]
-    pub fn waiting() -> (Presence, Self) {
+    pub const fn at(address: IpAddr) -> Self {
+        Self {
+            presence: None,
+            address: Some(address),
+        }
+    }
+
+    /// A client at this address that waits, and what to drop when it does not any more.
+    #[must_use]
+    pub fn waiting(address: IpAddr) -> (Presence, Self) {
         let (sender, receiver) = watch::channel(());
         let caller = Self {
             presence: Some(receiver),
+            address: Some(address),
         };
         (Presence { _sender: sender }, caller)
     }

@@ -2,7 +2,12 @@
 
 use tracing::info;
 
-use super::{Auth, Caller, Fault, Grant, password::Verdict};
+use super::{
+    Auth, Caller, Fault, Grant,
+    clock::milliseconds,
+    password::Verdict,
+    throttle::{self, Throttled},
+};
 
 /// Why credentials got no token. The wire tells the first four in one and the same way.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +24,9 @@ pub enum Refusal {
     /// The account is disabled, or was while the password was being verified.
     #[error("the account is disabled")]
     Disabled,
+    /// Too many attempts failed.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// The client did not wait for its answer.
     #[error("the client has gone")]
     CallerGone,
@@ -41,22 +49,43 @@ pub async fn obtain(
 ) -> Result<Grant, Refusal> {
     let user = auth.users.by_email(email).await.map_err(Fault::from)?;
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
+    let now = auth.clock.now();
+    let milliseconds = milliseconds(now);
+    let attempt = auth
+        .throttle
+        .login(
+            &auth.users,
+            milliseconds,
+            email,
+            user.as_ref(),
+            caller.address,
+        )
+        .await
+        .map_err(Fault::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
     let verdict = tokio::select! {
         verdict = auth.passwords.verify(password, stored) => verdict.map_err(Fault::from)?,
         () = caller.left() => return Err(Refusal::CallerGone),
     };
 
-    let user = user.ok_or(Refusal::UnknownAccount)?;
-    let Verdict::Right(rehashed) = verdict else {
-        return Err(match user.password {
-            None => Refusal::UnusablePassword,
-            Some(_) => Refusal::WrongPassword,
-        });
+    let accepted = match (user, verdict) {
+        (None, _) => Err(Refusal::UnknownAccount),
+        (Some(user), Verdict::Wrong) if user.password.is_none() => Err(Refusal::UnusablePassword),
+        (Some(_), Verdict::Wrong) => Err(Refusal::WrongPassword),
+        (Some(user), Verdict::Right(_)) if !user.is_active => Err(Refusal::Disabled),
+        (Some(user), Verdict::Right(rehashed)) => Ok((user, rehashed)),
     };
-    if !user.is_active {
-        return Err(Refusal::Disabled);
-    }
+    let (user, rehashed) = match accepted {
+        Ok(accepted) => accepted,
+        Err(refusal) => {
+            let guess = auth.tokens.fingerprint(&format!("{email}\0{password}"));
+            let counted = auth
+                .throttle
+                .failed(&auth.users, milliseconds, &attempt, Some(guess));
+            counted.await.map_err(Fault::from)?;
+            return Err(refusal);
+        }
+    };
     if let Some(hash) = rehashed {
         auth.users.rehash(&user, hash).await.map_err(Fault::from)?;
         info!(
@@ -64,10 +93,9 @@ pub async fn obtain(
             "rehashed the password at the current cost"
         );
     }
-    let now = auth.clock.now();
     let user = auth
         .users
-        .record_login(&user, now)
+        .record_login(&user, now, caller.address.map(throttle::prefix))
         .await
         .map_err(Fault::from)?
         .ok_or(Refusal::Disabled)?;

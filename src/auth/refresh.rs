@@ -1,6 +1,6 @@
 //! Refresh: a token that is still good becomes a newer one.
 
-use super::{Auth, Fault, Grant, token::Invalid};
+use super::{Auth, Caller, Fault, Grant, clock::milliseconds, throttle::Throttled, token::Invalid};
 
 /// Why a token was not refreshed, in the order in which the checks are made.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum Refusal {
     /// It was issued before the account's cut.
     #[error("the token was revoked")]
     Revoked,
+    /// Too many tokens from this address did not verify.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// Our own fault.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -38,9 +41,21 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When the token is refused; the checks are those of the contract, in its order.
-pub async fn refresh(auth: &Auth, token: &str) -> Result<Grant, Refusal> {
-    let now = auth.clock.now().unix_timestamp();
-    let presented = auth.tokens.verify(token, now)?;
+pub async fn refresh(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
+    let at = auth.clock.now();
+    let now = at.unix_timestamp();
+    let presented = match auth.tokens.verify(token, now) {
+        Ok(presented) => presented,
+        Err(invalid) => {
+            // Only these are throttled: a token that verifies costs no look at the throttle.
+            let at = milliseconds(at);
+            let allowed = auth.throttle.garbage(&auth.users, at, caller.address);
+            let attempt = allowed.await.map_err(Fault::from)??;
+            let counted = auth.throttle.failed(&auth.users, at, &attempt, None);
+            counted.await.map_err(Fault::from)?;
+            return Err(invalid.into());
+        }
+    };
     if presented.exp < now {
         return Err(Refusal::Expired);
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::Header;
+use jsonwebtoken::{Algorithm, Header, crypto};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
@@ -119,6 +119,12 @@ impl Tokens {
     /// that verifies none any more can go.
     pub fn verified(&self) -> Vec<u64> {
         self.keys().verified()
+    }
+
+    /// A keyed hash of `text`: it tells whether two are the same to nobody without the secret.
+    pub(super) fn fingerprint(&self, text: &str) -> String {
+        crypto::sign(text.as_bytes(), &self.keys().signing, Algorithm::HS256)
+            .expect("the key is for HS256")
     }
 
     fn keys(&self) -> Arc<Keys> {

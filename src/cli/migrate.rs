@@ -54,10 +54,7 @@ async fn down(settings: &Settings, yes: bool) -> Result<(), Failure> {
         return print("no migration is applied");
     };
     // Without the table there are none to lose.
-    let accounts = Users::new(db.clone())
-        .all()
-        .await
-        .map_or(0, |accounts| accounts.len());
+    let accounts = Users::new(db.clone()).count().await.unwrap_or(0);
     if accounts > 0 && !yes {
         return Err(format!(
             "this loses {accounts} accounts, and the memory of ids that may not come back. \

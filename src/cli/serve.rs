@@ -9,8 +9,10 @@ use tracing::{error, info, warn};
 use super::{Failure, database, password, secret};
 use crate::{
     app::{BodyLimits, app},
-    auth::{Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Tokens},
-    config::Settings,
+    auth::{
+        Auth, Clock, Lifetimes, Parts, Passwords, Rate, Rates, SecretTooShort, Throttle, Tokens,
+    },
+    config::{self, Settings, Throttling},
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
 };
@@ -66,6 +68,7 @@ impl Serve {
             users,
             passwords,
             tokens,
+            throttle: throttle(&settings),
             clock,
         });
         let stop = stop_signal()?;
@@ -80,7 +83,12 @@ impl Serve {
         }
         server::serve(
             listener,
-            app(&auth, BodyLimits::default(), settings.public_url()),
+            app(
+                &auth,
+                BodyLimits::default(),
+                settings.trusted_proxies.0.clone(),
+                settings.public_url(),
+            ),
             ConnectionLimits::default().within_file_limit(),
             stop,
         )
@@ -128,6 +136,24 @@ async fn add_demo_account(
         .await
         .map_err(|error| error.to_string())?;
     Ok(())
+}
+
+fn throttle(settings: &Settings) -> Throttle {
+    let rate = |rate: config::Rate| Rate {
+        attempts: rate.attempts,
+        per: rate.per,
+    };
+    let rates = Rates {
+        account: rate(settings.throttle_account),
+        address: rate(settings.throttle_address),
+    };
+    match settings.throttle {
+        Throttling::On => Throttle::new(Some(rates)),
+        Throttling::Off => {
+            warn!("the throttle is off: passwords can be guessed as fast as they can be hashed");
+            Throttle::new(None)
+        }
+    }
 }
 
 /// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.

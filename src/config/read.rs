@@ -125,13 +125,17 @@ fn with(settings: &Settings, setting: &Setting, given: &str) -> Result<Settings,
     let mut map = as_map(settings);
     map.insert(setting.name.clone(), value);
     serde_json::from_value(Value::Object(map)).map_err(|error| {
-        let shown = if setting.secret { "its value" } else { given };
+        let shown = if setting.secret {
+            "its value".to_owned()
+        } else {
+            format!("{given:?}")
+        };
         let default = setting
             .default
             .as_ref()
             .map(|default| format!(", such as {default}"));
         format!(
-            "cannot be {shown:?}: {error}. It is: {}{}",
+            "cannot be {shown}: {error}. It is: {}{}",
             setting.about,
             default.unwrap_or_default()
         )

@@ -26,6 +26,8 @@ pub struct Model {
     pub last_login: Option<OffsetDateTime>,
     /// When another password was last set; rehashing the same one does not count.
     pub password_changed: OffsetDateTime,
+    /// The address prefix of the last login.
+    pub last_login_from: Option<String>,
     /// The cut, in Unix seconds: a token whose `orig_iat` is smaller is ended.
     pub tokens_valid_after: i64,
 }

@@ -13,6 +13,7 @@ export async function serve({ publicUrl } = {}) {
     env: {
       ...Object.fromEntries(others),
       SIGNET_LISTEN: "127.0.0.1:0",
+      SIGNET_THROTTLE: "off",
       SIGNET_PUBLIC_URL: publicUrl,
     },
     stdio: ["ignore", "ignore", "pipe"],

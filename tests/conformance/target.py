@@ -17,7 +17,7 @@ DOCUMENT = HERE.parents[1] / "openapi" / "openapi.json"
 JSON = "application/json"
 
 # A free port, and no setting of whoever runs this.
-SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0"}
+SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off"}
 
 
 @dataclass(frozen=True)

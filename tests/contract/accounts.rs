@@ -139,7 +139,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
     users.rehash(&verified, rehashed).await.unwrap();
     assert!(
         users
-            .record_login(&verified, world.now())
+            .record_login(&verified, world.now(), None)
             .await
             .unwrap()
             .is_some()
@@ -149,14 +149,20 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
     let hash = world.auth.passwords.hash("another one").await.unwrap();
     users.set_password(1, hash, world.now()).await.unwrap();
     assert_eq!(
-        users.record_login(&verified, world.now()).await.unwrap(),
+        users
+            .record_login(&verified, world.now(), None)
+            .await
+            .unwrap(),
         None
     );
 
     let verified = users.by_id(1).await.unwrap().unwrap();
     users.set_active(1, false).await.unwrap();
     assert_eq!(
-        users.record_login(&verified, world.now()).await.unwrap(),
+        users
+            .record_login(&verified, world.now(), None)
+            .await
+            .unwrap(),
         None
     );
 }

@@ -304,8 +304,9 @@ fn migrations_go_up_and_down() {
     assert!(run(&["status"]).starts_with("applied  m2"));
     let service = home.serve(&["--no-migrate"]);
     drop(service);
-    assert!(run(&["down"]).starts_with("took back m2"));
+    while run(&["down"]).starts_with("took back m2") {}
     assert_eq!(run(&["down"]), "no migration is applied\n");
+    assert!(!run(&["status"]).contains("applied"));
     assert!(run(&["up"]).starts_with("applied m2"));
 
     let added = home.feed(
@@ -316,7 +317,14 @@ fn migrations_go_up_and_down() {
     let (code, said) = failure(&home.run(&["migrate", "down"]));
     assert_eq!(code, 1);
     assert!(said.contains("1 accounts"), "{said}");
+    // The accounts are asked about at every step back.
     assert!(run(&["down", "--yes"]).starts_with("took back m2"));
+    assert_eq!(failure(&home.run(&["migrate", "down"])).0, 1);
+    assert!(run(&["up"]).starts_with("applied m2"));
+    assert_eq!(
+        stdout(&home.run(&["user", "list"])),
+        format!("1  {EMAIL}\n")
+    );
 }
 
 #[test]

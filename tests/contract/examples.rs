@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 
 use poem::Body;
 use serde_json::{Value, json};
-use signet::api::{Exchange, exchanges};
+use signet::{
+    api::{Exchange, exchanges},
+    auth::{Caller, Rates},
+};
 
+use crate::throttle::RATES;
 use crate::world::{
-    Answer, EXPIRES_IN, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, World, post, request,
+    Answer, EXPIRES_IN, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, Setup, World, post, request,
 };
 
 #[tokio::test]
@@ -60,6 +64,18 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
     let world = match exchange.name {
         "failed" => World::that_panics().await,
         "too_slow" => World::impatient().await,
+        // One failure is forgiven in 90 seconds, whoever is counted.
+        "throttled" => {
+            let rates = Rates {
+                address: RATES.account,
+                ..RATES
+            };
+            World::of(Setup {
+                rates: Some(rates),
+                ..Setup::default()
+            })
+            .await
+        }
         _ => World::new().await,
     };
     world.add_documented().await;
@@ -88,6 +104,18 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
             | "no_orig_iat" | "no_subject"),
         ) => {
             json!({ "token": spoiled(&world, name).await })
+        }
+        (_, "throttled") => {
+            for guess in 0..10 {
+                let body = json!({ "email": "a@example.com", "password": guess.to_string(), "token": "x" });
+                from_somewhere(&world, path, &body).await;
+            }
+            let body = match operation {
+                "obtain" => json!({ "email": "a@example.com", "password": "another" }),
+                _ => json!({ "token": "not a token" }),
+            };
+            let answer = from_somewhere(&world, path, &body).await;
+            return (body, answer);
         }
         (_, "malformed") => return (json!("{"), world.send(post(path, "{")).await),
         (_, "too_slow") => {
@@ -162,4 +190,10 @@ fn every_documented_status_has_an_exchange() {
         })
         .collect();
     assert_eq!(documented, exercised);
+}
+
+async fn from_somewhere(world: &World, path: &str, body: &Value) -> Answer {
+    let mut request = post(path, body.to_string());
+    request.set_data(Caller::at([192, 0, 2, 1].into()));
+    world.send(request).await
 }

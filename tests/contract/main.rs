@@ -21,5 +21,6 @@ mod readme;
 mod rotation;
 mod serve;
 mod socket;
+mod throttle;
 mod token;
 mod world;

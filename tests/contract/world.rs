@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
     app::{App, app},
-    auth::{Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Secrets, Tokens},
+    auth::{
+        Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Rates, Secrets, Throttle, Tokens,
+    },
     users::{self, Database, NewUser, User, Users},
 };
 use tempfile::TempDir;
@@ -68,6 +70,8 @@ pub(crate) struct Setup {
     pub(crate) budget: Budget,
     pub(crate) limits: BodyLimits,
     pub(crate) secrets: Secrets,
+    pub(crate) rates: Option<Rates>,
+    pub(crate) proxies: &'static str,
     /// In the place of the clock that the test sets.
     pub(crate) clock: Option<Clock>,
 }
@@ -79,6 +83,8 @@ impl Default for Setup {
             budget: GENEROUS,
             limits: BodyLimits::default(),
             secrets: Secrets::only(SECRET.as_bytes()),
+            rates: None,
+            proxies: "",
             clock: None,
         }
     }
@@ -137,14 +143,20 @@ impl World {
             expires_in: EXPIRES_IN,
             refresh_window: REFRESH_WINDOW,
         };
+        let proxies = setup
+            .proxies
+            .split_terminator(',')
+            .map(|network| network.parse().unwrap())
+            .collect();
         let auth = Auth::from(Parts {
+            throttle: Throttle::new(setup.rates),
             users: Users::new(db.clone()),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),
             clock: setup.clock.unwrap_or(settable),
         });
         Self {
-            app: app(&auth, setup.limits, None),
+            app: app(&auth, setup.limits, proxies, None),
             auth,
             db,
             url,

@@ -1,0 +1,246 @@
+//! Throttling of failed logins and of garbage tokens: who fails too often waits.
+//!
+//! | attempt | counted against |
+//! |---|---|
+//! | login, from the address of the account's last login | the account at that address |
+//! | login, from elsewhere | the account, and the address |
+//! | refresh with a token that does not verify | the address |
+//!
+//! So an attacker, who is elsewhere, cannot lock an owner out: the owner's own address has an account of its
+//! own. A client that is stuck on one wrong password is counted once, since a guess that is repeated tells
+//! nothing. Nothing is written when a login succeeds; what was counted leaks away by itself.
+//! SECURITY.md tells what this promises, and what it does not.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::users::{DatabaseError, User, Users, email};
+
+/// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// The attempts, at least one.
+    pub attempts: u32,
+    /// The time in which all of them are forgiven.
+    pub per: Duration,
+}
+
+impl Rate {
+    /// How long one attempt takes to be forgiven, in milliseconds.
+    fn weight(self) -> i64 {
+        self.period() / i64::from(self.attempts)
+    }
+
+    fn period(self) -> i64 {
+        i64::try_from(self.per.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// How often one may fail.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Against one account.
+    pub account: Rate,
+    /// From one address: an IPv4 address, or an IPv6 network of 64 bits.
+    pub address: Rate,
+}
+
+/// Whoever asks must wait so long, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("throttled for another {seconds} seconds")]
+pub struct Throttled {
+    /// Until the next attempt is allowed.
+    pub seconds: u32,
+}
+
+/// Counts failures in the database of the accounts, which replicas share.
+#[derive(Debug)]
+pub struct Throttle {
+    rates: Option<Rates>,
+    /// Attempts that are allowed but not yet decided, by subject: they may all fail.
+    pending: Arc<Mutex<HashMap<String, u32>>>,
+    counted: AtomicU64,
+}
+
+/// An attempt that was allowed.
+pub(super) struct Attempt {
+    subjects: Vec<(String, Rate)>,
+    pending: Arc<Mutex<HashMap<String, u32>>>,
+}
+
+impl Throttle {
+    /// A throttle of these rates, or none at all.
+    #[must_use]
+    pub fn new(rates: Option<Rates>) -> Self {
+        Self {
+            rates,
+            pending: Arc::default(),
+            counted: AtomicU64::new(0),
+        }
+    }
+
+    /// Allows a login of `email` from `address`, or tells how long it must wait. `user` is the account, if
+    /// there is one; there is no other difference between one that is and one that is not.
+    pub(super) async fn login(
+        &self,
+        users: &Users,
+        now: i64,
+        email: &str,
+        user: Option<&User>,
+        address: Option<IpAddr>,
+    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+        let account = digest(&email::key(email));
+        let from = address.map(prefix);
+        let known = from.is_some() && user.is_some_and(|user| user.last_login_from == from);
+        let subjects = self.rates.map_or_else(Vec::new, |rates| match from {
+            Some(from) if known => vec![(format!("known:{account}:{from}"), rates.account)],
+            Some(from) => vec![
+                (format!("account:{account}"), rates.account),
+                (format!("address:{from}"), rates.address),
+            ],
+            None => vec![(format!("account:{account}"), rates.account)],
+        });
+        self.allow(users, now, subjects).await
+    }
+
+    /// Allows another token that does not verify from `address`.
+    pub(super) async fn garbage(
+        &self,
+        users: &Users,
+        now: i64,
+        address: Option<IpAddr>,
+    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+        let subjects = match (self.rates, address) {
+            (Some(rates), Some(address)) => {
+                vec![(format!("garbage:{}", prefix(address)), rates.address)]
+            }
+            _ => Vec::new(),
+        };
+        self.allow(users, now, subjects).await
+    }
+
+    async fn allow(
+        &self,
+        users: &Users,
+        now: i64,
+        subjects: Vec<(String, Rate)>,
+    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+        if subjects.is_empty() {
+            return Ok(Ok(self.attempt(subjects)));
+        }
+        let names: Vec<_> = subjects.iter().map(|(name, _)| name.clone()).collect();
+        let attempts = users.attempts(&names).await?;
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = subjects.iter().map(|(name, rate)| {
+            let bucket = attempts.iter().find(|bucket| bucket.subject == *name);
+            let level = bucket.map_or(0, |bucket| (bucket.settled_at - now).max(0));
+            // Where nobody has failed lately, many may log in at once; where somebody has, those who
+            // are being verified may all fail, too.
+            let undecided = pending.get(name).filter(|_| level > 0).copied();
+            let undecided = i64::from(undecided.unwrap_or(0)) * rate.weight();
+            level + undecided + rate.weight() - rate.period()
+        });
+        let wait = wait.max().unwrap_or(0);
+        drop(pending);
+        if wait > 0 {
+            // Rounded up: earlier would be in vain.
+            let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
+            return Ok(Err(Throttled { seconds }));
+        }
+        Ok(Ok(self.attempt(subjects)))
+    }
+
+    fn attempt(&self, subjects: Vec<(String, Rate)>) -> Attempt {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, _) in &subjects {
+            *pending.entry(name.clone()).or_default() += 1;
+        }
+        drop(pending);
+        Attempt {
+            subjects,
+            pending: Arc::clone(&self.pending),
+        }
+    }
+
+    /// Counts an attempt that failed; `guess` is the keyed hash of its password.
+    pub(super) async fn failed(
+        &self,
+        users: &Users,
+        now: i64,
+        attempt: &Attempt,
+        guess: Option<String>,
+    ) -> Result<(), DatabaseError> {
+        for (name, rate) in &attempt.subjects {
+            // An address is counted for every failure, an account for every other guess.
+            let guess = guess.clone().filter(|_| !name.starts_with("address:"));
+            users
+                .add_attempt(name.clone(), now, rate.weight(), guess)
+                .await?;
+        }
+        if self.counted.fetch_add(1, Ordering::Relaxed) % 256 == 255 {
+            users.forgive_settled(now).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, _) in &self.subjects {
+            if let Some(count) = pending.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    pending.remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// The part of an address that tells clients apart: whoever has an IPv6 address has 2^64 of them.
+pub(super) fn prefix(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// An e-mail that somebody tried is not for the database to keep in clear.
+fn digest(text: &str) -> String {
+    use std::fmt::Write;
+    let mut hex = String::new();
+    for byte in &Sha256::digest(text)[..16] {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_by_what_its_client_cannot_choose() {
+        for (address, told) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ] {
+            assert_eq!(prefix(address.parse().unwrap()), told);
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The throttle: whoever fails too often waits, and nobody can make others wait for good.
+
+use std::time::Duration;
+
+use serde_json::json;
+use signet::{
+    app::{BodyLimits, app},
+    auth::{
+        Auth, Caller, Clock, Lifetimes, Parts, Passwords, Rate, Rates, Secrets, Throttle, Tokens,
+    },
+    users::Users,
+};
+
+use crate::{
+    binary::{Home, failure},
+    world::{Answer, CHEAP, GENEROUS, NOW, OBTAIN, REFRESH, SECRET, Setup, World, post},
+};
+
+const EMAIL: &str = "jonhdoeqa@email.com";
+const PASSWORD: &str = "1234ABCD";
+const HOME: &str = "192.0.2.1";
+const ELSEWHERE: &str = "198.51.100.7";
+
+/// The defaults: 90 seconds forgive one failure against an account, 9 one from an address.
+pub(crate) const RATES: Rates = Rates {
+    account: Rate {
+        attempts: 10,
+        per: Duration::from_mins(15),
+    },
+    address: Rate {
+        attempts: 100,
+        per: Duration::from_mins(15),
+    },
+};
+
+async fn throttled() -> World {
+    behind("").await
+}
+
+async fn behind(proxies: &'static str) -> World {
+    let world = World::of(Setup {
+        rates: Some(RATES),
+        proxies,
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    world
+}
+
+/// Sends from an address, with these headers.
+async fn send(
+    world: &World,
+    from: &str,
+    headers: &[(&'static str, &str)],
+    path: &str,
+    body: &serde_json::Value,
+) -> Answer {
+    let mut request = post(path, body.to_string());
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    request.set_data(Caller::at(from.parse().unwrap()));
+    world.send(request).await
+}
+
+async fn login(world: &World, from: &str, email: &str, password: &str) -> Answer {
+    send(
+        world,
+        from,
+        &[],
+        OBTAIN,
+        &json!({ "email": email, "password": password }),
+    )
+    .await
+}
+
+async fn refresh(world: &World, from: &str, token: &str) -> Answer {
+    send(world, from, &[], REFRESH, &json!({ "token": token })).await
+}
+
+#[track_caller]
+fn assert_waits(answer: &Answer, seconds: u32) {
+    assert_eq!(answer.status, 429, "{}", answer.text);
+    let detail = format!("Request was throttled. Expected available in {seconds} seconds.");
+    assert_eq!(answer.json(), json!({ "detail": detail }));
+    assert_eq!(answer.header("retry-after"), Some(&*seconds.to_string()));
+}
+
+async fn fail(world: &World, from: &str, email: &str, times: u32) {
+    for guess in 0..times {
+        let answer = login(world, from, email, &format!("guess {guess} from {from}")).await;
+        assert_eq!(answer.status, 400, "{guess}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_guessed_at_waits_whether_it_exists_or_not() {
+    let world = throttled().await;
+    for email in [EMAIL, "nobody@example.com"] {
+        fail(&world, ELSEWHERE, email, 10).await;
+        // Also with the right password, and in whatever case.
+        assert_waits(
+            &login(&world, ELSEWHERE, &email.to_uppercase(), PASSWORD).await,
+            90,
+        );
+    }
+    // A request that is faulty by itself is told so.
+    let faulty = json!({ "email": EMAIL, "password": "" });
+    assert_eq!(
+        send(&world, ELSEWHERE, &[], OBTAIN, &faulty).await.status,
+        400
+    );
+
+    world.set_clock(NOW + 89);
+    assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 1);
+    world.set_clock(NOW + 90);
+    login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn a_success_counts_nothing_and_forgives_nothing() {
+    let world = throttled().await;
+    for _ in 0..20 {
+        login(&world, HOME, EMAIL, PASSWORD).await.token();
+    }
+    let subjects = ["known", "account", "address"].map(str::to_owned);
+    assert_eq!(world.auth.users.attempts(&subjects).await.unwrap(), []);
+
+    fail(&world, HOME, EMAIL, 9).await;
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+    fail(&world, HOME, EMAIL, 1).await;
+    assert_waits(&login(&world, HOME, EMAIL, PASSWORD).await, 90);
+}
+
+#[tokio::test]
+async fn a_client_that_is_stuck_on_one_wrong_password_locks_nobody_out() {
+    let world = throttled().await;
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+    for _ in 0..50 {
+        assert_eq!(
+            login(&world, HOME, EMAIL, "the old password").await.status,
+            400
+        );
+    }
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+    for _ in 0..50 {
+        assert_eq!(
+            login(&world, ELSEWHERE, EMAIL, "the old password")
+                .await
+                .status,
+            400
+        );
+    }
+    login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn an_attacker_elsewhere_does_not_lock_the_owner_out() {
+    let world = throttled().await;
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+    fail(&world, ELSEWHERE, EMAIL, 10).await;
+    assert_waits(&login(&world, ELSEWHERE, EMAIL, "another guess").await, 90);
+    assert_waits(
+        &login(&world, "203.0.113.1", EMAIL, "another guess").await,
+        90,
+    );
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+}
+
+#[tokio::test]
+async fn an_address_waits_whatever_accounts_it_tries() {
+    let world = throttled().await;
+    for number in 0..100 {
+        fail(
+            &world,
+            "2001:db8:1:2::7",
+            &format!("user{number}@example.com"),
+            1,
+        )
+        .await;
+    }
+    // Anywhere in its network, and for no account.
+    assert_waits(
+        &login(&world, "2001:db8:1:2:ffff::1", EMAIL, PASSWORD).await,
+        9,
+    );
+    login(&world, "2001:db8:1:3::7", EMAIL, PASSWORD)
+        .await
+        .token();
+}
+
+#[tokio::test]
+async fn garbage_tokens_wait_by_address_and_good_ones_never() {
+    let world = throttled().await;
+    let token = login(&world, HOME, EMAIL, PASSWORD).await.token();
+    for _ in 0..100 {
+        refresh(&world, HOME, "garbage")
+            .await
+            .assert_refused("Error decoding signature.");
+    }
+    assert_waits(&refresh(&world, HOME, "garbage").await, 9);
+    refresh(&world, HOME, &token).await.token();
+    refresh(&world, ELSEWHERE, "garbage")
+        .await
+        .assert_refused("Error decoding signature.");
+    // It is another matter than guessing passwords.
+    assert_eq!(login(&world, HOME, EMAIL, "wrong").await.status, 400);
+}
+
+/// What one replica counts, the other knows, and so does the next start.
+#[tokio::test]
+async fn replicas_and_restarts_share_what_was_counted() {
+    let world = throttled().await;
+    fail(&world, ELSEWHERE, EMAIL, 10).await;
+    let now = world.now();
+    let replica = Auth::from(Parts {
+        users: Users::new(world.db.clone()),
+        passwords: Passwords::new(CHEAP, GENEROUS).unwrap(),
+        tokens: Tokens::new(
+            &Secrets::only(SECRET.as_bytes()),
+            Lifetimes {
+                expires_in: 1,
+                refresh_window: 1,
+            },
+        )
+        .unwrap(),
+        throttle: Throttle::new(Some(RATES)),
+        clock: Clock::new(move || now),
+    });
+    let body = json!({ "email": EMAIL, "password": PASSWORD });
+    let app = app(&replica, BodyLimits::default(), Vec::new(), None);
+    let answer = poem::Endpoint::get_response(&app, post(OBTAIN, body.to_string())).await;
+    assert_eq!(answer.status(), 429);
+}
+
+/// Guesses that come all at once are not all let through, and what is let through is counted.
+#[tokio::test]
+async fn a_volley_of_guesses_is_no_way_around() {
+    let volley = async |world: &World, password: &str| {
+        let logins = (0..64).map(|guess| {
+            let password = password.replace('#', &guess.to_string());
+            async move {
+                login(world, ELSEWHERE, EMAIL, &password)
+                    .await
+                    .status
+                    .as_u16()
+            }
+        });
+        let statuses = futures_util::future::join_all(logins).await;
+        [200, 400, 429].map(|wanted| statuses.iter().filter(|status| **status == wanted).count())
+    };
+    // Many who know the password may come at once.
+    let world = throttled().await;
+    assert_eq!(volley(&world, PASSWORD).await, [64, 0, 0]);
+    fail(&world, ELSEWHERE, EMAIL, 1).await;
+    assert_eq!(volley(&world, "guess #").await, [0, 9, 55]);
+
+    // Who comes for the first time is let through, and waits for all of it afterwards.
+    let world = throttled().await;
+    assert_eq!(volley(&world, "guess #").await, [0, 64, 0]);
+    assert_waits(
+        &login(&world, ELSEWHERE, EMAIL, PASSWORD).await,
+        (64 - 10 + 1) * 90,
+    );
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed_and_nobody_else() {
+    const PROXY: &str = "10.0.0.1";
+    let body = json!({ "email": EMAIL, "password": PASSWORD });
+    for (peer, headers, client) in [
+        (
+            PROXY,
+            &[("x-forwarded-for", "203.0.113.9")][..],
+            "203.0.113.9",
+        ),
+        (
+            PROXY,
+            &[("x-forwarded-for", "1.1.1.1,  203.0.113.9 , 10.2.3.4")],
+            "203.0.113.9",
+        ),
+        (
+            PROXY,
+            &[
+                ("x-forwarded-for", "1.1.1.1"),
+                ("x-forwarded-for", "[2001:db8::1]:443"),
+            ],
+            "2001:db8:0:0::/64",
+        ),
+        (
+            PROXY,
+            &[("x-forwarded-for", "203.0.113.9:1234")],
+            "203.0.113.9",
+        ),
+        (
+            PROXY,
+            &[("forwarded", "for=1.1.1.1, for=203.0.113.9;proto=https")],
+            "203.0.113.9",
+        ),
+        (
+            PROXY,
+            &[("forwarded", "for=\"[2001:db8::1]:4711\"")],
+            "2001:db8:0:0::/64",
+        ),
+        // Where the proxies' word ends, the last of them counts.
+        (
+            PROXY,
+            &[("x-forwarded-for", "unknown, 10.9.9.9")],
+            "10.9.9.9",
+        ),
+        (PROXY, &[("x-forwarded-for", "")], PROXY),
+        (PROXY, &[], PROXY),
+        // One of the two is the client's own, and nobody knows which.
+        (
+            PROXY,
+            &[("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "2.2.2.2")],
+            PROXY,
+        ),
+        (HOME, &[("x-forwarded-for", "203.0.113.9")], HOME),
+        (
+            "::ffff:10.0.0.1",
+            &[("x-forwarded-for", "203.0.113.9")],
+            "203.0.113.9",
+        ),
+    ] {
+        let world = behind("10.0.0.0/8").await;
+        send(&world, peer, headers, OBTAIN, &body).await.token();
+        let user = world.auth.users.by_id(1).await.unwrap().unwrap();
+        assert_eq!(
+            user.last_login_from.as_deref(),
+            Some(client),
+            "{peer} {headers:?}"
+        );
+    }
+}
+
+#[test]
+fn the_throttle_is_a_setting() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command.env("SIGNET_THROTTLE_ACCOUNT", "2/1h");
+    let service = crate::binary::Service::start(command);
+    let guess = |number: u32| {
+        let body = json!({ "email": EMAIL, "password": format!("guess {number}") });
+        service.post(OBTAIN, &body).0
+    };
+    assert_eq!([guess(1), guess(2), guess(3)], [400, 400, 429]);
+
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command
+        .env("SIGNET_THROTTLE", "off")
+        .env("SIGNET_THROTTLE_ACCOUNT", "1/1h");
+    let service = crate::binary::Service::start(command);
+    assert!(
+        service.started.contains("the throttle is off"),
+        "{}",
+        service.started
+    );
+    for number in 0..3 {
+        let body = json!({ "email": EMAIL, "password": format!("guess {number}") });
+        assert_eq!(service.post(OBTAIN, &body).0, 400);
+    }
+    for (name, value, reason) in [
+        ("SIGNET_THROTTLE", "maybe", "`on` or `off`"),
+        (
+            "SIGNET_THROTTLE_ACCOUNT",
+            "10",
+            "with the time in s, m, h or d",
+        ),
+        ("SIGNET_TRUSTED_PROXIES", "proxy", "10.0.0.0/8"),
+    ] {
+        let output = home
+            .command(&["serve", "--demo"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        let (code, said) = failure(&output);
+        assert_eq!(code, 1);
+        assert!(said.contains(name) && said.contains(reason), "{said}");
+    }
+}
+
+/// A header that nobody trusts is worth a warning, but only one.
+#[test]
+fn an_untrusted_header_is_warned_about_once() {
+    let home = Home::new();
+    let service = home.serve(&["--demo"]);
+    for _ in 0..3 {
+        let request = format!(
+            "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.1.1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        crate::binary::exchange(service.address, request.as_bytes());
+        let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
+        let request = format!(
+            "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1.1.1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        crate::binary::exchange(service.address, request.as_bytes());
+    }
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+    assert_eq!(log.matches("SIGNET_TRUSTED_PROXIES").count(), 1, "{log}");
+}
