@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use crate::users::{self, DatabaseError, Users};
 
 mod admission;
+mod audit;
 mod caller;
 mod clock;
 mod obtain;
@@ -19,6 +20,7 @@ mod throttle;
 mod token;
 
 pub use admission::{Budget, Busy};
+pub use audit::Audit;
 pub use caller::{Caller, Presence};
 pub use clock::Clock;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
@@ -42,6 +44,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Makes those wait who fail too often.
     pub throttle: Throttle,
+    /// Writes the audit trail.
+    pub audit: Audit,
     /// Tells the time.
     pub clock: Clock,
 }

@@ -19,7 +19,7 @@ mod value;
 
 pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, environment, read};
-pub use value::{Networks, PublicUrl, Rate, Secret, Throttling};
+pub use value::{AuditEmails, Networks, PublicUrl, Rate, Secret, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -65,11 +65,19 @@ pub struct Settings {
     pub throttle_address: Rate,
     /// Proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses or networks, with commas between
     pub trusted_proxies: Networks,
+    /// How e-mails stand in the audit trail: `masked`, or `whole`
+    pub audit_emails: AuditEmails,
     /// What is logged: a tracing filter, such as `info` or `signet=debug`
     pub log: String,
 }
 
 impl Settings {
+    /// Whether the audit trail writes e-mails out.
+    #[must_use]
+    pub fn audit_whole_emails(&self) -> bool {
+        self.audit_emails == AuditEmails::Whole
+    }
+
     /// Where clients reach the service, if that was set.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
@@ -98,6 +106,7 @@ impl Default for Settings {
             throttle_account: "10/15m".parse().expect("it is a rate"),
             throttle_address: "100/15m".parse().expect("it is a rate"),
             trusted_proxies: Networks::default(),
+            audit_emails: AuditEmails::Masked,
             log: "info".to_owned(),
         }
     }

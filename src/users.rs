@@ -182,6 +182,15 @@ impl Users {
         self.update(id, change).await
     }
 
+    /// Ends every token of every account that was issued before; returns how many accounts there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke_all(&self, now: OffsetDateTime) -> Result<u64, DbErr> {
+        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut(now));
+        Ok(change.exec(&self.db).await?.rows_affected)
+    }
+
     /// Disables or enables an account. Its tokens wait; they are not ended.
     ///
     /// # Errors

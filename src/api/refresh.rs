@@ -111,7 +111,7 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         let message = match refusal {
             // A token that was revoked tells no more than one that was never good.
-            Refusal::Invalid(_) | Refusal::Revoked => "Error decoding signature.",
+            Refusal::Invalid(_) | Refusal::Revoked { .. } => "Error decoding signature.",
             Refusal::Expired => "Signature has expired.",
             Refusal::NoSubject => "Invalid payload.",
             Refusal::UnknownAccount => "User doesn't exist.",

@@ -8,6 +8,7 @@ use super::{
     password::Verdict,
     throttle::{self, Throttled},
 };
+use crate::users::User;
 
 /// Why credentials got no token. The wire tells the first four in one and the same way.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,17 @@ pub async fn obtain(
     email: &str,
     password: &str,
 ) -> Result<Grant, Refusal> {
+    let outcome = login(auth, caller, email, password).await;
+    auth.audit.login(email, caller.address, &outcome);
+    outcome.map(|(_, grant)| grant)
+}
+
+async fn login(
+    auth: &Auth,
+    caller: &Caller,
+    email: &str,
+    password: &str,
+) -> Result<(User, Grant), Refusal> {
     let user = auth.users.by_email(email).await.map_err(Fault::from)?;
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let now = auth.clock.now();
@@ -100,7 +112,8 @@ pub async fn obtain(
         .map_err(Fault::from)?
         .ok_or(Refusal::Disabled)?;
     let now = now.unix_timestamp();
-    Ok(auth
+    let grant = auth
         .tokens
-        .issue(&user, now, now.max(user.tokens_valid_after)))
+        .issue(&user, now, now.max(user.tokens_valid_after));
+    Ok((user, grant))
 }

@@ -1,6 +1,8 @@
 //! Refresh: a token that is still good becomes a newer one.
 
-use super::{Auth, Caller, Fault, Grant, clock::milliseconds, throttle::Throttled, token::Invalid};
+use super::{
+    Audit, Auth, Caller, Fault, Grant, clock::milliseconds, throttle::Throttled, token::Invalid,
+};
 
 /// Why a token was not refreshed, in the order in which the checks are made.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +30,10 @@ pub enum Refusal {
     WindowPassed,
     /// It was issued before the account's cut.
     #[error("the token was revoked")]
-    Revoked,
+    Revoked {
+        /// The account's id.
+        user_id: i64,
+    },
     /// Too many tokens from this address did not verify.
     #[error(transparent)]
     Throttled(#[from] Throttled),
@@ -42,6 +47,11 @@ pub enum Refusal {
 /// # Errors
 /// When the token is refused; the checks are those of the contract, in its order.
 pub async fn refresh(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
+    let outcome = renew(auth, caller, token).await;
+    outcome.inspect_err(|refusal| Audit::refresh(caller.address, refusal))
+}
+
+async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
     let at = auth.clock.now();
     let now = at.unix_timestamp();
     let presented = match auth.tokens.verify(token, now) {
@@ -83,7 +93,7 @@ pub async fn refresh(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant,
         return Err(Refusal::WindowPassed);
     }
     if orig_iat < user.tokens_valid_after {
-        return Err(Refusal::Revoked);
+        return Err(Refusal::Revoked { user_id: user.id });
     }
     Ok(auth.tokens.issue(&user, now, orig_iat))
 }

@@ -10,7 +10,8 @@ use super::{Failure, database, password, secret};
 use crate::{
     app::{BodyLimits, app},
     auth::{
-        Auth, Clock, Lifetimes, Parts, Passwords, Rate, Rates, SecretTooShort, Throttle, Tokens,
+        Audit, Auth, Clock, Lifetimes, Parts, Passwords, Rate, Rates, SecretTooShort, Throttle,
+        Tokens,
     },
     config::{self, Settings, Throttling},
     server::{self, ConnectionLimits},
@@ -69,6 +70,9 @@ impl Serve {
             passwords,
             tokens,
             throttle: throttle(&settings),
+            audit: Audit {
+                whole_emails: settings.audit_whole_emails(),
+            },
             clock,
         });
         let stop = stop_signal()?;

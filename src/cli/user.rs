@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Failure, database, password::Source, print};
 use crate::{
-    auth::Clock,
+    auth::{Audit, Clock},
     config::Settings,
     users::{ChangeError, DatabaseError, NewUser, User as Account, Users, email},
 };
@@ -60,10 +60,14 @@ pub(super) enum User {
         /// The account's e-mail, in whatever case
         email: String,
     },
-    /// End every token of an account; its password stays good
+    /// End every token of an account, or of all; passwords stay good
     Revoke {
         /// The account's e-mail, in whatever case
-        email: String,
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        email: Option<String>,
+        /// The tokens of every account
+        #[arg(long)]
+        all: bool,
     },
     /// Delete an account; its id is never used again
     Delete {
@@ -79,33 +83,17 @@ impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let users = database::users(settings).await?;
         let now = Clock::system().now();
+        let audit = Audit {
+            whole_emails: settings.audit_whole_emails(),
+        };
         match self {
             Self::Add {
                 email,
                 id,
                 password,
             } => {
-                let email = valid(&email)?;
-                // Before a password is asked for in vain.
-                if users
-                    .by_email(&email)
-                    .await
-                    .map_err(database_failed)?
-                    .is_some()
-                {
-                    return Err(failed(&email, &ChangeError::EmailTaken));
-                }
-                let password = Some(password.hash(settings, &email).await?);
-                let account = NewUser {
-                    id,
-                    email,
-                    password,
-                };
-                let email = account.email.clone();
-                let added = users
-                    .add(account, now)
-                    .await
-                    .map_err(|error| failed(&email, &error))?;
+                let added = add(&users, settings, &email, id, &password).await?;
+                audit.changed("account_added", &added);
                 print(format!("added {}", line(&added)))?;
             }
             Self::List { json: true } => {
@@ -126,6 +114,7 @@ impl User {
                     .set_password(account.id, password, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;
+                audit.changed("password_changed", &account);
                 print(format!(
                     "set another password; every earlier token is ended: {}",
                     line(&account)
@@ -138,19 +127,29 @@ impl User {
                     .set_email(account.id, new.clone(), now)
                     .await
                     .map_err(|error| failed(&new, &error))?;
+                audit.changed("email_changed", &changed);
                 print(format!(
                     "set another e-mail; every earlier token is ended: {}",
                     line(&changed)
                 ))?;
             }
-            Self::Enable { email } => set_active(&users, &email, true).await?,
-            Self::Disable { email } => set_active(&users, &email, false).await?,
-            Self::Revoke { email } => {
+            Self::Enable { email } => set_active(&users, audit, &email, true).await?,
+            Self::Disable { email } => set_active(&users, audit, &email, false).await?,
+            Self::Revoke { email: None, .. } => {
+                let accounts = users.revoke_all(now).await.map_err(database_failed)?;
+                print(format!(
+                    "every earlier token is ended, of {accounts} accounts"
+                ))?;
+            }
+            Self::Revoke {
+                email: Some(email), ..
+            } => {
                 let account = find(&users, &email).await?;
                 users
                     .revoke(account.id, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;
+                audit.changed("tokens_revoked", &account);
                 print(format!("every earlier token is ended: {}", line(&account)))?;
             }
             Self::Delete { email, yes } => {
@@ -162,6 +161,7 @@ impl User {
                     .delete(account.id)
                     .await
                     .map_err(|error| failed(&email, &error))?;
+                audit.changed("account_deleted", &account);
                 print(format!("deleted {}", line(&account)))?;
             }
         }
@@ -169,12 +169,49 @@ impl User {
     }
 }
 
-async fn set_active(users: &Users, email: &str, is_active: bool) -> Result<(), Failure> {
+async fn add(
+    users: &Users,
+    settings: &Settings,
+    email: &str,
+    id: Option<i64>,
+    password: &Source,
+) -> Result<Account, Failure> {
+    let email = valid(email)?;
+    // Before a password is asked for in vain.
+    if users
+        .by_email(&email)
+        .await
+        .map_err(database_failed)?
+        .is_some()
+    {
+        return Err(failed(&email, &ChangeError::EmailTaken));
+    }
+    let account = NewUser {
+        id,
+        email: email.clone(),
+        password: Some(password.hash(settings, &email).await?),
+    };
+    let added = users.add(account, Clock::system().now()).await;
+    added.map_err(|error| failed(&email, &error))
+}
+
+async fn set_active(
+    users: &Users,
+    audit: Audit,
+    email: &str,
+    is_active: bool,
+) -> Result<(), Failure> {
     let account = find(users, email).await?;
     let account = users
         .set_active(account.id, is_active)
         .await
         .map_err(|error| failed(email, &error))?;
+    let event = if is_active {
+        "account_enabled"
+    } else {
+        "account_disabled"
+    };
+    audit.changed(event, &account);
     print(format!(
         "{} {}",
         if is_active { "enabled" } else { "disabled" },

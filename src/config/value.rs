@@ -51,6 +51,16 @@ pub enum Throttling {
     Off,
 }
 
+/// How e-mails stand in the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditEmails {
+    /// By their first letter and their domain.
+    Masked,
+    /// Written out.
+    Whole,
+}
+
 /// So many attempts in such a time, such as `10/15m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

@@ -9,7 +9,7 @@ use signet::{
     users::{self, ChangeError, NewUser, PasswordHash},
 };
 
-use crate::world::{CHEAP, GENEROUS, NOW, OBTAIN, World};
+use crate::world::{CHEAP, GENEROUS, NOW, OBTAIN, Setup, World};
 
 const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
@@ -261,12 +261,13 @@ async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
     }
 }
 
-/// Whoever is refused waits as long as any other: the shortest of several interleaved attempts each.
+/// Whoever is refused waits as long as any other: the shortest of many interleaved attempts each, so that
+/// what else the machine does falls out. Without its hash, an attempt would take a tenth of the time.
 #[tokio::test]
 async fn a_refusal_takes_the_same_time_whatever_its_cause() {
     let world = World::at_cost(Cost {
-        memory_kib: 8192,
-        iterations: 4,
+        memory_kib: 4096,
+        iterations: 3,
         parallelism: 1,
     })
     .await;
@@ -282,7 +283,7 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
         ("disabled@example.com", PASSWORD),
     ];
     let mut shortest = [Duration::MAX; 4];
-    for _ in 0..9 {
+    for _ in 0..40 {
         for ((email, password), shortest) in attempts.iter().zip(&mut shortest) {
             let started = Instant::now();
             world.obtain(email, password).await.assert_refused(NO_LOGIN);
@@ -292,14 +293,18 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
     let [wrong, others @ ..] = shortest.map(|time| time.as_secs_f64());
     for other in others {
         let ratio = other / wrong;
-        assert!((0.67..1.5).contains(&ratio), "{shortest:?}");
+        assert!((0.5..2.0).contains(&ratio), "{shortest:?}");
     }
 }
 
 /// Another process that writes for too long is an outage, not a bug of ours, and readers go on.
 #[tokio::test]
 async fn a_locked_database_is_told_as_temporary() {
-    let world = World::new().await;
+    let world = World::of(Setup {
+        patience: Duration::from_millis(200),
+        ..Setup::default()
+    })
+    .await;
     world.add_documented().await;
     let token = world.token().await;
     let other = users::open(&world.url).await.unwrap();

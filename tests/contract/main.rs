@@ -10,6 +10,7 @@
 
 mod accounts;
 mod admission;
+mod audit;
 mod binary;
 mod body;
 mod cli;

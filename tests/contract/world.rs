@@ -19,7 +19,8 @@ use signet::{
     api::{BodyLimits, Document},
     app::{App, app},
     auth::{
-        Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Rates, Secrets, Throttle, Tokens,
+        Audit, Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Rates, Secrets, Throttle,
+        Tokens,
     },
     users::{self, Database, NewUser, User, Users},
 };
@@ -69,6 +70,8 @@ pub(crate) struct Setup {
     pub(crate) cost: Cost,
     pub(crate) budget: Budget,
     pub(crate) limits: BodyLimits,
+    /// How long the database waits for another writer.
+    pub(crate) patience: Duration,
     pub(crate) secrets: Secrets,
     pub(crate) rates: Option<Rates>,
     pub(crate) proxies: &'static str,
@@ -82,6 +85,7 @@ impl Default for Setup {
             cost: CHEAP,
             budget: GENEROUS,
             limits: BodyLimits::default(),
+            patience: Duration::from_mins(1),
             secrets: Secrets::only(SECRET.as_bytes()),
             rates: None,
             proxies: "",
@@ -134,10 +138,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signet.db");
         let url = format!("sqlite:{}", path.display());
-        // Nobody else writes to it, but where a test is about that.
-        let db = users::open_with(&url, Duration::from_millis(200))
-            .await
-            .unwrap();
+        let db = users::open_with(&url, setup.patience).await.unwrap();
         Migrator::up(&db, None).await.unwrap();
         let lifetimes = Lifetimes {
             expires_in: EXPIRES_IN,
@@ -150,6 +151,9 @@ impl World {
             .collect();
         let auth = Auth::from(Parts {
             throttle: Throttle::new(setup.rates),
+            audit: Audit {
+                whole_emails: false,
+            },
             users: Users::new(db.clone()),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),

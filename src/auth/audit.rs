@@ -1,0 +1,84 @@
+//! The audit trail: who logged in, failed, was throttled or came with an ended token, and what was
+//! changed by hand. Events at the target `audit`, structured, without a secret.
+
+use std::net::IpAddr;
+
+use tracing::{info, warn};
+
+use super::{Grant, obtain, refresh};
+use crate::users::User;
+
+/// Writes the trail.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit {
+    /// Whether e-mails are written out; masked, they tell the first letter and the domain.
+    pub whole_emails: bool,
+}
+
+impl Audit {
+    pub(super) fn login(
+        self,
+        email: &str,
+        address: Option<IpAddr>,
+        outcome: &Result<(User, Grant), obtain::Refusal>,
+    ) {
+        let address = address.map(tracing::field::display);
+        let email = self.shown(email);
+        match outcome {
+            Ok((user, _)) => {
+                info!(target: "audit", event = "login", user_id = user.id, email, address);
+            }
+            Err(obtain::Refusal::Throttled(throttled)) => {
+                warn!(target: "audit", event = "login_throttled", email, address, wait = throttled.seconds);
+            }
+            Err(obtain::Refusal::CallerGone | obtain::Refusal::Fault(_)) => {}
+            Err(cause) => {
+                warn!(target: "audit", event = "login_failed", email, address, %cause);
+            }
+        }
+    }
+
+    pub(super) fn refresh(address: Option<IpAddr>, refusal: &refresh::Refusal) {
+        let address = address.map(tracing::field::display);
+        match refusal {
+            refresh::Refusal::Revoked { user_id } => {
+                warn!(target: "audit", event = "refresh_after_revocation", user_id, address);
+            }
+            refresh::Refusal::Throttled(throttled) => {
+                warn!(target: "audit", event = "refresh_throttled", address, wait = throttled.seconds);
+            }
+            _ => {}
+        }
+    }
+
+    /// What an operator did to an account.
+    pub fn changed(self, event: &str, account: &User) {
+        let email = self.shown(&account.email);
+        info!(target: "audit", event, user_id = account.id, email);
+    }
+
+    /// Escaped, since a quoted local part may hold anything.
+    fn shown(self, email: &str) -> String {
+        let shown = match email.rsplit_once('@') {
+            Some((local, domain)) if !self.whole_emails => {
+                let first = local.chars().next().unwrap_or_default();
+                format!("{first}…@{domain}")
+            }
+            _ => email.to_owned(),
+        };
+        shown.escape_debug().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Audit;
+
+    #[test]
+    fn an_e_mail_is_masked_and_harmless() {
+        let [masked, whole] = [false, true].map(|whole_emails| Audit { whole_emails });
+        assert_eq!(masked.shown("jonhdoeqa@email.com"), "j…@email.com");
+        assert_eq!(whole.shown("jonhdoeqa@email.com"), "jonhdoeqa@email.com");
+        assert_eq!(whole.shown("\"\n\"@email.com"), "\\\"\\n\\\"@email.com");
+    }
+}

@@ -1,0 +1,143 @@
+//! The audit trail: what is told of whom, and that no secret is.
+
+use serde_json::{Value, json};
+
+use crate::{
+    binary::{Home, Service, stdout},
+    world::{OBTAIN, REFRESH},
+};
+
+const EMAIL: &str = "you@example.com";
+
+/// The events of a log: what happened, to whom.
+fn trail(log: &str) -> Vec<(String, Option<u64>, String)> {
+    let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    events
+        .filter(|event: &Value| event["target"] == "audit")
+        .map(|event| {
+            let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+            (text("event"), event["user_id"].as_u64(), text("email"))
+        })
+        .collect()
+}
+
+fn add(home: &Home) -> std::process::Output {
+    home.feed(
+        &["user", "add", EMAIL, "--password-stdin"],
+        "correct horse\n",
+    )
+}
+
+#[test]
+fn who_logged_in_failed_and_was_throttled_is_told() {
+    let home = Home::new();
+    stdout(&add(&home));
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("SIGNET_THROTTLE_ACCOUNT", "1/1h");
+    let service = Service::start(command);
+    let login = |email: &str, password: &str| {
+        service.post(OBTAIN, &json!({ "email": email, "password": password }))
+    };
+    let (_, body) = login(EMAIL, "correct horse");
+    assert_eq!(login("other@example.com", "hunter2").0, 400);
+    assert_eq!(login("other@example.com", "hunter2").0, 429);
+    stdout(&home.run(&["user", "revoke", "--all"]));
+    assert_eq!(
+        service.post(REFRESH, &json!({ "token": body["token"] })).0,
+        400
+    );
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+
+    let event = |name: &str, id, email: &str| (name.to_owned(), id, email.to_owned());
+    assert_eq!(
+        trail(&log),
+        [
+            event("login", Some(1), "y…@example.com"),
+            event("login_failed", None, "o…@example.com"),
+            event("login_throttled", None, "o…@example.com"),
+            event("refresh_after_revocation", Some(1), ""),
+        ]
+    );
+    for secret in [
+        "correct horse",
+        "hunter2",
+        body["token"].as_str().unwrap(),
+        "you@",
+        "other@",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in:\n{log}");
+    }
+    assert!(
+        log.contains("no account has this e-mail"),
+        "the cause is for the trail:\n{log}"
+    );
+}
+
+#[test]
+fn what_an_operator_changes_is_told() {
+    let home = Home::new();
+    let said = |output: std::process::Output| {
+        assert!(output.status.success(), "{output:?}");
+        trail(&String::from_utf8(output.stderr).unwrap())
+    };
+    let told = |name: &str| vec![(name.to_owned(), Some(1), "y…@example.com".to_owned())];
+    assert_eq!(said(add(&home)), told("account_added"));
+    let passwd = ["user", "passwd", EMAIL, "--password-stdin"];
+    assert_eq!(
+        said(home.feed(&passwd, "another horse\n")),
+        told("password_changed")
+    );
+    assert_eq!(
+        said(home.run(&["user", "disable", EMAIL])),
+        told("account_disabled")
+    );
+    assert_eq!(
+        said(home.run(&["user", "enable", EMAIL])),
+        told("account_enabled")
+    );
+    assert_eq!(
+        said(home.run(&["user", "revoke", EMAIL])),
+        told("tokens_revoked")
+    );
+    assert_eq!(
+        said(home.run(&["user", "email", EMAIL, "yes@example.com"])),
+        told("email_changed")
+    );
+    let mut delete = home.command(&["user", "delete", "yes@example.com", "--yes"]);
+    let output = delete.env("SIGNET_AUDIT_EMAILS", "whole").output().unwrap();
+    assert_eq!(
+        said(output),
+        [(
+            "account_deleted".to_owned(),
+            Some(1),
+            "yes@example.com".to_owned()
+        )]
+    );
+}
+
+/// A running service knows at once what another process has changed.
+#[test]
+fn a_change_by_hand_counts_at_once() {
+    let home = Home::new();
+    stdout(&add(&home));
+    let service = home.serve(&[]);
+    let credentials = json!({ "email": EMAIL, "password": "correct horse" });
+    let (_, body) = service.post(OBTAIN, &credentials);
+    let refresh = || service.post(REFRESH, &json!({ "token": body["token"] }));
+
+    stdout(&home.run(&["user", "disable", EMAIL]));
+    assert_eq!(
+        refresh().1,
+        json!({ "non_field_errors": ["User account is disabled."] })
+    );
+    assert_eq!(service.post(OBTAIN, &credentials).0, 400);
+    stdout(&home.run(&["user", "enable", EMAIL]));
+    assert_eq!(refresh().0, 200);
+    stdout(&home.run(&["user", "revoke", "--all"]));
+    assert_eq!(
+        refresh().1,
+        json!({ "non_field_errors": ["Error decoding signature."] })
+    );
+    assert_eq!(service.post(OBTAIN, &credentials).0, 200);
+}
