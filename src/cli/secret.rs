@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -101,6 +102,10 @@ fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {
 
 /// A secret is the file's bytes; one line break at the end is the editor's.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        warn!(path = %path.display(), "this secret is not the service's alone: others can read it (chmod 600)");
+    }
     let mut secret = fs::read(path)?;
     for end in [b'\n', b'\r'] {
         if secret.last() == Some(&end) {

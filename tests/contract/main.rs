@@ -11,6 +11,7 @@
 mod accounts;
 mod admission;
 mod audit;
+mod bad_input;
 mod binary;
 mod body;
 mod cli;

@@ -1,0 +1,164 @@
+//! Bad input from an operator: each gets an error that tells what happened and what to do, and loses nothing.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
+use crate::binary::{Home, failure, stdout};
+
+#[test]
+fn a_secret_file() {
+    let home = Home::new();
+    let file = home.path().join("secret");
+    let serve = [
+        "serve",
+        "--demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--jwt-secret-file",
+        "secret",
+    ];
+    for (content, reason) in [
+        (
+            None,
+            "cannot read secret, which SIGNET_JWT_SECRET_FILE names: No such file",
+        ),
+        (Some(&b""[..]), "too short: it has 0 bytes"),
+        (Some(b"\n"), "too short: it has 0 bytes"),
+        (Some(b"\r\n"), "too short: it has 0 bytes"),
+        (
+            Some(b"0123456789abcdef0123456789abcde\r\n"),
+            "too short: it has 31 bytes",
+        ),
+    ] {
+        if let Some(content) = content {
+            fs::write(&file, content).unwrap();
+        }
+        let (code, said) = failure(&home.run(&serve));
+        assert_eq!(code, 1);
+        assert!(said.contains(reason), "{content:?}: {said}");
+        assert!(!said.contains("0123456789"), "{said}");
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (code, said) = failure(&home.run(&serve));
+    assert_eq!(code, 1);
+    assert!(said.contains("Is a directory"), "{said}");
+    fs::remove_dir(&file).unwrap();
+
+    // Any bytes will do, UTF-8 or not.
+    fs::write(&file, [0xff; 32]).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
+    assert!(!service.started.contains("others"), "{}", service.started);
+    // One that others can read is served with, and warned about.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
+    assert!(
+        service.started.contains("others can read it"),
+        "{}",
+        service.started
+    );
+}
+
+/// Every command that needs the database says the same, and leaves the file as it was.
+fn assert_refused(home: &Home, database: &Path, reason: &str) {
+    let before = fs::read(database).unwrap();
+    for args in [
+        &["serve"][..],
+        &["migrate"],
+        &["migrate", "status"],
+        &["user", "list"],
+        &["user", "add", "b@example.com", "--password-stdin"],
+    ] {
+        let (code, said) = failure(&home.feed(args, "correct horse\n"));
+        assert_eq!(code, 1, "{args:?}: {said}");
+        assert!(said.contains(reason), "{args:?}: {said}");
+    }
+    assert!(
+        fs::read(database).unwrap() == before,
+        "{} was changed",
+        database.display()
+    );
+}
+
+fn with_account() -> (Home, std::path::PathBuf) {
+    let home = Home::new();
+    let add = ["user", "add", "a@example.com", "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let database = home.path().join("data/signet.db");
+    (home, database)
+}
+
+#[test]
+fn a_file_that_is_no_database() {
+    let home = Home::new();
+    let database = home.path().join("data/signet.db");
+    fs::create_dir(home.path().join("data")).unwrap();
+    fs::write(
+        &database,
+        "a letter to my mother, which is nobody's business\n".repeat(100),
+    )
+    .unwrap();
+    assert_refused(&home, &database, "file is not a database");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_signet() {
+    let (home, database) = with_account();
+    let db = signet::users::open(&format!("sqlite:{}", database.display()))
+        .await
+        .unwrap();
+    let newer = "INSERT INTO seaql_migrations VALUES ('m29991231_000001_future', 0)";
+    db.execute_unprepared(newer).await.unwrap();
+    db.close().await.unwrap();
+    assert_refused(
+        &home,
+        &database,
+        "A newer signet has migrated this database: run that one",
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_another_process_holds() {
+    let (home, database) = with_account();
+    let db = signet::users::open(&format!("sqlite:{}", database.display()))
+        .await
+        .unwrap();
+    let writing = db.begin().await.unwrap();
+    writing
+        .execute_unprepared("UPDATE users SET is_active = is_active")
+        .await
+        .unwrap();
+
+    let add = ["user", "add", "b@example.com", "--password-stdin"];
+    let (code, said) = failure(&home.feed(&add, "correct horse\n"));
+    assert_eq!(code, 1);
+    assert!(said.contains("database is locked"), "{said}");
+    // Readers go on.
+    assert_eq!(stdout(&home.run(&["user", "list"])), "1  a@example.com\n");
+    writing.rollback().await.unwrap();
+    stdout(&home.feed(&add, "correct horse\n"));
+}
+
+/// A closed standard input is not an empty password.
+#[test]
+fn a_standard_input_that_is_not_there() {
+    let home = Home::new();
+    let mut add = home.command(&["user", "add", "a@example.com", "--password-stdin"]);
+    let (code, said) = failure(&add.stdin(std::process::Stdio::null()).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(said.contains("no password on standard input"), "{said}");
+    // Nobody can be asked without a terminal.
+    let add = home.command(&["user", "add", "a@example.com"]);
+    let mut detached = std::process::Command::new("setsid");
+    detached.arg(add.get_program()).args(add.get_args());
+    let output = detached
+        .current_dir(home.path())
+        .stdin(std::process::Stdio::null())
+        .output();
+    let (code, said) = failure(&output.unwrap());
+    assert_eq!(code, 1);
+    assert!(said.contains("--password-stdin"), "{said}");
+    assert_eq!(stdout(&home.run(&["user", "list"])), "");
+}
