@@ -18,6 +18,7 @@ mod openapi;
 mod password;
 mod secret;
 mod serve;
+mod throttle;
 mod user;
 
 /// Turns an e-mail and a password into a signed JWT, and refreshes it.

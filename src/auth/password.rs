@@ -11,6 +11,11 @@ use super::{
 };
 use crate::users::PasswordHash;
 
+/// The most that a stored hash may cost, in KiB and in passes: far above what Django and OWASP advise, and
+/// far below what would stop the service.
+const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+const MAX_PASSES: u32 = 64;
+
 /// Of a salt, in bytes (RFC 9106 section 3.1).
 const SALT: usize = 16;
 /// Of a hash, in bytes.
@@ -174,10 +179,14 @@ impl Stored {
             .version
             .map_or(Ok(Version::default()), Version::try_from)
             .ok()?;
+        let params = Params::try_from(hash).ok()?;
+        if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES {
+            return None;
+        }
         Some(Self {
             algorithm,
             version,
-            params: Params::try_from(hash).ok()?,
+            params,
             salt: hash.salt?.as_ref().to_vec(),
             output: hash.hash?,
         })

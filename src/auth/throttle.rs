@@ -22,7 +22,9 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
+use super::clock::milliseconds;
 use crate::users::{DatabaseError, User, Users, email};
 
 /// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
@@ -126,6 +128,32 @@ impl Throttle {
             _ => Vec::new(),
         };
         self.allow(users, now, subjects).await
+    }
+
+    /// How many failures of the account with this e-mail are not forgiven yet, where they were counted
+    /// against it: not those from the address of its last login.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn failures(
+        &self,
+        users: &Users,
+        now: OffsetDateTime,
+        email: &str,
+    ) -> Result<i64, DatabaseError> {
+        let Some(rates) = self.rates else {
+            return Ok(0);
+        };
+        let subject = format!("account:{}", digest(&email::key(email)));
+        let buckets = users.attempts(&[subject]).await?;
+        let now = milliseconds(now);
+        let level = buckets
+            .first()
+            .map_or(0, |bucket| (bucket.settled_at - now).max(0));
+        Ok(level
+            .unsigned_abs()
+            .div_ceil(rates.account.weight().unsigned_abs())
+            .cast_signed())
     }
 
     async fn allow(

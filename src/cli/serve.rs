@@ -6,14 +6,11 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{Failure, database, password, secret};
+use super::{Failure, database, password, secret, throttle};
 use crate::{
     app::{BodyLimits, app},
-    auth::{
-        Audit, Auth, Clock, Lifetimes, Parts, Passwords, Rate, Rates, SecretTooShort, Throttle,
-        Tokens,
-    },
-    config::{self, Settings, Throttling},
+    auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Tokens},
+    config::Settings,
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
 };
@@ -69,7 +66,7 @@ impl Serve {
             users,
             passwords,
             tokens,
-            throttle: throttle(&settings),
+            throttle: throttle::throttle(&settings),
             audit: Audit {
                 whole_emails: settings.audit_whole_emails(),
             },
@@ -140,24 +137,6 @@ async fn add_demo_account(
         .await
         .map_err(|error| error.to_string())?;
     Ok(())
-}
-
-fn throttle(settings: &Settings) -> Throttle {
-    let rate = |rate: config::Rate| Rate {
-        attempts: rate.attempts,
-        per: rate.per,
-    };
-    let rates = Rates {
-        account: rate(settings.throttle_account),
-        address: rate(settings.throttle_address),
-    };
-    match settings.throttle {
-        Throttling::On => Throttle::new(Some(rates)),
-        Throttling::Off => {
-            warn!("the throttle is off: passwords can be guessed as fast as they can be hashed");
-            Throttle::new(None)
-        }
-    }
 }
 
 /// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.

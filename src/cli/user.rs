@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, database, password::Source, print};
+use super::{Failure, database, password::Source, print, throttle};
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
@@ -106,7 +106,12 @@ impl User {
                     print(line(&account))?;
                 }
             }
-            Self::Show { email } => show(&find(&users, &email).await?)?,
+            Self::Show { email } => {
+                let account = find(&users, &email).await?;
+                let throttle = throttle::throttle(settings);
+                let failures = throttle.failures(&users, now, &account.email).await;
+                show(&account, failures.map_err(database_failed)?)?;
+            }
             Self::Passwd { email, password } => {
                 let account = find(&users, &email).await?;
                 let password = password.hash(settings, &account.email).await?;
@@ -280,7 +285,7 @@ fn line(account: &Account) -> String {
     format!("{}  {email}{state}", account.id)
 }
 
-fn show(account: &Account) -> Result<(), Failure> {
+fn show(account: &Account, failures: i64) -> Result<(), Failure> {
     let Value::Object(fields) = as_json(account) else {
         return Ok(());
     };
@@ -290,6 +295,7 @@ fn show(account: &Account) -> Result<(), Failure> {
             .map_or_else(|| value.to_string(), str::to_owned);
         print(format!("{name:20} {value}"))?;
     }
+    print(format!("{:20} {failures}", "failures"))?;
     Ok(())
 }
 

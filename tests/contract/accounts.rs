@@ -217,6 +217,40 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
     world.refresh(&token).await.token();
 }
 
+/// What Django makes by default is dear, and taken.
+#[tokio::test]
+async fn a_hash_at_django_s_cost_is_verified_once() {
+    let world = World::new().await;
+    let account = world.add_documented().await;
+    let django = Cost {
+        memory_kib: 102_400,
+        iterations: 2,
+        parallelism: 8,
+    };
+    let imported = Passwords::new(django, GENEROUS)
+        .unwrap()
+        .hash(PASSWORD)
+        .await
+        .unwrap();
+    world.auth.users.rehash(&account, imported).await.unwrap();
+    world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
+    world.token().await;
+    let stored = world
+        .auth
+        .users
+        .by_id(1)
+        .await
+        .unwrap()
+        .unwrap()
+        .password
+        .unwrap();
+    assert!(
+        stored.0.starts_with("$argon2id$v=19$m=32,t=1,p=1$"),
+        "{}",
+        stored.0
+    );
+}
+
 #[tokio::test]
 async fn a_new_password_costs_what_the_contract_says() {
     let world = World::at_cost(Cost {
@@ -242,6 +276,9 @@ async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
         "rubbish",
         "$argon2id$v=19$m=7,t=0,p=0$c2FsdHNhbHQ$aGFzaA",
         "$scrypt$ln=1$c2FsdA$aGFzaA",
+        // Readable, but of a cost that would stop the service.
+        "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
+        "$argon2id$v=19$m=64,t=1000000,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
     ]
     .into_iter()
     .enumerate()

@@ -12,7 +12,7 @@ use signet::{
 };
 
 use crate::{
-    binary::{Home, failure},
+    binary::{Home, failure, stdout},
     world::{Answer, CHEAP, GENEROUS, NOW, OBTAIN, REFRESH, SECRET, Setup, World, post},
 };
 
@@ -345,6 +345,15 @@ fn the_throttle_is_a_setting() {
         service.post(OBTAIN, &body).0
     };
     assert_eq!([guess(1), guess(2), guess(3)], [400, 400, 429]);
+
+    let add = ["user", "add", EMAIL, "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let service = home.serve(&[]);
+    for number in 0..3 {
+        let body = json!({ "email": EMAIL, "password": format!("guess {number}") });
+        assert_eq!(service.post(OBTAIN, &body).0, 400);
+    }
+    assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures             3"));
 
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command
