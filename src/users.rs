@@ -219,8 +219,8 @@ impl Users {
 
     /// Records a login, if the account is still the one whose password was verified.
     ///
-    /// The hash takes tens of milliseconds. An account that was disabled or got another password
-    /// meanwhile gives none; one that was only rehashed by a login beside this one is the same.
+    /// The hash takes tens of milliseconds. An account that was disabled or revoked, or got another password
+    /// or e-mail meanwhile, gives none; one that was only rehashed by a login beside this one is the same.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -236,6 +236,8 @@ impl Users {
             .filter(Column::Id.eq(verified.id))
             .filter(Column::IsActive.eq(true))
             .filter(Column::PasswordChanged.eq(verified.password_changed))
+            .filter(Column::EmailKey.eq(&verified.email_key))
+            .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after))
             .exec_with_returning(&self.db)
             .await?;
         Ok(rows.into_iter().next())

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use poem::http::StatusCode;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::schema::FieldErrors;
 use crate::auth::{Fault, Throttled};
@@ -78,18 +78,19 @@ impl poem::error::ResponseError for Rejection {
 /// Logs a fault of our own; the wire tells nothing of its cause.
 impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
-        error!(%fault, "a fault of our own");
         match fault.retry_after() {
-            // Rounded up: earlier would be in vain.
-            Some(wait) => Self::Unavailable {
-                retry_after: wait
-                    .as_millis()
-                    .div_ceil(1000)
-                    .max(1)
-                    .try_into()
-                    .unwrap_or(u32::MAX),
-            },
-            None => Self::Failed,
+            Some(wait) => {
+                warn!(%fault, "told to try again later");
+                // Rounded up: earlier would be in vain.
+                let seconds = wait.as_millis().div_ceil(1000).max(1);
+                Self::Unavailable {
+                    retry_after: seconds.try_into().unwrap_or(u32::MAX),
+                }
+            }
+            None => {
+                error!(%fault, "a fault of our own");
+                Self::Failed
+            }
         }
     }
 }

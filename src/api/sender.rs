@@ -44,18 +44,17 @@ impl TrustedProxies {
                 .iter()
                 .any(|network| network.contains(&address))
         };
-        // A proxy sets one of them. Of two, one is its client's own, and nobody knows which.
-        let ((Some(told), None) | (None, Some(told))) =
-            (forwarded(request), forwarded_for(request))
-        else {
-            return peer;
-        };
-        if !trusted(peer) {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                warn!(%peer, "a header that tells of another client is ignored: SIGNET_TRUSTED_PROXIES does not have its sender");
+        let told = match (forwarded(request), forwarded_for(request)) {
+            (None, None) => return peer,
+            (Some(told), None) | (None, Some(told)) if trusted(peer) => told,
+            // An unknown sender; or two headers, of which one is the client's own, and nobody knows which.
+            _ => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    warn!(%peer, "a header that tells of another client is ignored: SIGNET_TRUSTED_PROXIES does not have its sender, or it came beside another such header");
+                }
+                return peer;
             }
-            return peer;
-        }
+        };
         let mut client = peer;
         for address in told.into_iter().rev() {
             let Some(address) = address else { break };
@@ -75,18 +74,39 @@ fn forwarded_for(request: &Request) -> Option<Vec<Option<IpAddr>>> {
     Some(nodes.map(|node| address(node.trim())).collect())
 }
 
-/// What `Forwarded` tells (RFC 7239).
+/// What `Forwarded` tells (RFC 7239 section 4). An element that names two, or none, tells nothing.
 fn forwarded(request: &Request) -> Option<Vec<Option<IpAddr>>> {
     let lines = lines(request, "forwarded")?;
-    let nodes = lines.iter().flat_map(|line| rfc7239::parse(line));
+    let elements = lines.iter().flat_map(|line| outside_quotes(line, ','));
     Some(
-        nodes
-            .map(|node| match node.ok()?.forwarded_for?.name {
-                rfc7239::NodeName::Ip(address) => Some(address),
-                _ => None,
+        elements
+            .map(|element| {
+                let pairs = outside_quotes(element, ';').into_iter();
+                let mut nodes = pairs.filter_map(|pair| {
+                    let (name, value) = pair.trim().split_once('=')?;
+                    name.eq_ignore_ascii_case("for")
+                        .then(|| value.trim_matches('"'))
+                });
+                let node = nodes.next()?;
+                nodes.next().is_none().then(|| address(node)).flatten()
             })
             .collect(),
     )
+}
+
+/// Splits where `at` stands outside quotes: within them, it is the client's own text.
+fn outside_quotes(text: &str, at: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(|c| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match c {
+            '"' if !was_escaped => quoted = !quoted,
+            '\\' if quoted && !was_escaped => escaped = true,
+            _ => {}
+        }
+        c == at && !quoted
+    })
+    .collect()
 }
 
 fn lines(request: &Request, name: &str) -> Option<Vec<String>> {

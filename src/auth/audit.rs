@@ -57,6 +57,11 @@ impl Audit {
         info!(target: "audit", event, user_id = account.id, email);
     }
 
+    /// An operator ended the tokens of every account.
+    pub fn all_revoked(self, accounts: u64) {
+        info!(target: "audit", event = "all_tokens_revoked", accounts);
+    }
+
     /// Escaped, since a quoted local part may hold anything.
     fn shown(self, email: &str) -> String {
         let shown = match email.rsplit_once('@') {

@@ -1,6 +1,6 @@
 //! Obtain: an e-mail and a password become a token.
 
-use tracing::info;
+use tracing::warn;
 
 use super::{
     Auth, Caller, Fault, Grant,
@@ -84,10 +84,10 @@ async fn login(
         (None, _) => Err(Refusal::UnknownAccount),
         (Some(user), Verdict::Wrong) if user.password.is_none() => Err(Refusal::UnusablePassword),
         (Some(_), Verdict::Wrong) => Err(Refusal::WrongPassword),
-        (Some(user), Verdict::Right(_)) if !user.is_active => Err(Refusal::Disabled),
-        (Some(user), Verdict::Right(rehashed)) => Ok((user, rehashed)),
+        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(Refusal::Disabled),
+        (Some(user), Verdict::Right { stale }) => Ok((user, stale)),
     };
-    let (user, rehashed) = match accepted {
+    let (user, stale) = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let guess = auth.tokens.fingerprint(&format!("{email}\0{password}"));
@@ -98,12 +98,12 @@ async fn login(
             return Err(refusal);
         }
     };
-    if let Some(hash) = rehashed {
-        auth.users.rehash(&user, hash).await.map_err(Fault::from)?;
-        info!(
-            user_id = user.id,
-            "rehashed the password at the current cost"
-        );
+    if stale {
+        // If there is no time for it now, there will be at the next login.
+        match auth.passwords.hash(password).await {
+            Ok(hash) => auth.users.rehash(&user, hash).await.map_err(Fault::from)?,
+            Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
+        }
     }
     let user = auth
         .users

@@ -65,8 +65,11 @@ pub enum HashError {
 pub(super) enum Verdict {
     /// Not this password.
     Wrong,
-    /// This password; if its hash is of another cost, here is one of the current cost.
-    Right(Option<PasswordHash>),
+    /// This password.
+    Right {
+        /// Its hash is of another cost than today's.
+        stale: bool,
+    },
 }
 
 impl Passwords {
@@ -120,12 +123,10 @@ impl Passwords {
         let computed = self.compute(argon2, password, against.salt, length).await?;
         // `Output` compares in constant time.
         let matches = phc::Output::new(&computed).is_ok_and(|computed| computed == against.output);
-        Ok(if !(matches && usable) {
-            Verdict::Wrong
-        } else if is_current {
-            Verdict::Right(None)
+        Ok(if matches && usable {
+            Verdict::Right { stale: !is_current }
         } else {
-            Verdict::Right(Some(self.hash(password).await?))
+            Verdict::Wrong
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | attempt | counted against |
 //! |---|---|
-//! | login, from the address of the account's last login | the account at that address |
+//! | login, from the address of the account's last login | the account at that address, and the address |
 //! | login, from elsewhere | the account, and the address |
 //! | refresh with a token that does not verify | the address |
 //!
@@ -39,7 +39,12 @@ pub struct Rate {
 impl Rate {
     /// How long one attempt takes to be forgiven, in milliseconds.
     fn weight(self) -> i64 {
-        self.period() / i64::from(self.attempts)
+        (self.period() / i64::from(self.attempts)).max(1)
+    }
+
+    /// The most that is held against anybody, in milliseconds: a volley must not close an account for days.
+    fn most(self) -> i64 {
+        self.period().saturating_mul(4)
     }
 
     fn period(self) -> i64 {
@@ -104,9 +109,12 @@ impl Throttle {
         let from = address.map(prefix);
         let known = from.is_some() && user.is_some_and(|user| user.last_login_from == from);
         let subjects = self.rates.map_or_else(Vec::new, |rates| match from {
-            Some(from) if known => vec![(format!("known:{account}:{from}"), rates.account)],
             Some(from) => vec![
-                (format!("account:{account}"), rates.account),
+                if known {
+                    (format!("known:{account}:{from}"), rates.account)
+                } else {
+                    (format!("account:{account}"), rates.account)
+                },
                 (format!("address:{from}"), rates.address),
             ],
             None => vec![(format!("account:{account}"), rates.account)],
@@ -208,10 +216,9 @@ impl Throttle {
         guess: Option<String>,
     ) -> Result<(), DatabaseError> {
         for (name, rate) in &attempt.subjects {
-            // An address is counted for every failure, an account for every other guess.
-            let guess = guess.clone().filter(|_| !name.starts_with("address:"));
+            let guess = guess.clone();
             users
-                .add_attempt(name.clone(), now, rate.weight(), guess)
+                .add_attempt(name.clone(), now, rate.weight(), rate.most(), guess)
                 .await?;
         }
         if self.counted.fetch_add(1, Ordering::Relaxed) % 256 == 255 {

@@ -36,7 +36,7 @@ pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
     match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
         Location::Memory => checked(settings, random::hex::<32>().into_bytes(), "memory"),
         Location::File(database) => {
-            let path = PathBuf::from(format!("{}.secret", database.display()));
+            let path = kept_in(&database);
             let secret = make(&path).and_then(|()| read(&path)).map_err(|error| {
                 format!(
                     "cannot keep a secret in {}: {error}. Mend that, or set SIGNET_JWT_SECRET_FILE",
@@ -46,6 +46,24 @@ pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
             checked(settings, secret, &path.display().to_string())
         }
     }
+}
+
+/// The secrets as they are now, for a service that goes on: it never makes one, since that would end every
+/// token, and one that is in memory alone stays.
+pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Failure> {
+    if let Some(secrets) = given(settings)? {
+        return Ok(secrets);
+    }
+    let path = match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
+        Location::Memory => return checked(settings, held.current.clone(), "memory"),
+        Location::File(database) => kept_in(&database),
+    };
+    let secret = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    checked(settings, secret, &path.display().to_string())
+}
+
+fn kept_in(database: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.secret", database.display()))
 }
 
 /// The secrets, when the current one is long enough to sign with.
@@ -74,11 +92,16 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
             .map_err(|_| format!("{}, which {name} names, is not UTF-8", path.display()))?,
         (None, None) => return Ok(Vec::new()),
     };
-    let previous: Vec<_> = lines
+    let given = lines
         .lines()
-        .filter(|line| !line.is_empty())
-        .map(Previous::read)
-        .collect();
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty());
+    let previous = given.map(|(at, line)| {
+        // Never the line itself: it is a secret.
+        Previous::read(line)
+            .map_err(|error| format!("line {} of the previous secrets: {error}", at + 1))
+    });
+    let previous: Vec<_> = previous.collect::<Result<_, _>>()?;
     for (number, secret) in previous
         .iter()
         .enumerate()

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::{Failure, database, password, secret, throttle};
 use crate::{
     app::{BodyLimits, app},
-    auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Tokens},
+    auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Secrets, Tokens},
     config::Settings,
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
@@ -73,7 +73,7 @@ impl Serve {
             clock,
         });
         let stop = stop_signal()?;
-        reload_on_hangup(&auth, &settings)?;
+        reload_on_hangup(&auth, &settings, secrets)?;
         let address = listener.local_addr().unwrap_or(settings.listen);
         info!(%address, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
@@ -140,17 +140,13 @@ async fn add_demo_account(
 }
 
 /// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.
-fn reload_on_hangup(auth: &Auth, settings: &Settings) -> Result<(), Failure> {
+fn reload_on_hangup(auth: &Auth, settings: &Settings, secrets: Secrets) -> Result<(), Failure> {
     let mut hangup = on(SignalKind::hangup())?;
     let (auth, settings) = (auth.clone(), settings.clone());
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let verified = auth.tokens.verified();
-            let read = match secret::given(&settings) {
-                Ok(None) => secret::kept(&settings),
-                Ok(Some(secrets)) => Ok(secrets),
-                Err(failure) => Err(failure),
-            };
+            let read = secret::again(&settings, &secrets);
             match read.and_then(|secrets| {
                 let failed = |error: SecretTooShort| Failure::from(error.to_string());
                 auth.tokens.replace(&secrets).map_err(failed)

@@ -142,6 +142,7 @@ impl User {
             Self::Disable { email } => set_active(&users, audit, &email, false).await?,
             Self::Revoke { email: None, .. } => {
                 let accounts = users.revoke_all(now).await.map_err(database_failed)?;
+                audit.all_revoked(accounts);
                 print(format!(
                     "every earlier token is ended, of {accounts} accounts"
                 ))?;

@@ -85,7 +85,8 @@ impl FromStr for Rate {
             let attempts: u32 = attempts.parse().ok()?;
             let per = Duration::from_secs(number.checked_mul(seconds)?);
             let lasts = !per.is_zero() && per <= Duration::from_hours(24 * 365);
-            (attempts > 0 && lasts).then_some(Self { attempts, per })
+            let forgivable = u128::from(attempts) <= per.as_millis();
+            (attempts > 0 && lasts && forgivable).then_some(Self { attempts, per })
         };
         parse().ok_or("it is not a number of attempts per time, with the time in s, m, h or d")
     }
@@ -175,6 +176,7 @@ mod tests {
             "-1/1m",
             "1/9999999d",
             "1/m",
+            "1001/1s",
         ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }

@@ -41,7 +41,7 @@ impl Users {
             .await
     }
 
-    /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven. One with the same guess as
+    /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all. One with the same guess as
     /// the last adds nothing: it is a stuck client, and learns nothing.
     ///
     /// # Errors
@@ -51,6 +51,7 @@ impl Users {
         subject: String,
         now: i64,
         weight: i64,
+        most: i64,
         guess: Option<String>,
     ) -> Result<(), DbErr> {
         let known = |column: Column| Expr::col((Entity, column));
@@ -58,6 +59,7 @@ impl Users {
             known(Column::LastGuess).eq(Expr::value(guess.clone())),
             known(Column::SettledAt),
         )
+        .case(known(Column::SettledAt).gt(now + most - weight), now + most)
         .case(
             known(Column::SettledAt).gt(now),
             known(Column::SettledAt).add(weight),

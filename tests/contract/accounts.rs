@@ -168,6 +168,32 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_login_that_was_overtaken_by_another_e_mail_or_a_cut_gets_nothing() {
+    let world = World::new().await;
+    let users = &world.auth.users;
+    let verified = world.add_documented().await;
+    users.revoke(1, world.now()).await.unwrap();
+    assert_eq!(
+        users
+            .record_login(&verified, world.now(), None)
+            .await
+            .unwrap(),
+        None
+    );
+
+    let verified = users.by_id(1).await.unwrap().unwrap();
+    let new = "new@example.com".to_owned();
+    users.set_email(1, new, world.now()).await.unwrap();
+    assert_eq!(
+        users
+            .record_login(&verified, world.now(), None)
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
 async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
     let world = World::new().await;
     let account = world.add_documented().await;

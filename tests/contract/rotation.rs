@@ -18,7 +18,10 @@ async fn rotated(previous: &[&str]) -> World {
     let world = World::of(Setup {
         secrets: Secrets {
             current: NEW.into(),
-            previous: previous.iter().map(|line| Previous::read(line)).collect(),
+            previous: previous
+                .iter()
+                .map(|line| Previous::read(line).unwrap())
+                .collect(),
         },
         ..Setup::default()
     })
@@ -162,4 +165,48 @@ fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_a
         said.contains("missing, which SIGNET_JWT_PREVIOUS_SECRETS_FILE names"),
         "{said}"
     );
+}
+
+/// What was meant must not be guessed, least of all an empty secret, which everybody has.
+#[test]
+fn a_line_that_is_no_secret_is_refused() {
+    for (line, reason) in [
+        ("2027-01-31T00:00:00Z ", "there is no secret in it"),
+        ("2027-01-31T00:00:00Z", "there is no secret in it"),
+        (" ", "there is no secret in it"),
+        ("2027-01-31 hunter2", "its date is not one like"),
+        ("2027-13-31T00:00:00Z hunter2", "its date is not one like"),
+    ] {
+        let home = Home::new();
+        let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+        command
+            .env("SIGNET_JWT_SECRET", NEW)
+            .env("SIGNET_JWT_PREVIOUS_SECRETS", format!("{OLD}\n{line}"));
+        let (code, said) = failure(&command.output().unwrap());
+        assert_eq!(code, 1);
+        assert!(
+            said.contains("line 2 of the previous secrets") && said.contains(reason),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// A hangup reads; it makes nothing, and forgets nothing.
+#[test]
+fn a_hangup_makes_no_secret() {
+    let home = Home::new();
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let mut service = home.serve(&["--demo"]);
+    let token = service.post(OBTAIN, &documented).1["token"].clone();
+    service.signal("-HUP");
+    service.wait_for("read the secrets anew");
+    assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 200);
+
+    let mut service = home.serve(&[]);
+    let secret = home.path().join("data/signet.db.secret");
+    std::fs::remove_file(&secret).unwrap();
+    service.signal("-HUP");
+    service.wait_for("the secrets stay as they were");
+    assert!(!secret.exists());
 }

@@ -60,17 +60,33 @@ impl Secrets {
 
 impl Previous {
     /// Reads one: `SECRET`, or `2027-01-31T00:00:00Z SECRET` for one that is taken until then.
-    #[must_use]
-    pub fn read(line: &str) -> Self {
-        let dated = line.split_once(' ').and_then(|(date, secret)| {
-            let until = OffsetDateTime::parse(date, &Rfc3339).ok()?;
-            Some((secret, Some(until)))
-        });
-        let (secret, until) = dated.unwrap_or((line, None));
-        Self {
+    ///
+    /// # Errors
+    /// When there is no secret in it, or its date cannot be read: what was meant must not be guessed.
+    pub fn read(line: &str) -> Result<Self, &'static str> {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let is_date = first.len() >= 10
+            && first.as_bytes()[..10]
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| match at {
+                    4 | 7 => *byte == b'-',
+                    _ => byte.is_ascii_digit(),
+                });
+        let (secret, until) = if is_date {
+            let until = OffsetDateTime::parse(first, &Rfc3339)
+                .map_err(|_| "its date is not one like 2027-01-31T00:00:00Z")?;
+            (rest, Some(until))
+        } else {
+            (line, None)
+        };
+        if secret.trim().is_empty() {
+            return Err("there is no secret in it");
+        }
+        Ok(Self {
             secret: secret.as_bytes().to_owned(),
             until,
-        }
+        })
     }
 
     /// Whether it is too short to be signed with; it may verify all the same.
