@@ -78,19 +78,15 @@ impl poem::error::ResponseError for Rejection {
 /// Logs a fault of our own; the wire tells nothing of its cause.
 impl From<Fault> for Rejection {
     fn from(fault: Fault) -> Self {
-        match fault.retry_after() {
-            Some(wait) => {
-                warn!(%fault, "told to try again later");
-                // Rounded up: earlier would be in vain.
-                let seconds = wait.as_millis().div_ceil(1000).max(1);
-                Self::Unavailable {
-                    retry_after: seconds.try_into().unwrap_or(u32::MAX),
-                }
-            }
-            None => {
-                error!(%fault, "a fault of our own");
-                Self::Failed
-            }
+        let Some(wait) = fault.retry_after() else {
+            error!(%fault, "a fault of our own");
+            return Self::Failed;
+        };
+        warn!(%fault, "told to try again later");
+        // Rounded up: earlier would be in vain.
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        Self::Unavailable {
+            retry_after: seconds.try_into().unwrap_or(u32::MAX),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use percent_encoding::percent_decode_str;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
+use tokio::time::{Instant, sleep};
 
 /// How long a query waits for a connection, and a connection for another writer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -113,16 +114,22 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(patience)
     });
-    Database::connect(options)
-        .await
-        .map_err(|source| OpenError::Connect { what, source })
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            // Of two that make a new file ready at once, SQLite refuses one without waiting.
+            Err(error) if sqlite_code(&error) == Some(BUSY) && Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await;
+            }
+            connected => return connected.map_err(|source| OpenError::Connect { what, source }),
+        }
+    }
 }
 
 /// Whether the database may well answer the same query in a moment: it cannot be reached, is locked by
 /// another writer, or cannot write for want of room or rights, which an operator will see to.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
-    const BUSY: i32 = 5;
     const LOCKED: i32 = 6;
     const READ_ONLY: i32 = 8;
     const IO: i32 = 10;
@@ -141,12 +148,14 @@ pub(super) fn is_full(error: &DbErr) -> bool {
     sqlite_code(error) == Some(FULL)
 }
 
+const BUSY: i32 = 5;
 const FULL: i32 = 13;
 
 /// The primary result code (<https://www.sqlite.org/rescode.html>).
 fn sqlite_code(error: &DbErr) -> Option<i32> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
-        error
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
         return None;
     };
