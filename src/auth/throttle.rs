@@ -73,12 +73,12 @@ pub struct Throttled {
 #[derive(Debug)]
 pub struct Throttle {
     rates: Option<Rates>,
-    /// Attempts that are allowed but not yet decided, by subject: they may all fail.
+    /// Attempts that are not decided yet, by subject: they may all fail.
     pending: Arc<Mutex<HashMap<String, u32>>>,
     counted: AtomicU64,
 }
 
-/// An attempt that was allowed.
+/// An attempt that is being decided.
 pub(super) struct Attempt {
     subjects: Vec<(String, Rate)>,
     pending: Arc<Mutex<HashMap<String, u32>>>,
@@ -170,41 +170,47 @@ impl Throttle {
         now: i64,
         subjects: Vec<(String, Rate)>,
     ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
-        if subjects.is_empty() {
-            return Ok(Ok(self.attempt(subjects)));
+        // Whoever is undecided now is counted before the database is read: were it the other way round,
+        // one who is decided in between would be seen in neither.
+        let (attempt, ahead) = self.attempt(subjects);
+        if attempt.subjects.is_empty() {
+            return Ok(Ok(attempt));
         }
-        let names: Vec<_> = subjects.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> = attempt.subjects.iter().map(|it| it.0.clone()).collect();
         let attempts = users.attempts(&names).await?;
-        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = subjects.iter().map(|(name, rate)| {
-            let bucket = attempts.iter().find(|bucket| bucket.subject == *name);
-            let level = bucket.map_or(0, |bucket| (bucket.settled_at - now).max(0));
-            // Where nobody has failed lately, many may log in at once; where somebody has, those who
-            // are being verified may all fail, too.
-            let undecided = pending.get(name).filter(|_| level > 0).copied();
-            let undecided = i64::from(undecided.unwrap_or(0)) * rate.weight();
-            level + undecided + rate.weight() - rate.period()
-        });
+        let wait = attempt
+            .subjects
+            .iter()
+            .zip(ahead)
+            .map(|((name, rate), ahead)| {
+                let bucket = attempts.iter().find(|bucket| bucket.subject == *name);
+                let level = bucket.map_or(0, |bucket| (bucket.settled_at - now).max(0));
+                // Where nobody has failed lately, many may log in at once; where somebody has, those who
+                // are being verified may all fail, too.
+                let undecided = if level > 0 { i64::from(ahead) } else { 0 };
+                level + undecided * rate.weight() + rate.weight() - rate.period()
+            });
         let wait = wait.max().unwrap_or(0);
-        drop(pending);
         if wait > 0 {
             // Rounded up: earlier would be in vain.
             let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
             return Ok(Err(Throttled { seconds }));
         }
-        Ok(Ok(self.attempt(subjects)))
+        Ok(Ok(attempt))
     }
 
-    fn attempt(&self, subjects: Vec<(String, Rate)>) -> Attempt {
+    /// An attempt, and how many that are undecided are ahead of it, by subject.
+    fn attempt(&self, subjects: Vec<(String, Rate)>) -> (Attempt, Vec<u32>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, _) in &subjects {
-            *pending.entry(name.clone()).or_default() += 1;
-        }
+        let ahead = subjects.iter().map(|(name, _)| {
+            let count = pending.entry(name.clone()).or_default();
+            *count += 1;
+            *count - 1
+        });
+        let ahead = ahead.collect();
         drop(pending);
-        Attempt {
-            subjects,
-            pending: Arc::clone(&self.pending),
-        }
+        let pending = Arc::clone(&self.pending);
+        (Attempt { subjects, pending }, ahead)
     }
 
     /// Counts an attempt that failed; `guess` is the keyed hash of its password.
