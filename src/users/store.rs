@@ -114,7 +114,7 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(patience)
     });
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         match Database::connect(options.clone()).await {
             // Of two that make a new file ready at once, SQLite refuses one without waiting.
