@@ -19,12 +19,14 @@ mod refresh;
 mod throttle;
 mod token;
 
+use password::Tally;
+
 pub use admission::{Budget, Busy};
 pub use audit::Audit;
 pub use caller::{Caller, Presence};
 pub use clock::Clock;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
-pub use password::{Cost, HashError, Passwords};
+pub use password::{Cost, HashError, Passwords, Unverifiable, scheme_of};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
 pub use throttle::{Rate, Rates, Throttle, Throttled};
 pub use token::{Claims, Invalid, Lifetimes, Previous, SecretTooShort, Secrets, Tokens};
@@ -61,6 +63,31 @@ impl std::ops::Deref for Auth {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+impl Auth {
+    /// Sees to it that a login for which there is no hash takes as long as one of most accounts: those that
+    /// were imported, or rehashed at their login, change what that is.
+    ///
+    /// It reads every hash, a page at a time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn match_stand_in(&self) -> Result<(), DatabaseError> {
+        let mut tally = Tally::default();
+        let mut last = None;
+        loop {
+            let page = self.users.hashes_after(last).await?;
+            for (id, hash) in &page {
+                tally.count(hash);
+                last = Some(*id);
+            }
+            if page.is_empty() {
+                self.passwords.stand_in_for_most(tally);
+                return Ok(());
+            }
+        }
     }
 }
 

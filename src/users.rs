@@ -109,6 +109,23 @@ impl Users {
         Ok(count.unwrap_or_default())
     }
 
+    /// The next accounts that have a password, by id, and its hash: those after `last`, a page of them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn hashes_after(&self, last: Option<i64>) -> Result<Vec<(i64, PasswordHash)>, DbErr> {
+        Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::Password])
+            .filter(Column::Id.gt(last.unwrap_or(i64::MIN)))
+            .filter(Column::Password.is_not_null())
+            .order_by_asc(Column::Id)
+            .limit(10_000)
+            .into_tuple()
+            .all(&self.db)
+            .await
+    }
+
     /// Adds an account. It sets no cut: there is no token to end.
     ///
     /// # Errors

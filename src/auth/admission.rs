@@ -7,11 +7,7 @@
 
 use std::{
     fmt, io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -22,6 +18,11 @@ use tokio::{
     time::timeout,
 };
 use tracing::warn;
+
+mod load;
+
+use load::{Counted, Load};
+pub(super) use load::{Kind, Weight};
 
 /// Below the threads that answer requests (see `nice(2)`).
 const NICENESS: i32 = 10;
@@ -35,15 +36,6 @@ pub struct Budget {
     pub memory_kib: u32,
     /// The longest wait. A login that would wait longer is told so at once.
     pub wait: Duration,
-}
-
-/// What one hash costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Weight {
-    /// Memory, in KiB.
-    pub memory_kib: u32,
-    /// Work: KiB of memory, times the passes over it.
-    pub work: u64,
 }
 
 /// There is more to hash than can be hashed in time.
@@ -71,14 +63,6 @@ pub(super) struct Admission {
     usual: usize,
 }
 
-/// What is admitted or waiting to be, and how long it takes.
-#[derive(Default)]
-struct Load {
-    work: AtomicU64,
-    /// Picoseconds that a thread takes for a unit of work; 0 is not known yet.
-    pace: AtomicU64,
-}
-
 impl Admission {
     /// Starts the threads; they keep the memory of hashes of the `usual` weight.
     ///
@@ -100,7 +84,7 @@ impl Admission {
             jobs,
             load: Arc::default(),
             spare: Arc::default(),
-            usual: usual.memory_kib as usize,
+            usual: usual.blocks(),
         })
     }
 
@@ -113,24 +97,24 @@ impl Admission {
         weight: Weight,
         work: impl FnOnce(&mut [Block]) -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let expected = self.expected_wait();
+        let expected = self.load.expected_wait();
         if expected > self.budget.wait {
             return Err(Busy { wait: expected });
         }
-        let counted = Counted::new(&self.load, weight.work);
+        let counted = Counted::new(&self.load, weight, &self.budget);
         let admitted = timeout(self.budget.wait, self.admit(weight))
             .await
             .map_err(|_| Busy {
-                wait: self.expected_wait(),
+                wait: self.load.expected_wait(),
             })?;
 
         let (reply, result) = oneshot::channel();
         let (load, spare, usual) = (Arc::clone(&self.load), Arc::clone(&self.spare), self.usual);
         let job = move || {
-            let mut blocks = take(&spare, weight.memory_kib as usize, usual);
+            let mut blocks = take(&spare, weight, usual);
             let started = Instant::now();
             let result = work(&mut blocks);
-            load.observe(weight.work, started.elapsed());
+            load.observe(weight, started.elapsed());
             if blocks.len() == usual {
                 lock(&spare).push(blocks);
             }
@@ -154,14 +138,6 @@ impl Admission {
         let open = "the semaphores are never closed";
         (memory.expect(open), thread.expect(open))
     }
-
-    /// How long a login that comes now waits, as far as is known.
-    fn expected_wait(&self) -> Duration {
-        let work = self.load.work.load(Ordering::Relaxed);
-        let pace = self.load.pace.load(Ordering::Relaxed);
-        let picoseconds = u128::from(work) * u128::from(pace) / self.budget.threads.max(1) as u128;
-        Duration::from_nanos(u64::try_from(picoseconds / 1000).unwrap_or(u64::MAX))
-    }
 }
 
 impl fmt::Debug for Admission {
@@ -172,45 +148,17 @@ impl fmt::Debug for Admission {
     }
 }
 
-impl Load {
-    /// Follows the pace, as the machine gets busier or calmer.
-    fn observe(&self, work: u64, took: Duration) {
-        let seen = took.as_nanos() * 1000 / u128::from(work.max(1));
-        let seen = u64::try_from(seen).unwrap_or(u64::MAX);
-        let pace = match self.pace.load(Ordering::Relaxed) {
-            0 => seen,
-            known => known - known / 8 + seen / 8,
-        };
-        self.pace.store(pace, Ordering::Relaxed);
-    }
-}
-
-/// Work that is waiting or under way, until it is dropped.
-struct Counted(Arc<Load>, u64);
-
-impl Counted {
-    fn new(load: &Arc<Load>, work: u64) -> Self {
-        load.work.fetch_add(work, Ordering::Relaxed);
-        Self(Arc::clone(load), work)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.work.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
-
 /// Memory for a hash: that of an earlier one if it fits. If it does not, what is spare is freed first,
 /// so that spare and used memory together stay within the budget.
-fn take(spare: &Mutex<Vec<Blocks>>, wanted: usize, usual: usize) -> Blocks {
+fn take(spare: &Mutex<Vec<Blocks>>, weight: Weight, usual: usize) -> Blocks {
+    let wanted = weight.blocks();
     let mut spare = lock(spare);
     if wanted == usual
         && let Some(blocks) = spare.pop()
     {
         return blocks;
     }
-    if wanted != usual {
+    if wanted != usual && weight.memory_kib > 0 {
         spare.clear();
     }
     drop(spare);
@@ -237,14 +185,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
-    const USUAL: Weight = Weight {
-        memory_kib: 100,
-        work: 100,
-    };
+    /// A hash of so much memory.
+    fn of(memory_kib: u32) -> Weight {
+        Weight::new(Kind::Argon2, memory_kib.into(), 100)
+    }
 
     fn admission(threads: usize, memory_kib: u32, wait: Duration) -> Arc<Admission> {
         let budget = Budget {
@@ -252,7 +200,7 @@ mod tests {
             memory_kib,
             wait,
         };
-        Arc::new(Admission::start(budget, USUAL).unwrap())
+        Arc::new(Admission::start(budget, of(100)).unwrap())
     }
 
     const LONG: Duration = Duration::from_mins(10);
@@ -264,11 +212,7 @@ mod tests {
         let hashes = weights.iter().map(|memory_kib| {
             let (running, most, memory_kib) =
                 (Arc::clone(&running), Arc::clone(&most), *memory_kib);
-            let weight = Weight {
-                memory_kib,
-                work: 1,
-            };
-            admission.run(weight, move |blocks| {
+            admission.run(of(memory_kib), move |blocks| {
                 assert_eq!(blocks.len(), memory_kib as usize);
                 let change = |by: i64| {
                     let mut running = lock(&running);
@@ -314,12 +258,8 @@ mod tests {
     async fn memory_is_kept_from_hash_to_hash_and_freed_for_another() {
         let admission = admission(1, 250, LONG);
         let place = async |memory_kib| {
-            let weight = Weight {
-                memory_kib,
-                work: 1,
-            };
             admission
-                .run(weight, |blocks| blocks.as_ptr() as usize)
+                .run(of(memory_kib), |blocks| blocks.as_ptr() as usize)
                 .await
                 .unwrap()
         };
@@ -336,28 +276,28 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.run(USUAL, move |_| held.recv()).await }
+            async move { admission.run(of(100), move |_| held.recv()).await }
         });
         while admission.threads.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = admission.run(USUAL, |_| panic!("it was given up")).await;
+        let refused = admission.run(of(100), |_| panic!("it was given up")).await;
         assert!(matches!(refused, Err(Busy { .. })));
         let left = timeout(
             Duration::from_millis(1),
-            admission.run(USUAL, |_| panic!("it was given up")),
+            admission.run(of(100), |_| panic!("it was given up")),
         );
         assert!(left.await.is_err());
 
         release.send(()).unwrap();
         first.await.unwrap().unwrap().unwrap();
-        assert_eq!(admission.load.work.load(Ordering::SeqCst), 0);
+        assert_eq!(admission.load.expected_wait(), Duration::ZERO);
 
         // By now it is known that a hash takes longer than anybody waits: a second one is told at once.
         let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(admission.run(USUAL, move |_| held.recv()));
+        let mut first = Box::pin(admission.run(of(100), move |_| held.recv()));
         assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
-        let Err(Busy { wait }) = admission.run(USUAL, |_| ()).await else {
+        let Err(Busy { wait }) = admission.run(of(100), |_| ()).await else {
             panic!("it was admitted");
         };
         assert!(wait > Duration::from_millis(50), "{wait:?}");
@@ -368,8 +308,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_one_hash_and_not_the_thread() {
         let admission = admission(1, 1000, LONG);
-        let broken = admission.run(USUAL, |_| panic!("a bug")).await;
+        let broken = admission.run(of(100), |_| panic!("a bug")).await;
         assert!(broken.is_err());
-        assert_eq!(admission.run(USUAL, |_| 7).await, Ok(7));
+        assert_eq!(admission.run(of(100), |_| 7).await, Ok(7));
     }
 }

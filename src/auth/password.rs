@@ -1,8 +1,15 @@
 //! Passwords: hashed with Argon2id, verified exactly as they were sent.
 
-use std::{fmt, io};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash::phc};
+use argon2::{
+    Algorithm, Params, Version,
+    password_hash::{self, phc},
+};
 use tracing::error;
 
 use super::{
@@ -11,10 +18,12 @@ use super::{
 };
 use crate::users::PasswordHash;
 
-/// The most that a stored hash may cost, in KiB and in passes: far above what Django and OWASP advise, and
-/// far below what would stop the service.
-const MAX_MEMORY_KIB: u32 = 1024 * 1024;
-const MAX_PASSES: u32 = 64;
+mod scheme;
+mod stored;
+
+use scheme::Scheme;
+use stored::Stored;
+pub use stored::Unverifiable;
 
 /// Of a salt, in bytes (RFC 9106 section 3.1).
 const SALT: usize = 16;
@@ -34,9 +43,9 @@ pub struct Cost {
 
 /// Hashes and verifies passwords, as admission lets it.
 pub struct Passwords {
-    argon2: Argon2<'static>,
+    params: Params,
     /// Verified in the place of a hash that is not there, so that its absence takes as long.
-    stand_in: phc::PasswordHash,
+    stand_in: RwLock<Arc<Stored>>,
     admission: Admission,
 }
 
@@ -48,10 +57,13 @@ pub enum HashError {
     Cost(argon2::Error),
     /// A hash cannot be written down.
     #[error("a hash cannot be written down: {0}")]
-    Form(argon2::password_hash::Error),
+    Form(password_hash::Error),
     /// Hashing failed.
     #[error("hashing failed: {0}")]
     Hashing(argon2::Error),
+    /// A scheme does not take its own parameters.
+    #[error("hashing failed: the parameters do not go together")]
+    Unfit,
     /// The system starts no threads to hash on.
     #[error("cannot start the threads that hash: {0}")]
     Threads(io::Error),
@@ -67,9 +79,22 @@ pub(super) enum Verdict {
     Wrong,
     /// This password.
     Right {
-        /// Its hash is of another cost than today's.
+        /// Its hash is of another scheme or cost than today's.
         stale: bool,
     },
+}
+
+/// How many hashes there are of each scheme and cost, with one of them.
+#[derive(Default)]
+pub(super) struct Tally(HashMap<Weight, (u64, Stored)>);
+
+impl Tally {
+    /// Counts a stored hash, if it is one that is verified.
+    pub(super) fn count(&mut self, hash: &PasswordHash) {
+        if let Ok(stored) = Stored::read(&hash.0) {
+            self.0.entry(stored.weight()).or_insert((0, stored)).0 += 1;
+        }
+    }
 }
 
 impl Passwords {
@@ -80,16 +105,15 @@ impl Passwords {
     pub fn new(cost: Cost, budget: Budget) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
             .map_err(HashError::Cost)?;
-        let admission = Admission::start(budget, weight(&params)).map_err(HashError::Threads)?;
         // Nobody knows its password, so that nobody needs to have hashed it.
-        let stand_in = assemble(
-            &params,
-            &random::bytes::<SALT>(),
-            &random::bytes::<OUTPUT>(),
-        )?;
+        let stand_in = Stored {
+            scheme: scheme(&params, random::bytes::<SALT>()),
+            output: output(&random::bytes::<OUTPUT>())?,
+        };
+        let admission = Admission::start(budget, stand_in.weight()).map_err(HashError::Threads)?;
         Ok(Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
-            stand_in,
+            params,
+            stand_in: RwLock::new(Arc::new(stand_in)),
             admission,
         })
     }
@@ -101,9 +125,16 @@ impl Passwords {
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, HashError> {
         let salt = random::bytes::<SALT>();
         let output = self
-            .compute(self.argon2.clone(), password, salt.to_vec(), OUTPUT)
+            .compute(scheme(&self.params, salt), password, OUTPUT)
             .await?;
-        let hash = assemble(self.argon2.params(), &salt, &output)?;
+        let unwritable = |error: phc::Error| HashError::Form(error.into());
+        let hash = phc::PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: (&self.params).try_into().map_err(HashError::Form)?,
+            salt: Some(phc::Salt::new(&salt).map_err(unwritable)?),
+            hash: Some(output),
+        };
         Ok(PasswordHash(hash.to_string()))
     }
 
@@ -113,120 +144,92 @@ impl Passwords {
         password: &str,
         stored: Option<&PasswordHash>,
     ) -> Result<Verdict, HashError> {
-        let stored = stored.and_then(Stored::read);
+        let stored = stored.and_then(|hash| match Stored::read(&hash.0) {
+            Ok(stored) => Some(Arc::new(stored)),
+            // It is as good as none, and takes as long.
+            Err(error) => {
+                error!("a stored hash is not verified: {error}. Set the account's password anew");
+                None
+            }
+        });
         let usable = stored.is_some();
-        let against = stored.or_else(|| Stored::of(&self.stand_in));
-        let against = against.ok_or(HashError::Hashing(argon2::Error::AlgorithmInvalid))?;
-        let length = against.output.len();
-        let is_current = against.is_current(self.argon2.params());
-        let argon2 = Argon2::new(against.algorithm, against.version, against.params);
-        let computed = self.compute(argon2, password, against.salt, length).await?;
-        // `Output` compares in constant time.
-        let matches = phc::Output::new(&computed).is_ok_and(|computed| computed == against.output);
-        Ok(if matches && usable {
-            Verdict::Right { stale: !is_current }
+        let against = stored.unwrap_or_else(|| self.stand_in());
+        let stale = !against.is_current(&self.params, OUTPUT);
+        let computed = self
+            .compute(against.scheme.clone(), password, against.output.len())
+            .await?;
+        Ok(if computed == against.output && usable {
+            Verdict::Right { stale }
         } else {
             Verdict::Wrong
         })
     }
 
+    /// From now on, what is not there takes as long as most of what was counted.
+    pub(super) fn stand_in_for_most(&self, tally: Tally) {
+        let most = tally
+            .0
+            .into_values()
+            // Of two that are as many, today's: more and more accounts have it.
+            .max_by_key(|(count, stored)| (*count, stored.is_current(&self.params, OUTPUT)));
+        if let Some(stand_in) = most.and_then(|(_, stored)| stored.without_password()) {
+            let mut place = self
+                .stand_in
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *place = Arc::new(stand_in);
+        }
+    }
+
+    fn stand_in(&self) -> Arc<Stored> {
+        let stand_in = self.stand_in.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&stand_in)
+    }
+
     async fn compute(
         &self,
-        argon2: Argon2<'static>,
+        scheme: Scheme,
         password: &str,
-        salt: Vec<u8>,
         length: usize,
-    ) -> Result<Vec<u8>, HashError> {
-        let password = password.to_owned();
-        let weight = weight(argon2.params());
-        let work = move |blocks: &mut [Block]| {
-            let mut output = vec![0; length];
-            let blocks = &mut blocks[..argon2.params().block_count()];
-            argon2
-                .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, blocks)
-                .map(|()| output)
+    ) -> Result<phc::Output, HashError> {
+        let (password, weight) = (password.to_owned(), scheme.weight());
+        let hash = move |blocks: &mut [_]| {
+            let mut bytes = [0; phc::Output::MAX_LENGTH];
+            let bytes = &mut bytes[..length];
+            scheme.compute(&password, blocks, bytes)?;
+            output(bytes)
         };
-        self.admission
-            .run(weight, work)
-            .await?
-            .map_err(HashError::Hashing)
+        self.admission.run(weight, hash).await?
     }
 }
 
-/// A stored hash, taken apart.
-struct Stored {
-    algorithm: Algorithm,
-    version: Version,
-    params: Params,
-    salt: Vec<u8>,
-    output: phc::Output,
-}
-
-impl Stored {
-    /// A stored hash, if it is one that can be verified. Another is as good as none, and takes as long.
-    fn read(hash: &PasswordHash) -> Option<Self> {
-        let stored = phc::PasswordHash::new(&hash.0)
-            .ok()
-            .and_then(|hash| Self::of(&hash));
-        if stored.is_none() {
-            error!("a stored hash cannot be read: set the account's password anew");
-        }
-        stored
-    }
-
-    fn of(hash: &phc::PasswordHash) -> Option<Self> {
-        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
-        let version = hash
-            .version
-            .map_or(Ok(Version::default()), Version::try_from)
-            .ok()?;
-        let params = Params::try_from(hash).ok()?;
-        if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES {
-            return None;
-        }
-        Some(Self {
-            algorithm,
-            version,
-            params,
-            salt: hash.salt?.as_ref().to_vec(),
-            output: hash.hash?,
-        })
-    }
-
-    /// Whether this is what the service would make of the same password today.
-    fn is_current(&self, current: &Params) -> bool {
-        let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-        self.algorithm == Algorithm::Argon2id
-            && self.version == Version::V0x13
-            && self.output.len() == OUTPUT
-            && cost(&self.params) == cost(current)
-    }
+/// Which scheme a hash is of, or why it is not verified.
+///
+/// # Errors
+/// When it is not verified.
+pub fn scheme_of(hash: &PasswordHash) -> Result<&'static str, Unverifiable> {
+    Stored::read(&hash.0).map(|stored| stored.scheme.name())
 }
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passwords")
-            .field("params", self.argon2.params())
+            .field("params", &self.params)
             .field("admission", &self.admission)
             .finish_non_exhaustive()
     }
 }
 
-fn weight(params: &Params) -> Weight {
-    let memory_kib = params.block_count();
-    Weight {
-        memory_kib: u32::try_from(memory_kib).unwrap_or(u32::MAX),
-        work: memory_kib as u64 * u64::from(params.t_cost()),
+/// What the service makes of a password today.
+fn scheme(params: &Params, salt: [u8; SALT]) -> Scheme {
+    Scheme::Argon2 {
+        algorithm: Algorithm::Argon2id,
+        version: Version::V0x13,
+        params: params.clone(),
+        salt: salt.to_vec(),
     }
 }
 
-fn assemble(params: &Params, salt: &[u8], output: &[u8]) -> Result<phc::PasswordHash, HashError> {
-    let unwritable = |error: phc::Error| HashError::Form(error.into());
-    Ok(phc::PasswordHash {
-        algorithm: Algorithm::Argon2id.ident(),
-        version: Some(Version::V0x13.into()),
-        params: params.try_into().map_err(HashError::Form)?,
-        salt: Some(phc::Salt::new(salt).map_err(unwritable)?),
-        hash: Some(phc::Output::new(output).map_err(unwritable)?),
-    })
+fn output(bytes: &[u8]) -> Result<phc::Output, HashError> {
+    phc::Output::new(bytes).map_err(|error| HashError::Form(error.into()))
 }

@@ -1,5 +1,7 @@
 //! The one door through which randomness enters.
 
+use data_encoding::HEXLOWER;
+
 /// `N` bytes from the system's generator.
 ///
 /// # Panics
@@ -15,11 +17,5 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// Random text: `2 * N` hexadecimal digits.
 #[must_use]
 pub fn hex<const N: usize>() -> String {
-    use std::fmt::Write;
-    bytes::<N>()
-        .iter()
-        .fold(String::with_capacity(2 * N), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    HEXLOWER.encode(&bytes::<N>())
 }

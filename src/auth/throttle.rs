@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -261,12 +262,7 @@ pub(super) fn prefix(address: IpAddr) -> String {
 
 /// An e-mail that somebody tried is not for the database to keep in clear.
 fn digest(text: &str) -> String {
-    use std::fmt::Write;
-    let mut hex = String::new();
-    for byte in &Sha256::digest(text)[..16] {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    HEXLOWER.encode(&Sha256::digest(text)[..16])
 }
 
 #[cfg(test)]

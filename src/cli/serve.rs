@@ -1,8 +1,11 @@
 //! `signet serve`
 
+use std::time::Duration;
+
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep},
 };
 use tracing::{error, info, warn};
 
@@ -74,6 +77,7 @@ impl Serve {
         });
         let stop = stop_signal()?;
         reload_on_hangup(&auth, &settings, secrets)?;
+        keep_stand_in_matched(&auth);
         let address = listener.local_addr().unwrap_or(settings.listen);
         info!(%address, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
@@ -160,6 +164,21 @@ fn reload_on_hangup(auth: &Auth, settings: &Settings, secrets: Secrets) -> Resul
         }
     });
     Ok(())
+}
+
+/// Follows what most accounts have, at a hundredth of a core at most.
+fn keep_stand_in_matched(auth: &Auth) {
+    const OFTEN: Duration = Duration::from_mins(10);
+    let auth = auth.clone();
+    tokio::spawn(async move {
+        loop {
+            let started = Instant::now();
+            if let Err(error) = auth.match_stand_in().await {
+                warn!(%error, "what most accounts have is not known: unknown e-mails may be told by their time");
+            }
+            sleep((started.elapsed() * 100).max(OFTEN)).await;
+        }
+    });
 }
 
 /// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.

@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
+use data_encoding::HEXLOWER;
 use flate2::{
     Compression,
     read::{GzDecoder, GzEncoder},
@@ -65,11 +66,7 @@ impl Assets {
     }
 
     fn add(&mut self, name: &'static str, media_type: &str, bytes: &[u8], gzipped: bool) {
-        use std::fmt::Write;
-        let mut hash = String::new();
-        for byte in &Sha256::digest(bytes)[..8] {
-            let _ = write!(hash, "{byte:02x}");
-        }
+        let hash = HEXLOWER.encode(&Sha256::digest(bytes)[..8]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let hashed = format!("{stem}.{hash}.{extension}");
         let asset = Asset {

@@ -1,0 +1,163 @@
+//! The schemes of stored hashes: those that are verified, and what one hash of each costs.
+//!
+//! All but the first came with imported accounts, and go with their first good login.
+//!
+//! | written | by |
+//! |---|---|
+//! | `$argon2id$v=19$m=…,t=…,p=…$salt$output` | this service (a PHC string) |
+//! | `argon2$argon2id$v=19$m=…,t=…,p=…$salt$output` | Django |
+//! | `pbkdf2_sha256$iterations$salt$output`, `pbkdf2_sha1$…` | Django, by default |
+//! | `bcrypt_sha256$$2b$12$…`, `bcrypt$$2b$12$…` | Django; the second takes 72 bytes of a password |
+//! | `scrypt$N$salt$r$p$output` | Django |
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use data_encoding::HEXLOWER;
+use hmac::Hmac;
+use pbkdf2::pbkdf2;
+use scrypt::scrypt;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::HashError;
+use crate::auth::admission::{Kind, Weight};
+
+/// What bcrypt takes of a password, in bytes, with the null character that ends it.
+const BCRYPT_KEY: usize = 72;
+
+/// How an output is made from a password. Salts are as the scheme takes them.
+#[derive(Clone)]
+pub(super) enum Scheme {
+    Argon2 {
+        algorithm: Algorithm,
+        version: Version,
+        params: Params,
+        salt: Vec<u8>,
+    },
+    Pbkdf2 {
+        digest: Pbkdf2Digest,
+        iterations: u32,
+        salt: Vec<u8>,
+    },
+    Bcrypt {
+        /// The password is hashed before, so that all of it counts.
+        prehashed: bool,
+        cost: u32,
+        salt: [u8; 16],
+    },
+    Scrypt {
+        log_n: u8,
+        r: u32,
+        p: u32,
+        salt: Vec<u8>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pbkdf2Digest {
+    Sha1,
+    Sha256,
+}
+
+impl Scheme {
+    /// Django's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Argon2 { .. } => "argon2",
+            Self::Pbkdf2 {
+                digest: Pbkdf2Digest::Sha1,
+                ..
+            } => "pbkdf2_sha1",
+            Self::Pbkdf2 {
+                digest: Pbkdf2Digest::Sha256,
+                ..
+            } => "pbkdf2_sha256",
+            Self::Bcrypt {
+                prehashed: true, ..
+            } => "bcrypt_sha256",
+            Self::Bcrypt {
+                prehashed: false, ..
+            } => "bcrypt",
+            Self::Scrypt { .. } => "scrypt",
+        }
+    }
+
+    /// What a hash costs; so does refusing a password.
+    pub(super) fn weight(&self) -> Weight {
+        match self {
+            Self::Argon2 { params, .. } => {
+                let kib = params.block_count() as u64;
+                let passes = u64::from(params.t_cost());
+                Weight::new(Kind::Argon2, kib, kib.saturating_mul(passes))
+            }
+            Self::Pbkdf2 {
+                digest, iterations, ..
+            } => {
+                let kind = match digest {
+                    Pbkdf2Digest::Sha1 => Kind::Pbkdf2Sha1,
+                    Pbkdf2Digest::Sha256 => Kind::Pbkdf2Sha256,
+                };
+                Weight::new(kind, 0, u64::from(*iterations))
+            }
+            Self::Bcrypt { cost, .. } => Weight::new(Kind::Bcrypt, 0, 1 << cost),
+            Self::Scrypt { log_n, r, p, .. } => {
+                // RFC 7914 section 2: N blocks of 128 r bytes, mixed p times.
+                let kib = (u64::from(*r) << log_n).div_ceil(8);
+                Weight::new(Kind::Scrypt, kib, kib.saturating_mul(u64::from(*p)))
+            }
+        }
+    }
+
+    /// Makes the output from `password`, in `blocks` where the scheme is Argon2.
+    pub(super) fn compute(
+        &self,
+        password: &str,
+        blocks: &mut [Block],
+        output: &mut [u8],
+    ) -> Result<(), HashError> {
+        let password = password.as_bytes();
+        match self {
+            Self::Argon2 {
+                algorithm,
+                version,
+                params,
+                salt,
+            } => {
+                let blocks = &mut blocks[..params.block_count()];
+                Argon2::new(*algorithm, *version, params.clone())
+                    .hash_password_into_with_memory(password, salt, output, blocks)
+                    .map_err(HashError::Hashing)
+            }
+            Self::Pbkdf2 {
+                digest,
+                iterations,
+                salt,
+            } => match digest {
+                Pbkdf2Digest::Sha1 => pbkdf2::<Hmac<Sha1>>(password, salt, *iterations, output),
+                Pbkdf2Digest::Sha256 => pbkdf2::<Hmac<Sha256>>(password, salt, *iterations, output),
+            }
+            .map_err(|_| HashError::Unfit),
+            Self::Bcrypt {
+                prehashed,
+                cost,
+                salt,
+            } => {
+                let mut key = if *prehashed {
+                    HEXLOWER.encode(&Sha256::digest(password)).into_bytes()
+                } else {
+                    password.to_vec()
+                };
+                key.push(0);
+                key.truncate(BCRYPT_KEY);
+                // It never writes out the last byte.
+                let made = bcrypt::bcrypt(*cost, *salt, &key);
+                output.copy_from_slice(&made[..output.len()]);
+                Ok(())
+            }
+            Self::Scrypt { log_n, r, p, salt } => scrypt::Params::new(*log_n, *r, *p)
+                .map_err(|_| HashError::Unfit)
+                .and_then(|params| {
+                    scrypt(password, salt, &params, output).map_err(|_| HashError::Unfit)
+                }),
+        }
+    }
+}
