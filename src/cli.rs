@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 used wrongly.
+//! The command line. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,7 @@ mod openapi;
 mod password;
 mod secret;
 mod serve;
+mod signal;
 mod throttle;
 mod user;
 
@@ -58,6 +59,14 @@ impl Failure {
         Self {
             message: message.into(),
             code: 2,
+        }
+    }
+
+    /// As shells tell SIGINT. Nothing is half done.
+    fn interrupted() -> Self {
+        Self {
+            message: "interrupted: nothing was changed".to_owned(),
+            code: 130,
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Passwords on the command line: from a prompt or from standard input, never from an argument.
 
 use std::{
+    fs::File,
     io::{self, BufRead},
     num::{NonZeroU32, NonZeroUsize},
+    pin::pin,
+    thread,
     time::Duration,
 };
 
-use super::Failure;
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tokio::sync::oneshot;
+
+use super::{Failure, signal};
 use crate::{
     auth::{Budget, Cost, Passwords, policy},
     config::{self, Settings},
@@ -35,7 +41,7 @@ impl Source {
         let password = if self.password_stdin {
             from_stdin()?
         } else {
-            from_prompt()?
+            from_prompt().await?
         };
         if password.contains('\0') || email::strip(&password).is_empty() {
             return Err(
@@ -92,17 +98,38 @@ fn from_stdin() -> Result<String, Failure> {
     Ok(password.to_owned())
 }
 
-fn from_prompt() -> Result<String, Failure> {
-    let ask = |prompt| {
-        rpassword::prompt_password(prompt).map_err(|error| {
-            format!(
-                "cannot ask for the password: {error}. Without a terminal, use --password-stdin"
-            )
-        })
-    };
-    let password = ask("Password: ")?;
-    if password != ask("The same again: ")? {
+/// Asks on the terminal. Whoever interrupts that gets the terminal back as it was: it shows nothing of a
+/// password, and would go on showing nothing.
+async fn from_prompt() -> Result<String, Failure> {
+    let before = File::open("/dev/tty")
+        .and_then(|terminal| Ok((tcgetattr(&terminal)?, terminal)))
+        .map_err(unasked)?;
+    let (reply, asked) = oneshot::channel();
+    // A thread of its own: nothing ends it but the process.
+    thread::spawn(move || reply.send(ask_twice()));
+    let mut stop = pin!(signal::stop()?);
+    tokio::select! {
+        asked = asked => asked.map_err(|_| "cannot ask for the password")?,
+        () = &mut stop => {
+            let (attributes, terminal) = before;
+            let _ = tcsetattr(terminal, OptionalActions::Now, &attributes);
+            eprintln!();
+            Err(Failure::interrupted())
+        }
+    }
+}
+
+fn ask_twice() -> Result<String, Failure> {
+    let password = rpassword::prompt_password("Password: ").map_err(unasked)?;
+    if password != rpassword::prompt_password("The same again: ").map_err(unasked)? {
         return Err("the two passwords differ: nothing was changed".into());
     }
     Ok(password)
+}
+
+fn unasked(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Failure::interrupted();
+    }
+    format!("cannot ask for the password: {error}. Without a terminal, use --password-stdin").into()
 }

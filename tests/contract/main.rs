@@ -20,6 +20,7 @@ mod document;
 mod examples;
 mod hashes;
 mod pages;
+mod prompt;
 mod readme;
 mod rotation;
 mod serve;

@@ -1,0 +1,153 @@
+//! What is asked on a terminal: a real one, which shows nothing of a password and comes back as it was.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::OwnedFd,
+    process::{Child, Command, Stdio},
+};
+
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
+
+use crate::binary::{Home, stdout};
+
+const ADD: [&str; 3] = ["user", "add", "you@example.com"];
+
+/// A command on a terminal of its own.
+struct Session {
+    child: Child,
+    keyboard: File,
+    /// The command's side, to look at its modes.
+    terminal: File,
+    shown: String,
+}
+
+impl Session {
+    fn start(home: &Home, args: &[&str]) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let terminal = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let theirs = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
+        let signet = home.command(args);
+        // The terminal controls it, as it does what a shell runs.
+        let mut command = Command::new("setsid");
+        command
+            .arg("--ctty")
+            .arg(signet.get_program())
+            .args(signet.get_args())
+            .envs(
+                signet
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .current_dir(home.path())
+            .stdin(theirs())
+            .stdout(theirs())
+            .stderr(theirs());
+        Self {
+            child: command.spawn().unwrap(),
+            keyboard: File::from(ours),
+            terminal,
+            shown: String::new(),
+        }
+    }
+
+    fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.terminal).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    /// Reads up to a prompt, and until nothing that is typed would be shown.
+    fn wait_for(&mut self, prompt: &str) {
+        let mut byte = [0];
+        while !self.shown.ends_with(prompt) {
+            self.keyboard.read_exact(&mut byte).unwrap();
+            self.shown.push(byte[0].into());
+        }
+        while self.echoes() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// How it ended, and all that it showed.
+    fn end(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        assert!(self.echoes(), "the terminal was left silent");
+        // With its last reader, the terminal ends.
+        drop(self.terminal);
+        let mut rest = Vec::new();
+        let _ = self.keyboard.read_to_end(&mut rest);
+        self.shown += &String::from_utf8_lossy(&rest);
+        (status.code(), self.shown)
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_twice_and_never_shown() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &ADD);
+    session.wait_for("Password: ");
+    session.type_in("correct horse\n");
+    session.wait_for("The same again: ");
+    session.type_in("correct horse\n");
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("added 1  you@example.com"), "{shown}");
+    assert!(!shown.contains("horse"), "{shown}");
+
+    let mut session = Session::start(&home, &["user", "passwd", "you@example.com"]);
+    session.wait_for("Password: ");
+    session.type_in("correct horse\n");
+    session.wait_for("The same again: ");
+    session.type_in("another horse\n");
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("the two passwords differ"), "{shown}");
+}
+
+#[test]
+fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
+    let home = Home::new();
+    for (typed_before, prompt) in [("", "Password: "), ("correct horse\n", "The same again: ")] {
+        let mut session = Session::start(&home, &ADD);
+        session.wait_for("Password: ");
+        session.type_in(typed_before);
+        session.wait_for(prompt);
+        session.type_in("corr\u{3}");
+        let (code, shown) = session.end();
+        assert_eq!(code, Some(130), "{shown}");
+        assert!(
+            shown.contains("interrupted: nothing was changed"),
+            "{shown}"
+        );
+    }
+    let mut session = Session::start(&home, &ADD);
+    session.wait_for("Password: ");
+    // setsid has become the command.
+    let killed = Command::new("kill")
+        .arg(session.child.id().to_string())
+        .status();
+    assert!(killed.unwrap().success());
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(130), "{shown}");
+    // Ctrl-D is the end of the input.
+    let mut session = Session::start(&home, &ADD);
+    session.wait_for("Password: ");
+    session.type_in("\u{4}");
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(1), "{shown}");
+    assert_eq!(stdout(&home.run(&["user", "list"])), "");
+}
