@@ -10,7 +10,7 @@ use argon2::{
     Algorithm, Params, Version,
     password_hash::{self, phc},
 };
-use tracing::error;
+use tracing::{error, info};
 
 use super::{
     admission::{Admission, Budget, Busy, Weight},
@@ -172,13 +172,18 @@ impl Passwords {
             .into_values()
             // Of two that are as many, today's: more and more accounts have it.
             .max_by_key(|(count, stored)| (*count, stored.is_current(&self.params, OUTPUT)));
-        if let Some(stand_in) = most.and_then(|(_, stored)| stored.without_password()) {
-            let mut place = self
-                .stand_in
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            *place = Arc::new(stand_in);
-        }
+        let Some(stand_in) = most
+            .filter(|(_, stored)| stored.weight() != self.stand_in().weight())
+            .and_then(|(_, stored)| stored.without_password())
+        else {
+            return;
+        };
+        info!(
+            scheme = stand_in.scheme.name(),
+            "unknown e-mails are refused in the time of most accounts"
+        );
+        let place = self.stand_in.write();
+        *place.unwrap_or_else(PoisonError::into_inner) = Arc::new(stand_in);
     }
 
     fn stand_in(&self) -> Arc<Stored> {

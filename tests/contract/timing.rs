@@ -27,54 +27,34 @@ const COST: Cost = Cost {
     parallelism: 1,
 };
 
-/// Of 64 tosses of a coin, fewer than 10 or more than 54 come out as heads once in eighty million times.
-const PAIRS: u32 = 64;
-const FAIR: std::ops::RangeInclusive<u32> = 10..=54;
+/// Of 128 tosses of a coin, fewer than 32 or more than 96 come out as heads once in a hundred million times.
+const PAIRS: u32 = 128;
+const FAIR: std::ops::RangeInclusive<u32> = 32..=96;
 
-/// How two kinds of refusal compare.
-#[derive(Debug)]
-struct Comparison {
-    /// Pairs in which the second took longer.
-    longer: u32,
-    /// The median of the second's times by the first's.
-    ratio: f64,
-}
-
-impl Comparison {
-    async fn of(world: &World, first: (&str, &str), second: (&str, &str)) -> Self {
-        let refuse = async |(email, password)| {
-            let started = Instant::now();
-            world.obtain(email, password).await.assert_refused(NO_LOGIN);
-            started.elapsed().as_secs_f64()
+/// Whether refusals of the second kind can be told by their time from those of the first.
+async fn told_apart(world: &World, first: (&str, &str), second: (&str, &str)) -> bool {
+    let refuse = async |(email, password)| {
+        let started = Instant::now();
+        world.obtain(email, password).await.assert_refused(NO_LOGIN);
+        started.elapsed().as_secs_f64()
+    };
+    let mut longer = 0;
+    for round in 0..PAIRS {
+        // Whoever goes second may find things warmer.
+        let ratio = if round % 2 == 0 {
+            let one = refuse(first).await;
+            refuse(second).await / one
+        } else {
+            let other = refuse(second).await;
+            other / refuse(first).await
         };
-        let mut ratios = Vec::new();
-        for round in 0..PAIRS {
-            // Whoever goes second may find things warmer.
-            let (one, other) = if round % 2 == 0 {
-                let one = refuse(first).await;
-                (one, refuse(second).await)
-            } else {
-                let other = refuse(second).await;
-                (refuse(first).await, other)
-            };
-            ratios.push(other / one);
-        }
-        ratios.sort_by(f64::total_cmp);
-        let longer = ratios.iter().filter(|ratio| **ratio > 1.0).count();
-        Self {
-            longer: longer.try_into().unwrap(),
-            ratio: ratios[ratios.len() / 2],
-        }
+        longer += u32::from(ratio > 1.0);
     }
-
-    fn tells_apart(&self) -> bool {
-        !FAIR.contains(&self.longer)
-    }
-
-    fn assert_alike(&self, what: &str) {
-        assert!(!self.tells_apart(), "{what}: {self:?}");
-        assert!((0.9..1.1).contains(&self.ratio), "{what}: {self:?}");
-    }
+    println!(
+        "{} against {}: {longer} of {PAIRS} took longer",
+        second.0, first.0
+    );
+    !FAIR.contains(&longer)
 }
 
 /// A throttle that counts everything, and lets everything through.
@@ -103,7 +83,7 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
     world.auth.users.set_active(3, false).await.unwrap();
     let cheaper = Passwords::new(
         Cost {
-            iterations: 2,
+            iterations: 1,
             ..COST
         },
         GENEROUS,
@@ -119,12 +99,13 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
         "unusable@example.com",
         "disabled@example.com",
     ] {
-        let comparison = Comparison::of(&world, wrong, (other, PASSWORD)).await;
-        comparison.assert_alike(other);
+        assert!(
+            !told_apart(&world, wrong, (other, PASSWORD)).await,
+            "{other}"
+        );
     }
-    // The comparison itself would see a third less.
-    let comparison = Comparison::of(&world, wrong, ("cheaper@example.com", "wrong")).await;
-    assert!(comparison.tells_apart(), "{comparison:?}");
+    // The comparison itself sees one that is cheaper.
+    assert!(told_apart(&world, wrong, ("cheaper@example.com", "wrong")).await);
 }
 
 /// Whoever is not there takes as long as most who are: after an import, as what was imported.
@@ -135,7 +116,7 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
         let found = made.iter().find(|(_, hash)| hash.0.starts_with(start));
         found.unwrap().1.clone()
     };
-    let imported = of("pbkdf2_sha256$1000$");
+    let imported = of("pbkdf2_sha256$30000$");
     let older = of("md5$");
     let world = world().await;
     world.add_documented().await;
@@ -146,15 +127,11 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
         ("nobody@example.com", "wrong"),
         ("user4@example.com", "wrong"),
     );
-    let before = Comparison::of(&world, unknown, most).await;
-    assert!(before.tells_apart(), "{before:?}");
+    assert!(told_apart(&world, unknown, most).await);
     world.auth.match_stand_in().await.unwrap();
-    let after = Comparison::of(&world, unknown, most).await;
-    after.assert_alike("a hash that was imported");
-    // A hash that is not verified, and none.
-    let after = Comparison::of(&world, unknown, ("user0@example.com", "wrong")).await;
-    after.assert_alike("a hash that is not verified");
+    assert!(!told_apart(&world, unknown, most).await);
+    // A hash that is not verified is as good as none.
+    assert!(!told_apart(&world, unknown, ("user0@example.com", "wrong")).await);
     // What the few show until their next login (SECURITY.md).
-    let few = Comparison::of(&world, unknown, (EMAIL, "wrong")).await;
-    assert!(few.tells_apart(), "{few:?}");
+    assert!(told_apart(&world, unknown, (EMAIL, "wrong")).await);
 }

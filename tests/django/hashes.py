@@ -55,7 +55,7 @@ DEAR = [
 
 SCHEMES = [
     *DEAR,
-    salted("PBKDF2PasswordHasher", iterations=1000),
+    salted("PBKDF2PasswordHasher", iterations=30000),
     salted("PBKDF2SHA1PasswordHasher", iterations=1000),
     argon2(memory_cost=512, time_cost=3, parallelism=2),
     bcrypt_at("BCryptSHA256PasswordHasher", 4),
