@@ -31,7 +31,7 @@ impl Audit {
             Err(obtain::Refusal::Throttled(throttled)) => {
                 warn!(target: "audit", event = "login_throttled", email, address, wait = throttled.seconds);
             }
-            Err(obtain::Refusal::CallerGone | obtain::Refusal::Fault(_)) => {}
+            Err(obtain::Refusal::Fault(_)) => {}
             Err(cause) => {
                 warn!(target: "audit", event = "login_failed", email, address, %cause);
             }

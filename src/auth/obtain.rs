@@ -75,19 +75,14 @@ async fn login(
         .await
         .map_err(Fault::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
-    let verdict = tokio::select! {
-        verdict = auth.passwords.verify(password, stored) => verdict.map_err(Fault::from)?,
-        () = caller.left() => return Err(Refusal::CallerGone),
+    let decided = tokio::select! {
+        verdict = auth.passwords.verify(password, stored) => {
+            decide(user, verdict.map_err(Fault::from)?)
+        }
+        // It counts as a guess: whoever hangs up must not cost more than who waits.
+        () = caller.left() => Err(Refusal::CallerGone),
     };
-
-    let accepted = match (user, verdict) {
-        (None, _) => Err(Refusal::UnknownAccount),
-        (Some(user), Verdict::Wrong) if user.password.is_none() => Err(Refusal::UnusablePassword),
-        (Some(_), Verdict::Wrong) => Err(Refusal::WrongPassword),
-        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(Refusal::Disabled),
-        (Some(user), Verdict::Right { stale }) => Ok((user, stale)),
-    };
-    let (user, stale) = match accepted {
+    let (user, stale) = match decided {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let guess = auth.tokens.fingerprint(&format!("{email}\0{password}"));
@@ -116,4 +111,15 @@ async fn login(
         .tokens
         .issue(&user, now, now.max(user.tokens_valid_after));
     Ok((user, grant))
+}
+
+/// The account that may log in, and whether its hash is stale.
+fn decide(user: Option<User>, verdict: Verdict) -> Result<(User, bool), Refusal> {
+    match (user, verdict) {
+        (None, _) => Err(Refusal::UnknownAccount),
+        (Some(user), Verdict::Wrong) if user.password.is_none() => Err(Refusal::UnusablePassword),
+        (Some(_), Verdict::Wrong) => Err(Refusal::WrongPassword),
+        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(Refusal::Disabled),
+        (Some(user), Verdict::Right { stale }) => Ok((user, stale)),
+    }
 }

@@ -139,8 +139,8 @@ impl Throttle {
         self.allow(users, now, subjects).await
     }
 
-    /// How many failures of the account with this e-mail are not forgiven yet, where they were counted
-    /// against it: not those from the address of its last login.
+    /// How many failures of this account are not forgiven yet: from the address of its last login, and from
+    /// everywhere else.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -148,21 +148,24 @@ impl Throttle {
         &self,
         users: &Users,
         now: OffsetDateTime,
-        email: &str,
-    ) -> Result<i64, DatabaseError> {
+        user: &User,
+    ) -> Result<u64, DatabaseError> {
         let Some(rates) = self.rates else {
             return Ok(0);
         };
-        let subject = format!("account:{}", digest(&email::key(email)));
-        let buckets = users.attempts(&[subject]).await?;
-        let now = milliseconds(now);
-        let level = buckets
-            .first()
-            .map_or(0, |bucket| (bucket.settled_at - now).max(0));
-        Ok(level
-            .unsigned_abs()
-            .div_ceil(rates.account.weight().unsigned_abs())
-            .cast_signed())
+        let account = digest(&email::key(&user.email));
+        let known = user.last_login_from.as_ref();
+        let known = known.map(|from| format!("known:{account}:{from}"));
+        let subjects: Vec<_> = known
+            .into_iter()
+            .chain([format!("account:{account}")])
+            .collect();
+        let (now, weight) = (milliseconds(now), rates.account.weight());
+        let failures = users.attempts(&subjects).await?.into_iter().map(|bucket| {
+            let level = (bucket.settled_at - now).max(0).unsigned_abs();
+            level.div_ceil(weight.unsigned_abs())
+        });
+        Ok(failures.sum())
     }
 
     async fn allow(

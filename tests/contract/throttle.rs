@@ -155,6 +155,21 @@ async fn a_client_that_is_stuck_on_one_wrong_password_locks_nobody_out() {
     login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
 }
 
+/// Whoever hangs up before the answer has guessed all the same.
+#[tokio::test]
+async fn hanging_up_is_no_way_around() {
+    let world = throttled().await;
+    for guess in 0..10 {
+        let (presence, caller) = Caller::waiting(ELSEWHERE.parse().unwrap());
+        drop(presence);
+        let body = json!({ "email": EMAIL, "password": format!("guess {guess}") });
+        let mut request = post(OBTAIN, body.to_string());
+        request.set_data(caller);
+        world.send(request).await;
+    }
+    assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
+}
+
 #[tokio::test]
 async fn an_attacker_elsewhere_does_not_lock_the_owner_out() {
     let world = throttled().await;
@@ -412,7 +427,16 @@ fn the_throttle_is_a_setting() {
         let body = json!({ "email": EMAIL, "password": format!("guess {number}") });
         assert_eq!(service.post(OBTAIN, &body).0, 400);
     }
-    assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures             3"));
+    let show = || stdout(&home.run(&["user", "show", EMAIL]));
+    assert!(show().contains("failures             3"));
+    // Those from the address of the last login are told, too.
+    let login = |password: &str| {
+        let body = json!({ "email": EMAIL, "password": password });
+        service.post(OBTAIN, &body).0
+    };
+    assert_eq!([login("correct horse"), login("wrong")], [200, 400]);
+    assert!(show().contains("failures             4"), "{}", show());
+    assert!(show().contains("last_login_from      127.0.0.1"));
 
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command
