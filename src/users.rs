@@ -57,7 +57,7 @@ pub enum ChangeError {
     #[error("the disk is full, or the largest id is taken: make room, or give a free id with --id")]
     NoRoom,
     /// The database did not do it.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = store::advice(.0))]
     Database(#[from] DbErr),
 }
 
@@ -66,6 +66,12 @@ impl Users {
     #[must_use]
     pub const fn new(db: DatabaseConnection) -> Self {
         Self { db }
+    }
+
+    /// Ends every connection. Of a SQLite database, all is then in its one file.
+    pub async fn close(&self) {
+        // Whatever fails here is told by the next who opens it.
+        let _ = self.db.close_by_ref().await;
     }
 
     /// The account with this e-mail, without regard to case.
@@ -152,7 +158,7 @@ impl Users {
         if retired.is_some() {
             return Err(ChangeError::IdTaken);
         }
-        transaction.commit().await?;
+        transaction.commit().await.map_err(conflict)?;
         Ok(added)
     }
 
@@ -230,7 +236,7 @@ impl Users {
         retired::Entity::insert(retired::ActiveModel { id: Set(id) })
             .exec_without_returning(&transaction)
             .await?;
-        transaction.commit().await?;
+        transaction.commit().await.map_err(conflict)?;
         Ok(())
     }
 

@@ -77,16 +77,22 @@ pub(super) async fn status(
         .collect())
 }
 
-/// Takes back the newest migration.
-pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> {
+/// The name of the newest migration that is applied.
+pub(super) async fn newest(db: &Database) -> Result<Option<String>, Failure> {
     let newest = status(Some(db))
         .await?
         .into_iter()
         .rfind(|(_, status)| *status == MigrationStatus::Applied);
+    Ok(newest.map(|(name, _)| name))
+}
+
+/// Takes back the newest migration.
+pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> {
+    let newest = newest(db).await?;
     if newest.is_some() {
         Migrator::down(db, Some(1)).await.map_err(failed)?;
     }
-    Ok(newest.map(|(name, _)| name))
+    Ok(newest)
 }
 
 fn failed(error: DatabaseError) -> Failure {
@@ -99,5 +105,5 @@ fn failed(error: DatabaseError) -> Failure {
 }
 
 fn unopened(error: OpenError) -> Failure {
-    format!("SIGNET_DATABASE_URL does not lead to a database: {error}").into()
+    format!("the database of SIGNET_DATABASE_URL cannot be used: {error}").into()
 }

@@ -3,7 +3,10 @@
 use clap::Subcommand;
 
 use super::{Failure, database, print};
-use crate::{config::Settings, users::Users};
+use crate::{
+    config::Settings,
+    users::{Database, Users},
+};
 
 #[derive(clap::Args)]
 pub(super) struct Migrate {
@@ -17,7 +20,7 @@ enum Direction {
     Up,
     /// Take back the newest migration, and the data that only it has room for
     Down {
-        /// Go on even if accounts are lost
+        /// Go on even if there are accounts
         #[arg(long)]
         yes: bool,
     },
@@ -27,20 +30,33 @@ enum Direction {
 
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        match self.direction.unwrap_or(Direction::Up) {
-            Direction::Up => {
-                let db = database::open(settings).await?;
-                match database::migrate(&db).await?.as_slice() {
-                    [] => print("the database is up to date"),
-                    applied => applied
-                        .iter()
-                        .try_for_each(|name| print(format!("applied {name}"))),
-                }
-            }
-            Direction::Down { yes } => down(settings, yes).await,
-            Direction::Status => {
-                let db = database::open_existing(settings).await?;
-                let migrations = database::status(db.as_ref()).await?;
+        let direction = self.direction.unwrap_or(Direction::Up);
+        let db = match direction {
+            Direction::Up => Some(database::open(settings).await?),
+            // Looking makes nothing.
+            Direction::Down { .. } | Direction::Status => database::open_existing(settings).await?,
+        };
+        let done = direction.go(db.as_ref()).await;
+        if let Some(db) = db {
+            Users::new(db).close().await;
+        }
+        done
+    }
+}
+
+impl Direction {
+    async fn go(self, db: Option<&Database>) -> Result<(), Failure> {
+        match (self, db) {
+            (Self::Up, Some(db)) => match database::migrate(db).await?.as_slice() {
+                [] => print("the database is up to date"),
+                applied => applied
+                    .iter()
+                    .try_for_each(|name| print(format!("applied {name}"))),
+            },
+            (Self::Down { yes }, Some(db)) => down(db, yes).await,
+            (Self::Up | Self::Down { .. }, None) => print("no migration is applied"),
+            (Self::Status, db) => {
+                let migrations = database::status(db).await?;
                 migrations.iter().try_for_each(|(name, status)| {
                     print(format!("{:8} {name}", status.to_string().to_lowercase()))
                 })
@@ -49,20 +65,20 @@ impl Migrate {
     }
 }
 
-async fn down(settings: &Settings, yes: bool) -> Result<(), Failure> {
-    let Some(db) = database::open_existing(settings).await? else {
-        return print("no migration is applied");
-    };
+async fn down(db: &Database, yes: bool) -> Result<(), Failure> {
     // Without the table there are none to lose.
     let accounts = Users::new(db.clone()).count().await.unwrap_or(0);
-    if accounts > 0 && !yes {
+    if let Some(newest) = database::newest(db).await?
+        && accounts > 0
+        && !yes
+    {
         return Err(format!(
-            "this loses {accounts} accounts, and the memory of ids that may not come back. \
+            "there are {accounts} accounts, and taking back {newest} loses what only it has room for. \
              Make a backup, then say --yes"
         )
         .into());
     }
-    match database::step_back(&db).await? {
+    match database::step_back(db).await? {
         Some(name) => print(format!("took back {name}")),
         None => print("no migration is applied"),
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::{
     net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::SignalKind,
     time::{Instant, sleep},
 };
 use tracing::{error, info, warn};
 
-use super::{Failure, database, password, secret, throttle};
+use super::{Failure, database, password, secret, signal, throttle};
 use crate::{
     app::{BodyLimits, app},
     auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Secrets, Tokens},
@@ -98,6 +98,7 @@ impl Serve {
             stop,
         )
         .await;
+        auth.users.close().await;
         info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
         Ok(())
     }
@@ -145,7 +146,7 @@ async fn add_demo_account(
 
 /// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.
 fn reload_on_hangup(auth: &Auth, settings: &Settings, secrets: Secrets) -> Result<(), Failure> {
-    let mut hangup = on(SignalKind::hangup())?;
+    let mut hangup = signal::on(SignalKind::hangup())?;
     let (auth, settings) = (auth.clone(), settings.clone());
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -183,24 +184,15 @@ fn keep_stand_in_matched(auth: &Auth) {
 
 /// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = on(SignalKind::terminate())?;
-    let mut interrupt = on(SignalKind::interrupt())?;
-    let mut received = async move || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let first = signal::stop()?;
     Ok(async move {
-        received().await;
+        first.await;
+        let second = signal::stop();
         tokio::spawn(async move {
-            received().await;
+            let Ok(second) = second else { return };
+            second.await;
             warn!("a second signal: ending at once");
             std::process::exit(1);
         });
     })
-}
-
-fn on(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| format!("cannot wait for signals: {error}").into())
 }

@@ -82,6 +82,12 @@ pub(super) enum User {
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let users = database::users(settings).await?;
+        let done = self.act(&users, settings).await;
+        users.close().await;
+        done
+    }
+
+    async fn act(self, users: &Users, settings: &Settings) -> Result<(), Failure> {
         let now = Clock::system().now();
         let audit = Audit {
             whole_emails: settings.audit_whole_emails(),
@@ -92,7 +98,7 @@ impl User {
                 id,
                 password,
             } => {
-                let added = add(&users, settings, &email, id, &password).await?;
+                let added = add(users, settings, &email, id, &password).await?;
                 audit.changed("account_added", &added);
                 print(format!("added {}", line(&added)))?;
             }
@@ -107,13 +113,13 @@ impl User {
                 }
             }
             Self::Show { email } => {
-                let account = find(&users, &email).await?;
+                let account = find(users, &email).await?;
                 let throttle = throttle::throttle(settings);
-                let failures = throttle.failures(&users, now, &account.email).await;
+                let failures = throttle.failures(users, now, &account).await;
                 show(&account, failures.map_err(database_failed)?)?;
             }
             Self::Passwd { email, password } => {
-                let account = find(&users, &email).await?;
+                let account = find(users, &email).await?;
                 let password = password.hash(settings, &account.email).await?;
                 users
                     .set_password(account.id, password, now)
@@ -126,7 +132,7 @@ impl User {
                 ))?;
             }
             Self::Email { email, new } => {
-                let account = find(&users, &email).await?;
+                let account = find(users, &email).await?;
                 let new = valid(&new)?;
                 let changed = users
                     .set_email(account.id, new.clone(), now)
@@ -138,8 +144,8 @@ impl User {
                     line(&changed)
                 ))?;
             }
-            Self::Enable { email } => set_active(&users, audit, &email, true).await?,
-            Self::Disable { email } => set_active(&users, audit, &email, false).await?,
+            Self::Enable { email } => set_active(users, audit, &email, true).await?,
+            Self::Disable { email } => set_active(users, audit, &email, false).await?,
             Self::Revoke { email: None, .. } => {
                 let accounts = users.revoke_all(now).await.map_err(database_failed)?;
                 audit.all_revoked(accounts);
@@ -150,7 +156,7 @@ impl User {
             Self::Revoke {
                 email: Some(email), ..
             } => {
-                let account = find(&users, &email).await?;
+                let account = find(users, &email).await?;
                 users
                     .revoke(account.id, now)
                     .await
@@ -159,7 +165,7 @@ impl User {
                 print(format!("every earlier token is ended: {}", line(&account)))?;
             }
             Self::Delete { email, yes } => {
-                let account = find(&users, &email).await?;
+                let account = find(users, &email).await?;
                 if !yes {
                     confirm(&account)?;
                 }
@@ -286,7 +292,7 @@ fn line(account: &Account) -> String {
     format!("{}  {email}{state}", account.id)
 }
 
-fn show(account: &Account, failures: i64) -> Result<(), Failure> {
+fn show(account: &Account, failures: u64) -> Result<(), Failure> {
     let Value::Object(fields) = as_json(account) else {
         return Ok(());
     };
@@ -309,6 +315,7 @@ fn as_json(account: &Account) -> Value {
         "usable_password": account.password.is_some(),
         "created": instant(account.created),
         "last_login": account.last_login.map(instant),
+        "last_login_from": account.last_login_from,
         "password_changed": instant(account.password_changed),
         "tokens_valid_after": account.tokens_valid_after,
     })

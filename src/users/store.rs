@@ -41,7 +41,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The database did not open.
-    #[error("cannot open {what}: {source}")]
+    #[error("cannot open {what}: {source}{}", advice(source))]
     Connect {
         /// What was to be opened.
         what: String,
@@ -130,10 +130,6 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
 /// another writer, or cannot write for want of room or rights, which an operator will see to.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
-    const LOCKED: i32 = 6;
-    const READ_ONLY: i32 = 8;
-    const IO: i32 = 10;
-    const CANNOT_OPEN: i32 = 14;
     match error {
         DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
         _ => matches!(
@@ -143,13 +139,31 @@ pub fn is_temporary(error: &DbErr) -> bool {
     }
 }
 
+/// What an operator can do about a database that does not open, or does not do what it is asked.
+pub(super) fn advice(error: &DbErr) -> &'static str {
+    match sqlite_code(error) {
+        Some(FULL | IO) => {
+            ". Is there room on its disk? Nothing was lost: make some, and try again"
+        }
+        Some(READ_ONLY | CANNOT_OPEN) => {
+            ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
+        }
+        Some(BUSY | LOCKED) => ". Another process holds it: try again",
+        _ => "",
+    }
+}
+
 /// Whether there was no room for a row: on the disk, or for its id.
 pub(super) fn is_full(error: &DbErr) -> bool {
     sqlite_code(error) == Some(FULL)
 }
 
 const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
+const IO: i32 = 10;
 const FULL: i32 = 13;
+const CANNOT_OPEN: i32 = 14;
 
 /// The primary result code (<https://www.sqlite.org/rescode.html>).
 fn sqlite_code(error: &DbErr) -> Option<i32> {

@@ -1,6 +1,6 @@
 //! Bad input from an operator: each gets an error that tells what happened and what to do, and loses nothing.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
@@ -139,6 +139,116 @@ async fn a_database_that_another_process_holds() {
     assert_eq!(stdout(&home.run(&["user", "list"])), "1  a@example.com\n");
     writing.rollback().await.unwrap();
     stdout(&home.feed(&add, "correct horse\n"));
+}
+
+/// Runs a script where `data` is a small file system of its own, which goes with it. Without root, whoever runs it is root in there.
+fn on_a_small_disk(home: &Home, script: &str) -> String {
+    fs::create_dir_all(home.path().join("data")).unwrap();
+    let mut unshare = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let signet = home.command(&[]);
+    let mount = "mount -t tmpfs -o size=400k,mode=700 none data; exec 2>&1";
+    let output = unshare
+        .args(["--mount", "sh", "-c", &format!("{mount}\n{script}")])
+        .env("SIGNET", signet.get_program())
+        .envs(
+            signet
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("SIGNET_LOG", "off")
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    stdout(&output)
+}
+
+const ADD: &str =
+    "add() { echo 'correct horse' | $SIGNET user add $1 --password-stdin; echo \"exit $?\"; }";
+
+#[test]
+fn a_disk_without_room() {
+    let home = Home::new();
+    let said = on_a_small_disk(
+        &home,
+        &format!(
+            "{ADD}
+            add a@example.com
+            dd if=/dev/zero of=data/filler bs=1k 2>/dev/null
+            add b@example.com
+            timeout 10 $SIGNET serve --listen 127.0.0.1:0; echo \"exit $?\"
+            rm data/filler
+            add c@example.com
+            $SIGNET user list"
+        ),
+    );
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[..2], ["added 1  a@example.com", "exit 0"], "{said}");
+    // How far each gets depends on what the file system has left.
+    for (line, exit) in [(2, 3), (4, 5)] {
+        let told = ["make room", "Is there room on its disk?", "No space left"];
+        assert!(told.iter().any(|told| lines[line].contains(told)), "{said}");
+        assert_eq!(lines[exit], "exit 1", "{said}");
+    }
+    // Nothing was lost, and no id either.
+    assert_eq!(
+        lines[6..],
+        [
+            "added 2  c@example.com",
+            "exit 0",
+            "1  a@example.com",
+            "2  c@example.com"
+        ],
+        "{said}"
+    );
+}
+
+#[test]
+fn a_disk_without_room_for_a_database() {
+    let home = Home::new();
+    let said = on_a_small_disk(
+        &home,
+        &format!(
+            "{ADD}
+            dd if=/dev/zero of=data/filler bs=1k 2>/dev/null
+            add a@example.com
+            rm data/filler
+            add a@example.com"
+        ),
+    );
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].contains("Is there room on its disk?"), "{said}");
+    assert_eq!(
+        lines[1..],
+        ["exit 1", "added 1  a@example.com", "exit 0"],
+        "{said}"
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_written() {
+    let home = Home::new();
+    let said = on_a_small_disk(
+        &home,
+        &format!(
+            "{ADD}
+            add a@example.com
+            mount -o remount,ro data
+            add b@example.com
+            $SIGNET user list; echo \"exit $?\"
+            timeout 10 $SIGNET serve --listen 127.0.0.1:0; echo \"exit $?\"
+            mount -o remount,rw data
+            add b@example.com"
+        ),
+    );
+    let lines: Vec<_> = said.lines().collect();
+    for (line, exit) in [(2, 3), (4, 5), (6, 7)] {
+        assert!(lines[line].contains("must be writable"), "{said}");
+        assert_eq!(lines[exit], "exit 1", "{said}");
+    }
+    assert_eq!(lines[8..], ["added 2  b@example.com", "exit 0"], "{said}");
 }
 
 /// A closed standard input is not an empty password.

@@ -18,6 +18,13 @@ fn with_account() -> Home {
         "correct horse\n",
     );
     assert_eq!(stdout(&added), format!("added 1  {EMAIL}\n"));
+    let files = std::fs::read_dir(home.path().join("data")).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(
+        files,
+        ["signet.db"],
+        "what is copied for a backup must be all there is"
+    );
     let again = home.run(&["user", "show", EMAIL]);
     assert!(
         again.stderr.is_empty(),
@@ -316,7 +323,8 @@ fn migrations_go_up_and_down() {
     assert!(added.status.success());
     let (code, said) = failure(&home.run(&["migrate", "down"]));
     assert_eq!(code, 1);
-    assert!(said.contains("1 accounts"), "{said}");
+    let lost = "there are 1 accounts, and taking back m20261123_000002_attempts loses";
+    assert!(said.contains(lost), "{said}");
     // The accounts are asked about at every step back.
     assert!(run(&["down", "--yes"]).starts_with("took back m2"));
     assert_eq!(failure(&home.run(&["migrate", "down"])).0, 1);
