@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use crate::config::{self, Settings};
 
 mod database;
+mod import;
 mod log;
 mod migrate;
 mod openapi;

@@ -12,11 +12,15 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 mod attempts;
+mod django;
 pub mod email;
 mod entity;
+mod import;
 mod store;
 
+pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
+pub use import::{Arrival, Collision, Fate, Import};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{Location, OpenError, is_temporary, open, open_with};
 

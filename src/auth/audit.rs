@@ -62,6 +62,11 @@ impl Audit {
         info!(target: "audit", event = "all_tokens_revoked", accounts);
     }
 
+    /// An operator brought in accounts from elsewhere.
+    pub fn imported(self, added: u64, updated: u64) {
+        info!(target: "audit", event = "accounts_imported", added, updated);
+    }
+
     /// Escaped, since a quoted local part may hold anything.
     fn shown(self, email: &str) -> String {
         let shown = match email.rsplit_once('@') {

@@ -34,6 +34,18 @@ pub(super) async fn users(settings: &Settings) -> Result<Users, Failure> {
     Ok(Users::new(db))
 }
 
+/// The same, or where there is no database yet, one that is never written down.
+pub(super) async fn users_or_none(settings: &Settings) -> Result<Users, Failure> {
+    match Location::of(&settings.database_url).map_err(unopened)? {
+        Location::File(path) if !path.exists() => {
+            let db = users::open("sqlite::memory:").await.map_err(unopened)?;
+            migrate(&db).await?;
+            Ok(Users::new(db))
+        }
+        _ => users(settings).await,
+    }
+}
+
 /// Applies every pending migration, or waits until another process that is at it has.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
     let deadline = Instant::now() + PATIENCE;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, database, password::Source, print, throttle};
+use super::{Failure, database, import::Import, password::Source, print, throttle};
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
@@ -25,6 +25,8 @@ pub(super) enum User {
         #[command(flatten)]
         password: Source,
     },
+    /// Bring in the accounts of a Django service
+    Import(Import),
     /// List every account
     List {
         /// As a JSON array
@@ -81,7 +83,11 @@ pub(super) enum User {
 
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let users = database::users(settings).await?;
+        let users = match self {
+            // Even its database is only made when something comes in.
+            Self::Import(Import { dry_run: true, .. }) => database::users_or_none(settings).await?,
+            _ => database::users(settings).await?,
+        };
         let done = self.act(&users, settings).await;
         users.close().await;
         done
@@ -102,6 +108,7 @@ impl User {
                 audit.changed("account_added", &added);
                 print(format!("added {}", line(&added)))?;
             }
+            Self::Import(import) => import.run(users, audit).await?,
             Self::List { json: true } => {
                 let accounts = users.all().await.map_err(database_failed)?;
                 let list: Vec<_> = accounts.iter().map(as_json).collect();
@@ -257,7 +264,7 @@ fn failed(email: &str, error: &ChangeError) -> Failure {
     format!("{email}: {error}").into()
 }
 
-fn database_failed(error: DatabaseError) -> Failure {
+pub(super) fn database_failed(error: DatabaseError) -> Failure {
     failed("the database did not answer", &error.into())
 }
 

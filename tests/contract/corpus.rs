@@ -4,7 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::world::{Answer, EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World, request};
+use crate::{
+    binary::{Home, stdout},
+    world::{Answer, EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World, request},
+};
 
 #[derive(Deserialize)]
 struct Corpus {
@@ -52,16 +55,41 @@ struct Expect {
     headers: Map<String, Value>,
 }
 
+impl Corpus {
+    fn read() -> Self {
+        let corpus: Self = serde_json::from_str(include_str!("corpus.json")).unwrap();
+        assert_eq!((corpus.clock, &*corpus.secret), (NOW, SECRET));
+        assert_eq!(
+            (corpus.expires_in, corpus.refresh_window),
+            (EXPIRES_IN, REFRESH_WINDOW)
+        );
+        assert_eq!(corpus.cases.len(), 459);
+        corpus
+    }
+
+    async fn replay(&self, world: &World) {
+        let mut wrong = Vec::new();
+        for case in &self.cases {
+            let answer = world.send(case.request.build()).await;
+            if let Err(why) = case.expect.check(&case.request, &answer) {
+                wrong.push(format!(
+                    "{}: {why}, got {} {}",
+                    case.name, answer.status, answer.text
+                ));
+            }
+        }
+        assert!(
+            wrong.is_empty(),
+            "{} rows:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+    }
+}
+
 #[tokio::test]
 async fn every_row_is_answered_as_expected() {
-    let corpus: Corpus = serde_json::from_str(include_str!("corpus.json")).unwrap();
-    assert_eq!((corpus.clock, &*corpus.secret), (NOW, SECRET));
-    assert_eq!(
-        (corpus.expires_in, corpus.refresh_window),
-        (EXPIRES_IN, REFRESH_WINDOW)
-    );
-    assert_eq!(corpus.cases.len(), 459);
-
+    let corpus = Corpus::read();
     let world = World::new().await;
     for user in &corpus.users {
         world
@@ -71,22 +99,25 @@ async fn every_row_is_answered_as_expected() {
             world.auth.users.set_active(user.id, false).await.unwrap();
         }
     }
-    let mut wrong = Vec::new();
-    for case in &corpus.cases {
-        let answer = world.send(case.request.build()).await;
-        if let Err(why) = case.expect.check(&case.request, &answer) {
-            wrong.push(format!(
-                "{}: {why}, got {} {}",
-                case.name, answer.status, answer.text
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} rows:\n{}",
-        wrong.len(),
-        wrong.join("\n")
+    corpus.replay(&world).await;
+}
+
+/// The same accounts as Django dumped them, with its hashes, and brought in by one command.
+#[tokio::test]
+async fn every_row_is_answered_as_expected_after_an_import() {
+    let world = World::new().await;
+    let home = Home::new();
+    let dump = home.path().join("dump.json");
+    std::fs::write(&dump, include_str!("django-dump.json")).unwrap();
+    let mut import = home.command(&["user", "import", "dump.json"]);
+    let imported = import.env("SIGNET_DATABASE_URL", &world.url).output();
+    assert_eq!(
+        stdout(&imported.unwrap()),
+        "28 added, 0 updated, 0 unchanged, 0 skipped, 2 with a warning \
+         (argon2 1, pbkdf2_sha256 26, unusable 1)\n"
     );
+    world.auth.match_stand_in().await.unwrap();
+    Corpus::read().replay(&world).await;
 }
 
 impl Request {

@@ -19,6 +19,7 @@ mod corpus;
 mod document;
 mod examples;
 mod hashes;
+mod import;
 mod pages;
 mod prompt;
 mod readme;

@@ -1,0 +1,256 @@
+//! An account as its source has it, and what makes it one that can come in.
+
+use std::fmt;
+
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use crate::{
+    auth::{Unverifiable, scheme_of},
+    users::{Arrival, PasswordHash, email},
+};
+
+/// The fields that are looked at, under Django's names.
+pub(super) const FIELDS: [&str; 6] = [
+    "email",
+    "username",
+    "password",
+    "is_active",
+    "last_login",
+    "date_joined",
+];
+
+/// The longest text that is kept of a field, in bytes: longer than any e-mail or hash.
+pub(super) const LONGEST: usize = 4096;
+
+/// The name under which accounts without a usable password are counted.
+const UNUSABLE: &str = "unusable";
+
+/// Where something stands in its source, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Character { line: u64, column: u64 },
+    Line(u64),
+    Row(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Character { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+        }
+    }
+}
+
+/// What stands in a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cell {
+    #[default]
+    Null,
+    Bool(bool),
+    /// As it is written.
+    Number(String),
+    Text(String),
+    TooLong,
+    /// A list or an object.
+    Nested,
+}
+
+/// An account as its source has it.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) place: Place,
+    pub(super) id: Cell,
+    /// In the order of [`FIELDS`].
+    pub(super) fields: [Cell; FIELDS.len()],
+}
+
+/// An account that can come in.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) arrival: Arrival,
+    /// The scheme of its hash, by Django's name.
+    pub(super) scheme: &'static str,
+    /// What an operator should know of it.
+    pub(super) warning: Option<&'static str>,
+}
+
+impl Record {
+    /// The account, or why it is none.
+    pub(super) fn candidate(self, accept_unusable: bool) -> Result<Candidate, String> {
+        let [
+            email,
+            username,
+            password,
+            is_active,
+            last_login,
+            date_joined,
+        ] = self.fields;
+        let id = id(&self.id)?;
+        let email = address(email, username)?;
+        let (scheme, password) = hash(password, accept_unusable)?;
+        let warning = (!email::is_valid(&email))
+            .then_some("its e-mail is not valid: its tokens refresh, but it cannot log in");
+        let arrival = Arrival {
+            id,
+            email,
+            password,
+            is_active: truth(&is_active)?,
+            created: instant("date_joined", &date_joined)?,
+            last_login: instant("last_login", &last_login)?,
+        };
+        Ok(Candidate {
+            arrival,
+            scheme,
+            warning,
+        })
+    }
+}
+
+fn id(cell: &Cell) -> Result<i64, String> {
+    // The very largest would leave no room for another account.
+    const IDS: std::ops::Range<i64> = 1..i64::MAX;
+    match cell {
+        Cell::Null => Err("it has no id: dump without --natural-primary".to_owned()),
+        Cell::Number(text) | Cell::Text(text) => {
+            let id = text.parse().ok().filter(|id| IDS.contains(id));
+            id.ok_or_else(|| {
+                format!(
+                    "its id, {}, is not a whole number from 1 to {}",
+                    shown(text),
+                    IDS.end - 1
+                )
+            })
+        }
+        _ => Err("its id is not a whole number".to_owned()),
+    }
+}
+
+/// The e-mail, or the user name where that holds it.
+fn address(email: Cell, username: Cell) -> Result<String, String> {
+    let chosen = match (email, username) {
+        (Cell::Null, username) => username,
+        (Cell::Text(email), username) if email.is_empty() => username,
+        (email, _) => email,
+    };
+    match chosen {
+        Cell::Text(text) if text.contains('\0') => {
+            Err("its e-mail holds a null character".to_owned())
+        }
+        Cell::Text(text) if !text.is_empty() => Ok(text),
+        Cell::Null | Cell::Text(_) => Err("it has no e-mail".to_owned()),
+        Cell::TooLong => Err(format!("its e-mail is longer than {LONGEST} bytes")),
+        Cell::Bool(_) | Cell::Number(_) | Cell::Nested => Err("its e-mail is not text".to_owned()),
+    }
+}
+
+/// The scheme, and the hash if it is one that is verified.
+fn hash(cell: Cell, accept_unusable: bool) -> Result<(&'static str, Option<PasswordHash>), String> {
+    let verdict = match cell {
+        Cell::Null => return Ok((UNUSABLE, None)),
+        // How Django marks an account without a usable password.
+        Cell::Text(text) if text.is_empty() || text.starts_with('!') => {
+            return Ok((UNUSABLE, None));
+        }
+        Cell::Text(text) => {
+            let hash = PasswordHash(text);
+            match scheme_of(&hash) {
+                Ok(scheme) => return Ok((scheme, Some(hash))),
+                Err(why) => why,
+            }
+        }
+        _ => Unverifiable::Unknown,
+    };
+    if accept_unusable {
+        Ok((UNUSABLE, None))
+    } else {
+        Err(format!(
+            "its password cannot be verified: {verdict}. With --accept-unusable it comes in without one"
+        ))
+    }
+}
+
+fn truth(cell: &Cell) -> Result<bool, String> {
+    match cell {
+        // A model without the field has no disabled accounts.
+        Cell::Null => Ok(true),
+        Cell::Bool(is_active) => Ok(*is_active),
+        Cell::Text(text) | Cell::Number(text) => match &*text.to_ascii_lowercase() {
+            "t" | "true" | "1" => Ok(true),
+            "f" | "false" | "0" => Ok(false),
+            _ => Err(format!(
+                "its is_active, {}, is neither true nor false",
+                shown(text)
+            )),
+        },
+        Cell::TooLong | Cell::Nested => Err("its is_active is neither true nor false".to_owned()),
+    }
+}
+
+fn instant(name: &str, cell: &Cell) -> Result<Option<OffsetDateTime>, String> {
+    match cell {
+        Cell::Null => Ok(None),
+        Cell::Text(text) => match parse_instant(text) {
+            Some(instant) => Ok(Some(instant)),
+            None => Err(format!(
+                "its {name}, {}, is not a date and time",
+                shown(text)
+            )),
+        },
+        _ => Err(format!("its {name} is not a date and time")),
+    }
+}
+
+/// RFC 3339, or what databases write: a space in the middle, and an offset of hours, or none for UTC.
+fn parse_instant(text: &str) -> Option<OffsetDateTime> {
+    let (date, time) = text.split_once(['T', ' '])?;
+    let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (time, zone) = time.split_at(zone);
+    let zone = match zone.len() {
+        0 => "Z".to_owned(),
+        3 => format!("{zone}:00"),
+        5 => format!("{}:{}", zone.get(..3)?, zone.get(3..)?),
+        _ => zone.to_owned(),
+    };
+    let instant = OffsetDateTime::parse(&format!("{date}T{time}{zone}"), &Rfc3339).ok()?;
+    instant.checked_to_offset(UtcOffset::UTC)
+}
+
+/// The start of what may be long, and may hold what a terminal would act on.
+pub(super) fn shown(text: &str) -> String {
+    let start: String = text.chars().take(80).collect();
+    let rest = if start.len() < text.len() { "…" } else { "" };
+    format!("{start:?}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_read_as_django_and_databases_write_it() {
+        let utc = "2018-10-17T00:54:56.125Z";
+        for text in [
+            utc,
+            "2018-10-17T02:54:56.125+02:00",
+            "2018-10-17 00:54:56.125",
+            "2018-10-17 00:54:56.125000",
+            "2018-10-17 00:54:56.125+00",
+            "2018-10-16 19:54:56.125-0500",
+        ] {
+            assert_eq!(parse_instant(text), parse_instant(utc), "{text}");
+        }
+        assert!(parse_instant(utc).is_some());
+        for text in [
+            "",
+            "yesterday",
+            "2018-10-17",
+            "2018-13-17T00:00:00Z",
+            "T",
+            "2018-10-17T00:54:56+é",
+        ] {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What became of an import: line by line as it goes, and as a whole.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, IsTerminal},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    Failure,
+    record::{Cell, Place, shown},
+};
+use crate::users::Fate;
+
+/// Problems that are kept for the JSON report.
+const KEPT: usize = 1000;
+
+/// The report, and the progress bar above it.
+#[derive(Serialize)]
+pub(super) struct Report {
+    dry_run: bool,
+    /// Accounts that are new.
+    pub(super) added: u64,
+    /// Accounts that were here, and differed.
+    pub(super) updated: u64,
+    /// Accounts that were here, and were left as they were.
+    unchanged: u64,
+    /// Accounts that did not come in.
+    skipped: u64,
+    /// Accounts that came in, with something to know.
+    warned: u64,
+    /// How many came in with a hash of each scheme.
+    schemes: BTreeMap<&'static str, u64>,
+    problems: Vec<Problem>,
+    problems_left_out: u64,
+    #[serde(skip)]
+    json: bool,
+    #[serde(skip)]
+    bar: ProgressBar,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    place: String,
+    id: String,
+    skipped: bool,
+    reason: String,
+}
+
+impl Report {
+    /// A report on something of this size, if that is known.
+    pub(super) fn new(dry_run: bool, json: bool, size: Option<u64>) -> Self {
+        Self {
+            dry_run,
+            added: 0,
+            updated: 0,
+            unchanged: 0,
+            skipped: 0,
+            warned: 0,
+            schemes: BTreeMap::new(),
+            problems: Vec::new(),
+            problems_left_out: 0,
+            json,
+            bar: bar(json, size),
+        }
+    }
+
+    pub(super) fn came(&mut self, fate: &Fate, scheme: &'static str) {
+        match fate {
+            Fate::Added => self.added += 1,
+            Fate::Updated => self.updated += 1,
+            Fate::Unchanged | Fate::Refused(_) => {
+                self.unchanged += 1;
+                return;
+            }
+        }
+        *self.schemes.entry(scheme).or_default() += 1;
+    }
+
+    pub(super) fn skipped(&mut self, place: Place, id: &str, reason: &str) {
+        self.skipped += 1;
+        self.problem(place, id, true, reason);
+    }
+
+    pub(super) fn warned(&mut self, place: Place, id: &str, reason: &str) {
+        self.warned += 1;
+        self.problem(place, id, false, reason);
+    }
+
+    pub(super) fn progress(&self, position: u64) {
+        self.bar.set_position(position);
+        self.bar.set_message(self.accounts().to_string());
+    }
+
+    /// Ends the progress bar.
+    ///
+    /// # Errors
+    /// When no account came in.
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        if self.accounts() == self.skipped {
+            return Err("no account could come in. Nothing was changed".into());
+        }
+        Ok(())
+    }
+
+    fn accounts(&self) -> u64 {
+        self.added + self.updated + self.unchanged + self.skipped
+    }
+
+    fn problem(&mut self, place: Place, id: &str, skipped: bool, reason: &str) {
+        if !self.json {
+            let what = if skipped { "skipped" } else { "warning" };
+            self.bar
+                .suspend(|| eprintln!("{what}: {place}, id {id}: {reason}"));
+        } else if self.problems.len() < KEPT {
+            self.problems.push(Problem {
+                place: place.to_string(),
+                id: id.to_owned(),
+                skipped,
+                reason: reason.to_owned(),
+            });
+        } else {
+            self.problems_left_out += 1;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.json {
+            let json = serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?;
+            return f.write_str(&json);
+        }
+        if self.dry_run {
+            f.write_str("a dry run, nothing was changed: ")?;
+        }
+        write!(
+            f,
+            "{} added, {} updated, {} unchanged, {} skipped, {} with a warning",
+            self.added, self.updated, self.unchanged, self.skipped, self.warned
+        )?;
+        let schemes = self.schemes.iter();
+        let schemes: Vec<_> = schemes
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        if !schemes.is_empty() {
+            write!(f, " ({})", schemes.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// On a terminal, how far it is; elsewhere, nothing.
+fn bar(json: bool, size: Option<u64>) -> ProgressBar {
+    if json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:40} {percent} %, {msg} accounts",
+        ),
+        None => (ProgressBar::no_length(), "{spinner} {msg} accounts"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// An id as it stands in the source.
+pub(super) fn id(cell: &Cell) -> String {
+    match cell {
+        Cell::Number(text) | Cell::Text(text) => shown(text).trim_matches('"').to_owned(),
+        _ => "?".to_owned(),
+    }
+}

@@ -1,0 +1,251 @@
+//! Accounts from elsewhere, all in one transaction: they keep their ids, and no token is ended.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sea_query::ExprTrait as _,
+};
+use time::OffsetDateTime;
+
+use super::{
+    User, Users, email,
+    entity::{ActiveModel, Column, Entity, PasswordHash, retired},
+};
+
+/// An account that comes from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Its id there, and here.
+    pub id: i64,
+    /// The e-mail as it was stored there.
+    pub email: String,
+    /// The hash of its password, or none if it cannot log in.
+    pub password: Option<PasswordHash>,
+    /// Whether it may log in.
+    pub is_active: bool,
+    /// When it was added there, if that is known.
+    pub created: Option<OffsetDateTime>,
+    /// When it last logged in there.
+    pub last_login: Option<OffsetDateTime>,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is an account now.
+    Added,
+    /// The account that was there has been brought up to date.
+    Updated,
+    /// The account that was there has been left as it was.
+    Unchanged,
+    /// It cannot be an account.
+    Refused(Collision),
+}
+
+/// What an arrival ran into.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Collision {
+    /// An earlier arrival has the same id.
+    #[error("its id stands there twice")]
+    Repeated,
+    /// Another account has its id.
+    #[error("its id is that of {0}")]
+    Id(String),
+    /// Another account has its e-mail, perhaps in other case.
+    #[error("its e-mail is that of account {0} (upper and lower case do not count)")]
+    Email(i64),
+    /// A deleted account had its id.
+    #[error("its id belonged to an account that was deleted: ids are never used again")]
+    Retired,
+}
+
+/// An import under way. Unless it is committed, nothing of it stays.
+#[derive(Debug)]
+pub struct Import {
+    transaction: DatabaseTransaction,
+    update: bool,
+    now: OffsetDateTime,
+}
+
+impl Users {
+    /// Begins to import; accounts that are there are brought up to date only to `update`.
+    ///
+    /// # Errors
+    /// When the database does not answer, or another process writes to it for too long.
+    pub async fn import(&self, update: bool, now: OffsetDateTime) -> Result<Import, DbErr> {
+        // A read that becomes a write would fail if anybody wrote in between.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(Import {
+            transaction: self.db.begin_with_options(options).await?,
+            update,
+            now,
+        })
+    }
+}
+
+impl Import {
+    /// Takes some accounts in, and tells of each what became of it.
+    ///
+    /// # Errors
+    /// When the database does not answer. The import is over then.
+    pub async fn take(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<Fate>, DbErr> {
+        let mut known = self.known(&arrivals).await?;
+        let mut fates = Vec::with_capacity(arrivals.len());
+        let mut new = Vec::new();
+        for arrival in arrivals {
+            let fate = known.fate(&arrival, self.now, self.update);
+            match (&fate, known.by_id.get(&arrival.id)) {
+                (Fate::Added, _) => {
+                    let account = self.account(&arrival);
+                    known.add(account.clone());
+                    new.push(ActiveModel::from(account).reset_all());
+                }
+                (Fate::Updated, Some(account)) => {
+                    let account = self.update(account, &arrival).await?;
+                    known.add(account);
+                }
+                _ => {}
+            }
+            fates.push(fate);
+        }
+        if !new.is_empty() {
+            Entity::insert_many(new)
+                .exec_without_returning(&self.transaction)
+                .await?;
+        }
+        Ok(fates)
+    }
+
+    /// Keeps all of it.
+    ///
+    /// # Errors
+    /// When the database does not answer: nothing is kept then.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.transaction.commit().await
+    }
+
+    /// Keeps nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer: nothing is kept then, either.
+    pub async fn roll_back(self) -> Result<(), DbErr> {
+        self.transaction.rollback().await
+    }
+
+    /// What is there that these may run into.
+    async fn known(&self, arrivals: &[Arrival]) -> Result<Known, DbErr> {
+        let ids = || arrivals.iter().map(|arrival| arrival.id);
+        let keys = arrivals.iter().map(|arrival| email::key(&arrival.email));
+        let accounts = Entity::find()
+            .filter(Column::Id.is_in(ids()).or(Column::EmailKey.is_in(keys)))
+            .all(&self.transaction)
+            .await?;
+        let retired = retired::Entity::find()
+            .select_only()
+            .column(retired::Column::Id)
+            .filter(retired::Column::Id.is_in(ids()))
+            .into_tuple()
+            .all(&self.transaction)
+            .await?;
+        let mut known = Known {
+            retired,
+            ..Known::default()
+        };
+        for account in accounts {
+            known.add(account);
+        }
+        Ok(known)
+    }
+
+    fn account(&self, arrival: &Arrival) -> User {
+        User {
+            id: arrival.id,
+            email: arrival.email.clone(),
+            email_key: email::key(&arrival.email),
+            password: arrival.password.clone(),
+            is_active: arrival.is_active,
+            created: arrival.created.unwrap_or(self.now),
+            last_login: arrival.last_login,
+            // Tells an earlier arrival of this import from an account that was there.
+            password_changed: self.now,
+            last_login_from: None,
+            tokens_valid_after: 0,
+        }
+    }
+
+    async fn update(&self, account: &User, arrival: &Arrival) -> Result<User, DbErr> {
+        let password_changed = if account.password == arrival.password {
+            account.password_changed
+        } else {
+            self.now
+        };
+        let account = ActiveModel {
+            id: Unchanged(account.id),
+            email: Set(arrival.email.clone()),
+            email_key: Set(email::key(&arrival.email)),
+            password: Set(arrival.password.clone()),
+            is_active: Set(arrival.is_active),
+            created: Set(arrival.created.unwrap_or(account.created)),
+            last_login: Set(Ord::max(account.last_login, arrival.last_login)),
+            password_changed: Set(password_changed),
+            ..<ActiveModel as ActiveModelTrait>::default()
+        };
+        account.update(&self.transaction).await
+    }
+}
+
+/// What is there: accounts, those of this import among them, and the ids that may not come back.
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<i64, User>,
+    by_key: HashMap<String, i64>,
+    retired: Vec<i64>,
+}
+
+impl Known {
+    fn add(&mut self, account: User) {
+        if let Some(before) = self.by_id.get(&account.id) {
+            self.by_key.remove(&before.email_key);
+        }
+        self.by_key.insert(account.email_key.clone(), account.id);
+        self.by_id.insert(account.id, account);
+    }
+
+    fn fate(&self, arrival: &Arrival, now: OffsetDateTime, update: bool) -> Fate {
+        let key = email::key(&arrival.email);
+        match (self.by_id.get(&arrival.id), self.by_key.get(&key)) {
+            (Some(account), _) if account.password_changed == now && !update => {
+                Fate::Refused(Collision::Repeated)
+            }
+            (_, Some(id)) if *id != arrival.id => Fate::Refused(Collision::Email(*id)),
+            (Some(account), _) if update => {
+                if is_current(account, arrival) {
+                    Fate::Unchanged
+                } else {
+                    Fate::Updated
+                }
+            }
+            (Some(account), _) if account.email_key == key => Fate::Unchanged,
+            (Some(account), _) => Fate::Refused(Collision::Id(account.email.clone())),
+            (None, _) if self.retired.contains(&arrival.id) => Fate::Refused(Collision::Retired),
+            (None, _) => Fate::Added,
+        }
+    }
+}
+
+fn is_current(account: &User, arrival: &Arrival) -> bool {
+    account.email == arrival.email
+        && account.password == arrival.password
+        && account.is_active == arrival.is_active
+        && arrival
+            .created
+            .is_none_or(|created| created == account.created)
+        && arrival.last_login <= account.last_login
+}

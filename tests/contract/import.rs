@@ -1,0 +1,764 @@
+//! Accounts of a Django service come in with one command, whole or not at all.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write,
+    process::{Child, Output, Stdio},
+};
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use serde_json::{Value, json};
+
+use crate::{
+    binary::{Home, Service, failure, stdout},
+    world::OBTAIN,
+};
+
+const HASH: &str =
+    "pbkdf2_sha256$260000$DEyHzzhS8TlL1VcpmV4sfA$rNePkwh+DMTEE800OWKOr205YiTF0cAcUCnwKvZ2pn4=";
+
+/// A user as `dumpdata` writes it, with other fields than the usual.
+fn user(id: impl Into<Value>, fields: Value) -> Value {
+    let mut user = json!({
+        "model": "accounts.member",
+        "pk": id.into(),
+        "fields": {
+            "password": HASH, "last_login": null, "is_superuser": false, "first_name": "", "is_staff": false,
+            "is_active": true, "date_joined": "2017-03-04T05:06:07.089Z", "groups": [],
+        },
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        user["fields"][name] = value.clone();
+    }
+    user
+}
+
+fn with_email(id: i64, email: &str) -> Value {
+    user(id, json!({ "email": email }))
+}
+
+fn import(home: &Home, dump: impl AsRef<[u8]>, flags: &[&str]) -> Output {
+    fs::write(home.path().join("dump.json"), dump).unwrap();
+    home.run(&[&["user", "import", "dump.json"], flags].concat())
+}
+
+fn accounts(home: &Home) -> Vec<Value> {
+    let list = stdout(&home.run(&["user", "list", "--json"]));
+    serde_json::from_str::<Vec<Value>>(&list).unwrap()
+}
+
+/// The ids and e-mails that are there.
+fn names(home: &Home) -> Vec<(i64, String)> {
+    let name = |account: &Value| {
+        let email = account["email"].as_str().unwrap().to_owned();
+        (account["id"].as_i64().unwrap(), email)
+    };
+    accounts(home).iter().map(name).collect()
+}
+
+#[test]
+fn an_account_keeps_all_that_there_is_room_for() {
+    let home = Home::new();
+    let dump = json!([
+        { "model": "sessions.session", "pk": "k", "fields": { "session_data": "x", "email": 7, "password": "p" }},
+        user(7, json!({ "email": "Jane@Example.com", "last_login": "2018-10-17T00:54:56.125+02:00" })),
+        user(9, json!({ "email": "gone@example.com", "is_active": false, "password": "!unusable" })),
+        // The user name holds the e-mail.
+        user(11, json!({ "username": "name@example.com" })),
+        user(12, json!({ "email": "", "username": "blank@example.com", "password": "" })),
+        user(13, json!({ "email": "both@example.com", "username": "other@example.com" })),
+    ]);
+    let said = stdout(&import(
+        &home,
+        dump.to_string(),
+        &["--model", "accounts.member"],
+    ));
+    assert_eq!(
+        said,
+        "5 added, 0 updated, 0 unchanged, 0 skipped, 0 with a warning (pbkdf2_sha256 3, unusable 2)\n"
+    );
+    let accounts = accounts(&home);
+    assert_eq!(
+        accounts[0],
+        json!({
+            "id": 7, "email": "Jane@Example.com", "is_active": true, "usable_password": true,
+            "created": "2017-03-04T05:06:07.089Z", "last_login": "2018-10-16T22:54:56.125Z", "last_login_from": null,
+            "password_changed": accounts[0]["password_changed"], "tokens_valid_after": 0,
+        })
+    );
+    assert_eq!(accounts[1]["is_active"], false);
+    assert_eq!(accounts[1]["usable_password"], false);
+    assert_eq!(
+        names(&home)[2..],
+        [
+            (11, "name@example.com".to_owned()),
+            (12, "blank@example.com".to_owned()),
+            (13, "both@example.com".to_owned()),
+        ]
+    );
+    // Ids go on after the largest that came.
+    let add = ["user", "add", "next@example.com", "--password-stdin"];
+    let said = stdout(&home.feed(&add, "correct horse\n"));
+    assert_eq!(said, "added 14  next@example.com\n");
+}
+
+#[test]
+fn a_dry_run_and_a_second_run_change_nothing() {
+    let home = Home::new();
+    let dump = include_str!("django-dump.json");
+    let said = stdout(&import(&home, dump, &["--dry-run"]));
+    assert!(
+        said.starts_with("a dry run, nothing was changed: 28 added, 0 updated, "),
+        "{said}"
+    );
+    assert!(!home.path().join("data").exists(), "not even a database");
+
+    stdout(&import(&home, dump, &[]));
+    let before = accounts(&home);
+    for flags in [&[][..], &["--update"], &["--dry-run", "--update"]] {
+        let said = stdout(&import(&home, dump, flags));
+        assert!(
+            said.contains("0 added, 0 updated, 28 unchanged, 0 skipped"),
+            "{said}"
+        );
+    }
+    assert_eq!(accounts(&home), before);
+}
+
+#[test]
+fn accounts_that_are_there_are_left_alone_unless_they_are_to_be_updated() {
+    let home = Home::new();
+    let first = json!([
+        with_email(1, "a@example.com"),
+        with_email(2, "b@example.com")
+    ]);
+    stdout(&import(&home, first.to_string(), &[]));
+    let changed = json!([
+        user(
+            1,
+            json!({ "email": "A@example.com", "is_active": false, "password": "!" })
+        ),
+        user(
+            2,
+            json!({ "email": "new@example.com", "last_login": "2018-10-17T00:00:00Z" })
+        ),
+        with_email(3, "c@example.com"),
+    ]);
+    let output = import(&home, changed.to_string(), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("id 2: its id is that of b@example.com"),
+        "{said}"
+    );
+    assert!(stdout(&output).starts_with("1 added, 0 updated, 1 unchanged, 1 skipped"));
+    assert_eq!(accounts(&home)[0]["email"], "a@example.com");
+
+    let said = stdout(&import(&home, changed.to_string(), &["--update"]));
+    assert!(
+        said.starts_with("0 added, 2 updated, 1 unchanged, 0 skipped"),
+        "{said}"
+    );
+    let [first, second, _] = &accounts(&home)[..] else {
+        panic!("there are three");
+    };
+    assert_eq!(
+        (
+            &first["email"],
+            &first["is_active"],
+            &first["usable_password"]
+        ),
+        (&json!("A@example.com"), &json!(false), &json!(false))
+    );
+    assert_eq!(
+        (&second["email"], &second["last_login"]),
+        (&json!("new@example.com"), &json!("2018-10-17T00:00:00Z"))
+    );
+    // An import ends no token.
+    assert_eq!(first["tokens_valid_after"], 0);
+}
+
+/// Whoever cannot come in is told of, by place and id, and holds up nobody else.
+fn assert_skipped(wrong: Value, reason: &str) {
+    let home = Home::new();
+    let dump = json!([
+        with_email(1, "a@example.com"),
+        wrong,
+        with_email(3, "c@example.com")
+    ]);
+    let output = import(&home, dump.to_string(), &[]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    let told = said
+        .lines()
+        .find(|line| line.starts_with("skipped: line 1, column "));
+    let told = told.unwrap_or_else(|| panic!("{reason}: {said}"));
+    assert!(told.contains(reason), "{reason}: {told}");
+    assert!(told.len() < 400, "it tells too much: {told}");
+    let summary = stdout(&output);
+    assert!(
+        summary.starts_with("2 added, 0 updated, 0 unchanged, 1 skipped"),
+        "{summary}"
+    );
+    let names: Vec<_> = names(&home).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(names, [1, 3]);
+}
+
+#[test]
+fn an_id_that_cannot_be_kept_is_skipped() {
+    let with_id = |id: Value| user(id, json!({ "email": "x@example.com" }));
+    for (id, reason) in [
+        (json!(1), "id 1: its id stands there twice"),
+        (
+            json!(0),
+            "its id, \"0\", is not a whole number from 1 to 9223372036854775806",
+        ),
+        (json!(-5), "its id, \"-5\", is not"),
+        (json!(i64::MAX), "its id, \"9223372036854775807\", is not"),
+        (json!(u64::MAX), "its id, \"18446744073709551615\", is not"),
+        (json!(1e30), "its id, \"1e+30\", is not"),
+        (json!(1.5), "its id, \"1.5\", is not"),
+        (json!("0f1e"), "its id, \"0f1e\", is not"),
+        (json!(null), "id ?: it has no id"),
+        (json!([1]), "id ?: its id is not a whole number"),
+    ] {
+        assert_skipped(with_id(id), reason);
+    }
+}
+
+#[test]
+fn an_e_mail_that_cannot_be_kept_is_skipped() {
+    let long = "x".repeat(10 * 1024 * 1024) + "@example.com";
+    for (fields, reason) in [
+        (
+            json!({ "email": "A@EXAMPLE.com" }),
+            "id 2: its e-mail is that of account 1",
+        ),
+        (json!({ "email": null }), "id 2: it has no e-mail"),
+        (json!({ "username": null }), "id 2: it has no e-mail"),
+        (
+            json!({ "email": "", "username": "" }),
+            "id 2: it has no e-mail",
+        ),
+        (json!({ "email": ["x"] }), "id 2: its e-mail is not text"),
+        (
+            json!({ "email": "nul\0@example.com" }),
+            "id 2: its e-mail holds a null character",
+        ),
+        (
+            json!({ "email": long }),
+            "id 2: its e-mail is longer than 4096 bytes",
+        ),
+    ] {
+        assert_skipped(user(2, fields), reason);
+    }
+}
+
+#[test]
+fn a_password_or_a_date_that_cannot_be_kept_is_skipped() {
+    let long = "x".repeat(10 * 1024 * 1024);
+    let dear = HASH.replace("260000", "99000000");
+    for (name, value, reason) in [
+        (
+            "password",
+            json!("md5$salt$118b8b6eefad3107891080e030514115"),
+            "its scheme, md5, is too weak to be verified. With --accept-unusable",
+        ),
+        (
+            "password",
+            json!(dear),
+            "its password cannot be verified: it takes more than 1 GiB",
+        ),
+        (
+            "password",
+            json!(long),
+            "it is not a hash of a known scheme",
+        ),
+        (
+            "is_active",
+            json!("perhaps"),
+            "its is_active, \"perhaps\", is neither true nor false",
+        ),
+        (
+            "is_active",
+            json!([]),
+            "its is_active is neither true nor false",
+        ),
+        (
+            "date_joined",
+            json!("1st May"),
+            "its date_joined, \"1st May\", is not a date and time",
+        ),
+        (
+            "last_login",
+            json!(7),
+            "its last_login is not a date and time",
+        ),
+    ] {
+        assert_skipped(
+            user(2, json!({ "email": "x@example.com", name: value })),
+            reason,
+        );
+    }
+}
+
+#[test]
+fn an_id_of_a_deleted_account_does_not_come_back() {
+    let home = Home::new();
+    let dump = json!([
+        with_email(1, "a@example.com"),
+        with_email(2, "b@example.com")
+    ])
+    .to_string();
+    stdout(&import(&home, &dump, &[]));
+    stdout(&home.run(&["user", "delete", "b@example.com", "--yes"]));
+    let output = import(&home, &dump, &["--update"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("id 2: its id belonged to an account that was deleted"),
+        "{said}"
+    );
+    assert_eq!(names(&home), [(1, "a@example.com".to_owned())]);
+}
+
+#[test]
+fn accounts_without_a_verifiable_password_come_in_when_that_is_wanted() {
+    let home = Home::new();
+    let old = user(
+        1,
+        json!({ "email": "old@example.com", "password": "md5$salt$118b8b6eefad3107891080e030514115" }),
+    );
+    let dump = json!([old]).to_string();
+    let (code, said) = failure(&import(&home, &dump, &[]));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("no account could come in. Nothing was changed"),
+        "{said}"
+    );
+    let said = stdout(&import(&home, &dump, &["--accept-unusable"]));
+    assert!(said.ends_with("(unusable 1)\n"), "{said}");
+    assert_eq!(accounts(&home)[0]["usable_password"], false);
+}
+
+/// The account exists, its tokens refresh, and nobody can log in.
+#[test]
+fn an_e_mail_that_is_not_valid_comes_in_with_a_warning() {
+    let home = Home::new();
+    let dump = json!([with_email(5, "not an e-mail")]).to_string();
+    let output = import(&home, &dump, &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains(
+            "warning: line 1, column 2, id 5: its e-mail is not valid: its tokens refresh"
+        ),
+        "{said}"
+    );
+    assert_eq!(names(&home), [(5, "not an e-mail".to_owned())]);
+}
+
+#[test]
+fn machines_read_json() {
+    let home = Home::new();
+    let dump = json!([
+        with_email(1, "a@example.com"),
+        with_email(1, "b@example.com"),
+        with_email(3, "c")
+    ]);
+    let output = import(&home, dump.to_string(), &["--json"]);
+    let said: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let problem = |place: &str, id: &str, skipped, reason: &str| json!({ "place": place, "id": id, "skipped": skipped, "reason": reason });
+    let second = dump[0].to_string().len() + 3;
+    let third = second + dump[1].to_string().len() + 1;
+    assert_eq!(
+        said,
+        json!({
+            "dry_run": false, "added": 2, "updated": 0, "unchanged": 0, "skipped": 1, "warned": 1,
+            "schemes": { "pbkdf2_sha256": 2 },
+            "problems": [
+                problem(&format!("line 1, column {second}"), "1", true, "its id stands there twice"),
+                problem(&format!("line 1, column {third}"), "3", false,
+                    "its e-mail is not valid: its tokens refresh, but it cannot log in"),
+            ],
+            "problems_left_out": 0,
+        })
+    );
+}
+
+#[test]
+fn a_file_that_is_no_dump_is_told_by_its_place_and_changes_nothing() {
+    let good = json!([
+        with_email(1, "a@example.com"),
+        with_email(2, "b@example.com")
+    ])
+    .to_string();
+    let one = with_email(1, "a@example.com").to_string();
+    let utf_16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let broken = good.replace("b@example.com", "b\u{e9}@example.com");
+    let latin_1: Vec<u8> = broken
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
+    let other = json!([{ "model": "app.page", "pk": 1, "fields": { "title": "x" } }]).to_string();
+    let mut both: Value = serde_json::from_str(&good).unwrap();
+    both[1]["model"] = json!("shop.customer");
+    for (dump, reason) in [
+        (
+            good[..good.len() - 40].into(),
+            "it ends here, in the middle: it was cut off",
+        ),
+        (
+            good[..good.len() - 1].into(),
+            "it ends here, in the middle: it was cut off",
+        ),
+        (
+            b"\xef\xbb\xbf[]".to_vec(),
+            "line 1: it begins with a byte order mark",
+        ),
+        (
+            [b"\xff\xfe".to_vec(), utf_16].concat(),
+            "line 1: it is UTF-16",
+        ),
+        (latin_1, "line 1, column "),
+        (b"\x1f\x8b\x08\0".to_vec(), "line 1: it is compressed"),
+        (Vec::new(), "line 1: it is empty"),
+        (
+            b"- model: auth.user\n".to_vec(),
+            "it is not a list of objects, as `manage.py dumpdata",
+        ),
+        (
+            b"<django-objects/>".to_vec(),
+            "line 1, column 1: it is not JSON here",
+        ),
+        (
+            format!("{one}\n{one}\n").into_bytes(),
+            "it is not a list of objects, as `manage.py dumpdata",
+        ),
+        (
+            format!("[{one}]\n[{one}]\n").into_bytes(),
+            "line 2, column 1: something follows the list",
+        ),
+        (b"[]".to_vec(), "there is no user in it"),
+        (other.into_bytes(), "there is no user in it"),
+        (b"[1]".to_vec(), "line 1, column 2: this is not an object"),
+        (
+            format!("[\n{one},\n{{]").into_bytes(),
+            "line 3, column 2: it is not JSON here",
+        ),
+        (
+            both.to_string().into_bytes(),
+            "both accounts.member and shop.customer look like users: say which with --model",
+        ),
+    ] {
+        let home = Home::new();
+        stdout(&import(
+            &home,
+            json!([with_email(9, "here@example.com")]).to_string(),
+            &[],
+        ));
+        let (code, said) = failure(&import(&home, &dump, &[]));
+        assert_eq!(code, 1, "{said}");
+        assert!(
+            said.contains("error: dump.json: ") && said.contains(reason),
+            "{reason}: {said}"
+        );
+        assert!(said.contains("Nothing was changed"), "{said}");
+        assert_eq!(names(&home), [(9, "here@example.com".to_owned())]);
+    }
+    let home = Home::new();
+    for (file, reason) in [("missing.json", "No such file"), (".", "is a directory")] {
+        let (code, said) = failure(&home.run(&["user", "import", file]));
+        assert_eq!(code, 1);
+        assert!(
+            said.contains("cannot read") && said.contains(reason),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn csv_comes_in_by_its_header() {
+    let home = Home::new();
+    let file = home.path().join("users.csv");
+    let header = "id,username,email,password,is_active,last_login,date_joined";
+    fs::write(
+        &file,
+        format!(
+            "{header}\n4,d,\"d@example.com\",{HASH},t,2018-10-17 00:54:56.125+00,2017-01-01 00:00:00\n\
+             5,e@example.com,,!,f,,\n"
+        ),
+    )
+    .unwrap();
+    let said = stdout(&home.run(&["user", "import", "users.csv"]));
+    assert!(said.starts_with("2 added"), "{said}");
+    let accounts = accounts(&home);
+    assert_eq!(accounts[0]["last_login"], "2018-10-17T00:54:56.125Z");
+    assert_eq!(accounts[0]["created"], "2017-01-01T00:00:00Z");
+    assert_eq!(accounts[1]["email"], "e@example.com");
+    assert_eq!(accounts[1]["is_active"], false);
+
+    let unclosed = format!(
+        "{header}\n1,a,\"a@example.com,{}",
+        "x".repeat(20 * 1024 * 1024)
+    );
+    for (text, reason) in [
+        (
+            "id,email\n1,a@example.com\n",
+            "line 1: there is no column \"password\"",
+        ),
+        (
+            "email,password\na@example.com,!\n",
+            "line 1: there is no column \"id\"",
+        ),
+        ("id,email,password\n", "there is no user in it"),
+        (
+            "id,email,password\n1,a@example.com,!\n2,b\n",
+            "line 3: 2 columns, and the first line names 3",
+        ),
+        (&unclosed, "is there a quote that is never closed?"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let (code, said) = failure(&home.run(&["user", "import", "users.csv"]));
+        assert_eq!(code, 1);
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    fs::write(&file, b"id,email,password\n1,a\xe9@example.com,!\n").unwrap();
+    let (_, said) = failure(&home.run(&["user", "import", "users.csv"]));
+    assert!(said.contains("line 2: this is not UTF-8"), "{said}");
+    assert_eq!(names(&home).len(), 2);
+}
+
+/// A list of so many users, as far as it goes.
+fn users(from: i64, count: i64) -> String {
+    (from..from + count).fold(String::new(), |mut list, id| {
+        let _ = write!(
+            list,
+            "{},",
+            with_email(id, &format!("user{id}@example.com"))
+        );
+        list
+    })
+}
+
+/// An import that has taken in thousands of accounts, and waits for more.
+fn in_the_middle(home: &Home) -> Child {
+    let mut child = home
+        .command(&["user", "import", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // More than its buffers hold.
+    let input = child.stdin.as_mut().unwrap();
+    write!(input, "[{}", users(1, 10_000)).unwrap();
+    child
+}
+
+#[test]
+fn an_import_that_is_interrupted_changes_nothing() {
+    let home = Home::new();
+    stdout(&import(
+        &home,
+        json!([with_email(99_999, "here@example.com")]).to_string(),
+        &[],
+    ));
+    for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
+        let mut child = in_the_middle(&home);
+        let id = child.id().to_string();
+        let killed = std::process::Command::new("kill")
+            .args([signal, &id])
+            .status();
+        assert!(killed.unwrap().success());
+        // Its input stays open.
+        let input = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        assert_eq!(output.status.code(), code);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            said.contains("interrupted: nothing was changed"),
+            code.is_some(),
+            "{said}"
+        );
+        assert_eq!(names(&home), [(99_999, "here@example.com".to_owned())]);
+    }
+    // The next one finds all in order.
+    let mut child = in_the_middle(&home);
+    let mut input = child.stdin.take().unwrap();
+    write!(input, "{}]", with_email(20_000, "last@example.com")).unwrap();
+    drop(input);
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(names(&home).len(), 10_002);
+}
+
+/// A gibibyte, of which most is one field, and a great many accounts take the memory of a few.
+#[test]
+fn memory_does_not_grow_with_the_dump() {
+    let peak = |write_dump: &dyn Fn(&mut dyn Write)| {
+        let home = Home::new();
+        let mut child = home
+            .command(&["user", "import", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        write_dump(&mut input);
+        // It has read all but what the pipe and its buffers hold.
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap();
+        let peak: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        write!(input, "{}]", with_email(9_999_999, "last@example.com")).unwrap();
+        drop(input);
+        assert!(child.wait().unwrap().success());
+        peak
+    };
+    let few = peak(&|dump| write!(dump, "[{}", users(1, 2000)).unwrap());
+    let many = peak(&|dump| {
+        write!(dump, "[").unwrap();
+        for thousands in 0..20 {
+            dump.write_all(users(thousands * 1000 + 1, 1000).as_bytes())
+                .unwrap();
+        }
+    });
+    let large = peak(&|dump| {
+        let megabyte = "x".repeat(1 << 20);
+        write!(
+            dump,
+            r#"[{{"model":"app.file","pk":1,"fields":{{"content":""#
+        )
+        .unwrap();
+        for _ in 0..512 {
+            dump.write_all(megabyte.as_bytes()).unwrap();
+        }
+        write!(
+            dump,
+            r#""}}}},{{"model":"accounts.member","pk":1,"fields":{{"password":"!","email":""#
+        )
+        .unwrap();
+        for _ in 0..512 {
+            dump.write_all(megabyte.as_bytes()).unwrap();
+        }
+        write!(dump, r#""}}}},"#).unwrap();
+    });
+    for peak in [many, large] {
+        assert!(peak < few + 10_000, "{few} KiB for a few, {peak} KiB");
+    }
+}
+
+/// A database like that of a Django service.
+async fn django(home: &Home) -> (sea_orm::DatabaseConnection, String) {
+    let url = format!("sqlite:{}", home.path().join("django.sqlite3").display());
+    let mut options = ConnectOptions::new(format!("{url}?mode=rwc"));
+    options.max_connections(1);
+    let db = Database::connect(options).await.unwrap();
+    db.execute_unprepared(
+        "CREATE TABLE auth_user (id integer NOT NULL PRIMARY KEY AUTOINCREMENT, password varchar(128) NOT NULL, \
+         last_login datetime NULL, is_superuser bool NOT NULL, username varchar(150) NOT NULL UNIQUE, \
+         email varchar(254) NOT NULL, is_active bool NOT NULL, date_joined datetime NOT NULL)",
+    )
+    .await
+    .unwrap();
+    (db, url)
+}
+
+#[tokio::test]
+async fn the_table_of_a_django_service_comes_in() {
+    let home = Home::new();
+    let (db, url) = django(&home).await;
+    let from =
+        |table: &str| home.run(&["user", "import", "--from-database", &url, "--table", table]);
+    let (code, said) = failure(&from("auth_user"));
+    assert_eq!(
+        (code, said.contains("the table auth_user is empty")),
+        (1, true),
+        "{said}"
+    );
+    db.execute_unprepared(&format!(
+        "INSERT INTO auth_user VALUES \
+         (3, '{HASH}', '2018-10-17 00:54:56.125000', 0, 'jane', 'jane@example.com', 1, '2017-01-01 00:00:00'), \
+         (5, '!', NULL, 0, 'e@example.com', '', 0, '2017-01-01 00:00:00'), \
+         (6, 'md5$salt$118b8b6eefad3107891080e030514115', NULL, 0, 'old', 'old@example.com', 1, '2017-01-01 00:00:00')"
+    ))
+    .await
+    .unwrap();
+    let output = from("auth_user");
+    assert_eq!(
+        stdout(&output),
+        "2 added, 0 updated, 0 unchanged, 1 skipped, 0 with a warning (pbkdf2_sha256 1, unusable 1)\n"
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("skipped: row 3, id 6: its password cannot be verified"),
+        "{said}"
+    );
+    let accounts = accounts(&home);
+    assert_eq!(accounts[0]["last_login"], "2018-10-17T00:54:56.125Z");
+    assert_eq!(accounts[1]["email"], "e@example.com");
+
+    let (_, said) = failure(&from("users"));
+    assert!(
+        said.contains("it has no table users: name the one of the user model with --table"),
+        "{said}"
+    );
+    db.execute_unprepared("CREATE TABLE page (id integer, title text)")
+        .await
+        .unwrap();
+    let (_, said) = failure(&from("page"));
+    assert!(
+        said.contains("the table page has no column password"),
+        "{said}"
+    );
+
+    // While another process holds it.
+    db.execute_unprepared("BEGIN EXCLUSIVE").await.unwrap();
+    let (code, said) = failure(&from("auth_user"));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("database is locked") && said.contains("Another process holds it"),
+        "{said}"
+    );
+    db.execute_unprepared("ROLLBACK").await.unwrap();
+}
+
+#[test]
+fn a_database_to_import_from_is_not_made() {
+    let home = Home::new();
+    let from = |url: &str| failure(&home.run(&["user", "import", "--from-database", url]));
+    let (code, said) = from("sqlite:none.sqlite3");
+    assert_eq!(
+        (code, said.contains("there is no file none.sqlite3")),
+        (1, true),
+        "{said}"
+    );
+    assert!(!home.path().join("none.sqlite3").exists());
+    fs::write(
+        home.path().join("letter"),
+        "a letter to my mother\n".repeat(100),
+    )
+    .unwrap();
+    let (_, said) = from("sqlite:letter");
+    assert!(said.contains("file is not a database"), "{said}");
+    let (_, said) = from("mysql://root:hunter2@db/x");
+    assert!(
+        said.contains("write sqlite:PATH or postgres://") && !said.contains("hunter2"),
+        "{said}"
+    );
+    let (_, said) = from("postgres://django:hunter2@127.0.0.1:1/x");
+    assert!(
+        said.contains("cannot be read") && !said.contains("hunter2"),
+        "{said}"
+    );
+}
+
+/// A running service knows imported accounts at once, and soon takes as long for unknown ones.
+#[test]
+fn a_service_serves_what_was_imported() {
+    let home = Home::new();
+    stdout(&import(&home, include_str!("django-dump.json"), &[]));
+    let mut service: Service = home.serve(&[]);
+    let matched = service.wait_for("unknown e-mails are refused in the time of most accounts");
+    assert_eq!(matched["scheme"], "pbkdf2_sha256");
+    let login = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    assert_eq!(service.post(OBTAIN, &login).0, 200);
+}
