@@ -55,6 +55,17 @@ pub enum HashError {
     /// The parameters do not go together.
     #[error("Argon2 does not accept these parameters: {0}")]
     Cost(argon2::Error),
+    /// A hash would take more than any that is verified.
+    #[error("one hash would take more than 1 GiB of memory or five seconds of a core")]
+    TooDear,
+    /// The budget has no room for one hash.
+    #[error(
+        "one hash takes {memory_kib} KiB of memory, and SIGNET_HASHING_MEMORY_KIB has no room for it"
+    )]
+    Budget {
+        /// What it takes.
+        memory_kib: u32,
+    },
     /// A hash cannot be written down.
     #[error("a hash cannot be written down: {0}")]
     Form(password_hash::Error),
@@ -110,6 +121,14 @@ impl Passwords {
             scheme: scheme(&params, random::bytes::<SALT>()),
             output: output(&random::bytes::<OUTPUT>())?,
         };
+        // What is made today must be verified tomorrow.
+        if stand_in.is_too_dear() {
+            return Err(HashError::TooDear);
+        }
+        let memory_kib = stand_in.weight().memory_kib;
+        if memory_kib > budget.memory_kib {
+            return Err(HashError::Budget { memory_kib });
+        }
         let admission = Admission::start(budget, stand_in.weight()).map_err(HashError::Threads)?;
         Ok(Self {
             params,

@@ -77,8 +77,8 @@ pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
     };
     Passwords::new(cost, budget).map_err(|error| {
         format!(
-            "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM do not go together: \
-             {error}. Memory must be at least 8 KiB a lane"
+            "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
+             {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
         )
         .into()
     })
@@ -109,7 +109,16 @@ async fn from_prompt() -> Result<String, Failure> {
     thread::spawn(move || reply.send(ask_twice()));
     let mut stop = pin!(signal::stop()?);
     tokio::select! {
-        asked = asked => asked.map_err(|_| "cannot ask for the password")?,
+        asked = asked => {
+            // From here on, a signal ends the process again.
+            tokio::spawn(async {
+                if let Ok(stop) = signal::stop() {
+                    stop.await;
+                    std::process::exit(130);
+                }
+            });
+            asked.map_err(|_| "cannot ask for the password")?
+        }
         () = &mut stop => {
             let (attributes, terminal) = before;
             let _ = tcsetattr(terminal, OptionalActions::Now, &attributes);

@@ -119,6 +119,28 @@ async fn a_database_of_a_newer_signet() {
     );
 }
 
+/// Its tables are not taken over, and it is told at once.
+#[tokio::test]
+async fn a_database_of_another_program() {
+    let home = Home::new();
+    let database = home.path().join("data/signet.db");
+    let db = signet::users::open(&format!("sqlite:{}", database.display()))
+        .await
+        .unwrap();
+    let users = "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('mother')";
+    db.execute_unprepared(users).await.unwrap();
+    let add = ["user", "add", "b@example.com", "--password-stdin"];
+    let (code, said) = failure(&home.feed(&add, "correct horse\n"));
+    assert_eq!(code, 1);
+    assert!(said.contains("Is it another program's database?"), "{said}");
+    let kept = db.query_one_raw(sea_orm::Statement::from_string(
+        db.get_database_backend(),
+        "SELECT name FROM users",
+    ));
+    let name: String = kept.await.unwrap().unwrap().try_get("", "name").unwrap();
+    assert_eq!(name, "mother");
+}
+
 #[tokio::test]
 async fn a_database_that_another_process_holds() {
     let (home, database) = with_account();
@@ -249,6 +271,47 @@ fn a_database_that_cannot_be_written() {
         assert_eq!(lines[exit], "exit 1", "{said}");
     }
     assert_eq!(lines[8..], ["added 2  b@example.com", "exit 0"], "{said}");
+}
+
+/// What is hashed at a cost that is never verified would lock its account out for good.
+#[test]
+fn a_cost_that_cannot_be_verified_or_paid_is_refused() {
+    let (home, database) = with_account();
+    let before = fs::read(&database).unwrap();
+    for (name, value, reason) in [
+        (
+            "SIGNET_ARGON2_ITERATIONS",
+            "500000000",
+            "five seconds of a core",
+        ),
+        (
+            "SIGNET_ARGON2_MEMORY_KIB",
+            "99999999",
+            "more than 1 GiB of memory",
+        ),
+        ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),
+        (
+            "SIGNET_HASHING_MEMORY_KIB",
+            "31",
+            "one hash takes 32 KiB of memory, and SIGNET_HASHING_MEMORY_KIB",
+        ),
+    ] {
+        for args in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["user", "add", "b@example.com", "--password-stdin"],
+            &["user", "passwd", "a@example.com", "--password-stdin"],
+        ] {
+            let mut command = home.command(args);
+            let output = command
+                .env(name, value)
+                .stdin(std::process::Stdio::null())
+                .output();
+            let (code, said) = failure(&output.unwrap());
+            assert_eq!(code, 1);
+            assert!(said.contains(reason), "{name}={value}: {said}");
+        }
+    }
+    assert!(fs::read(&database).unwrap() == before);
 }
 
 /// A closed standard input is not an empty password.

@@ -114,8 +114,8 @@ fn what_is_not_verified_is_told_why() {
         (format!("bcrypt_sha256$$2b$17${BCRYPT}"), Some(TooDear)),
         (format!("bcrypt$$2b$31${BCRYPT}"), Some(TooDear)),
         (format!("scrypt$131072$salt$8$5${SCRYPT}"), None),
-        (format!("scrypt$1048576$salt$8$1${SCRYPT}"), None),
-        (format!("scrypt$2097152$salt$8$1${SCRYPT}"), Some(TooDear)),
+        (format!("scrypt$524288$salt$8$1${SCRYPT}"), None),
+        (format!("scrypt$1048576$salt$8$1${SCRYPT}"), Some(TooDear)),
         (
             format!("scrypt$16384$salt$4294967295$4294967295${SCRYPT}"),
             Some(TooDear),

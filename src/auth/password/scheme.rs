@@ -100,9 +100,15 @@ impl Scheme {
             }
             Self::Bcrypt { cost, .. } => Weight::new(Kind::Bcrypt, 0, 1 << cost),
             Self::Scrypt { log_n, r, p, .. } => {
-                // RFC 7914 section 2: N blocks of 128 r bytes, mixed p times.
-                let kib = (u64::from(*r) << log_n).div_ceil(8);
-                Weight::new(Kind::Scrypt, kib, kib.saturating_mul(u64::from(*p)))
+                // RFC 7914 section 6: N blocks of 128 r bytes, mixed p times, and p more blocks.
+                let (r, p) = (u64::from(*r), u64::from(*p));
+                let kib = (r << log_n).div_ceil(8);
+                let lanes = r.saturating_mul(p).div_ceil(8);
+                Weight::new(
+                    Kind::Scrypt,
+                    kib.saturating_add(lanes),
+                    kib.saturating_mul(p),
+                )
             }
         }
     }

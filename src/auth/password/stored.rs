@@ -64,12 +64,16 @@ pub enum Unverifiable {
 impl Stored {
     pub(super) fn read(text: &str) -> Result<Self, Unverifiable> {
         let stored = Self::parse(text).ok_or_else(|| older(text))?;
-        if stored.weight().memory_kib > MAX_MEMORY_KIB
-            || stored.weight().usual_time().as_millis() > MAX_MILLISECONDS.into()
-        {
+        if stored.is_too_dear() {
             return Err(Unverifiable::TooDear);
         }
         Ok(stored)
+    }
+
+    pub(super) fn is_too_dear(&self) -> bool {
+        let weight = self.weight();
+        weight.memory_kib > MAX_MEMORY_KIB
+            || weight.usual_time().as_millis() > MAX_MILLISECONDS.into()
     }
 
     fn parse(text: &str) -> Option<Self> {
