@@ -4,10 +4,10 @@
 
 use sea_orm::{
     ActiveModelTrait,
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    SqlErr, TransactionTrait, UpdateMany,
-    sea_query::{Expr, ExprTrait},
+    ActiveValue::{NotSet, Set, Unchanged},
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, ExprTrait as _},
 };
 use time::OffsetDateTime;
 
@@ -18,6 +18,7 @@ mod entity;
 mod import;
 mod store;
 
+pub use attempts::GUESS;
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
 pub use import::{Arrival, Collision, Fate, Import};
@@ -141,8 +142,7 @@ impl Users {
     /// # Errors
     /// When the e-mail or the id is taken.
     pub async fn add(&self, new: NewUser, now: OffsetDateTime) -> Result<User, ChangeError> {
-        // The insertion goes first: it takes the write lock, so that no deletion comes between.
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin_to_write().await?;
         let account = ActiveModel {
             id: new.id.map_or(NotSet, Set),
             email_key: Set(email::key(&new.email)),
@@ -168,19 +168,22 @@ impl Users {
 
     /// Sets another password, which ends every token issued before.
     ///
+    /// Here as for every change that ends tokens, `now` is asked when nobody else can write any more: whoever
+    /// logged in until then is ended, too.
+    ///
     /// # Errors
     /// When the account is gone.
     pub async fn set_password(
         &self,
         id: i64,
         password: PasswordHash,
-        now: OffsetDateTime,
+        now: impl FnOnce() -> OffsetDateTime,
     ) -> Result<User, ChangeError> {
-        let change = Entity::update_many()
-            .col_expr(Column::Password, Expr::value(Some(password)))
-            .col_expr(Column::PasswordChanged, Expr::value(now))
-            .col_expr(Column::TokensValidAfter, cut(now));
-        self.update(id, change).await
+        self.cut(id, now, |account, now| {
+            account.password = Set(Some(password));
+            account.password_changed = Set(now);
+        })
+        .await
     }
 
     /// Sets another e-mail, which ends every token issued before: they name the old one.
@@ -191,31 +194,40 @@ impl Users {
         &self,
         id: i64,
         email: String,
-        now: OffsetDateTime,
+        now: impl FnOnce() -> OffsetDateTime,
     ) -> Result<User, ChangeError> {
-        let change = Entity::update_many()
-            .col_expr(Column::EmailKey, Expr::value(email::key(&email)))
-            .col_expr(Column::Email, Expr::value(email))
-            .col_expr(Column::TokensValidAfter, cut(now));
-        self.update(id, change).await
+        self.cut(id, now, |account, _| {
+            account.email_key = Set(email::key(&email));
+            account.email = Set(email);
+        })
+        .await
     }
 
     /// Ends every token issued before.
     ///
     /// # Errors
     /// When the account is gone.
-    pub async fn revoke(&self, id: i64, now: OffsetDateTime) -> Result<User, ChangeError> {
-        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut(now));
-        self.update(id, change).await
+    pub async fn revoke(
+        &self,
+        id: i64,
+        now: impl FnOnce() -> OffsetDateTime,
+    ) -> Result<User, ChangeError> {
+        self.cut(id, now, |_, _| {}).await
     }
 
     /// Ends every token of every account that was issued before; returns how many accounts there are.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn revoke_all(&self, now: OffsetDateTime) -> Result<u64, DbErr> {
-        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut(now));
-        Ok(change.exec(&self.db).await?.rows_affected)
+    pub async fn revoke_all(&self, now: impl FnOnce() -> OffsetDateTime) -> Result<u64, DbErr> {
+        let transaction = self.begin_to_write().await?;
+        let next = now().unix_timestamp() + 1;
+        let current = Expr::col(Column::TokensValidAfter);
+        let cut = Expr::case(current.clone().gte(next), current.add(1)).finally(next);
+        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut.into());
+        let accounts = change.exec(&transaction).await?.rows_affected;
+        transaction.commit().await?;
+        Ok(accounts)
     }
 
     /// Disables or enables an account. Its tokens wait; they are not ended.
@@ -224,7 +236,11 @@ impl Users {
     /// When the account is gone.
     pub async fn set_active(&self, id: i64, is_active: bool) -> Result<User, ChangeError> {
         let change = Entity::update_many().col_expr(Column::IsActive, Expr::value(is_active));
-        self.update(id, change).await
+        let rows = change
+            .filter(Column::Id.eq(id))
+            .exec_with_returning(&self.db)
+            .await?;
+        rows.into_iter().next().ok_or(ChangeError::NoAccount)
     }
 
     /// Deletes an account, and retires its id in the same transaction.
@@ -232,7 +248,7 @@ impl Users {
     /// # Errors
     /// When the account is gone.
     pub async fn delete(&self, id: i64) -> Result<(), ChangeError> {
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin_to_write().await?;
         let deleted = Entity::delete_by_id(id).exec(&transaction).await?;
         if deleted.rows_affected == 0 {
             return Err(ChangeError::NoAccount);
@@ -284,24 +300,47 @@ impl Users {
         Ok(())
     }
 
-    async fn update(&self, id: i64, change: UpdateMany<Entity>) -> Result<User, ChangeError> {
-        let rows = change
-            .filter(Column::Id.eq(id))
-            .exec_with_returning(&self.db)
-            .await
-            .map_err(conflict)?;
-        rows.into_iter().next().ok_or(ChangeError::NoAccount)
+    /// Makes a change that ends every token issued before.
+    async fn cut(
+        &self,
+        id: i64,
+        now: impl FnOnce() -> OffsetDateTime,
+        change: impl FnOnce(&mut ActiveModel, OffsetDateTime),
+    ) -> Result<User, ChangeError> {
+        let transaction = self.begin_to_write().await?;
+        let account = Entity::find_by_id(id)
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(ChangeError::NoAccount)?;
+        let now = now();
+        let mut changed = ActiveModel {
+            id: Unchanged(id),
+            tokens_valid_after: Set(cut(&account, now)),
+            ..<ActiveModel as ActiveModelTrait>::default()
+        };
+        change(&mut changed, now);
+        let account = changed.update(&transaction).await.map_err(conflict)?;
+        transaction.commit().await.map_err(conflict)?;
+        Ok(account)
+    }
+
+    /// A transaction that waits for other writers now, and not in its middle, where that would fail.
+    async fn begin_to_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.db.begin_with_options(options).await
     }
 }
 
-/// The first second whose tokens outlive a change made at `now`: the next one. After a cut in this
-/// same second, tokens are stamped with that second already: a further cut goes past them.
-fn cut(now: OffsetDateTime) -> Expr {
-    let next = now.unix_timestamp() + 1;
-    let current = Expr::col(Column::TokensValidAfter);
-    Expr::case(current.clone().gte(next), current.add(1))
-        .finally(next)
-        .into()
+/// The first second whose tokens outlive a change made at `now`: the next one. After a cut in this same
+/// second, or a login by a clock that was ahead, tokens are stamped later already: the cut goes past them.
+fn cut(account: &User, now: OffsetDateTime) -> i64 {
+    let last_login = account.last_login.map_or(0, OffsetDateTime::unix_timestamp);
+    let stamped = [now.unix_timestamp(), account.tokens_valid_after, last_login];
+    stamped.into_iter().fold(0, Ord::max) + 1
 }
 
 /// Tells which uniqueness a change ran into.

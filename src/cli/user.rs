@@ -94,7 +94,8 @@ impl User {
     }
 
     async fn act(self, users: &Users, settings: &Settings) -> Result<(), Failure> {
-        let now = Clock::system().now();
+        let clock = Clock::system();
+        let now = || clock.now();
         let audit = Audit {
             whole_emails: settings.audit_whole_emails(),
         };
@@ -122,7 +123,7 @@ impl User {
             Self::Show { email } => {
                 let account = find(users, &email).await?;
                 let throttle = throttle::throttle(settings);
-                let failures = throttle.failures(users, now, &account).await;
+                let failures = throttle.failures(users, now(), &account).await;
                 show(&account, failures.map_err(database_failed)?)?;
             }
             Self::Passwd { email, password } => {

@@ -6,7 +6,6 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sea_query::ExprTrait as _,
 };
 use time::OffsetDateTime;
@@ -77,13 +76,8 @@ impl Users {
     /// # Errors
     /// When the database does not answer, or another process writes to it for too long.
     pub async fn import(&self, update: bool, now: OffsetDateTime) -> Result<Import, DbErr> {
-        // A read that becomes a write would fail if anybody wrote in between.
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
         Ok(Import {
-            transaction: self.db.begin_with_options(options).await?,
+            transaction: self.begin_to_write().await?,
             update,
             now,
         })

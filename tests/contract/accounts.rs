@@ -50,7 +50,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     let users = &world.auth.users;
 
     let before = world.token().await;
-    users.revoke(account.id, world.now()).await.unwrap();
+    users.revoke(account.id, || world.now()).await.unwrap();
     world
         .refresh(&before)
         .await
@@ -62,7 +62,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     world.set_clock(NOW + 10);
     let before = world.token().await;
     users
-        .set_password(account.id, hash, world.now())
+        .set_password(account.id, hash, || world.now())
         .await
         .unwrap();
     world
@@ -74,7 +74,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     world.refresh(&after).await.token();
 
     users
-        .set_email(account.id, "new@example.com".to_owned(), world.now())
+        .set_email(account.id, "new@example.com".to_owned(), || world.now())
         .await
         .unwrap();
     world
@@ -82,7 +82,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
         .await
         .assert_refused("User doesn't exist.");
     users
-        .set_email(account.id, EMAIL.to_owned(), world.now())
+        .set_email(account.id, EMAIL.to_owned(), || world.now())
         .await
         .unwrap();
     world
@@ -91,6 +91,45 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
         .assert_refused("Error decoding signature.");
     let after = world.obtain(EMAIL, "another one").await.token();
     world.refresh(&after).await.token();
+}
+
+/// Whoever logs in while a change waits for its turn is ended with the rest.
+#[tokio::test]
+async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
+    let world = World::new().await;
+    let account = world.add_documented().await;
+    let users = &world.auth.users;
+    let writing = world.db.begin().await.unwrap();
+    let lock = "UPDATE users SET is_active = is_active";
+    writing.execute_unprepared(lock).await.unwrap();
+    let is_free = std::sync::atomic::AtomicBool::new(false);
+    let now = || {
+        assert!(
+            is_free.load(std::sync::atomic::Ordering::SeqCst),
+            "too early"
+        );
+        world.now()
+    };
+    let release = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        world.set_clock(NOW + 5);
+        is_free.store(true, std::sync::atomic::Ordering::SeqCst);
+        writing.rollback().await.unwrap();
+    };
+    let (revoked, ()) = tokio::join!(users.revoke(account.id, now), release);
+    assert_eq!(revoked.unwrap().tokens_valid_after, NOW + 6);
+
+    // A login by a clock that was ahead is ended, too.
+    world.set_clock(NOW + 100);
+    let token = world.token().await;
+    world.set_clock(NOW + 50);
+    users.revoke(account.id, || world.now()).await.unwrap();
+    world
+        .refresh(&token)
+        .await
+        .assert_refused("Error decoding signature.");
 }
 
 #[tokio::test]
@@ -147,7 +186,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
 
     world.set_clock(NOW + 1);
     let hash = world.auth.passwords.hash("another one").await.unwrap();
-    users.set_password(1, hash, world.now()).await.unwrap();
+    users.set_password(1, hash, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
     let verified = users.by_id(1).await.unwrap().unwrap();
@@ -160,12 +199,12 @@ async fn a_login_that_was_overtaken_by_another_e_mail_or_a_cut_gets_nothing() {
     let world = World::new().await;
     let users = &world.auth.users;
     let verified = world.add_documented().await;
-    users.revoke(1, world.now()).await.unwrap();
+    users.revoke(1, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
     let verified = users.by_id(1).await.unwrap().unwrap();
     let new = "new@example.com".to_owned();
-    users.set_email(1, new, world.now()).await.unwrap();
+    users.set_email(1, new, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 }
 
@@ -374,11 +413,11 @@ async fn e_mails_and_ids_are_unique_and_never_come_back() {
     ));
 
     let taken = users
-        .set_email(7, "CASEUSER@example.com".to_owned(), world.now())
+        .set_email(7, "CASEUSER@example.com".to_owned(), || world.now())
         .await;
     assert!(matches!(taken, Err(ChangeError::EmailTaken)));
     let gone = users
-        .set_email(99, "x@example.com".to_owned(), world.now())
+        .set_email(99, "x@example.com".to_owned(), || world.now())
         .await;
     assert!(matches!(gone, Err(ChangeError::NoAccount)));
 }

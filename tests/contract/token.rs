@@ -126,8 +126,8 @@ async fn the_checks_are_made_in_their_order() {
     world.add_documented().await;
     world.add(2, "off@example.com", Some("1234ABCD")).await;
     world.auth.users.set_active(2, false).await.unwrap();
-    world.auth.users.revoke(2, world.now()).await.unwrap();
-    world.auth.users.revoke(1, world.now()).await.unwrap();
+    world.auth.users.revoke(2, || world.now()).await.unwrap();
+    world.auth.users.revoke(1, || world.now()).await.unwrap();
 
     let expired = json!({ "exp": NOW - 1, "user_id": null, "username": null, "orig_iat": null });
     let mut forged = with(expired.clone());
