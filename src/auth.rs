@@ -67,6 +67,16 @@ impl std::ops::Deref for Auth {
 }
 
 impl Auth {
+    /// Does what is due from time to time: forgets what is forgiven, and matches the stand-in.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn keep_house(&self) -> Result<(), DatabaseError> {
+        let now = clock::milliseconds(self.clock.now());
+        self.throttle.forgive(&self.users, now).await?;
+        self.match_stand_in().await
+    }
+
     /// Sees to it that a login for which there is no hash takes as long as one of most accounts: those that
     /// were imported, or rehashed at their login, change what that is.
     ///

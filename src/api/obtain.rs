@@ -118,15 +118,16 @@ impl From<Refusal> for Answer {
             Refusal::UnknownAccount
             | Refusal::UnusablePassword
             | Refusal::WrongPassword
-            | Refusal::Disabled => Self::BadRequest(Json(Errors {
+            | Refusal::Disabled
+            | Refusal::Overtaken => Self::BadRequest(Json(Errors {
                 non_field_errors: Some(vec![
                     "Unable to log in with provided credentials.".to_owned(),
                 ]),
                 ..Errors::default()
             })),
             Refusal::Throttled(throttled) => Rejection::Throttled(throttled).into(),
-            // Nobody reads it.
-            Refusal::CallerGone => Rejection::Failed.into(),
+            // Nobody reads it but in the log, where it is the client's doing.
+            Refusal::CallerGone => Rejection::TooSlow.into(),
             Refusal::Fault(fault) => Rejection::from(fault).into(),
         }
     }

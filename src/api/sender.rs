@@ -77,36 +77,44 @@ fn forwarded_for(request: &Request) -> Option<Vec<Option<IpAddr>>> {
 /// What `Forwarded` tells (RFC 7239 section 4). An element that names two, or none, tells nothing.
 fn forwarded(request: &Request) -> Option<Vec<Option<IpAddr>>> {
     let lines = lines(request, "forwarded")?;
-    let elements = lines.iter().flat_map(|line| outside_quotes(line, ','));
-    Some(
-        elements
-            .map(|element| {
-                let pairs = outside_quotes(element, ';').into_iter();
-                let mut nodes = pairs.filter_map(|pair| {
-                    let (name, value) = pair.trim().split_once('=')?;
-                    name.eq_ignore_ascii_case("for")
-                        .then(|| value.trim_matches('"'))
-                });
-                let node = nodes.next()?;
-                nodes.next().is_none().then(|| address(node)).flatten()
-            })
-            .collect(),
-    )
+    let nodes = lines
+        .iter()
+        .flat_map(|line| match outside_quotes(line, ',') {
+            Some(elements) => elements.into_iter().map(node).collect(),
+            // Whose quote it is that never ends, nobody knows.
+            None => vec![None],
+        });
+    Some(nodes.collect())
 }
 
-/// Splits where `at` stands outside quotes: within them, it is the client's own text.
-fn outside_quotes(text: &str, at: char) -> Vec<&str> {
+/// Whom an element names.
+fn node(element: &str) -> Option<IpAddr> {
+    let pairs = outside_quotes(element, ';')?.into_iter();
+    let mut nodes = pairs.filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("for")
+            .then(|| value.trim_matches('"'))
+    });
+    let node = nodes.next()?;
+    nodes.next().is_none().then(|| address(node)).flatten()
+}
+
+/// Splits where `at` stands outside quotes: within them, it is the client's own text. None is a text that
+/// ends within them.
+fn outside_quotes(text: &str, at: char) -> Option<Vec<&str>> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(|c| {
-        let was_escaped = std::mem::take(&mut escaped);
-        match c {
-            '"' if !was_escaped => quoted = !quoted,
-            '\\' if quoted && !was_escaped => escaped = true,
-            _ => {}
-        }
-        c == at && !quoted
-    })
-    .collect()
+    let parts = text
+        .split(|c| {
+            let was_escaped = std::mem::take(&mut escaped);
+            match c {
+                '"' if !was_escaped => quoted = !quoted,
+                '\\' if quoted && !was_escaped => escaped = true,
+                _ => {}
+            }
+            c == at && !quoted
+        })
+        .collect();
+    (!quoted).then_some(parts)
 }
 
 fn lines(request: &Request, name: &str) -> Option<Vec<String>> {

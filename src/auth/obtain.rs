@@ -8,9 +8,9 @@ use super::{
     password::Verdict,
     throttle::{self, Throttled},
 };
-use crate::users::User;
+use crate::users::{User, email};
 
-/// Why credentials got no token. The wire tells the first four in one and the same way.
+/// Why credentials got no token. The wire tells the first five in one and the same way.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No account has this e-mail.
@@ -22,9 +22,12 @@ pub enum Refusal {
     /// The password is not the account's.
     #[error("the password is wrong")]
     WrongPassword,
-    /// The account is disabled, or was while the password was being verified.
+    /// The account is disabled.
     #[error("the account is disabled")]
     Disabled,
+    /// The account was changed while the password was being verified.
+    #[error("the account was changed during the login")]
+    Overtaken,
     /// Too many attempts failed.
     #[error(transparent)]
     Throttled(#[from] Throttled),
@@ -63,12 +66,14 @@ async fn login(
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let now = auth.clock.now();
     let milliseconds = milliseconds(now);
+    let guess = format!("{}\0{password}", email::key(email));
     let attempt = auth
         .throttle
         .login(
             &auth.users,
             milliseconds,
             email,
+            auth.tokens.fingerprint(&guess),
             user.as_ref(),
             caller.address,
         )
@@ -85,10 +90,7 @@ async fn login(
     let (user, stale) = match decided {
         Ok(accepted) => accepted,
         Err(refusal) => {
-            let guess = auth.tokens.fingerprint(&format!("{email}\0{password}"));
-            let counted = auth
-                .throttle
-                .failed(&auth.users, milliseconds, &attempt, Some(guess));
+            let counted = auth.throttle.failed(&auth.users, milliseconds, &attempt);
             counted.await.map_err(Fault::from)?;
             return Err(refusal);
         }
@@ -105,7 +107,7 @@ async fn login(
         .record_login(&user, now, caller.address.map(throttle::prefix))
         .await
         .map_err(Fault::from)?
-        .ok_or(Refusal::Disabled)?;
+        .ok_or(Refusal::Overtaken)?;
     let now = now.unix_timestamp();
     let grant = auth
         .tokens

@@ -61,7 +61,7 @@ async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refus
             let at = milliseconds(at);
             let allowed = auth.throttle.garbage(&auth.users, at, caller.address);
             let attempt = allowed.await.map_err(Fault::from)??;
-            let counted = auth.throttle.failed(&auth.users, at, &attempt, None);
+            let counted = auth.throttle.failed(&auth.users, at, &attempt);
             counted.await.map_err(Fault::from)?;
             return Err(invalid.into());
         }

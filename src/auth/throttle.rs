@@ -12,7 +12,7 @@
 //! SECURITY.md tells what this promises, and what it does not.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -74,15 +74,21 @@ pub struct Throttled {
 #[derive(Debug)]
 pub struct Throttle {
     rates: Option<Rates>,
-    /// Attempts that are not decided yet, by subject: they may all fail.
-    pending: Arc<Mutex<HashMap<String, u32>>>,
+    pending: Arc<Mutex<Pending>>,
     counted: AtomicU64,
 }
+
+/// The guesses that are not decided yet, by subject: they may all fail.
+type Pending = HashMap<String, Vec<Option<String>>>;
 
 /// An attempt that is being decided.
 pub(super) struct Attempt {
     subjects: Vec<(String, Rate)>,
-    pending: Arc<Mutex<HashMap<String, u32>>>,
+    /// The start of a keyed hash of what is tried, if it may be tried again.
+    guess: Option<String>,
+    /// The guess has failed before: it tells nothing, and counts for nothing.
+    repeated: bool,
+    pending: Arc<Mutex<Pending>>,
 }
 
 impl Throttle {
@@ -96,13 +102,14 @@ impl Throttle {
         }
     }
 
-    /// Allows a login of `email` from `address`, or tells how long it must wait. `user` is the account, if
+    /// Allows a login of `email` from `address` with this `guess`, or tells how long it must wait. `user` is the account, if
     /// there is one; there is no other difference between one that is and one that is not.
     pub(super) async fn login(
         &self,
         users: &Users,
         now: i64,
         email: &str,
+        guess: String,
         user: Option<&User>,
         address: Option<IpAddr>,
     ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
@@ -120,7 +127,7 @@ impl Throttle {
             ],
             None => vec![(format!("account:{account}"), rates.account)],
         });
-        self.allow(users, now, subjects).await
+        self.allow(users, now, subjects, Some(guess)).await
     }
 
     /// Allows another token that does not verify from `address`.
@@ -136,7 +143,7 @@ impl Throttle {
             }
             _ => Vec::new(),
         };
-        self.allow(users, now, subjects).await
+        self.allow(users, now, subjects, None).await
     }
 
     /// How many failures of this account are not forgiven yet: from the address of its last login, and from
@@ -173,68 +180,89 @@ impl Throttle {
         users: &Users,
         now: i64,
         subjects: Vec<(String, Rate)>,
+        guess: Option<String>,
     ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
         // Whoever is undecided now is counted before the database is read: were it the other way round,
         // one who is decided in between would be seen in neither.
-        let (attempt, ahead) = self.attempt(subjects);
+        let (mut attempt, ahead) = self.attempt(subjects, guess);
         if attempt.subjects.is_empty() {
             return Ok(Ok(attempt));
         }
         let names: Vec<_> = attempt.subjects.iter().map(|it| it.0.clone()).collect();
         let attempts = users.attempts(&names).await?;
-        let wait = attempt
-            .subjects
-            .iter()
-            .zip(ahead)
-            .map(|((name, rate), ahead)| {
-                let bucket = attempts.iter().find(|bucket| bucket.subject == *name);
-                let level = bucket.map_or(0, |bucket| (bucket.settled_at - now).max(0));
-                // Where nobody has failed lately, many may log in at once; where somebody has, those who
-                // are being verified may all fail, too.
-                let undecided = if level > 0 { i64::from(ahead) } else { 0 };
-                level + undecided * rate.weight() + rate.weight() - rate.period()
-            });
-        let wait = wait.max().unwrap_or(0);
+        let bucket = |name: &String| attempts.iter().find(|bucket| bucket.subject == *name);
+        let mut wait = 0;
+        for ((name, rate), ahead) in attempt.subjects.iter().zip(ahead) {
+            let level = bucket(name).map_or(0, |bucket| (bucket.settled_at - now).max(0));
+            let over = level + rate.weight() - rate.period();
+            // What is undecided may all fail; but that is known in a moment.
+            let undecided = i64::from(over + i64::from(ahead) * rate.weight() > 0);
+            wait = wait.max(over).max(undecided);
+        }
         if wait > 0 {
             // Rounded up: earlier would be in vain.
             let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
             return Ok(Err(Throttled { seconds }));
         }
+        attempt.repeated = match (&attempt.guess, bucket(&names[0])) {
+            (Some(guess), Some(bucket)) => bucket.remembers(guess),
+            _ => false,
+        };
         Ok(Ok(attempt))
     }
 
-    /// An attempt, and how many that are undecided are ahead of it, by subject.
-    fn attempt(&self, subjects: Vec<(String, Rate)>) -> (Attempt, Vec<u32>) {
+    /// An attempt, and how many other guesses are ahead of it undecided, by subject. Those who know the
+    /// password all guess the same.
+    fn attempt(&self, subjects: Vec<(String, Rate)>, guess: Option<String>) -> (Attempt, Vec<u32>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = subjects.iter().map(|(name, _)| {
-            let count = pending.entry(name.clone()).or_default();
-            *count += 1;
-            *count - 1
+            let undecided = pending.entry(name.clone()).or_default();
+            let others: HashSet<_> = undecided
+                .iter()
+                .flatten()
+                .filter(|other| guess.as_ref() != Some(*other))
+                .collect();
+            let ahead = others.len() + undecided.iter().filter(|other| other.is_none()).count();
+            undecided.push(guess.clone());
+            u32::try_from(ahead).unwrap_or(u32::MAX)
         });
         let ahead = ahead.collect();
         drop(pending);
-        let pending = Arc::clone(&self.pending);
-        (Attempt { subjects, pending }, ahead)
+        let attempt = Attempt {
+            subjects,
+            guess,
+            repeated: false,
+            pending: Arc::clone(&self.pending),
+        };
+        (attempt, ahead)
     }
 
-    /// Counts an attempt that failed; `guess` is the keyed hash of its password.
+    /// Counts an attempt that failed.
     pub(super) async fn failed(
         &self,
         users: &Users,
         now: i64,
         attempt: &Attempt,
-        guess: Option<String>,
     ) -> Result<(), DatabaseError> {
-        for (name, rate) in &attempt.subjects {
-            let guess = guess.clone();
+        if attempt.repeated {
+            return Ok(());
+        }
+        // Of an address, it is not the guesses that count.
+        let guesses = [attempt.guess.as_deref(), None];
+        for ((name, rate), guess) in attempt.subjects.iter().zip(guesses) {
             users
                 .add_attempt(name.clone(), now, rate.weight(), rate.most(), guess)
                 .await?;
         }
         if self.counted.fetch_add(1, Ordering::Relaxed) % 256 == 255 {
-            users.forgive_settled(now).await?;
+            self.forgive(users, now).await?;
         }
         Ok(())
+    }
+
+    /// Drops what is forgiven by `now`, in Unix milliseconds.
+    pub(super) async fn forgive(&self, users: &Users, now: i64) -> Result<(), DatabaseError> {
+        users.forgive_settled(now).await
     }
 }
 
@@ -242,9 +270,11 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, _) in &self.subjects {
-            if let Some(count) = pending.get_mut(name) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(undecided) = pending.get_mut(name) {
+                if let Some(own) = undecided.iter().position(|guess| *guess == self.guess) {
+                    undecided.swap_remove(own);
+                }
+                if undecided.is_empty() {
                     pending.remove(name);
                 }
             }

@@ -48,7 +48,7 @@ pub(super) async fn users_or_none(settings: &Settings) -> Result<Users, Failure>
 
 /// Applies every pending migration, or waits until another process that is at it has.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
-    let deadline = Instant::now() + PATIENCE;
+    let started = Instant::now();
     let mut applied = Vec::new();
     loop {
         let pending = pending(db).await?;
@@ -57,9 +57,19 @@ pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
         }
         match Migrator::up(db, None).await {
             Ok(()) => applied = pending,
-            Err(error) if Instant::now() > deadline => return Err(failed(error)),
+            Err(error) if started.elapsed() > patience(&error) => return Err(failed(error)),
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
+    }
+}
+
+/// A database that is busy will be free; of a table that is there already, another process may just be telling
+/// that it has made it.
+fn patience(error: &DatabaseError) -> Duration {
+    if users::is_temporary(error) {
+        PATIENCE
+    } else {
+        Duration::from_millis(500)
     }
 }
 
@@ -111,7 +121,8 @@ fn failed(error: DatabaseError) -> Failure {
     let advice = match &error {
         // What sea-orm says of a migration that was applied, and is not in this binary.
         DatabaseError::Custom(_) => ". A newer signet has migrated this database: run that one",
-        _ => "",
+        error if users::is_temporary(error) => ". Another process holds it: try again",
+        _ => ". Is it another program's database?",
     };
     format!("the database cannot be brought up to date: {error}{advice}").into()
 }

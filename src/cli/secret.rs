@@ -87,13 +87,13 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
         &settings.jwt_previous_secrets,
         &settings.jwt_previous_secrets_file,
     ) {
-        (Some(secrets), _) => secrets.0.clone(),
-        (None, Some(path)) => String::from_utf8(named(path, name)?)
-            .map_err(|_| format!("{}, which {name} names, is not UTF-8", path.display()))?,
+        (Some(secrets), _) => secrets.0.clone().into_bytes(),
+        (None, Some(path)) => named(path, name)?,
         (None, None) => return Ok(Vec::new()),
     };
     let given = lines
-        .lines()
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .enumerate()
         .filter(|(_, line)| !line.is_empty());
     let previous = given.map(|(at, line)| {

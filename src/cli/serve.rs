@@ -77,7 +77,7 @@ impl Serve {
         });
         let stop = stop_signal()?;
         reload_on_hangup(&auth, &settings, secrets)?;
-        keep_stand_in_matched(&auth);
+        keep_house(&auth);
         let address = listener.local_addr().unwrap_or(settings.listen);
         info!(%address, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
@@ -167,15 +167,15 @@ fn reload_on_hangup(auth: &Auth, settings: &Settings, secrets: Secrets) -> Resul
     Ok(())
 }
 
-/// Follows what most accounts have, at a hundredth of a core at most.
-fn keep_stand_in_matched(auth: &Auth) {
+/// Does what is due from time to time, at a hundredth of a core at most.
+fn keep_house(auth: &Auth) {
     const OFTEN: Duration = Duration::from_mins(10);
     let auth = auth.clone();
     tokio::spawn(async move {
         loop {
             let started = Instant::now();
-            if let Err(error) = auth.match_stand_in().await {
-                warn!(%error, "what most accounts have is not known: unknown e-mails may be told by their time");
+            if let Err(error) = auth.keep_house().await {
+                warn!(%error, "what is due from time to time was not done: unknown e-mails may be told by their time");
             }
             sleep((started.elapsed() * 100).max(OFTEN)).await;
         }

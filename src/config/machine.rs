@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-/// Memory, in KiB: that of the machine, or of the tightest cgroup that holds this process (cgroup v2).
+/// Memory, in KiB: that of the machine, or of the tightest cgroup that holds this process.
 #[must_use]
 pub fn memory_kib() -> Option<u64> {
     let total = fs::read_to_string("/proc/meminfo").ok()?;
@@ -11,15 +11,30 @@ pub fn memory_kib() -> Option<u64> {
         value.trim().parse().ok()
     })?;
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = cgroups
-        .lines()
-        .find_map(|line| line.strip_prefix("0::/"))
-        .unwrap_or_default();
-    let limits = Path::new(own).ancestors().filter_map(|group| {
-        let limit = Path::new("/sys/fs/cgroup").join(group).join("memory.max");
-        fs::read_to_string(limit).ok()?.trim().parse::<u64>().ok()
-    });
+    let limits = cgroups.lines().flat_map(limits);
     Some(limits.map(|bytes| bytes / 1024).fold(total, u64::min))
+}
+
+/// The limits of a cgroup and of all above it, in bytes. A line is `ID:CONTROLLERS:/PATH` (cgroups(7)).
+fn limits(line: &str) -> Vec<u64> {
+    let mut fields = line.splitn(3, ':').skip(1);
+    let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+        return Vec::new();
+    };
+    let (root, file) = match controllers {
+        // Version 2 has one tree for all.
+        "" => ("/sys/fs/cgroup", "memory.max"),
+        _ if controllers.split(',').any(|name| name == "memory") => {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        }
+        _ => return Vec::new(),
+    };
+    let groups = Path::new(path.trim_start_matches('/')).ancestors();
+    let limit = |group| {
+        let limit = Path::new(root).join(group).join(file);
+        fs::read_to_string(limit).ok()?.trim().parse().ok()
+    };
+    groups.filter_map(limit).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, QueryFilter,
     entity::prelude::*,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    sea_query::{BinOper, Cond, Expr, ExprTrait, Func, OnConflict},
 };
 
 use super::Users;
@@ -20,8 +20,22 @@ pub struct Model {
     pub subject: String,
     /// Unix milliseconds: when all that was counted is forgiven.
     pub settled_at: i64,
-    /// Keyed hash of the last wrong password.
+    /// The last few guesses, newest first: of each a comma and the start of a keyed hash.
     pub last_guess: Option<String>,
+}
+
+/// Letters of a guess's keyed hash.
+pub const GUESS: usize = 3;
+/// Guesses that are remembered: clients that are stuck, each on a password of its own.
+const GUESSES: usize = 4;
+
+impl Model {
+    /// Whether this guess is among those that are remembered.
+    #[must_use]
+    pub fn remembers(&self, guess: &str) -> bool {
+        let guesses = self.last_guess.iter().flat_map(|list| list.split(','));
+        guesses.into_iter().any(|known| known == guess)
+    }
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -41,8 +55,8 @@ impl Users {
             .await
     }
 
-    /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all. One with the same guess as
-    /// the last adds nothing: it is a stuck client, and learns nothing.
+    /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all.
+    /// One with a guess that is remembered adds nothing: it is a stuck client, and learns nothing.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -52,29 +66,46 @@ impl Users {
         now: i64,
         weight: i64,
         most: i64,
-        guess: Option<String>,
+        guess: Option<&str>,
     ) -> Result<(), DbErr> {
         let known = |column: Column| Expr::col((Entity, column));
-        let settled = Expr::case(
-            known(Column::LastGuess).eq(Expr::value(guess.clone())),
-            known(Column::SettledAt),
-        )
-        .case(known(Column::SettledAt).gt(now + most - weight), now + most)
-        .case(
-            known(Column::SettledAt).gt(now),
-            known(Column::SettledAt).add(weight),
-        )
-        .finally(now + weight);
+        let guess = guess.map(|guess| format!(",{guess}"));
+        let part = |text: Expr, from: usize, length: usize| {
+            let [from, length] = [from, length].map(|number| i32::try_from(number).unwrap_or(0));
+            Func::cust("substr").args([text, from.into(), length.into()])
+        };
+        // On no guess, and on no list, this is neither true nor false: it counts.
+        let repeated = (0..GUESSES).fold(Cond::any(), |any, place| {
+            let step = GUESS + 1;
+            let remembered = part(known(Column::LastGuess), 1 + place * step, step);
+            any.add(Expr::from(remembered).eq(Expr::value(guess.clone())))
+        });
+        let settled = Expr::case(repeated.clone(), known(Column::SettledAt))
+            .case(known(Column::SettledAt).gt(now + most - weight), now + most)
+            .case(
+                known(Column::SettledAt).gt(now),
+                known(Column::SettledAt).add(weight),
+            )
+            .finally(now + weight);
+        let list = Expr::value(guess.clone()).binary(
+            BinOper::Custom("||"),
+            Func::coalesce([known(Column::LastGuess), Expr::value("")]),
+        );
+        let guesses = Expr::case(repeated, known(Column::LastGuess)).finally(part(
+            list,
+            1,
+            GUESSES * (GUESS + 1),
+        ));
         let first = ActiveModel {
             subject: sea_orm::Set(subject),
             settled_at: sea_orm::Set(now + weight),
-            last_guess: sea_orm::Set(guess.clone()),
+            last_guess: sea_orm::Set(guess),
         };
         Entity::insert(first)
             .on_conflict(
                 OnConflict::column(Column::Subject)
                     .value(Column::SettledAt, settled)
-                    .value(Column::LastGuess, Expr::value(guess))
+                    .value(Column::LastGuess, guesses)
                     .to_owned(),
             )
             .exec_without_returning(&self.db)

@@ -20,7 +20,7 @@ async fn rotated(previous: &[&str]) -> World {
             current: NEW.into(),
             previous: previous
                 .iter()
-                .map(|line| Previous::read(line).unwrap())
+                .map(|line| Previous::read(line.as_bytes()).unwrap())
                 .collect(),
         },
         ..Setup::default()
@@ -176,6 +176,19 @@ fn a_line_that_is_no_secret_is_refused() {
         (" ", "there is no secret in it"),
         ("2027-01-31 hunter2", "its date is not one like"),
         ("2027-13-31T00:00:00Z hunter2", "its date is not one like"),
+        ("2027-1-31T00:00:00Z hunter2", "its date is not one like"),
+        ("31.1.2027 hunter2", "its date is not one like"),
+        (
+            "2027-01-31T00:00:00Z  hunter2",
+            "there is white space around it",
+        ),
+        (
+            "2027-01-31T00:00:00Z\thunter2 ",
+            "there is white space around it",
+        ),
+        (" hunter2", "there is white space around it"),
+        ("hunter2 ", "there is white space around it"),
+        ("# until the end of the month", "it looks like a comment"),
     ] {
         let home = Home::new();
         let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
@@ -190,6 +203,28 @@ fn a_line_that_is_no_secret_is_refused() {
         );
         assert!(!said.contains("hunter2"), "{said}");
     }
+}
+
+/// A secret is bytes: one that is not text can go, too.
+#[test]
+fn a_secret_that_is_not_utf_8_is_rotated() {
+    let home = Home::new();
+    let bytes = [0xff; 32];
+    let file = home.path().join("secret");
+    std::fs::write(&file, bytes).unwrap();
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
+    let token = service.post(OBTAIN, &documented).1["token"].clone();
+    std::fs::write(home.path().join("previous"), [&bytes[..], b"\r\n"].concat()).unwrap();
+    std::fs::write(&file, NEW).unwrap();
+    let service = home.serve(&[
+        "--demo",
+        "--jwt-secret-file",
+        "secret",
+        "--jwt-previous-secrets-file",
+        "previous",
+    ]);
+    assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 200);
 }
 
 /// A hangup reads; it makes nothing, and forgets nothing.

@@ -63,28 +63,29 @@ impl Previous {
     ///
     /// # Errors
     /// When there is no secret in it, or its date cannot be read: what was meant must not be guessed.
-    pub fn read(line: &str) -> Result<Self, &'static str> {
-        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let is_date = first.len() >= 10
-            && first.as_bytes()[..10]
-                .iter()
-                .enumerate()
-                .all(|(at, byte)| match at {
-                    4 | 7 => *byte == b'-',
-                    _ => byte.is_ascii_digit(),
-                });
-        let (secret, until) = if is_date {
-            let until = OffsetDateTime::parse(first, &Rfc3339)
-                .map_err(|_| "its date is not one like 2027-01-31T00:00:00Z")?;
-            (rest, Some(until))
-        } else {
-            (line, None)
+    pub fn read(line: &[u8]) -> Result<Self, &'static str> {
+        let space = line.iter().position(u8::is_ascii_whitespace);
+        let (first, rest) = space.map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
+        let date = std::str::from_utf8(first).ok();
+        let date = date.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        let (secret, until) = match date {
+            Some(until) => (rest, Some(until)),
+            None if space.is_some() && is_like_a_date(first) => {
+                return Err("its date is not one like 2027-01-31T00:00:00Z");
+            }
+            None if space.is_some() && first == b"#" => {
+                return Err("it looks like a comment; every line is a secret");
+            }
+            None => (line, None),
         };
-        if secret.trim().is_empty() {
+        if secret.trim_ascii().is_empty() {
             return Err("there is no secret in it");
         }
+        if secret.trim_ascii() != secret {
+            return Err("there is white space around it: take it away, or it is another secret");
+        }
         Ok(Self {
-            secret: secret.as_bytes().to_owned(),
+            secret: secret.to_owned(),
             until,
         })
     }
@@ -94,6 +95,11 @@ impl Previous {
     pub const fn is_short(&self) -> bool {
         self.secret.len() < MIN_SECRET
     }
+}
+
+/// What somebody may have meant as a date.
+fn is_like_a_date(word: &[u8]) -> bool {
+    word.first().is_some_and(u8::is_ascii_digit) && word.iter().any(|byte| b"-/.:".contains(byte))
 }
 
 impl fmt::Debug for Secrets {
