@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test release check test-contract setup-contract picture openapi snapshots contract-diff
+.PHONY: help run test release check test-contract setup-contract test-django setup-django picture openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,13 @@ setup-contract: ## Install these tools, pinned, into folders that git ignores
 	tests/conformance/setup
 	tests/browser/setup
 	tests/sdk/setup
+
+test-django: setup-django ## Hold the service against a real Django service, and run docs/moving-from-django.md
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/django/run
+
+setup-django: ## Install that Django service, pinned, into folders that git ignores
+	tests/django/setup
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked

@@ -12,6 +12,7 @@ use crate::auth::Auth;
 
 mod body;
 mod claims;
+pub mod corpus;
 mod document;
 mod example;
 mod json;
@@ -60,6 +61,17 @@ fn told_by<T: OpenApi + Documented>() -> (&'static str, Vec<Exchange>) {
         .find_map(|operation| operation.operation_id)
         .expect("every operation has an id");
     (id, T::exchanges())
+}
+
+/// The path of an operation, as documented.
+///
+/// # Panics
+/// When it has none.
+#[must_use]
+pub fn path_of<T: OpenApi>() -> String {
+    let mut paths = T::meta().into_iter().flat_map(|api| api.paths);
+    let path = paths.next().expect("every operation has a path").path;
+    document::with_slash(&path)
 }
 
 /// The endpoints of every operation by path, as documented: with its trailing slash.

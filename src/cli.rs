@@ -22,6 +22,7 @@ mod serve;
 mod signal;
 mod throttle;
 mod user;
+mod verify;
 
 /// Turns an e-mail and a password into a signed JWT, and refreshes it.
 ///
@@ -45,6 +46,8 @@ enum Command {
     /// Add, show and change accounts
     #[command(subcommand)]
     User(user::User),
+    /// Compare this service with the Django service that it replaces
+    VerifyCompat(verify::VerifyCompat),
 }
 
 /// Why a command did not do what it was asked.
@@ -107,6 +110,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Command::Serve(command) => command.run(settings).await,
             Command::Migrate(command) => command.run(&settings).await,
             Command::User(command) => command.run(&settings).await,
+            Command::VerifyCompat(command) => command.run().await,
             Command::Openapi(command) => command.run(&settings),
         }
     })

@@ -9,16 +9,18 @@ want() {
     fi
 }
 
-# Makes .venv from requirements.txt, which names every package. Each folder keeps the list that it was made from.
+# python_packages [REQUIREMENTS FOLDER [PYTHON]]: makes a folder, .venv, from a list that names every package,
+# requirements.txt. Each folder keeps the list that it was made from.
 python_packages() {
-    want python3 python3
+    local list=${1:-requirements.txt} folder=${2:-.venv} python=${3:-python3}
+    want "$python" "$python"
     # Debian's own Python comes without it.
-    python3 -c 'import ensurepip' 2>/dev/null || apt-get install -qy --no-install-recommends python3-venv
-    if ! cmp -s requirements.txt .venv/requirements.txt; then
-        rm -rf .venv
-        python3 -m venv .venv
-        .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.txt
-        cp requirements.txt .venv
+    "$python" -c 'import ensurepip' 2>/dev/null || apt-get install -qy --no-install-recommends "$python-venv"
+    if ! cmp -s "$list" "$folder/requirements.txt"; then
+        rm -rf "$folder"
+        "$python" -m venv "$folder"
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$list"
+        cp "$list" "$folder/requirements.txt"
     fi
 }
 

@@ -84,7 +84,8 @@ pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
     })
 }
 
-fn from_stdin() -> Result<String, Failure> {
+/// One line of standard input.
+pub(super) fn from_stdin() -> Result<String, Failure> {
     let mut line = String::new();
     io::stdin()
         .lock()

@@ -29,4 +29,5 @@ mod socket;
 mod throttle;
 mod timing;
 mod token;
+mod verify;
 mod world;

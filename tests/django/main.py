@@ -1,0 +1,353 @@
+"""Both directions, between this service and the Django service that it replaces."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).parent.resolve()
+ROOT = HERE.parent.parent
+SIGNET = os.environ["SIGNET"]
+OLD_PYTHON = HERE / ".venv-old/bin/python"
+NEW_PYTHON = HERE / ".venv-new/bin/python"
+SECRET = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz"
+EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def post(url, path, body):
+    request = urllib.request.Request(
+        f"{url}/v1/auth/jwt/{path}/",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def obtain(url, email=EMAIL, password=PASSWORD):
+    return post(url, "obtain", {"email": email, "password": password})
+
+
+def refresh(url, token):
+    return post(url, "refresh", {"token": token})
+
+
+def wait_for(url, process):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with {process.returncode} before it listened")
+        try:
+            urllib.request.urlopen(url, timeout=5)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"nothing answers at {url}")
+
+
+class Home:
+    """A folder with a Django service in it, which runs, and room for this service."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp())
+        for name in ["manage.py", "settings.py", "refapi"]:
+            copy = shutil.copytree if (HERE / "service" / name).is_dir() else shutil.copy
+            copy(HERE / "service" / name, self.folder / name)
+        self.environment = {
+            "PATH": f"{self.folder}/bin:{OLD_PYTHON.parent}:{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DJANGO_SECRET": SECRET,
+            "DJANGO_DATABASE": str(self.folder / "django.sqlite3"),
+            "SIGNET_ARGON2_MEMORY_KIB": "1024",
+        }
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/signet").symlink_to(SIGNET)
+        dump = json.loads((ROOT / "tests/contract/django-dump.json").read_text())
+        users = [user for user in dump if user["model"] == "refapi.user"]
+        (self.folder / "fixture.json").write_text(json.dumps(users))
+        self.manage("migrate", "--verbosity=0")
+        self.manage("loaddata", "--verbosity=0", "fixture.json")
+        port = free_port()
+        self.old = f"http://127.0.0.1:{port}"
+        self.processes = []
+        django = self.start(OLD_PYTHON, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}")
+        wait_for(self.old, django)
+
+    def start(self, *command, **environment):
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.processes.append(process)
+        return process
+
+    def manage(self, *arguments):
+        command = [OLD_PYTHON, "manage.py", *arguments]
+        subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
+
+    def signet(self, *arguments, input=None, **environment):
+        return subprocess.run(
+            [SIGNET, *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            input=input,
+            text=True,
+            capture_output=True,
+        )
+
+    def serve(self, **environment):
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        environment = {"SIGNET_JWT_SECRET": SECRET} | environment
+        process = self.start(SIGNET, "serve", "--listen", f"127.0.0.1:{port}", **environment)
+        wait_for(f"{url}/openapi.json", process)
+        return url
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        shutil.rmtree(self.folder)
+
+
+class Together(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.home = Home()
+        cls.addClassCleanup(cls.home.close)
+        # From Django's own database.
+        imported = cls.home.signet(
+            "user", "import", "--from-database", "sqlite:django.sqlite3", "--table", "refapi_user"
+        )
+        assert imported.stdout.startswith("28 added, 0 updated, 0 unchanged, 0 skipped"), imported
+        cls.new = cls.home.serve(SIGNET_THROTTLE="off")
+
+    def test_tokens_of_either_service_refresh_at_the_other(self):
+        for by, at in [(self.home.old, self.new), (self.new, self.home.old)]:
+            for email, password in [(EMAIL, PASSWORD), ("CaseUser@example.com", "CasePass1")]:
+                status, issued = obtain(by, email, password)
+                self.assertEqual(status, 200)
+                status, refreshed = refresh(at, issued["token"])
+                self.assertEqual((status, list(refreshed)), (200, ["type", "token", "expires_in"]))
+                # And back again.
+                self.assertEqual(refresh(by, refreshed["token"])[0], 200)
+
+    def test_a_token_of_another_secret_is_refused_by_both(self):
+        other = self.home.serve(SIGNET_JWT_SECRET="x" * 32, SIGNET_THROTTLE="off")
+        token = obtain(other)[1]["token"]
+        refusal = (400, {"non_field_errors": ["Error decoding signature."]})
+        self.assertEqual([refresh(self.home.old, token), refresh(self.new, token)], [refusal] * 2)
+
+    def test_pyjwt_1_and_2_read_and_make_tokens(self):
+        token = obtain(self.new)[1]["token"]
+        for python, version in [(OLD_PYTHON, "1.7.1"), (NEW_PYTHON, "2.")]:
+            with self.subTest(version=version):
+
+                def pyjwt(*arguments):
+                    command = [python, HERE / "pyjwt.py", *arguments]
+                    return subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
+
+                command = [python, "-c", "import jwt; print(jwt.__version__)"]
+                running = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+                self.assertTrue(running.startswith(version), running)
+                claims = json.loads(pyjwt("read", SECRET, token))
+                self.assertEqual(list(claims), ["user_id", "username", "exp", "email", "orig_iat"])
+                self.assertEqual((claims["user_id"], claims["username"]), (1, EMAIL))
+                status, refreshed = refresh(self.new, pyjwt("make", SECRET, json.dumps(claims)))
+                self.assertEqual(status, 200)
+                self.assertEqual(json.loads(pyjwt("read", SECRET, refreshed["token"]))["user_id"], 1)
+
+    def compare(self, old, new, *arguments, input=None):
+        return self.home.signet("verify-compat", "--old", old, "--new", new, *arguments, input=input)
+
+    def test_the_services_compare(self):
+        compared = self.compare(
+            self.home.old, self.new, "--email", EMAIL, "--password-stdin", input=f"{PASSWORD}\n"
+        )
+        self.assertEqual(compared.returncode, 0, compared)
+        last = compared.stdout.splitlines()[-1]
+        self.assertRegex(last, r"^\d+ the same, 18 differ as expected, 0 differ unexpectedly$")
+        self.assertIn("expected    path/unknown: old 404", compared.stdout)
+        self.assertNotIn("eyJ", compared.stdout)
+
+    def test_a_service_that_is_no_stand_in_is_found_out(self):
+        # Django in the place of the new service deviates from the contract wherever a reason was recorded.
+        compared = self.compare(self.home.old, self.home.old)
+        self.assertEqual(compared.returncode, 1)
+        self.assertIn("UNEXPECTED  path/unknown: the new service answers 404", compared.stdout)
+        self.assertIn("18 differ unexpectedly", compared.stdout)
+        other = self.home.serve(SIGNET_JWT_SECRET="x" * 32, SIGNET_THROTTLE="off")
+        compared = self.compare(
+            self.home.old, other, "--email", EMAIL, "--password-stdin", input=f"{PASSWORD}\n"
+        )
+        self.assertEqual(compared.returncode, 1)
+        self.assertIn("have both the same secret", compared.stdout)
+
+    def test_a_service_that_throttles_is_told_of(self):
+        other = self.home.serve(SIGNET_THROTTLE_ADDRESS="1/1h")
+        compared = self.compare(
+            self.home.old, other, "--email", EMAIL, "--password-stdin", input=f"{PASSWORD}\n"
+        )
+        self.assertEqual(compared.returncode, 1)
+        self.assertIn("throttles (429): start it with SIGNET_THROTTLE=off", compared.stderr)
+
+
+class Postgres:
+    """A PostgreSQL server of a test's own. It refuses to run as root."""
+
+    def __init__(self):
+        self.binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        self.folder = Path(tempfile.mkdtemp())
+        self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self.user:
+            shutil.chown(self.folder, "postgres")
+        self.port = free_port()
+        self.url = f"postgres://django@127.0.0.1:{self.port}/postgres"
+        data = self.folder / "data"
+        self.run("initdb", "-D", data, "-U", "django", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        self.run(
+            "pg_ctl", "-D", data, "-l", self.folder / "log", "-w", "start",
+            "-o", f"-F -p {self.port} -k {self.folder} -c timezone=Asia/Kolkata -c listen_addresses=127.0.0.1",
+        )
+
+    def run(self, name, *arguments):
+        command = [*self.user, self.binaries / name, *arguments]
+        # Its log is a file: the server would keep a pipe open.
+        subprocess.run([str(part) for part in command], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+
+    def sql(self, text):
+        self.run("psql", "-q", "-h", "127.0.0.1", "-p", self.port, "-U", "django", "-d", "postgres", "-c", text)
+
+    def close(self):
+        self.run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
+        shutil.rmtree(self.folder)
+
+
+class FromPostgres(unittest.TestCase):
+    def test_the_table_of_a_django_service_on_postgresql_comes_in(self):
+        postgres = Postgres()
+        self.addCleanup(postgres.close)
+        postgres.sql(
+            """CREATE TABLE accounts_user (
+                id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, password varchar(128) NOT NULL,
+                last_login timestamptz NULL, is_superuser boolean NOT NULL, email varchar(254) NOT NULL UNIQUE,
+                is_active boolean NOT NULL, date_joined timestamptz NOT NULL)"""
+        )
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+
+        def signet(*arguments):
+            return subprocess.run([SIGNET, *arguments], cwd=folder, env={}, text=True, capture_output=True)
+
+        table = ["user", "import", "--from-database", postgres.url, "--table"]
+        self.assertIn("the table accounts_user is empty", signet(*table, "accounts_user").stderr)
+        self.assertIn("it has no table auth_user", signet(*table, "auth_user").stderr)
+        postgres.sql(
+            """INSERT INTO accounts_user VALUES
+                (3, '!', '2018-10-17 00:54:56.125+00', false, 'Jane@example.com', true, '2017-01-01 00:00:00+05:30'),
+                (9007199254740993, '!', NULL, false, 'large@example.com', false, '2017-01-01 00:00:00+00')"""
+        )
+        for name in ["accounts_user", "public.accounts_user"]:
+            imported = signet(*table, name)
+            self.assertEqual(imported.returncode, 0, imported)
+        self.assertTrue(imported.stdout.startswith("0 added, 0 updated, 2 unchanged, 0 skipped"), imported)
+        jane, large = json.loads(signet("user", "list", "--json").stdout)
+        self.assertEqual((jane["id"], jane["email"], jane["is_active"]), (3, "Jane@example.com", True))
+        self.assertEqual(jane["last_login"], "2018-10-17T00:54:56.125Z")
+        self.assertEqual(jane["created"], "2016-12-31T18:30:00Z")
+        self.assertEqual((large["id"], large["is_active"]), (9007199254740993, False))
+
+
+class Hashes(unittest.TestCase):
+    def test_the_known_answers_are_django_s(self):
+        for python, version in [(OLD_PYTHON, "3.2"), (NEW_PYTHON, "5.2")]:
+            made = subprocess.run([python, HERE / "hashes.py"], capture_output=True, check=True).stdout
+            kept = ROOT / f"tests/contract/hashes/django-{version}.jsonl"
+            self.assertEqual(made, kept.read_bytes(), f"python hashes.py > {kept.name}")
+
+
+class RunBook(unittest.TestCase):
+    def test_every_command_works_as_it_stands(self):
+        home = Home()
+        self.addCleanup(home.close)
+        text = (ROOT / "docs/moving-from-django.md").read_text()
+        commands = re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)
+        self.assertGreaterEqual(len(commands), 9)
+        self.assertEqual(text.count("```") // 2, len(commands), "there are other blocks")
+        port = free_port()
+        new = f"http://127.0.0.1:{port}"
+        issued = obtain(home.old)[1]["token"]
+        # Between the steps, what a client would do.
+        marks = [f"{command}\necho done {number}\n" for number, command in enumerate(commands)]
+        shell = subprocess.Popen(
+            ["bash", "-euo", "pipefail"],
+            cwd=home.folder,
+            env=home.environment
+            | {"OLD": home.old, "NEW": new, "LISTEN": f"127.0.0.1:{port}", "EMAIL": EMAIL, "PASSWORD": PASSWORD},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(shell.stdin.close)
+        self.addCleanup(shell.stdout.close)
+
+        def run(number):
+            shell.stdin.write(marks[number])
+            shell.stdin.flush()
+            said = ""
+            for line in shell.stdout:
+                if line == f"done {number}\n":
+                    return said
+                said += line
+            self.fail(f"step {number} ended the shell:\n{commands[number]}{said}")
+
+        said = [run(number) for number in range(len(commands) - 2)]
+        self.addCleanup(lambda: os.kill(int((home.folder / "signet.pid").read_text()), signal.SIGKILL))
+        self.assertTrue(any("28 added" in text for text in said), said)
+        self.assertTrue(any("0 differ unexpectedly" in text for text in said), said)
+        status, refreshed = refresh(new, issued)
+        self.assertEqual(status, 200)
+        run(len(commands) - 2)
+        deadline = time.monotonic() + 30
+        # The new secret is read when the signal arrives.
+        while refresh(home.old, refresh(new, issued)[1]["token"])[0] == 200:
+            self.assertLess(time.monotonic(), deadline)
+        status, rotated = refresh(new, refreshed["token"])
+        self.assertEqual(status, 200, "the old secret's tokens still refresh")
+        run(len(commands) - 1)
+        while refresh(new, refreshed["token"])[0] == 200:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(refresh(new, rotated["token"])[0], 200)
+
+
+if __name__ == "__main__":
+    outcome = unittest.main(exit=False, verbosity=2).result
+    failed = len(outcome.failures) + len(outcome.errors)
+    print(f"{outcome.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0)

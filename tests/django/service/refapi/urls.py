@@ -1,0 +1,8 @@
+from django.urls import path
+
+from .views import Obtain, Refresh
+
+urlpatterns = [
+    path("v1/auth/jwt/obtain/", Obtain.as_view()),
+    path("v1/auth/jwt/refresh/", Refresh.as_view()),
+]
