@@ -495,6 +495,13 @@ fn csv_comes_in_by_its_header() {
     assert_eq!(accounts[1]["email"], "e@example.com");
     assert_eq!(accounts[1]["is_active"], false);
 
+    fs::copy(&file, home.path().join("users.txt")).unwrap();
+    let said = stdout(&home.run(&["user", "import", "users.txt", "--format", "csv"]));
+    assert!(
+        said.starts_with("0 added, 0 updated, 2 unchanged"),
+        "{said}"
+    );
+
     let unclosed = format!(
         "{header}\n1,a,\"a@example.com,{}",
         "x".repeat(20 * 1024 * 1024)

@@ -1,4 +1,4 @@
-//! What is asked on a terminal: a real one, which shows nothing of a password and comes back as it was.
+//! What is asked and shown on a terminal: a real one, which shows nothing of a password and comes back as it was.
 
 use std::{
     fs::File,
@@ -150,4 +150,26 @@ fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
     let (code, shown) = session.end();
     assert_eq!(code, Some(1), "{shown}");
     assert_eq!(stdout(&home.run(&["user", "list"])), "");
+}
+
+#[test]
+fn an_import_shows_how_far_it_is() {
+    let home = Home::new();
+    let dump = home.path().join("dump.json");
+    std::fs::write(dump, include_str!("django-dump.json")).unwrap();
+    let session = Session::start(&home, &["user", "import", "dump.json"]);
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains(" %, 28 accounts"), "{shown:?}");
+    // Whoever is told of does not tear the bar, and the summary comes last.
+    assert!(
+        shown.contains("warning: line 528, column 1, id 19"),
+        "{shown:?}"
+    );
+    assert!(
+        shown
+            .trim_end()
+            .ends_with("(argon2 1, pbkdf2_sha256 26, unusable 1)"),
+        "{shown:?}"
+    );
 }
