@@ -152,6 +152,7 @@ impl Users {
             created: Set(now),
             last_login: Set(None),
             last_login_from: Set(None),
+            imported_password: Set(None),
             password_changed: Set(now),
             tokens_valid_after: Set(0),
         };

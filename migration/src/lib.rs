@@ -7,6 +7,7 @@ use sea_orm_migration::{MigrationTrait, async_trait};
 
 mod m20261123_000001_users;
 mod m20261123_000002_attempts;
+mod m20261123_000003_imported;
 
 /// Every migration, in the order in which they apply.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261123_000001_users::Migration),
             Box::new(m20261123_000002_attempts::Migration),
+            Box::new(m20261123_000003_imported::Migration),
         ]
     }
 }

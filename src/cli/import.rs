@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{Failure, print, signal};
 use crate::{
     auth::{Audit, Clock},
-    users::{DatabaseError, DjangoTable, Fate, Users},
+    users::{self, Arrival, Collision, DatabaseError, DjangoTable, Fate, Users},
 };
 
 mod dump;
@@ -26,7 +26,7 @@ mod report;
 mod table;
 
 use dump::Stop;
-use record::{Cell, FIELDS, Place, Record};
+use record::{Candidate, Cell, FIELDS, Place, Record};
 use report::Report;
 
 /// Accounts that are written to the database at once.
@@ -83,12 +83,14 @@ impl Import {
     pub(super) async fn run(self, users: &Users, audit: Audit) -> Result<(), Failure> {
         let mut stop = pin!(signal::stop()?);
         let progress = Arc::new(AtomicU64::new(0));
-        let (mut batches, size) = self.source(&progress).await?;
+        let (mut batches, size) = tokio::select! {
+            source = self.source(&progress) => source?,
+            () = &mut stop => return Err(Failure::interrupted()),
+        };
         let mut report = Report::new(self.dry_run, self.json, size);
-        let mut import = users
-            .import(self.update, Clock::system().now())
-            .await
-            .map_err(failed)?;
+        // Other writers are not held up before there is something to write.
+        let mut import = None;
+        let mut later = Vec::new();
         loop {
             let batch = tokio::select! {
                 biased;
@@ -101,27 +103,54 @@ impl Import {
             for record in batch? {
                 let (place, id) = (record.place, report::id(&record.id));
                 match record.candidate(self.accept_unusable) {
-                    Ok(candidate) => {
-                        arrivals.push(candidate.arrival);
-                        origins.push((place, id, candidate.scheme, candidate.warning));
+                    Ok(Candidate {
+                        arrival,
+                        scheme,
+                        warnings,
+                    }) => {
+                        let origin = Origin {
+                            place,
+                            scheme,
+                            warnings,
+                        };
+                        origins.push(origin);
+                        arrivals.push(arrival);
                     }
                     Err(why) => report.skipped(place, &id, &why),
                 }
             }
+            let import = match &mut import {
+                Some(import) => import,
+                none => none.insert(
+                    users
+                        .import(self.update, Clock::system().now())
+                        .await
+                        .map_err(failed)?,
+                ),
+            };
             let fates = import.take(arrivals).await.map_err(failed)?;
-            for (fate, (place, id, scheme, warning)) in fates.into_iter().zip(origins) {
-                if let Fate::Refused(collision) = &fate {
-                    report.skipped(place, &id, &collision.to_string());
-                    continue;
-                }
-                report.came(&fate, scheme);
-                if let Some(warning) = warning.filter(|_| fate != Fate::Unchanged) {
-                    report.warned(place, &id, warning);
+            for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
+                if self.update && matches!(fate, Fate::Refused(Collision::Email(_))) {
+                    later.push((arrival, origin));
+                } else {
+                    origin.tell(&mut report, arrival.id, &fate);
                 }
             }
             report.progress(progress.load(Ordering::Relaxed));
         }
-        report.finish()?;
+        if let Some(import) = &mut import {
+            take_later(import, later, &mut report).await?;
+        }
+        report.finish();
+        if report.is_empty() {
+            if self.json {
+                print(report)?;
+            }
+            return Err("no account could come in. Nothing was changed".into());
+        }
+        let Some(import) = import else {
+            return print(report);
+        };
         if self.dry_run {
             import.roll_back().await.map_err(failed)?;
         } else {
@@ -158,7 +187,9 @@ impl Import {
         let (input, size) = open(&path)?;
         let csv = match self.format {
             Some(format) => format == Format::Csv,
-            None => path.extension().is_some_and(|extension| extension == "csv"),
+            None => path
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv")),
         };
         let (model, progress) = (self.model.clone(), Arc::clone(progress));
         // Reading is not for the async threads; and nothing ends this one but the end of what it reads.
@@ -194,16 +225,74 @@ impl Import {
     }
 }
 
+/// What is told of an account that comes in, or does not.
+struct Origin {
+    place: Place,
+    scheme: &'static str,
+    warnings: Vec<String>,
+}
+
+impl Origin {
+    fn tell(&self, report: &mut Report, id: i64, fate: &Fate) {
+        let id = id.to_string();
+        if let Fate::Refused(collision) = fate {
+            report.skipped(self.place, &id, &collision.to_string());
+            return;
+        }
+        report.came(fate, self.scheme);
+        if *fate != Fate::Unchanged {
+            for warning in &self.warnings {
+                report.warned(self.place, &id, warning);
+            }
+        }
+    }
+}
+
+/// E-mails that move from account to account come free as the others are taken in, in whatever order.
+async fn take_later(
+    import: &mut users::Import,
+    mut later: Vec<(Arrival, Origin)>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    loop {
+        let before = later.len();
+        let (arrivals, origins): (Vec<_>, Vec<_>) = later.into_iter().unzip();
+        let fates = import.take_again(arrivals).await.map_err(failed)?;
+        let (stuck, done): (Vec<_>, Vec<_>) = fates
+            .into_iter()
+            .zip(origins)
+            .partition(|((_, fate), _)| matches!(fate, Fate::Refused(Collision::Email(_))));
+        for ((arrival, fate), origin) in done {
+            origin.tell(report, arrival.id, &fate);
+        }
+        if stuck.len() == before {
+            for ((arrival, fate), origin) in stuck {
+                origin.tell(report, arrival.id, &fate);
+            }
+            return Ok(());
+        }
+        later = stuck
+            .into_iter()
+            .map(|((arrival, _), origin)| (arrival, origin))
+            .collect();
+    }
+}
+
 async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
     let wanted = [&["id"][..], &FIELDS].concat();
+    let has: Vec<_> = wanted.iter().map(|name| table.has(name)).collect();
     let mut batch = Vec::new();
     let mut row = 0;
     let read = table.rows(&wanted, |values| {
-        let mut cells = values.into_iter().map(|value| match value {
-            None => Cell::Null,
-            Some(text) if text.len() > record::LONGEST => Cell::TooLong,
-            Some(text) => Cell::Text(text),
-        });
+        let mut cells = values
+            .into_iter()
+            .zip(&has)
+            .map(|(value, has)| match value {
+                None if !has => Cell::Missing,
+                None => Cell::Null,
+                Some(text) if text.len() > record::LONGEST => Cell::TooLong,
+                Some(text) => Cell::Text(text),
+            });
         row += 1;
         batch.push(Record {
             place: Place::Row(row),

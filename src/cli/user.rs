@@ -129,7 +129,7 @@ impl User {
             Self::Passwd { email, password } => {
                 let account = find(users, &email).await?;
                 let password = password.hash(settings, &account.email).await?;
-                users
+                let account = users
                     .set_password(account.id, password, now)
                     .await
                     .map_err(|error| failed(&email, &error))?;

@@ -125,7 +125,9 @@ impl Findings {
             self.unexpected.push(line);
         } else if check(old, &case.expect).is_ok() {
             self.same += 1;
-        } else if let Some(because) = &case.because {
+        } else if let (Some(because), Some(reference)) = (&case.because, &case.reference)
+            && check(old, reference).is_ok()
+        {
             let line = format!("{}: old {old}, new {new}: {because}", case.name);
             self.expected.push(line);
         } else {
@@ -197,9 +199,13 @@ impl Service {
         let parsed = url::Url::parse(url).ok();
         let parsed =
             parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if parsed.is_none_or(|url| url.query().is_some() || url.fragment().is_some()) {
+        // Nor one with a password in it, which messages would tell.
+        let is_bare = |url: url::Url| {
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+        };
+        if !parsed.is_some_and(is_bare) {
             return Err(Failure::usage(format!(
-                "--{name} {url:?} is not a URL such as https://auth.example.com"
+                "--{name} is not a URL such as https://auth.example.com, without user, query and fragment"
             )));
         }
         let https = HttpsConnectorBuilder::new()
@@ -266,7 +272,8 @@ impl Service {
             .map_err(|_| failed(&"30 seconds have passed"))?;
         match reply {
             Ok(reply) if reply.status == 429 => Err(format!(
-                "the {} service throttles (429): start it with SIGNET_THROTTLE=off for the comparison",
+                "the {} service throttles (429): turn that off for the comparison, here with SIGNET_THROTTLE=off, \
+                 in Django REST framework in DEFAULT_THROTTLE_CLASSES",
                 self.name
             )
             .into()),

@@ -30,6 +30,9 @@ pub enum TableError {
         "its scheme is not one of this build: write sqlite:PATH or postgres://USER@HOST/DATABASE"
     )]
     Scheme,
+    /// The URL cannot be read.
+    #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
+    Url,
     /// There is no such file.
     #[error("there is no file {0}")]
     NoFile(String),
@@ -61,6 +64,10 @@ impl DjangoTable {
         if sqlite.is_none() && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
             return Err(TableError::Scheme);
         }
+        if sqlite.is_none() && url::Url::parse(url).is_err() {
+            // What the driver says of it would tell its password.
+            return Err(TableError::Url);
+        }
         if let Some(path) = sqlite {
             let path = path.strip_prefix("//").unwrap_or(path);
             let path = path.split('?').next().unwrap_or_default();
@@ -81,6 +88,11 @@ impl DjangoTable {
                     .busy_timeout(PATIENCE)
             });
         let db = Database::connect(options).await?;
+        if db.get_database_backend() == DbBackend::Postgres {
+            let seconds = PATIENCE.as_secs();
+            db.execute_unprepared(&format!("SET lock_timeout = '{seconds}s'"))
+                .await?;
+        }
         let columns = columns(&db, table).await?;
         let has = |name: &str| columns.iter().any(|column| column == name);
         if columns.is_empty() {
@@ -104,6 +116,12 @@ impl DjangoTable {
             table: table.to_owned(),
             columns,
         })
+    }
+
+    /// Whether it has such a column.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column == name)
     }
 
     /// How many rows there are.
@@ -133,7 +151,7 @@ impl DjangoTable {
         let selected: Vec<_> = wanted
             .iter()
             .map(|name| {
-                if self.columns.iter().any(|column| column == name) {
+                if self.has(name) {
                     format!("CAST({0} AS TEXT) AS {0}", quoted(name))
                 } else {
                     format!("NULL AS {}", quoted(name))
@@ -141,9 +159,9 @@ impl DjangoTable {
             })
             .collect();
         let query = format!(
-            "SELECT {} FROM {} ORDER BY id",
+            "SELECT {} FROM {table} ORDER BY {table}.id",
             selected.join(", "),
-            quoted(&self.table)
+            table = quoted(&self.table)
         );
         let snapshot = self
             .db

@@ -28,6 +28,8 @@ pub struct Model {
     pub password_changed: OffsetDateTime,
     /// The address prefix of the last login.
     pub last_login_from: Option<String>,
+    /// Digest of the hash that the account last came in with, if it was imported.
+    pub imported_password: Option<String>,
     /// The cut, in Unix seconds: a token whose `orig_iat` is smaller is ended.
     pub tokens_valid_after: i64,
 }

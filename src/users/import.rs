@@ -1,6 +1,6 @@
 //! Accounts from elsewhere, all in one transaction: they keep their ids, and no token is ended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -24,6 +24,8 @@ pub struct Arrival {
     pub email: String,
     /// The hash of its password, or none if it cannot log in.
     pub password: Option<PasswordHash>,
+    /// Digest of what stands there for its password, whatever that is.
+    pub password_digest: String,
     /// Whether it may log in.
     pub is_active: bool,
     /// When it was added there, if that is known.
@@ -68,6 +70,7 @@ pub struct Import {
     transaction: DatabaseTransaction,
     update: bool,
     now: OffsetDateTime,
+    seen: Seen,
 }
 
 impl Users {
@@ -80,21 +83,48 @@ impl Users {
             transaction: self.begin_to_write().await?,
             update,
             now,
+            seen: Seen::default(),
         })
     }
 }
 
 impl Import {
-    /// Takes some accounts in, and tells of each what became of it.
+    /// Takes some accounts in, and gives them back in order, with what became of each.
     ///
     /// # Errors
     /// When the database does not answer. The import is over then.
-    pub async fn take(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<Fate>, DbErr> {
+    pub async fn take(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<(Arrival, Fate)>, DbErr> {
+        let is_new: Vec<_> = arrivals
+            .iter()
+            .map(|arrival| self.seen.insert(arrival.id))
+            .collect();
+        let (new, repeated): (Vec<_>, Vec<_>) = arrivals
+            .into_iter()
+            .zip(&is_new)
+            .partition(|(_, is_new)| **is_new);
+        let new = new.into_iter().map(|(arrival, _)| arrival).collect();
+        let mut new = self.take_again(new).await?.into_iter();
+        let mut repeated = repeated
+            .into_iter()
+            .map(|(arrival, _)| (arrival, Fate::Refused(Collision::Repeated)));
+        // As they came.
+        let next = |is_new: &bool| if *is_new { new.next() } else { repeated.next() };
+        Ok(is_new.iter().filter_map(next).collect())
+    }
+
+    /// The same for accounts that ran into an e-mail which another has given up since.
+    ///
+    /// # Errors
+    /// When the database does not answer. The import is over then.
+    pub async fn take_again(
+        &mut self,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Vec<(Arrival, Fate)>, DbErr> {
         let mut known = self.known(&arrivals).await?;
         let mut fates = Vec::with_capacity(arrivals.len());
         let mut new = Vec::new();
         for arrival in arrivals {
-            let fate = known.fate(&arrival, self.now, self.update);
+            let fate = known.fate(&arrival, self.update);
             match (&fate, known.by_id.get(&arrival.id)) {
                 (Fate::Added, _) => {
                     let account = self.account(&arrival);
@@ -107,7 +137,7 @@ impl Import {
                 }
                 _ => {}
             }
-            fates.push(fate);
+            fates.push((arrival, fate));
         }
         if !new.is_empty() {
             Entity::insert_many(new)
@@ -167,24 +197,26 @@ impl Import {
             is_active: arrival.is_active,
             created: arrival.created.unwrap_or(self.now),
             last_login: arrival.last_login,
-            // Tells an earlier arrival of this import from an account that was there.
             password_changed: self.now,
+            imported_password: Some(arrival.password_digest.clone()),
             last_login_from: None,
             tokens_valid_after: 0,
         }
     }
 
     async fn update(&self, account: &User, arrival: &Arrival) -> Result<User, DbErr> {
-        let password_changed = if account.password == arrival.password {
-            account.password_changed
+        // One that is as it was there is left as it is here: rehashed by a login, or set by an operator.
+        let (password, password_changed) = if has_imported(account, arrival) {
+            (account.password.clone(), account.password_changed)
         } else {
-            self.now
+            (arrival.password.clone(), self.now)
         };
         let account = ActiveModel {
             id: Unchanged(account.id),
             email: Set(arrival.email.clone()),
             email_key: Set(email::key(&arrival.email)),
-            password: Set(arrival.password.clone()),
+            password: Set(password),
+            imported_password: Set(Some(arrival.password_digest.clone())),
             is_active: Set(arrival.is_active),
             created: Set(arrival.created.unwrap_or(account.created)),
             last_login: Set(Ord::max(account.last_login, arrival.last_login)),
@@ -192,6 +224,30 @@ impl Import {
             ..<ActiveModel as ActiveModelTrait>::default()
         };
         account.update(&self.transaction).await
+    }
+}
+
+/// The ids that have arrived, as ranges: those of a dump mostly follow each other.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<i64, i64>);
+
+impl Seen {
+    /// Whether it is new.
+    fn insert(&mut self, id: i64) -> bool {
+        let before = self
+            .0
+            .range(..=id)
+            .next_back()
+            .map(|(first, last)| (*first, *last));
+        if before.is_some_and(|(_, last)| id <= last) {
+            return false;
+        }
+        let first = before
+            .filter(|(_, last)| *last == id - 1)
+            .map_or(id, |(first, _)| first);
+        let last = self.0.remove(&(id + 1)).unwrap_or(id);
+        self.0.insert(first, last);
+        true
     }
 }
 
@@ -212,12 +268,9 @@ impl Known {
         self.by_id.insert(account.id, account);
     }
 
-    fn fate(&self, arrival: &Arrival, now: OffsetDateTime, update: bool) -> Fate {
+    fn fate(&self, arrival: &Arrival, update: bool) -> Fate {
         let key = email::key(&arrival.email);
         match (self.by_id.get(&arrival.id), self.by_key.get(&key)) {
-            (Some(account), _) if account.password_changed == now && !update => {
-                Fate::Refused(Collision::Repeated)
-            }
             (_, Some(id)) if *id != arrival.id => Fate::Refused(Collision::Email(*id)),
             (Some(account), _) if update => {
                 if is_current(account, arrival) {
@@ -234,12 +287,32 @@ impl Known {
     }
 }
 
+/// Whether the account came in with the password that the arrival has.
+fn has_imported(account: &User, arrival: &Arrival) -> bool {
+    account.imported_password.as_ref() == Some(&arrival.password_digest)
+}
+
 fn is_current(account: &User, arrival: &Arrival) -> bool {
     account.email == arrival.email
-        && account.password == arrival.password
+        && has_imported(account, arrival)
         && account.is_active == arrival.is_active
         && arrival
             .created
             .is_none_or(|created| created == account.created)
         && arrival.last_login <= account.last_login
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seen;
+
+    #[test]
+    fn an_id_is_new_once() {
+        let mut seen = Seen::default();
+        for id in [5, 3, 4, 9, 1, 7, 8, 2, 6] {
+            assert!(seen.insert(id), "{id}");
+            assert!(!seen.insert(id), "{id}");
+        }
+        assert_eq!(seen.0.into_iter().collect::<Vec<_>>(), [(1, 9)]);
+    }
 }

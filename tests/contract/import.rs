@@ -254,7 +254,7 @@ fn an_e_mail_that_cannot_be_kept_is_skipped() {
 }
 
 #[test]
-fn a_password_or_a_date_that_cannot_be_kept_is_skipped() {
+fn a_password_that_cannot_be_kept_is_skipped() {
     let long = "x".repeat(10 * 1024 * 1024);
     let dear = HASH.replace("260000", "99000000");
     for (name, value, reason) in [
@@ -283,22 +283,135 @@ fn a_password_or_a_date_that_cannot_be_kept_is_skipped() {
             json!([]),
             "its is_active is neither true nor false",
         ),
-        (
-            "date_joined",
-            json!("1st May"),
-            "its date_joined, \"1st May\", is not a date and time",
-        ),
-        (
-            "last_login",
-            json!(7),
-            "its last_login is not a date and time",
-        ),
     ] {
         assert_skipped(
             user(2, json!({ "email": "x@example.com", name: value })),
             reason,
         );
     }
+}
+
+/// An account matters more than its dates.
+#[test]
+fn a_date_that_cannot_be_read_is_left_out_with_a_warning() {
+    let home = Home::new();
+    let dump = json!([
+        user(
+            1,
+            json!({ "email": "a@example.com", "date_joined": "1st May", "last_login": 7 })
+        ),
+        user(2, json!({ "email": "b@example.com", "is_active": null })),
+    ]);
+    let output = import(&home, dump.to_string(), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for reason in [
+        "id 1: its date_joined, \"1st May\", is not a date and time",
+        "id 1: its last_login is not a date and time",
+    ] {
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    let accounts = accounts(&home);
+    assert_eq!(accounts[0]["last_login"], json!(null));
+    // Nothing is as good as false to Django.
+    assert_eq!(
+        (&accounts[0]["is_active"], &accounts[1]["is_active"]),
+        (&json!(true), &json!(false))
+    );
+}
+
+/// What lacks a field that every user has is told of, not passed over.
+#[test]
+fn a_user_without_a_field_is_told_of() {
+    let home = Home::new();
+    let mut dump = json!([
+        with_email(1, "a@example.com"),
+        with_email(2, "b@example.com"),
+        with_email(3, "c@example.com"),
+        { "model": "Accounts.Member", "pk": 4 },
+    ]);
+    dump[1]["fields"]
+        .as_object_mut()
+        .unwrap()
+        .remove("password");
+    dump[2]["fields"].as_object_mut().unwrap().remove("email");
+    let output = import(&home, dump.to_string(), &["--model", "accounts.Member"]);
+    assert!(stdout(&output).starts_with("1 added, 0 updated, 0 unchanged, 3 skipped"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for reason in [
+        "id 2: it has no password",
+        "id 3: it has no e-mail",
+        "id 4: it has no e-mail",
+    ] {
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+}
+
+/// An update brings what has changed in Django, and only that.
+#[test]
+fn an_update_leaves_a_password_that_only_changed_here() {
+    let home = Home::new();
+    let older = "md5$salt$118b8b6eefad3107891080e030514115";
+    let dump = |password: &str| {
+        json!([
+            user(1, json!({ "email": "a@example.com", "password": older })),
+            user(2, json!({ "email": "b@example.com", "password": password })),
+            user(3, json!({ "email": "c@example.com", "password": "!" })),
+        ])
+        .to_string()
+    };
+    let flags = ["--accept-unusable", "--update"];
+    stdout(&import(&home, dump(HASH), &flags));
+    for email in ["a@example.com", "b@example.com", "c@example.com"] {
+        let passwd = ["user", "passwd", email, "--password-stdin"];
+        let said = stdout(&home.feed(&passwd, "correct horse\n"));
+        assert!(!said.contains("no usable password"), "{said}");
+    }
+    let before = accounts(&home);
+    let said = stdout(&import(&home, dump(HASH), &flags));
+    assert!(
+        said.starts_with("0 added, 0 updated, 3 unchanged"),
+        "{said}"
+    );
+    assert_eq!(accounts(&home), before);
+    // In Django, too.
+    let said = stdout(&import(&home, dump("!"), &flags));
+    assert!(
+        said.starts_with("0 added, 1 updated, 2 unchanged"),
+        "{said}"
+    );
+    assert_eq!(accounts(&home)[1]["usable_password"], false);
+}
+
+#[test]
+fn an_update_follows_e_mails_from_account_to_account() {
+    let home = Home::new();
+    let dump = |emails: &[(i64, &str)]| {
+        let users: Vec<_> = emails
+            .iter()
+            .map(|(id, email)| with_email(*id, &format!("{email}@example.com")))
+            .collect();
+        json!(users).to_string()
+    };
+    stdout(&import(&home, dump(&[(1, "a"), (2, "b"), (3, "c")]), &[]));
+    let moved = dump(&[(4, "a"), (1, "b"), (2, "c"), (3, "d")]);
+    let said = stdout(&import(&home, &moved, &["--update"]));
+    assert!(
+        said.starts_with("1 added, 3 updated, 0 unchanged, 0 skipped"),
+        "{said}"
+    );
+    let said = stdout(&import(&home, &moved, &["--update"]));
+    assert!(
+        said.starts_with("0 added, 0 updated, 4 unchanged, 0 skipped"),
+        "{said}"
+    );
+
+    // An id that stands there twice is no update, near or far.
+    let twice = dump(&[(5, "e"), (6, "f"), (5, "g"), (1, "h"), (1, "i")]);
+    let output = import(&home, twice, &["--update"]);
+    assert!(stdout(&output).starts_with("2 added, 1 updated, 0 unchanged, 2 skipped"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("id 5: its id stands there twice"), "{said}");
+    assert!(said.contains("id 1: its id stands there twice"), "{said}");
 }
 
 #[test]
@@ -334,6 +447,10 @@ fn accounts_without_a_verifiable_password_come_in_when_that_is_wanted() {
         said.contains("no account could come in. Nothing was changed"),
         "{said}"
     );
+    // Machines are told why, too.
+    let report = import(&home, &dump, &["--json"]).stdout;
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["problems"][0]["skipped"], true);
     let said = stdout(&import(&home, &dump, &["--accept-unusable"]));
     assert!(said.ends_with("(unusable 1)\n"), "{said}");
     assert_eq!(accounts(&home)[0]["usable_password"], false);
@@ -521,6 +638,10 @@ fn csv_comes_in_by_its_header() {
             "line 3: 2 columns, and the first line names 3",
         ),
         (&unclosed, "is there a quote that is never closed?"),
+        (
+            "id,email,password\n1,a@example.com,\"oops\n2,b@example.com,!\n",
+            "within a quote that is never closed",
+        ),
     ] {
         fs::write(&file, text).unwrap();
         let (code, said) = failure(&home.run(&["user", "import", "users.csv"]));
@@ -749,6 +870,11 @@ fn a_database_to_import_from_is_not_made() {
     let (_, said) = from("mysql://root:hunter2@db/x");
     assert!(
         said.contains("write sqlite:PATH or postgres://") && !said.contains("hunter2"),
+        "{said}"
+    );
+    let (_, said) = from("postgres://django:hun/ter2@127.0.0.1:1/x");
+    assert!(
+        said.contains("write / as %2F") && !said.contains("ter2"),
         "{said}"
     );
     let (_, said) = from("postgres://django:hunter2@127.0.0.1:1/x");

@@ -71,11 +71,7 @@ fn what_is_no_service_is_told() {
             1,
             "the old service at http://127.0.0.1:1 does not answer",
         ),
-        (
-            "127.0.0.1:8000",
-            2,
-            "--old \"127.0.0.1:8000\" is not a URL such as https://",
-        ),
+        ("127.0.0.1:8000", 2, "--old is not a URL such as https://"),
         ("ftp://127.0.0.1", 2, "is not a URL"),
     ] {
         let (said_code, said) =

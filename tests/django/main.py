@@ -311,12 +311,15 @@ class FromPostgres(unittest.TestCase):
         postgres.sql(
             """INSERT INTO accounts_user VALUES
                 (3, '!', '2018-10-17 00:54:56.125+00', false, 'Jane@example.com', true, '2017-01-01 00:00:00+05:30'),
+                (10, '!', NULL, false, 'JANE@example.com', true, '2017-01-01 00:00:00+00'),
                 (9007199254740993, '!', NULL, false, 'large@example.com', false, '2017-01-01 00:00:00+00')"""
         )
         for name in ["accounts_user", "public.accounts_user"]:
             imported = signet(*table, name)
             self.assertEqual(imported.returncode, 0, imported)
-        self.assertTrue(imported.stdout.startswith("0 added, 0 updated, 2 unchanged, 0 skipped"), imported)
+        self.assertTrue(imported.stdout.startswith("0 added, 0 updated, 2 unchanged, 1 skipped"), imported)
+        # By id, as numbers: the first of two that collide comes in.
+        self.assertIn("row 2, id 10: its e-mail is that of account 3", imported.stderr)
         jane, large = json.loads(signet("user", "list", "--json").stdout)
         self.assertEqual((jane["id"], jane["email"], jane["is_active"]), (3, "Jane@example.com", True))
         self.assertEqual(jane["last_login"], "2018-10-17T00:54:56.125Z")

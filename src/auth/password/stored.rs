@@ -94,7 +94,8 @@ impl Stored {
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
         let version = hash
             .version
-            .map_or(Ok(Version::default()), Version::try_from)
+            // The first version did not write itself down, which is what older Djangos have.
+            .map_or(Ok(Version::V0x10), Version::try_from)
             .ok()?;
         let params = Params::try_from(hash).ok()?;
         let scheme = Scheme::Argon2 {

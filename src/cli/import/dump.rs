@@ -26,8 +26,6 @@ struct Object {
     model: String,
     id: Cell,
     fields: [Cell; FIELDS.len()],
-    /// Which of the fields it has.
-    has: [bool; FIELDS.len()],
 }
 
 /// Hands each user of a dump to `found`: the objects with a password, and an e-mail or a user name, whatever
@@ -42,20 +40,24 @@ pub(super) fn read(
     let mut users: u64 = 0;
     if json.peek().map_err(bad)? != ValueType::Array {
         return Err(Stop::Bad(
-            "it is not a list of objects, as `manage.py dumpdata --format json` writes it"
+            "line 1: it is not a list of objects, as `manage.py dumpdata --format json` writes it; nor is JSON lines"
                 .to_owned(),
         ));
     }
     json.begin_array().map_err(bad)?;
     while json.has_next().map_err(bad)? {
         let object = object(&mut json)?;
-        let [email, username, password, ..] = object.has;
-        if !(password && (email || username)) {
+        let [email, username, password, ..] =
+            object.fields.each_ref().map(|cell| *cell != Cell::Missing);
+        let is_known = user_model
+            .as_deref()
+            .is_some_and(|model| model.eq_ignore_ascii_case(&object.model));
+        if !(is_known || password && (email || username)) {
             continue;
         }
         match &user_model {
             None => user_model = Some(object.model),
-            Some(model) if *model == object.model => {}
+            Some(_) if is_known => {}
             // A model that was asked for, and this is another.
             Some(_) if model.is_some() => continue,
             Some(model) => {
@@ -91,9 +93,8 @@ fn object(json: &mut impl JsonReader) -> Result<Object, Stop> {
     let mut object = Object {
         place,
         model: String::new(),
-        id: Cell::Null,
+        id: Cell::Missing,
         fields: Default::default(),
-        has: Default::default(),
     };
     json.begin_object().map_err(bad)?;
     while json.has_next().map_err(bad)? {
@@ -120,10 +121,7 @@ fn fields(json: &mut impl JsonReader, object: &mut Object) -> Result<(), Stop> {
     while json.has_next().map_err(bad)? {
         let name = json.next_name().map_err(bad)?;
         match FIELDS.iter().position(|field| *field == name) {
-            Some(index) => {
-                object.has[index] = true;
-                object.fields[index] = cell(json)?;
-            }
+            Some(index) => object.fields[index] = cell(json)?,
             None => json.skip_value().map_err(bad)?,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
@@ -46,7 +48,9 @@ impl fmt::Display for Place {
 /// What stands in a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Cell {
+    /// The source does not have the field.
     #[default]
+    Missing,
     Null,
     Bool(bool),
     /// As it is written.
@@ -73,7 +77,7 @@ pub(super) struct Candidate {
     /// The scheme of its hash, by Django's name.
     pub(super) scheme: &'static str,
     /// What an operator should know of it.
-    pub(super) warning: Option<&'static str>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Record {
@@ -89,21 +93,33 @@ impl Record {
         ] = self.fields;
         let id = id(&self.id)?;
         let email = address(email, username)?;
+        let password_digest = digest(&password);
         let (scheme, password) = hash(password, accept_unusable)?;
-        let warning = (!email::is_valid(&email))
-            .then_some("its e-mail is not valid: its tokens refresh, but it cannot log in");
+        let mut warnings = Vec::new();
+        if !email::is_valid(&email) {
+            warnings.push(
+                "its e-mail is not valid: its tokens refresh, but it cannot log in".to_owned(),
+            );
+        }
+        let mut instant = |name, cell| {
+            instant(name, &cell).unwrap_or_else(|warning| {
+                warnings.push(warning);
+                None
+            })
+        };
         let arrival = Arrival {
             id,
             email,
             password,
+            password_digest,
             is_active: truth(&is_active)?,
-            created: instant("date_joined", &date_joined)?,
-            last_login: instant("last_login", &last_login)?,
+            created: instant("date_joined", date_joined),
+            last_login: instant("last_login", last_login),
         };
         Ok(Candidate {
             arrival,
             scheme,
-            warning,
+            warnings,
         })
     }
 }
@@ -112,7 +128,9 @@ fn id(cell: &Cell) -> Result<i64, String> {
     // The very largest would leave no room for another account.
     const IDS: std::ops::Range<i64> = 1..i64::MAX;
     match cell {
-        Cell::Null => Err("it has no id: dump without --natural-primary".to_owned()),
+        Cell::Missing | Cell::Null => {
+            Err("it has no id: dump without --natural-primary".to_owned())
+        }
         Cell::Number(text) | Cell::Text(text) => {
             let id = text.parse().ok().filter(|id| IDS.contains(id));
             id.ok_or_else(|| {
@@ -130,7 +148,13 @@ fn id(cell: &Cell) -> Result<i64, String> {
 /// The e-mail, or the user name where that holds it.
 fn address(email: Cell, username: Cell) -> Result<String, String> {
     let chosen = match (email, username) {
-        (Cell::Null, username) => username,
+        (Cell::Missing | Cell::Null, username) => username,
+        // Its tokens have the spelling of the user name.
+        (Cell::Text(email), Cell::Text(username))
+            if email::key(&email) == email::key(&username) =>
+        {
+            Cell::Text(username)
+        }
         (Cell::Text(email), username) if email.is_empty() => username,
         (email, _) => email,
     };
@@ -139,15 +163,25 @@ fn address(email: Cell, username: Cell) -> Result<String, String> {
             Err("its e-mail holds a null character".to_owned())
         }
         Cell::Text(text) if !text.is_empty() => Ok(text),
-        Cell::Null | Cell::Text(_) => Err("it has no e-mail".to_owned()),
+        Cell::Missing | Cell::Null | Cell::Text(_) => Err("it has no e-mail".to_owned()),
         Cell::TooLong => Err(format!("its e-mail is longer than {LONGEST} bytes")),
         Cell::Bool(_) | Cell::Number(_) | Cell::Nested => Err("its e-mail is not text".to_owned()),
     }
 }
 
+/// Tells whether what stands for the password is what stood there before; it is not kept itself.
+fn digest(password: &Cell) -> String {
+    let text = match password {
+        Cell::Text(text) => text,
+        _ => "",
+    };
+    HEXLOWER.encode(&Sha256::digest(text)[..16])
+}
+
 /// The scheme, and the hash if it is one that is verified.
 fn hash(cell: Cell, accept_unusable: bool) -> Result<(&'static str, Option<PasswordHash>), String> {
     let verdict = match cell {
+        Cell::Missing => return Err("it has no password, not even one that is unusable".to_owned()),
         Cell::Null => return Ok((UNUSABLE, None)),
         // How Django marks an account without a usable password.
         Cell::Text(text) if text.is_empty() || text.starts_with('!') => {
@@ -173,8 +207,9 @@ fn hash(cell: Cell, accept_unusable: bool) -> Result<(&'static str, Option<Passw
 
 fn truth(cell: &Cell) -> Result<bool, String> {
     match cell {
-        // A model without the field has no disabled accounts.
-        Cell::Null => Ok(true),
+        // A model without the field has no disabled accounts; nothing in it is as good as false to Django.
+        Cell::Missing => Ok(true),
+        Cell::Null => Ok(false),
         Cell::Bool(is_active) => Ok(*is_active),
         Cell::Text(text) | Cell::Number(text) => match &*text.to_ascii_lowercase() {
             "t" | "true" | "1" => Ok(true),
@@ -190,7 +225,7 @@ fn truth(cell: &Cell) -> Result<bool, String> {
 
 fn instant(name: &str, cell: &Cell) -> Result<Option<OffsetDateTime>, String> {
     match cell {
-        Cell::Null => Ok(None),
+        Cell::Missing | Cell::Null => Ok(None),
         Cell::Text(text) => match parse_instant(text) {
             Some(instant) => Ok(Some(instant)),
             None => Err(format!(

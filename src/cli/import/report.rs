@@ -9,10 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{
-    Failure,
-    record::{Cell, Place, shown},
-};
+use super::record::{Cell, Place, shown};
 use crate::users::Fate;
 
 /// Problems that are kept for the JSON report.
@@ -96,15 +93,13 @@ impl Report {
     }
 
     /// Ends the progress bar.
-    ///
-    /// # Errors
-    /// When no account came in.
-    pub(super) fn finish(&self) -> Result<(), Failure> {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
-        if self.accounts() == self.skipped {
-            return Err("no account could come in. Nothing was changed".into());
-        }
-        Ok(())
+    }
+
+    /// Whether no account came in, nor was here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accounts() == self.skipped
     }
 
     fn accounts(&self) -> u64 {

@@ -22,12 +22,18 @@ pub(super) fn read(
     mut found: impl FnMut(Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let left = Rc::new(Counter::new(LONGEST_ROW));
+    let quoted = Rc::new(Counter::new(false));
     let mut csv = ReaderBuilder::new().from_reader(Bounded {
         input,
         left: Rc::clone(&left),
+        quoted: Rc::clone(&quoted),
     });
     let header = csv.headers().map_err(bad)?;
-    let column = |name: &str| header.iter().position(|column| column.trim() == name);
+    let column = |name: &str| {
+        header
+            .iter()
+            .position(|column| column.trim().eq_ignore_ascii_case(name))
+    };
     let id = column("id").or_else(|| column("pk"));
     let columns = FIELDS.map(column);
     let [email, username, password, ..] = columns;
@@ -55,6 +61,11 @@ pub(super) fn read(
             id: cell(id).unwrap_or_default(),
             fields: columns.map(|column| cell(column).unwrap_or_default()),
         })?;
+    }
+    if quoted.get() {
+        return Err(Stop::Bad(
+            "it ends within a quote that is never closed, and whole rows may be in it".to_owned(),
+        ));
     }
     if users == 0 {
         return Err(Stop::Bad(
@@ -91,11 +102,16 @@ fn bad(error: csv::Error) -> Stop {
 struct Bounded<R> {
     input: R,
     left: Rc<Counter<u64>>,
+    /// Whether a quote is open; within one, another is written twice.
+    quoted: Rc<Counter<bool>>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
+        for byte in &buffer[..read] {
+            self.quoted.set(self.quoted.get() ^ (*byte == b'"'));
+        }
         match self.left.get().checked_sub(read as u64) {
             Some(left) => self.left.set(left),
             None => {
