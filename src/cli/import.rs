@@ -1,6 +1,7 @@
 //! `signet user import`: accounts of a Django service, in one transaction.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -266,16 +267,36 @@ async fn take_later(
             origin.tell(report, arrival.id, &fate);
         }
         if stuck.len() == before {
-            for ((arrival, fate), origin) in stuck {
-                origin.tell(report, arrival.id, &fate);
+            let holders = stuck.iter().filter_map(|((arrival, fate), _)| match fate {
+                Fate::Refused(Collision::Email(holder)) => Some((arrival.id, *holder)),
+                _ => None,
+            });
+            let swapped = swapped(&holders.collect());
+            if swapped.is_empty() {
+                for ((arrival, fate), origin) in stuck {
+                    origin.tell(report, arrival.id, &fate);
+                }
+                return Ok(());
             }
-            return Ok(());
+            import.free_emails(&swapped).await.map_err(failed)?;
         }
         later = stuck
             .into_iter()
             .map(|((arrival, _), origin)| (arrival, origin))
             .collect();
     }
+}
+
+/// The accounts that hold each other's e-mails, in a circle.
+fn swapped(holders: &HashMap<i64, i64>) -> Vec<i64> {
+    /// Longer circles are nobody's doing.
+    const LONGEST: usize = 100;
+    let is_in_circle = |id: &i64| {
+        std::iter::successors(holders.get(id), |holder| holders.get(holder))
+            .take(LONGEST)
+            .any(|holder| holder == id)
+    };
+    holders.keys().copied().filter(is_in_circle).collect()
 }
 
 async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {

@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::ExprTrait as _,
+    sea_query::{Expr, ExprTrait as _},
 };
 use time::OffsetDateTime;
 
@@ -26,6 +26,8 @@ pub struct Arrival {
     pub password: Option<PasswordHash>,
     /// Digest of what stands there for its password, whatever that is.
     pub password_digest: String,
+    /// Why its password cannot come in. An account that is here already keeps its own.
+    pub without_password: Option<String>,
     /// Whether it may log in.
     pub is_active: bool,
     /// When it was added there, if that is known.
@@ -59,6 +61,9 @@ pub enum Collision {
     /// Another account has its e-mail, perhaps in other case.
     #[error("its e-mail is that of account {0} (upper and lower case do not count)")]
     Email(i64),
+    /// Its password cannot come in.
+    #[error("{0}")]
+    Password(String),
     /// A deleted account had its id.
     #[error("its id belonged to an account that was deleted: ids are never used again")]
     Retired,
@@ -147,6 +152,21 @@ impl Import {
         Ok(fates)
     }
 
+    /// Takes the e-mails of these accounts away, which get others before the end: those that were swapped.
+    ///
+    /// # Errors
+    /// When the database does not answer. The import is over then.
+    pub async fn free_emails(&mut self, ids: &[i64]) -> Result<(), DbErr> {
+        for id in ids {
+            let free = Entity::update_many()
+                // No e-mail is like this.
+                .col_expr(Column::EmailKey, Expr::value(format!("\u{1}{id}")))
+                .filter(Column::Id.eq(*id));
+            free.exec(&self.transaction).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps all of it.
     ///
     /// # Errors
@@ -206,17 +226,19 @@ impl Import {
 
     async fn update(&self, account: &User, arrival: &Arrival) -> Result<User, DbErr> {
         // One that is as it was there is left as it is here: rehashed by a login, or set by an operator.
-        let (password, password_changed) = if has_imported(account, arrival) {
-            (account.password.clone(), account.password_changed)
+        let (password, password_changed, imported) = if keeps_password(account, arrival) {
+            let imported = account.imported_password.clone();
+            (account.password.clone(), account.password_changed, imported)
         } else {
-            (arrival.password.clone(), self.now)
+            let imported = Some(arrival.password_digest.clone());
+            (arrival.password.clone(), self.now, imported)
         };
         let account = ActiveModel {
             id: Unchanged(account.id),
             email: Set(arrival.email.clone()),
             email_key: Set(email::key(&arrival.email)),
             password: Set(password),
-            imported_password: Set(Some(arrival.password_digest.clone())),
+            imported_password: Set(imported),
             is_active: Set(arrival.is_active),
             created: Set(arrival.created.unwrap_or(account.created)),
             last_login: Set(Ord::max(account.last_login, arrival.last_login)),
@@ -282,19 +304,23 @@ impl Known {
             (Some(account), _) if account.email_key == key => Fate::Unchanged,
             (Some(account), _) => Fate::Refused(Collision::Id(account.email.clone())),
             (None, _) if self.retired.contains(&arrival.id) => Fate::Refused(Collision::Retired),
-            (None, _) => Fate::Added,
+            (None, _) => match &arrival.without_password {
+                Some(why) => Fate::Refused(Collision::Password(why.clone())),
+                None => Fate::Added,
+            },
         }
     }
 }
 
-/// Whether the account came in with the password that the arrival has.
-fn has_imported(account: &User, arrival: &Arrival) -> bool {
-    account.imported_password.as_ref() == Some(&arrival.password_digest)
+/// Whether the account came in with the password that the arrival has, or the arrival brings none.
+fn keeps_password(account: &User, arrival: &Arrival) -> bool {
+    arrival.without_password.is_some()
+        || account.imported_password.as_ref() == Some(&arrival.password_digest)
 }
 
 fn is_current(account: &User, arrival: &Arrival) -> bool {
     account.email == arrival.email
-        && has_imported(account, arrival)
+        && keeps_password(account, arrival)
         && account.is_active == arrival.is_active
         && arrival
             .created

@@ -86,6 +86,17 @@ async fn every_scheme_of_django_is_verified_and_replaced_once() {
     }
 }
 
+/// What Django wrote before Argon2 wrote down its version; made by argon2-cffi with version 16.
+#[tokio::test]
+async fn an_argon2_hash_without_a_version_is_of_the_first() {
+    let world = World::new().await;
+    let hash = "argon2$argon2i$m=512,t=2,p=2$c29tZXNhbHRzb21lc2FsdA$JyOGlPSWr90WFmWjOd3qhQ";
+    add_accounts(&world, &[PasswordHash(hash.to_owned())]).await;
+    let refused = world.obtain("user0@example.com", "Secret").await;
+    refused.assert_refused(NO_LOGIN);
+    world.obtain("user0@example.com", "secret").await.token();
+}
+
 #[test]
 fn what_is_not_verified_is_told_why() {
     const PBKDF2: &str = "DEyHzzhS8TlL1VcpmV4sfA$iKMtwBqcOcQu+7gXJxRL7lPvE+idfD3n3IzoCKhmAZA=";

@@ -373,13 +373,26 @@ fn an_update_leaves_a_password_that_only_changed_here() {
         "{said}"
     );
     assert_eq!(accounts(&home), before);
+    // Without --accept-unusable, what else has changed comes all the same.
+    let disabled = dump(HASH).replace("\"is_active\":true", "\"is_active\":false");
+    let said = stdout(&import(&home, disabled, &["--update"]));
+    assert!(
+        said.starts_with("0 added, 3 updated, 0 unchanged, 0 skipped"),
+        "{said}"
+    );
+    assert_eq!(accounts(&home)[0]["is_active"], false);
+    assert_eq!(accounts(&home)[0]["usable_password"], true);
     // In Django, too.
     let said = stdout(&import(&home, dump("!"), &flags));
     assert!(
-        said.starts_with("0 added, 1 updated, 2 unchanged"),
+        said.starts_with("0 added, 3 updated, 0 unchanged"),
         "{said}"
     );
-    assert_eq!(accounts(&home)[1]["usable_password"], false);
+    let usable: Vec<_> = accounts(&home)
+        .iter()
+        .map(|account| account["usable_password"].clone())
+        .collect();
+    assert_eq!(usable, [true, false, true]);
 }
 
 #[test]
@@ -402,6 +415,32 @@ fn an_update_follows_e_mails_from_account_to_account() {
     let said = stdout(&import(&home, &moved, &["--update"]));
     assert!(
         said.starts_with("0 added, 0 updated, 4 unchanged, 0 skipped"),
+        "{said}"
+    );
+
+    // Two that were swapped, and three in a circle.
+    let swapped = dump(&[(4, "b"), (1, "a"), (2, "d"), (3, "c")]);
+    let said = stdout(&import(&home, &swapped, &["--update"]));
+    assert!(
+        said.starts_with("0 added, 4 updated, 0 unchanged, 0 skipped"),
+        "{said}"
+    );
+    let names: Vec<_> = names(&home).into_iter().map(|(_, email)| email).collect();
+    assert_eq!(
+        names,
+        [
+            "a@example.com",
+            "d@example.com",
+            "c@example.com",
+            "b@example.com"
+        ]
+    );
+    // One that another keeps is not taken away.
+    let taken = dump(&[(1, "d"), (9, "b")]);
+    let (code, said) = failure(&import(&home, taken, &["--update"]));
+    assert_eq!(
+        (code, said.matches("its e-mail is that of account").count()),
+        (1, 2),
         "{said}"
     );
 

@@ -94,7 +94,10 @@ impl Record {
         let id = id(&self.id)?;
         let email = address(email, username)?;
         let password_digest = digest(&password);
-        let (scheme, password) = hash(password, accept_unusable)?;
+        let (scheme, password, without_password) = match hash(password, accept_unusable) {
+            Ok((scheme, hash)) => (scheme, hash, None),
+            Err(why) => (UNUSABLE, None, Some(why)),
+        };
         let mut warnings = Vec::new();
         if !email::is_valid(&email) {
             warnings.push(
@@ -112,6 +115,7 @@ impl Record {
             email,
             password,
             password_digest,
+            without_password,
             is_active: truth(&is_active)?,
             created: instant("date_joined", date_joined),
             last_login: instant("last_login", last_login),
