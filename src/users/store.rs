@@ -149,6 +149,9 @@ pub(super) fn advice(error: &DbErr) -> &'static str {
             ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
         }
         Some(BUSY | LOCKED) => ". Another process holds it: try again",
+        None if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
+            ". Is it there, and does it let this user in?"
+        }
         _ => "",
     }
 }

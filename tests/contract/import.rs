@@ -573,7 +573,11 @@ fn a_file_that_is_no_dump_is_told_by_its_place_and_changes_nothing() {
             [b"\xff\xfe".to_vec(), utf_16].concat(),
             "line 1: it is UTF-16",
         ),
-        (latin_1, "line 1, column "),
+        (latin_1, "this text is not UTF-8: save the dump as UTF-8"),
+        (
+            format!("[{{\"pk\":{}}}]", "9".repeat(200)).into_bytes(),
+            "line 1, column 8: this number is too large",
+        ),
         (b"\x1f\x8b\x08\0".to_vec(), "line 1: it is compressed"),
         (Vec::new(), "line 1: it is empty"),
         (
@@ -918,7 +922,7 @@ fn a_database_to_import_from_is_not_made() {
     );
     let (_, said) = from("postgres://django:hunter2@127.0.0.1:1/x");
     assert!(
-        said.contains("cannot be read") && !said.contains("hunter2"),
+        said.contains("Is it there, and does it let this user in?") && !said.contains("hunter2"),
         "{said}"
     );
 }

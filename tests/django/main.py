@@ -255,7 +255,7 @@ class Together(unittest.TestCase):
             self.home.old, other, "--email", EMAIL, "--password-stdin", input=f"{PASSWORD}\n"
         )
         self.assertEqual(compared.returncode, 1)
-        self.assertIn("throttles (429): start it with SIGNET_THROTTLE=off", compared.stderr)
+        self.assertIn("the new service throttles (429): turn that off for the comparison", compared.stderr)
 
 
 class Postgres:
@@ -358,6 +358,7 @@ class RunBook(unittest.TestCase):
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.addCleanup(shell.wait)
         self.addCleanup(shell.stdin.close)
         self.addCleanup(shell.stdout.close)
 

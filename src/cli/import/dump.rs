@@ -148,6 +148,9 @@ fn text(json: &mut impl JsonReader) -> Result<Cell, Stop> {
     let place = place(&json.current_position(false));
     let failed = |error: io::Error| match error.downcast::<JsonSyntaxError>() {
         Ok(error) => bad(error.into()),
+        Err(error) if error.to_string().contains("UTF-8") => Stop::Bad(format!(
+            "{place}: this text is not UTF-8: save the dump as UTF-8"
+        )),
         Err(error) => Stop::Bad(format!("{place}: this text cannot be read: {error}")),
     };
     let mut reader = json.next_string_reader().map_err(bad)?;
@@ -197,6 +200,9 @@ fn bad(error: ReaderError) -> Stop {
         ReaderError::IoError { error, location } => (location, error.to_string()),
         ReaderError::MaxNestingDepthExceeded { location, .. } => {
             (location, "it is nested too deeply".to_owned())
+        }
+        ReaderError::UnsupportedNumberValue { location, .. } => {
+            (location, "this number is too large".to_owned())
         }
         other => return Stop::Bad(other.to_string()),
     };
