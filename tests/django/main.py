@@ -284,6 +284,10 @@ class Postgres:
     def sql(self, text):
         self.run("psql", "-q", "-h", "127.0.0.1", "-p", self.port, "-U", "django", "-d", "postgres", "-c", text)
 
+    def ask(self, text):
+        command = [self.binaries / "psql", "-qAt", "-d", self.url, "-c", text]
+        return subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
+
     def close(self):
         self.run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
         shutil.rmtree(self.folder)
@@ -325,6 +329,18 @@ class FromPostgres(unittest.TestCase):
         self.assertEqual(jane["last_login"], "2018-10-17T00:54:56.125Z")
         self.assertEqual(jane["created"], "2016-12-31T18:30:00Z")
         self.assertEqual((large["id"], large["is_active"]), (9007199254740993, False))
+
+        # While a migration holds the table, say.
+        lock = "BEGIN; LOCK TABLE accounts_user IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"
+        holder = subprocess.Popen([postgres.binaries / "psql", "-qAt", "-d", postgres.url, "-c", lock])
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        held = "SELECT count(*) FROM pg_locks WHERE relation = 'accounts_user'::regclass AND granted AND mode = 'AccessExclusiveLock'"
+        while postgres.ask(held) == "0":
+            self.assertIsNone(holder.poll())
+        locked = signet(*table, "accounts_user")
+        self.assertEqual(locked.returncode, 1)
+        self.assertIn("lock timeout", locked.stderr)
 
 
 class Hashes(unittest.TestCase):
