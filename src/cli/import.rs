@@ -2,36 +2,28 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
 };
-
-use tokio::sync::mpsc;
 
 use super::{Failure, print, signal};
 use crate::{
     auth::{Audit, Clock},
-    users::{self, Arrival, Collision, DatabaseError, DjangoTable, Fate, Users},
+    users::{self, Arrival, Collision, DatabaseError, Fate, Users},
 };
 
 mod dump;
 mod record;
 mod report;
+mod source;
 mod table;
 
-use dump::Stop;
-use record::{Candidate, Cell, FIELDS, Place, Record};
+use record::{Candidate, Place};
 use report::Report;
-
-/// Accounts that are written to the database at once.
-const BATCH: usize = 500;
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -77,15 +69,12 @@ enum Format {
     Csv,
 }
 
-/// Some accounts, or why there are no more.
-type Batch = Result<Vec<Record>, Failure>;
-
 impl Import {
     pub(super) async fn run(self, users: &Users, audit: Audit) -> Result<(), Failure> {
         let mut stop = pin!(signal::stop()?);
         let progress = Arc::new(AtomicU64::new(0));
         let (mut batches, size) = tokio::select! {
-            source = self.source(&progress) => source?,
+            source = source::open(&self, &progress) => source?,
             () = &mut stop => return Err(Failure::interrupted()),
         };
         let mut report = Report::new(self.dry_run, self.json, size);
@@ -162,68 +151,6 @@ impl Import {
         }
         print(report)
     }
-
-    /// Where the accounts come from, batch by batch, and how much there is of it.
-    async fn source(
-        &self,
-        progress: &Arc<AtomicU64>,
-    ) -> Result<(mpsc::Receiver<Batch>, Option<u64>), Failure> {
-        let (sender, receiver) = mpsc::channel(2);
-        if let Some(url) = &self.from_database {
-            let unread = |error| {
-                format!(
-                    "{}: {error}",
-                    "the database of --from-database cannot be read"
-                )
-            };
-            let table = DjangoTable::open(url, &self.table).await.map_err(unread)?;
-            let count = table.count().await.map_err(unread)?;
-            if count == 0 {
-                return Err(format!("the table {} is empty", self.table).into());
-            }
-            tokio::spawn(from_table(table, sender, Arc::clone(progress)));
-            return Ok((receiver, Some(count)));
-        }
-        let path = self.file.clone().unwrap_or_default();
-        let (input, size) = open(&path)?;
-        let csv = match self.format {
-            Some(format) => format == Format::Csv,
-            None => path
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv")),
-        };
-        let (model, progress) = (self.model.clone(), Arc::clone(progress));
-        // Reading is not for the async threads; and nothing ends this one but the end of what it reads.
-        thread::spawn(move || {
-            let mut input = BufReader::with_capacity(64 * 1024, Counting { input, progress });
-            let mut batch = Vec::new();
-            let mut found = |record| {
-                batch.push(record);
-                if batch.len() < BATCH {
-                    return Ok(());
-                }
-                let batch = std::mem::take(&mut batch);
-                sender.blocking_send(Ok(batch)).map_err(|_| Stop::Unwanted)
-            };
-            let read = sniff(&mut input).and_then(|()| {
-                if csv {
-                    table::read(input, &mut found)
-                } else {
-                    dump::read(input, model.as_deref(), &mut found)
-                }
-            });
-            let last = match read {
-                Ok(()) => Ok(batch),
-                Err(Stop::Bad(what)) => Err(Failure::from(format!(
-                    "{}: {what}. Nothing was changed",
-                    path.display()
-                ))),
-                Err(Stop::Unwanted) => return,
-            };
-            let _ = sender.blocking_send(last);
-        });
-        Ok((receiver, size))
-    }
 }
 
 /// What is told of an account that comes in, or does not.
@@ -297,90 +224,6 @@ fn swapped(holders: &HashMap<i64, i64>) -> Vec<i64> {
             .any(|holder| holder == id)
     };
     holders.keys().copied().filter(is_in_circle).collect()
-}
-
-async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
-    let wanted = [&["id"][..], &FIELDS].concat();
-    let has: Vec<_> = wanted.iter().map(|name| table.has(name)).collect();
-    let mut batch = Vec::new();
-    let mut row = 0;
-    let read = table.rows(&wanted, |values| {
-        let mut cells = values
-            .into_iter()
-            .zip(&has)
-            .map(|(value, has)| match value {
-                None if !has => Cell::Missing,
-                None => Cell::Null,
-                Some(text) if text.len() > record::LONGEST => Cell::TooLong,
-                Some(text) => Cell::Text(text),
-            });
-        row += 1;
-        batch.push(Record {
-            place: Place::Row(row),
-            id: cells.next().unwrap_or_default(),
-            fields: std::array::from_fn(|_| cells.next().unwrap_or_default()),
-        });
-        progress.store(row, Ordering::Relaxed);
-        let full = (batch.len() == BATCH).then(|| std::mem::take(&mut batch));
-        let sender = sender.clone();
-        async move {
-            match full {
-                Some(batch) => sender.send(Ok(batch)).await.is_ok(),
-                None => true,
-            }
-        }
-    });
-    let last = match read.await {
-        Ok(()) => Ok(batch),
-        Err(error) => Err(Failure::from(format!(
-            "the database of --from-database cannot be read: {error}. Nothing was changed"
-        ))),
-    };
-    let _ = sender.send(last).await;
-}
-
-fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
-    if path == Path::new("-") {
-        return Ok((Box::new(io::stdin()), None));
-    }
-    let failed = |error| format!("cannot read {}: {error}", path.display());
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()).into());
-    }
-    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
-}
-
-/// Tells what a file is that is neither JSON nor CSV in UTF-8.
-fn sniff(input: &mut impl BufRead) -> Result<(), Stop> {
-    let start = input
-        .fill_buf()
-        .map_err(|error| Stop::Bad(error.to_string()))?;
-    let what = match start {
-        [] => "it is empty",
-        [0xef, 0xbb, 0xbf, ..] => "it begins with a byte order mark: save it as UTF-8 without one",
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            "it is UTF-16: save it as UTF-8, or dump with --output instead of >"
-        }
-        [0x1f, 0x8b, ..] => "it is compressed: unpack it with gunzip",
-        _ => return Ok(()),
-    };
-    Err(Stop::Bad(format!("line 1: {what}")))
-}
-
-/// Counts what was read.
-struct Counting<R> {
-    input: R,
-    progress: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.progress.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
 }
 
 fn failed(error: DatabaseError) -> Failure {
