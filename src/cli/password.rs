@@ -111,6 +111,7 @@ async fn from_prompt() -> Result<String, Failure> {
     let mut stop = pin!(signal::stop()?);
     tokio::select! {
         asked = asked => {
+            let password = asked.map_err(|_| "cannot ask for the password")??;
             // From here on, a signal ends the process again.
             tokio::spawn(async {
                 if let Ok(stop) = signal::stop() {
@@ -118,7 +119,7 @@ async fn from_prompt() -> Result<String, Failure> {
                     std::process::exit(130);
                 }
             });
-            asked.map_err(|_| "cannot ask for the password")?
+            Ok(password)
         }
         () = &mut stop => {
             let (attributes, terminal) = before;

@@ -34,12 +34,7 @@ pub(super) async fn open(
 ) -> Result<(mpsc::Receiver<Batch>, Option<u64>), Failure> {
     let (sender, receiver) = mpsc::channel(2);
     if let Some(url) = &import.from_database {
-        let unread = |error| {
-            format!(
-                "{}: {error}",
-                "the database of --from-database cannot be read"
-            )
-        };
+        let unread = |error| format!("the database of --from-database cannot be read: {error}");
         let table = DjangoTable::open(url, &import.table)
             .await
             .map_err(unread)?;
