@@ -73,7 +73,7 @@ impl Auth {
     /// When the database does not answer.
     pub async fn keep_house(&self) -> Result<(), DatabaseError> {
         let now = clock::milliseconds(self.clock.now());
-        self.throttle.forgive(&self.users, now).await?;
+        self.users.forgive_settled(now).await?;
         self.match_stand_in().await
     }
 

@@ -222,11 +222,22 @@ impl Users {
     /// When the database does not answer.
     pub async fn revoke_all(&self, now: impl FnOnce() -> OffsetDateTime) -> Result<u64, DbErr> {
         let transaction = self.begin_to_write().await?;
-        let next = now().unix_timestamp() + 1;
+        let now = now();
+        let next = now.unix_timestamp() + 1;
         let current = Expr::col(Column::TokensValidAfter);
-        let cut = Expr::case(current.clone().gte(next), current.add(1)).finally(next);
-        let change = Entity::update_many().col_expr(Column::TokensValidAfter, cut.into());
+        let stamp = Expr::case(current.clone().gte(next), current.add(1)).finally(next);
+        let change = Entity::update_many().col_expr(Column::TokensValidAfter, stamp.into());
         let accounts = change.exec(&transaction).await?.rows_affected;
+        // Hardly ever any.
+        let ahead = Entity::find().filter(Column::LastLogin.gt(now));
+        for account in ahead.all(&transaction).await? {
+            let further = ActiveModel {
+                id: Unchanged(account.id),
+                tokens_valid_after: Set(cut(&account, now)),
+                ..<ActiveModel as ActiveModelTrait>::default()
+            };
+            further.update(&transaction).await?;
+        }
         transaction.commit().await?;
         Ok(accounts)
     }

@@ -135,12 +135,8 @@ impl Admission {
 
     /// Memory first: who waits for it must not hold a thread.
     async fn admit(&self, weight: Weight) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
-        // A smaller hash is made in the memory of a usual one.
-        let memory = match weight.blocks() {
-            0 => weight.memory_kib,
-            blocks => u32::try_from(blocks.max(self.usual)).unwrap_or(u32::MAX),
-        };
-        let memory = memory.min(self.budget.memory_kib);
+        let blocks = u32::try_from(blocks(weight, self.usual)).unwrap_or(u32::MAX);
+        let memory = weight.memory_kib.max(blocks).min(self.budget.memory_kib);
         let memory = Arc::clone(&self.memory).acquire_many_owned(memory).await;
         let thread = Arc::clone(&self.threads).acquire_owned().await;
         let open = "the semaphores are never closed";
@@ -160,10 +156,7 @@ impl fmt::Debug for Admission {
 /// so that spare and used memory together stay within the budget.
 fn take(spare: &Mutex<Vec<Blocks>>, weight: Weight, usual: usize) -> Blocks {
     let mut spare = lock(spare);
-    let wanted = match weight.blocks() {
-        0 => 0,
-        blocks => blocks.max(usual),
-    };
+    let wanted = blocks(weight, usual);
     if wanted == usual
         && let Some(blocks) = spare.pop()
     {
@@ -174,6 +167,14 @@ fn take(spare: &Mutex<Vec<Blocks>>, weight: Weight, usual: usize) -> Blocks {
     }
     drop(spare);
     vec![Block::default(); wanted]
+}
+
+/// What a hash is given: a smaller one is made in the memory of a usual one.
+fn blocks(weight: Weight, usual: usize) -> usize {
+    match weight.blocks() {
+        0 => 0,
+        blocks => blocks.max(usual),
+    }
 }
 
 fn work_off(queue: &Mutex<mpsc::Receiver<Job>>) {

@@ -1,4 +1,4 @@
-//! Passwords: hashed with Argon2id, verified exactly as they were sent.
+//! Passwords: hashed with Argon2id, verified exactly as they were sent, also against hashes that were imported.
 
 use std::{
     collections::HashMap,

@@ -14,10 +14,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -75,7 +72,6 @@ pub struct Throttled {
 pub struct Throttle {
     rates: Option<Rates>,
     pending: Arc<Mutex<Pending>>,
-    counted: AtomicU64,
 }
 
 /// The guesses that are not decided yet, by subject: they may all fail.
@@ -98,7 +94,6 @@ impl Throttle {
         Self {
             rates,
             pending: Arc::default(),
-            counted: AtomicU64::new(0),
         }
     }
 
@@ -254,15 +249,7 @@ impl Throttle {
                 .add_attempt(name.clone(), now, rate.weight(), rate.most(), guess)
                 .await?;
         }
-        if self.counted.fetch_add(1, Ordering::Relaxed) % 256 == 255 {
-            self.forgive(users, now).await?;
-        }
         Ok(())
-    }
-
-    /// Drops what is forgiven by `now`, in Unix milliseconds.
-    pub(super) async fn forgive(&self, users: &Users, now: i64) -> Result<(), DatabaseError> {
-        users.forgive_settled(now).await
     }
 }
 

@@ -132,14 +132,11 @@ impl Import {
             take_later(import, later, &mut report).await?;
         }
         report.finish();
-        if report.is_empty() {
+        let Some(import) = import.filter(|_| !report.is_empty()) else {
             if self.json {
                 print(report)?;
             }
             return Err("no account could come in. Nothing was changed".into());
-        }
-        let Some(import) = import else {
-            return print(report);
         };
         if self.dry_run {
             import.roll_back().await.map_err(failed)?;
@@ -182,10 +179,16 @@ async fn take_later(
     mut later: Vec<(Arrival, Origin)>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    loop {
+    while !later.is_empty() {
         let before = later.len();
-        let (arrivals, origins): (Vec<_>, Vec<_>) = later.into_iter().unzip();
-        let fates = import.take_again(arrivals).await.map_err(failed)?;
+        let (mut arrivals, origins): (Vec<_>, Vec<_>) = later.into_iter().unzip();
+        let mut fates = Vec::with_capacity(before);
+        while !arrivals.is_empty() {
+            let batch = arrivals
+                .drain(..arrivals.len().min(source::BATCH))
+                .collect();
+            fates.extend(import.take_again(batch).await.map_err(failed)?);
+        }
         let (stuck, done): (Vec<_>, Vec<_>) = fates
             .into_iter()
             .zip(origins)
@@ -212,6 +215,7 @@ async fn take_later(
             .map(|((arrival, _), origin)| (arrival, origin))
             .collect();
     }
+    Ok(())
 }
 
 /// The accounts that hold each other's e-mails, in a circle.

@@ -1,15 +1,14 @@
 //! Reads the user table of a Django service from its own database, without changing anything there.
 
-use std::{pin::Pin, time::Duration};
+use std::{path::PathBuf, pin::pin};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr,
     IsolationLevel, Statement, StreamTrait, TransactionTrait,
 };
 
-/// How long the other database is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::store::{Location, PATIENCE};
 
 /// A user table.
 #[derive(Debug)]
@@ -34,8 +33,8 @@ pub enum TableError {
     #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
     Url,
     /// There is no such file.
-    #[error("there is no file {0}")]
-    NoFile(String),
+    #[error("there is no file {}", .0.display())]
+    NoFile(PathBuf),
     /// There is no such table.
     #[error("it has no table {0}: name the one of the user model with --table")]
     NoTable(String),
@@ -60,20 +59,13 @@ impl DjangoTable {
     /// # Errors
     /// When the database does not open, or has no such table of users.
     pub async fn open(url: &str, table: &str) -> Result<Self, TableError> {
-        let sqlite = url.strip_prefix("sqlite:");
-        if sqlite.is_none() && !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
-            return Err(TableError::Scheme);
-        }
-        if sqlite.is_none() && url::Url::parse(url).is_err() {
+        let is_postgres = url.starts_with("postgres:") || url.starts_with("postgresql:");
+        match Location::of(url) {
+            Ok(Location::File(path)) if !path.is_file() => return Err(TableError::NoFile(path)),
+            Err(_) if !is_postgres => return Err(TableError::Scheme),
             // What the driver says of it would tell its password.
-            return Err(TableError::Url);
-        }
-        if let Some(path) = sqlite {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let path = path.split('?').next().unwrap_or_default();
-            if !std::path::Path::new(path).is_file() {
-                return Err(TableError::NoFile(path.to_owned()));
-            }
+            Err(_) if url::Url::parse(url).is_err() => return Err(TableError::Url),
+            _ => {}
         }
         let mut options = ConnectOptions::new(url);
         options
@@ -170,8 +162,7 @@ impl DjangoTable {
                 Some(AccessMode::ReadOnly),
             )
             .await?;
-        let mut rows: Pin<Box<dyn Stream<Item = _> + Send>> =
-            Box::pin(snapshot.stream_raw(self.statement(query)).await?);
+        let mut rows = pin!(snapshot.stream_raw(self.statement(query)).await?);
         while let Some(row) = rows.next().await {
             let row = row?;
             let row: Result<Row, DbErr> = wanted.iter().map(|name| row.try_get("", name)).collect();

@@ -39,7 +39,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A password's hash as a PHC string. It does not print itself.
+/// A password's hash: a PHC string, or as Django wrote it until the first good login. It does not print itself.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(pub String);
 

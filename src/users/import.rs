@@ -99,9 +99,14 @@ impl Import {
     /// # Errors
     /// When the database does not answer. The import is over then.
     pub async fn take(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<(Arrival, Fate)>, DbErr> {
+        let mut arrivals = arrivals;
         let is_new: Vec<_> = arrivals
-            .iter()
-            .map(|arrival| self.seen.insert(arrival.id))
+            .iter_mut()
+            .map(|arrival| {
+                // A login to come would move every cut of the account beyond it.
+                arrival.last_login = arrival.last_login.filter(|at| *at <= self.now);
+                self.seen.insert(arrival.id)
+            })
             .collect();
         let (new, repeated): (Vec<_>, Vec<_>) = arrivals
             .into_iter()

@@ -13,7 +13,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, s
 use tokio::time::{Instant, sleep};
 
 /// How long a query waits for a connection, and a connection for another writer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a database URL points.
 #[derive(Clone, Debug, PartialEq, Eq)]

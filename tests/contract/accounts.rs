@@ -130,6 +130,14 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
         .refresh(&token)
         .await
         .assert_refused("Error decoding signature.");
+
+    // So is it by a revocation of all.
+    world.set_clock(NOW + 200);
+    let token = world.token().await;
+    world.set_clock(NOW + 150);
+    assert_eq!(users.revoke_all(|| world.now()).await.unwrap(), 1);
+    let refused = world.refresh(&token).await;
+    refused.assert_refused("Error decoding signature.");
 }
 
 #[tokio::test]

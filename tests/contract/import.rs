@@ -301,6 +301,11 @@ fn a_date_that_cannot_be_read_is_left_out_with_a_warning() {
             json!({ "email": "a@example.com", "date_joined": "1st May", "last_login": 7 })
         ),
         user(2, json!({ "email": "b@example.com", "is_active": null })),
+        // A login to come would move every cut beyond it.
+        user(
+            3,
+            json!({ "email": "c@example.com", "last_login": "2999-01-01T00:00:00Z" })
+        ),
     ]);
     let output = import(&home, dump.to_string(), &[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -312,6 +317,7 @@ fn a_date_that_cannot_be_read_is_left_out_with_a_warning() {
     }
     let accounts = accounts(&home);
     assert_eq!(accounts[0]["last_login"], json!(null));
+    assert_eq!(accounts[2]["last_login"], json!(null));
     // Nothing is as good as false to Django.
     assert_eq!(
         (&accounts[0]["is_active"], &accounts[1]["is_active"]),
@@ -451,6 +457,26 @@ fn an_update_follows_e_mails_from_account_to_account() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("id 5: its id stands there twice"), "{said}");
     assert!(said.contains("id 1: its id stands there twice"), "{said}");
+}
+
+/// More than one statement of the database takes values for.
+#[test]
+fn however_many_collide_each_is_told_of() {
+    const MANY: i64 = 17_000;
+    let home = Home::new();
+    let dump = |from: i64| {
+        let all: Vec<_> = (0..MANY)
+            .map(|at| with_email(from + at, &format!("user{at}@example.com")))
+            .collect();
+        json!(all).to_string()
+    };
+    stdout(&import(&home, dump(1), &[]));
+    let output = import(&home, dump(100_000), &["--update", "--json"]);
+    let (code, said) = failure(&output);
+    assert_eq!(code, 1);
+    assert!(said.contains("no account could come in"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["skipped"], MANY);
 }
 
 #[test]
@@ -903,6 +929,11 @@ fn a_database_to_import_from_is_not_made() {
         "{said}"
     );
     assert!(!home.path().join("none.sqlite3").exists());
+    let (_, said) = from("sqlite:my%20data/none.sqlite3");
+    assert!(
+        said.contains("there is no file my data/none.sqlite3"),
+        "{said}"
+    );
     fs::write(
         home.path().join("letter"),
         "a letter to my mother\n".repeat(100),

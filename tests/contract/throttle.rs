@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
     app::{BodyLimits, app},
@@ -320,6 +321,26 @@ async fn a_volley_of_guesses_is_no_way_around() {
     let tried = u32::try_from(tried).unwrap();
     fail(&world, ELSEWHERE, EMAIL, 10 - tried).await;
     assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
+}
+
+/// What is forgiven is deleted, and nothing else.
+#[tokio::test]
+async fn what_is_forgiven_is_forgotten() {
+    let world = throttled().await;
+    fail(&world, HOME, "old@example.com", 1).await;
+    world.set_clock(NOW + 60);
+    fail(&world, ELSEWHERE, "new@example.com", 1).await;
+    let rows = async || {
+        let query = sea_orm::Statement::from_string(
+            sea_orm::DbBackend::Sqlite,
+            "SELECT subject FROM attempts",
+        );
+        world.db.query_all_raw(query).await.unwrap().len()
+    };
+    assert_eq!(rows().await, 4);
+    world.set_clock(NOW + 90);
+    world.auth.keep_house().await.unwrap();
+    assert_eq!(rows().await, 1, "one account has yet to be forgiven");
 }
 
 /// Who has to wait only for others to be decided is not sent away for long.

@@ -22,7 +22,7 @@ use super::{
 use crate::users::DjangoTable;
 
 /// Accounts that are written to the database at once.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// Some accounts, or why there are no more.
 pub(super) type Batch = Result<Vec<Record>, Failure>;
