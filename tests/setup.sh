@@ -32,3 +32,13 @@ node_packages() {
         cp package-lock.json node_modules
     fi
 }
+
+# Debian's PostgreSQL, unless there is one. The tests start a server of their own: Debian's needs none.
+postgres_server() {
+    if ! command -v initdb >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+        mkdir -p /etc/postgresql-common/createcluster.d
+        echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/signet.conf
+        apt-get update -q
+        apt-get install -qy --no-install-recommends postgresql
+    fi
+}

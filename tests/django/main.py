@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,18 +17,15 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).parent.resolve()
+sys.path.insert(0, str(HERE.parent))
+from postgres import Postgres, free_port  # noqa: E402
+
 ROOT = HERE.parent.parent
 SIGNET = os.environ["SIGNET"]
 OLD_PYTHON = HERE / ".venv-old/bin/python"
 NEW_PYTHON = HERE / ".venv-new/bin/python"
 SECRET = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz"
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def post(url, path, body):
@@ -258,44 +254,9 @@ class Together(unittest.TestCase):
         self.assertIn("the new service throttles (429): turn that off for the comparison", compared.stderr)
 
 
-class Postgres:
-    """A PostgreSQL server of a test's own. It refuses to run as root."""
-
-    def __init__(self):
-        self.binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-        self.folder = Path(tempfile.mkdtemp())
-        self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        if self.user:
-            shutil.chown(self.folder, "postgres")
-        self.port = free_port()
-        self.url = f"postgres://django@127.0.0.1:{self.port}/postgres"
-        data = self.folder / "data"
-        self.run("initdb", "-D", data, "-U", "django", "--auth=trust", "--no-sync", "--encoding=UTF8")
-        self.run(
-            "pg_ctl", "-D", data, "-l", self.folder / "log", "-w", "start",
-            "-o", f"-F -p {self.port} -k {self.folder} -c timezone=Asia/Kolkata -c listen_addresses=127.0.0.1",
-        )
-
-    def run(self, name, *arguments):
-        command = [*self.user, self.binaries / name, *arguments]
-        # Its log is a file: the server would keep a pipe open.
-        subprocess.run([str(part) for part in command], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
-
-    def sql(self, text):
-        self.run("psql", "-q", "-h", "127.0.0.1", "-p", self.port, "-U", "django", "-d", "postgres", "-c", text)
-
-    def ask(self, text):
-        command = [self.binaries / "psql", "-qAt", "-d", self.url, "-c", text]
-        return subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
-
-    def close(self):
-        self.run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
-        shutil.rmtree(self.folder)
-
-
 class FromPostgres(unittest.TestCase):
     def test_the_table_of_a_django_service_on_postgresql_comes_in(self):
-        postgres = Postgres()
+        postgres = Postgres("django", timezone="Asia/Kolkata")
         self.addCleanup(postgres.close)
         postgres.sql(
             """CREATE TABLE accounts_user (
@@ -309,7 +270,7 @@ class FromPostgres(unittest.TestCase):
         def signet(*arguments):
             return subprocess.run([SIGNET, *arguments], cwd=folder, env={}, text=True, capture_output=True)
 
-        table = ["user", "import", "--from-database", postgres.url, "--table"]
+        table = ["user", "import", "--from-database", postgres.url(), "--table"]
         self.assertIn("the table accounts_user is empty", signet(*table, "accounts_user").stderr)
         self.assertIn("it has no table auth_user", signet(*table, "auth_user").stderr)
         postgres.sql(
@@ -332,11 +293,11 @@ class FromPostgres(unittest.TestCase):
 
         # While a migration holds the table, say.
         lock = "BEGIN; LOCK TABLE accounts_user IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"
-        holder = subprocess.Popen([postgres.binaries / "psql", "-qAt", "-d", postgres.url, "-c", lock])
+        holder = subprocess.Popen([postgres.binaries / "psql", "-qAt", "-d", postgres.url(), "-c", lock])
         self.addCleanup(holder.wait)
         self.addCleanup(holder.kill)
         held = "SELECT count(*) FROM pg_locks WHERE relation = 'accounts_user'::regclass AND granted AND mode = 'AccessExclusiveLock'"
-        while postgres.ask(held) == "0":
+        while postgres.sql(held) == "0":
             self.assertIsNone(holder.poll())
         locked = signet(*table, "accounts_user")
         self.assertEqual(locked.returncode, 1)
