@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test release check test-contract setup-contract test-django setup-django picture openapi snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django picture openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,8 +15,12 @@ run: ## Build, and serve the demo with Swagger UI on http://127.0.0.1:8000/docs/
 	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C ends it)"
 	@$(CARGO) run --locked --quiet -- serve --demo
 
-test: check contract-diff ## Everything: formatting, lints, documentation and every test
+test: check contract-diff setup-test ## Everything: formatting, lints, documentation, and every test on SQLite and PostgreSQL
 	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
+	python3 tests/postgres.py $(CARGO) $(TEST) --locked --test contract --no-fail-fast
+
+setup-test: ## Install PostgreSQL where it is missing, and this may
+	tests/setup-postgres
 
 check:
 	$(CARGO) fmt --all --check

@@ -19,7 +19,7 @@ mod value;
 
 pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, environment, read};
-pub use value::{AuditEmails, Networks, PublicUrl, Rate, Secret, Throttling};
+pub use value::{AuditEmails, DatabaseUrl, Networks, PublicUrl, Rate, Secret, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -29,8 +29,12 @@ const PREFIX: &str = "SIGNET_";
 pub struct Settings {
     /// Address and port to listen on
     pub listen: SocketAddr,
-    /// Where the accounts are: `sqlite:PATH`, or `sqlite::memory:` for a database that ends with the process
-    pub database_url: String,
+    /// Where the accounts are: `sqlite:PATH`, `sqlite::memory:` for a database that ends with the process, or `postgres://USER@HOST/DATABASE`
+    pub database_url: DatabaseUrl,
+    /// Connections to the database at once. Those of all replicas together must be fewer than it allows
+    pub database_connections: NonZeroU32,
+    /// Seconds that a request waits for the database; one that would wait longer is told to try again
+    pub database_wait: NonZeroU32,
     /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
     #[schemars(extend("writeOnly" = true))]
     pub jwt_secret: Option<Secret>,
@@ -89,7 +93,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8000).into(),
-            database_url: "sqlite:data/signet.db".to_owned(),
+            database_url: DatabaseUrl("sqlite:data/signet.db".to_owned()),
+            database_connections: NonZeroU32::new(8).expect("it is not 0"),
+            database_wait: NonZeroU32::new(3).expect("it is not 0"),
             jwt_secret: None,
             jwt_secret_file: None,
             jwt_previous_secrets: None,

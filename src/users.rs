@@ -2,16 +2,18 @@
 //!
 //! Nothing above this module speaks SQL, and nothing in it knows of HTTP or of tokens.
 
+use std::time::Duration;
+
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    sea_query::{Expr, ExprTrait as _},
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, SqlErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
 };
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 mod attempts;
+mod cut;
 mod django;
 pub mod email;
 mod entity;
@@ -23,7 +25,7 @@ pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
 pub use import::{Arrival, Collision, Fate, Import};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
-pub use store::{Location, OpenError, is_temporary, open, open_with};
+pub use store::{Limits, Location, OpenError, advice, is_temporary, open};
 
 use entity::{ActiveModel, Column, Entity, retired};
 
@@ -31,7 +33,12 @@ use entity::{ActiveModel, Column, Entity, retired};
 #[derive(Clone, Debug)]
 pub struct Users {
     db: DatabaseConnection,
+    /// How long a query may take, where nothing but us bounds it.
+    deadline: Option<Duration>,
 }
+
+/// The lock that changes by hand take, so that each finds what the one before it left. Logins do not.
+const CHANGES: &str = "accounts";
 
 /// What an account is made from.
 #[derive(Clone, Debug)]
@@ -69,8 +76,33 @@ pub enum ChangeError {
 impl Users {
     /// The accounts behind `db`, whose tables must be current.
     #[must_use]
-    pub const fn new(db: DatabaseConnection) -> Self {
-        Self { db }
+    pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
+        // SQLite is in this process: it bounds its waits itself.
+        let is_remote = db.get_database_backend() != DbBackend::Sqlite;
+        Self {
+            db,
+            deadline: is_remote.then_some(limits.wait),
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.within(self.db.ping()).await
+    }
+
+    /// Gives up on a database that does not answer: a frozen one would be waited for without end.
+    async fn within<T>(&self, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let Some(deadline) = self.deadline else {
+            return query.await;
+        };
+        timeout(deadline, query).await.unwrap_or_else(|_| {
+            Err(DbErr::Conn(RuntimeErr::Internal(format!(
+                "no answer in {deadline:?}"
+            ))))
+        })
     }
 
     /// Ends every connection. Of a SQLite database, all is then in its one file.
@@ -84,10 +116,8 @@ impl Users {
     /// # Errors
     /// When the database does not answer; so for every query here.
     pub async fn by_email(&self, email: &str) -> Result<Option<User>, DbErr> {
-        Entity::find()
-            .filter(Column::EmailKey.eq(email::key(email)))
-            .one(&self.db)
-            .await
+        let found = Entity::find().filter(Column::EmailKey.eq(email::key(email)));
+        self.within(found.one(&self.db)).await
     }
 
     /// The account with this id.
@@ -95,7 +125,7 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn by_id(&self, id: i64) -> Result<Option<User>, DbErr> {
-        Entity::find_by_id(id).one(&self.db).await
+        self.within(Entity::find_by_id(id).one(&self.db)).await
     }
 
     /// Every account, by id.
@@ -125,16 +155,15 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn hashes_after(&self, last: Option<i64>) -> Result<Vec<(i64, PasswordHash)>, DbErr> {
-        Entity::find()
+        let page = Entity::find()
             .select_only()
             .columns([Column::Id, Column::Password])
             .filter(Column::Id.gt(last.unwrap_or(i64::MIN)))
             .filter(Column::Password.is_not_null())
             .order_by_asc(Column::Id)
             .limit(10_000)
-            .into_tuple()
-            .all(&self.db)
-            .await
+            .into_tuple();
+        self.within(page.all(&self.db)).await
     }
 
     /// Adds an account. It sets no cut: there is no token to end.
@@ -143,8 +172,12 @@ impl Users {
     /// When the e-mail or the id is taken.
     pub async fn add(&self, new: NewUser, now: OffsetDateTime) -> Result<User, ChangeError> {
         let transaction = self.begin_to_write().await?;
+        let id = match new.id {
+            Some(id) => id,
+            None => free_id(&transaction).await?,
+        };
         let account = ActiveModel {
-            id: new.id.map_or(NotSet, Set),
+            id: Set(id),
             email_key: Set(email::key(&new.email)),
             email: Set(new.email),
             password: Set(new.password),
@@ -165,81 +198,6 @@ impl Users {
         }
         transaction.commit().await.map_err(conflict)?;
         Ok(added)
-    }
-
-    /// Sets another password, which ends every token issued before.
-    ///
-    /// Here as for every change that ends tokens, `now` is asked when nobody else can write any more: whoever
-    /// logged in until then is ended, too.
-    ///
-    /// # Errors
-    /// When the account is gone.
-    pub async fn set_password(
-        &self,
-        id: i64,
-        password: PasswordHash,
-        now: impl FnOnce() -> OffsetDateTime,
-    ) -> Result<User, ChangeError> {
-        self.cut(id, now, |account, now| {
-            account.password = Set(Some(password));
-            account.password_changed = Set(now);
-        })
-        .await
-    }
-
-    /// Sets another e-mail, which ends every token issued before: they name the old one.
-    ///
-    /// # Errors
-    /// When the account is gone, or the e-mail is another account's.
-    pub async fn set_email(
-        &self,
-        id: i64,
-        email: String,
-        now: impl FnOnce() -> OffsetDateTime,
-    ) -> Result<User, ChangeError> {
-        self.cut(id, now, |account, _| {
-            account.email_key = Set(email::key(&email));
-            account.email = Set(email);
-        })
-        .await
-    }
-
-    /// Ends every token issued before.
-    ///
-    /// # Errors
-    /// When the account is gone.
-    pub async fn revoke(
-        &self,
-        id: i64,
-        now: impl FnOnce() -> OffsetDateTime,
-    ) -> Result<User, ChangeError> {
-        self.cut(id, now, |_, _| {}).await
-    }
-
-    /// Ends every token of every account that was issued before; returns how many accounts there are.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn revoke_all(&self, now: impl FnOnce() -> OffsetDateTime) -> Result<u64, DbErr> {
-        let transaction = self.begin_to_write().await?;
-        let now = now();
-        let next = now.unix_timestamp() + 1;
-        let current = Expr::col(Column::TokensValidAfter);
-        let stamp = Expr::case(current.clone().gte(next), current.add(1)).finally(next);
-        let change = Entity::update_many().col_expr(Column::TokensValidAfter, stamp.into());
-        let accounts = change.exec(&transaction).await?.rows_affected;
-        // Hardly ever any.
-        let ahead = Entity::find().filter(Column::LastLogin.gt(now));
-        for account in ahead.all(&transaction).await? {
-            let further = ActiveModel {
-                id: Unchanged(account.id),
-                tokens_valid_after: Set(cut(&account, now)),
-                ..<ActiveModel as ActiveModelTrait>::default()
-            };
-            further.update(&transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(accounts)
     }
 
     /// Disables or enables an account. Its tokens wait; they are not ended.
@@ -285,16 +243,15 @@ impl Users {
         now: OffsetDateTime,
         from: Option<String>,
     ) -> Result<Option<User>, DbErr> {
-        let rows = Entity::update_many()
+        let record = Entity::update_many()
             .col_expr(Column::LastLogin, Expr::value(now))
             .col_expr(Column::LastLoginFrom, Expr::value(from))
             .filter(Column::Id.eq(verified.id))
             .filter(Column::IsActive.eq(true))
             .filter(Column::PasswordChanged.eq(verified.password_changed))
             .filter(Column::EmailKey.eq(&verified.email_key))
-            .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after))
-            .exec_with_returning(&self.db)
-            .await?;
+            .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after));
+        let rows = self.within(record.exec_with_returning(&self.db)).await?;
         Ok(rows.into_iter().next())
     }
 
@@ -303,56 +260,37 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn rehash(&self, verified: &User, password: PasswordHash) -> Result<(), DbErr> {
-        Entity::update_many()
+        let rehash = Entity::update_many()
             .col_expr(Column::Password, Expr::value(Some(password)))
             .filter(Column::Id.eq(verified.id))
-            .filter(Column::Password.eq(verified.password.clone()))
-            .exec(&self.db)
-            .await?;
+            .filter(Column::Password.eq(verified.password.clone()));
+        self.within(rehash.exec(&self.db)).await?;
         Ok(())
     }
 
-    /// Makes a change that ends every token issued before.
-    async fn cut(
-        &self,
-        id: i64,
-        now: impl FnOnce() -> OffsetDateTime,
-        change: impl FnOnce(&mut ActiveModel, OffsetDateTime),
-    ) -> Result<User, ChangeError> {
-        let transaction = self.begin_to_write().await?;
-        let account = Entity::find_by_id(id)
-            .lock_exclusive()
-            .one(&transaction)
-            .await?
-            .ok_or(ChangeError::NoAccount)?;
-        let now = now();
-        let mut changed = ActiveModel {
-            id: Unchanged(id),
-            tokens_valid_after: Set(cut(&account, now)),
-            ..<ActiveModel as ActiveModelTrait>::default()
-        };
-        change(&mut changed, now);
-        let account = changed.update(&transaction).await.map_err(conflict)?;
-        transaction.commit().await.map_err(conflict)?;
-        Ok(account)
-    }
-
-    /// A transaction that waits for other writers now, and not in its middle, where that would fail.
+    /// A transaction that waits for other changes by hand now, and not in its middle, where that would fail.
     async fn begin_to_write(&self) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        self.db.begin_with_options(options).await
+        let transaction = self.db.begin_with_options(options).await?;
+        migration::hold(&transaction, CHANGES).await?;
+        Ok(transaction)
     }
 }
 
-/// The first second whose tokens outlive a change made at `now`: the next one. After a cut in this same
-/// second, or a login by a clock that was ahead, tokens are stamped later already: the cut goes past them.
-fn cut(account: &User, now: OffsetDateTime) -> i64 {
-    let last_login = account.last_login.map_or(0, OffsetDateTime::unix_timestamp);
-    let stamped = [now.unix_timestamp(), account.tokens_valid_after, last_login];
-    stamped.into_iter().fold(0, Ord::max) + 1
+/// The id after all that are, or were, in use. The database would count by itself, but each in its own way: not past
+/// one that was given by hand, or in steps of millions.
+async fn free_id(transaction: &DatabaseTransaction) -> Result<i64, ChangeError> {
+    let largest = Entity::find().order_by_desc(Column::Id).one(transaction);
+    let retired = retired::Entity::find()
+        .order_by_desc(retired::Column::Id)
+        .one(transaction);
+    let (largest, retired) = (largest.await?, retired.await?);
+    let used = [largest.map(|user| user.id), retired.map(|gone| gone.id)];
+    let used = used.into_iter().flatten().fold(0, Ord::max);
+    used.checked_add(1).ok_or(ChangeError::NoRoom)
 }
 
 /// Tells which uniqueness a change ran into.

@@ -2,26 +2,28 @@
 
 use std::time::Duration;
 
-use migration::{MigrationStatus, Migrator, MigratorTrait};
-use tokio::time::{Instant, sleep};
+use migration::Standing;
 
 use super::Failure;
 use crate::{
+    auth::random,
     config::Settings,
-    users::{self, Database, DatabaseError, Location, OpenError, Users},
+    users::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
 };
 
 /// How long a migration that runs elsewhere is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The database, made if it is missing.
 pub(super) async fn open(settings: &Settings) -> Result<Database, Failure> {
-    users::open(&settings.database_url).await.map_err(unopened)
+    users::open(settings.database_url.as_str(), limits(settings))
+        .await
+        .map_err(unopened)
 }
 
 /// The database, or none where opening it would make it.
 pub(super) async fn open_existing(settings: &Settings) -> Result<Option<Database>, Failure> {
-    match Location::of(&settings.database_url).map_err(unopened)? {
+    match Location::of(settings.database_url.as_str()).map_err(unopened)? {
         Location::File(path) if !path.exists() => Ok(None),
         _ => open(settings).await.map(Some),
     }
@@ -31,102 +33,85 @@ pub(super) async fn open_existing(settings: &Settings) -> Result<Option<Database
 pub(super) async fn users(settings: &Settings) -> Result<Users, Failure> {
     let db = open(settings).await?;
     migrate(&db).await?;
-    Ok(Users::new(db))
+    Ok(accounts(db, settings))
 }
 
-/// The same, or where there is no database yet, one that is never written down.
+/// The accounts, where no migration is pending.
+pub(super) async fn users_of_current(settings: &Settings) -> Result<Users, Failure> {
+    let db = open_existing(settings).await?;
+    let standing = standing(db.as_ref()).await?;
+    standing.check().map_err(failed)?;
+    match db {
+        Some(db) if standing.pending.is_empty() => Ok(accounts(db, settings)),
+        _ => Err(format!(
+            "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
+            standing.pending.join(", ")
+        )
+        .into()),
+    }
+}
+
+/// The accounts, after every migration that was pending; or where there is no database yet, in one that is
+/// never written down.
 pub(super) async fn users_or_none(settings: &Settings) -> Result<Users, Failure> {
-    match Location::of(&settings.database_url).map_err(unopened)? {
-        Location::File(path) if !path.exists() => {
-            let db = users::open("sqlite::memory:").await.map_err(unopened)?;
-            migrate(&db).await?;
-            Ok(Users::new(db))
-        }
-        _ => users(settings).await,
-    }
-}
-
-/// Applies every pending migration, or waits until another process that is at it has.
-pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
-    let started = Instant::now();
-    let mut applied = Vec::new();
-    loop {
-        let pending = pending(db).await?;
-        if pending.is_empty() {
-            return Ok(applied);
-        }
-        match Migrator::up(db, None).await {
-            Ok(()) => applied = pending,
-            Err(error) if started.elapsed() > patience(&error) => return Err(failed(error)),
-            Err(_) => sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
-
-/// A database that is busy will be free; of a table that is there already, another process may just be telling
-/// that it has made it.
-fn patience(error: &DatabaseError) -> Duration {
-    if users::is_temporary(error) {
-        PATIENCE
-    } else {
-        Duration::from_millis(500)
-    }
-}
-
-/// The names of the migrations that are not applied yet.
-pub(super) async fn pending(db: &Database) -> Result<Vec<String>, Failure> {
-    let status = status(Some(db)).await?;
-    Ok(status
-        .into_iter()
-        .filter(|(_, status)| *status == MigrationStatus::Pending)
-        .map(|(name, _)| name)
-        .collect())
-}
-
-/// Every migration, and whether it is applied.
-pub(super) async fn status(
-    db: Option<&Database>,
-) -> Result<Vec<(String, MigrationStatus)>, Failure> {
-    let migrations = match db {
-        Some(db) => Migrator::get_migration_with_status_read_only(db)
+    let db = match open_existing(settings).await? {
+        Some(db) => db,
+        None => users::open("sqlite::memory:", limits(settings))
             .await
-            .map_err(failed)?,
-        None => Migrator::get_migration_files(),
+            .map_err(unopened)?,
     };
-    Ok(migrations
-        .iter()
-        .map(|migration| (migration.name().to_owned(), migration.status()))
-        .collect())
+    migrate(&db).await?;
+    Ok(accounts(db, settings))
 }
 
-/// The name of the newest migration that is applied.
-pub(super) async fn newest(db: &Database) -> Result<Option<String>, Failure> {
-    let newest = status(Some(db))
-        .await?
-        .into_iter()
-        .rfind(|(_, status)| *status == MigrationStatus::Applied);
-    Ok(newest.map(|(name, _)| name))
+/// The accounts in this database.
+pub(super) fn accounts(db: Database, settings: &Settings) -> Users {
+    Users::new(db, limits(settings))
 }
 
-/// Takes back the newest migration.
+/// Applies every pending migration, or waits until another process that is at it has. Returns what was applied here.
+pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
+    let applied = migration::apply(db, &random::hex::<8>(), PATIENCE).await;
+    applied.map_err(failed)
+}
+
+/// Takes back the newest migration, and returns its name.
 pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> {
-    let newest = newest(db).await?;
-    if newest.is_some() {
-        Migrator::down(db, Some(1)).await.map_err(failed)?;
-    }
-    Ok(newest)
+    let taken_back = migration::step_back(db, &random::hex::<8>(), PATIENCE).await;
+    taken_back.map_err(failed)
 }
 
-fn failed(error: DatabaseError) -> Failure {
+/// Which migrations are applied.
+pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, Failure> {
+    let standing = match db {
+        Some(db) => migration::standing(db).await,
+        None => Ok(Standing::of_nothing()),
+    };
+    standing.map_err(|error| failed(error.into()))
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        connections: settings.database_connections,
+        wait: Duration::from_secs(settings.database_wait.get().into()),
+    }
+}
+
+fn failed(error: migration::Error) -> Failure {
     let advice = match &error {
-        // What sea-orm says of a migration that was applied, and is not in this binary.
-        DatabaseError::Custom(_) => ". A newer signet has migrated this database: run that one",
-        error if users::is_temporary(error) => ". Another process holds it: try again",
-        _ => ". Is it another program's database?",
+        migration::Error::Database(error) => advice(error),
+        _ => "",
     };
     format!("the database cannot be brought up to date: {error}{advice}").into()
 }
 
-fn unopened(error: OpenError) -> Failure {
+fn advice(error: &DatabaseError) -> &'static str {
+    match users::advice(error) {
+        "" => ". Is it another program's database?",
+        advice => advice,
+    }
+}
+
+pub(super) fn unopened(error: OpenError) -> Failure {
     format!("the database of SIGNET_DATABASE_URL cannot be used: {error}").into()
 }

@@ -36,39 +36,45 @@ impl Migrate {
             // Looking makes nothing.
             Direction::Down { .. } | Direction::Status => database::open_existing(settings).await?,
         };
-        let done = direction.go(db.as_ref()).await;
-        if let Some(db) = db {
-            Users::new(db).close().await;
+        let accounts = db.clone().map(|db| database::accounts(db, settings));
+        let done = direction.go(db.as_ref(), accounts.as_ref()).await;
+        if let Some(accounts) = accounts {
+            accounts.close().await;
         }
         done
     }
 }
 
 impl Direction {
-    async fn go(self, db: Option<&Database>) -> Result<(), Failure> {
-        match (self, db) {
-            (Self::Up, Some(db)) => match database::migrate(db).await?.as_slice() {
+    async fn go(self, db: Option<&Database>, accounts: Option<&Users>) -> Result<(), Failure> {
+        match (self, db.zip(accounts)) {
+            (Self::Up, Some((db, _))) => match database::migrate(db).await?.as_slice() {
                 [] => print("the database is up to date"),
                 applied => applied
                     .iter()
                     .try_for_each(|name| print(format!("applied {name}"))),
             },
-            (Self::Down { yes }, Some(db)) => down(db, yes).await,
+            (Self::Down { yes }, Some((db, accounts))) => down(db, accounts, yes).await,
             (Self::Up | Self::Down { .. }, None) => print("no migration is applied"),
-            (Self::Status, db) => {
-                let migrations = database::status(db).await?;
-                migrations.iter().try_for_each(|(name, status)| {
-                    print(format!("{:8} {name}", status.to_string().to_lowercase()))
-                })
+            (Self::Status, _) => {
+                let standing = database::standing(db).await?;
+                let applied = standing.applied.iter().map(|name| ("applied", name));
+                let pending = standing.pending.iter().map(|name| ("pending", name));
+                let newer = standing.newer.iter().map(|name| ("newer", name));
+                applied
+                    .chain(pending)
+                    .chain(newer)
+                    .try_for_each(|(state, name)| print(format!("{state:8} {name}")))
             }
         }
     }
 }
 
-async fn down(db: &Database, yes: bool) -> Result<(), Failure> {
+async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), Failure> {
     // Without the table there are none to lose.
-    let accounts = Users::new(db.clone()).count().await.unwrap_or(0);
-    if let Some(newest) = database::newest(db).await?
+    let accounts = accounts.count().await.unwrap_or(0);
+    let standing = database::standing(Some(db)).await?;
+    if let Some(newest) = standing.applied.last()
         && accounts > 0
         && !yes
     {

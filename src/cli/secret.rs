@@ -8,7 +8,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use super::Failure;
+use super::{Failure, database::unopened};
 use crate::{
     auth::{Previous, Secrets, random},
     config::Settings,
@@ -26,17 +26,25 @@ pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
             named(path, "SIGNET_JWT_SECRET_FILE")?,
             path.display().to_string(),
         ),
-        (None, None) => return Ok(None),
+        (None, None) => match location(settings)? {
+            Location::Memory | Location::File(_) => return Ok(None),
+            Location::Postgres(_) => {
+                return Err(
+                    "no secret signs the tokens: set SIGNET_JWT_SECRET_FILE, or SIGNET_JWT_SECRET, to the same one \
+                     for every replica. `openssl rand -hex 32` makes one"
+                        .into(),
+                );
+            }
+        },
     };
     checked(settings, current, &origin).map(Some)
 }
 
 /// A secret of the service's own: made once, and kept beside the database.
 pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
-    match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
-        Location::Memory => checked(settings, random::hex::<32>().into_bytes(), "memory"),
-        Location::File(database) => {
-            let path = kept_in(&database);
+    match kept_in(settings)? {
+        None => checked(settings, random::hex::<32>().into_bytes(), "memory"),
+        Some(path) => {
             let secret = make(&path).and_then(|()| read(&path)).map_err(|error| {
                 format!(
                     "cannot keep a secret in {}: {error}. Mend that, or set SIGNET_JWT_SECRET_FILE",
@@ -54,16 +62,23 @@ pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Fail
     if let Some(secrets) = given(settings)? {
         return Ok(secrets);
     }
-    let path = match Location::of(&settings.database_url).map_err(|error| error.to_string())? {
-        Location::Memory => return checked(settings, held.current.clone(), "memory"),
-        Location::File(database) => kept_in(&database),
+    let Some(path) = kept_in(settings)? else {
+        return checked(settings, held.current.clone(), "memory");
     };
     let secret = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     checked(settings, secret, &path.display().to_string())
 }
 
-fn kept_in(database: &Path) -> PathBuf {
-    PathBuf::from(format!("{}.secret", database.display()))
+/// The file of a secret of the service's own, unless that is in memory alone.
+fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+    Ok(match location(settings)? {
+        Location::File(database) => Some(PathBuf::from(format!("{}.secret", database.display()))),
+        Location::Memory | Location::Postgres(_) => None,
+    })
+}
+
+fn location(settings: &Settings) -> Result<Location, Failure> {
+    Location::of(settings.database_url.as_str()).map_err(unopened)
 }
 
 /// The secrets, when the current one is long enough to sign with.

@@ -13,7 +13,7 @@ use super::{Failure, database, password, secret, signal, throttle};
 use crate::{
     app::{BodyLimits, app},
     auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Secrets, Tokens},
-    config::Settings,
+    config::{DatabaseUrl, Settings},
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
 };
@@ -40,7 +40,7 @@ impl Serve {
                     settings.listen
                 )));
             }
-            "sqlite::memory:".clone_into(&mut settings.database_url);
+            settings.database_url = DatabaseUrl("sqlite::memory:".to_owned());
         }
         // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
@@ -104,21 +104,10 @@ impl Serve {
     }
 
     async fn users(&self, settings: &Settings) -> Result<Users, Failure> {
-        if !self.no_migrate {
-            return database::users(settings).await;
-        }
-        let db = database::open_existing(settings).await?;
-        let pending = match &db {
-            Some(db) => database::pending(db).await?,
-            None => vec!["all of them: there is no database yet".to_owned()],
-        };
-        match db {
-            Some(db) if pending.is_empty() => Ok(Users::new(db)),
-            _ => Err(format!(
-                "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
-                pending.join(", ")
-            )
-            .into()),
+        if self.no_migrate {
+            database::users_of_current(settings).await
+        } else {
+            database::users(settings).await
         }
     }
 }

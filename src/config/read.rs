@@ -106,6 +106,15 @@ pub fn read(
             });
         }
     }
+    if flags.contains_key("database_url") && settings.database_url.has_password() {
+        problems.push(Problem {
+            name: "--database-url".to_owned(),
+            flag: true,
+            what: "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
+                   or give the password in PGPASSWORD or ~/.pgpass"
+                .to_owned(),
+        });
+    }
     if problems.is_empty() {
         Ok(Read { settings, unknown })
     } else {
@@ -192,6 +201,26 @@ mod tests {
         let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), Some("debug".to_owned()))]);
         let flags = BTreeMap::from([("log".to_owned(), "warn".to_owned())]);
         assert_eq!(read(&environment, &flags).unwrap().settings.log, "warn");
+    }
+
+    #[test]
+    fn a_password_is_no_flag_and_does_not_print_itself() {
+        let url = "postgres://signet:hunter2@db/signet";
+        let settings = from(&[("SIGNET_DATABASE_URL", url)]).unwrap().settings;
+        assert_eq!(settings.database_url.as_str(), url);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let flag = |url: &str| {
+            let flags = BTreeMap::from([("database_url".to_owned(), url.to_owned())]);
+            read(&BTreeMap::new(), &flags)
+        };
+        for url in [url, "postgres://db/signet?user=x&password=hunter2"] {
+            let problem = flag(url).unwrap_err()[0].to_string();
+            assert!(
+                problem.contains("PGPASSWORD") && !problem.contains("hunter2"),
+                "{problem}"
+            );
+        }
+        assert!(flag("postgres://signet@db/signet").is_ok());
     }
 
     #[test]

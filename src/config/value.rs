@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// An absolute `http` or `https` URL, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +141,32 @@ impl From<Networks> for String {
     fn from(networks: Networks) -> Self {
         let texts: Vec<_> = networks.0.iter().map(ToString::to_string).collect();
         texts.join(",")
+    }
+}
+
+/// A URL that may hold a password, and does not print itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct DatabaseUrl(pub String);
+
+impl DatabaseUrl {
+    /// The URL, password and all.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether whoever sees it sees a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        let has_parameter = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
+        Url::parse(&self.0).is_ok_and(|url| url.password().is_some() || has_parameter(&url))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabaseUrl(..)")
     }
 }
 

@@ -49,10 +49,8 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn attempts(&self, subjects: &[String]) -> Result<Vec<Model>, DbErr> {
-        Entity::find()
-            .filter(Column::Subject.is_in(subjects))
-            .all(&self.db)
-            .await
+        let buckets = Entity::find().filter(Column::Subject.is_in(subjects));
+        self.within(buckets.all(&self.db)).await
     }
 
     /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all.
@@ -101,15 +99,13 @@ impl Users {
             settled_at: sea_orm::Set(now + weight),
             last_guess: sea_orm::Set(guess),
         };
-        Entity::insert(first)
-            .on_conflict(
-                OnConflict::column(Column::Subject)
-                    .value(Column::SettledAt, settled)
-                    .value(Column::LastGuess, guesses)
-                    .to_owned(),
-            )
-            .exec_without_returning(&self.db)
-            .await?;
+        let add = Entity::insert(first).on_conflict(
+            OnConflict::column(Column::Subject)
+                .value(Column::SettledAt, settled)
+                .value(Column::LastGuess, guesses)
+                .to_owned(),
+        );
+        self.within(add.exec_without_returning(&self.db)).await?;
         Ok(())
     }
 
@@ -118,10 +114,8 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn forgive_settled(&self, now: i64) -> Result<(), DbErr> {
-        Entity::delete_many()
-            .filter(Column::SettledAt.lte(now))
-            .exec(&self.db)
-            .await?;
+        let forgive = Entity::delete_many().filter(Column::SettledAt.lte(now));
+        self.within(forgive.exec(&self.db)).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the user table of a Django service from its own database, without changing anything there.
 
-use std::{path::PathBuf, pin::pin};
+use std::{path::PathBuf, pin::pin, time::Duration};
 
 use futures_util::StreamExt;
 use sea_orm::{
@@ -8,7 +8,10 @@ use sea_orm::{
     IsolationLevel, Statement, StreamTrait, TransactionTrait,
 };
 
-use super::store::{Location, PATIENCE};
+use super::{Location, OpenError};
+
+/// How long the Django service's own writers are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A user table.
 #[derive(Debug)]
@@ -24,14 +27,9 @@ pub type Row = Vec<Option<String>>;
 /// Why a user table was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The URL names no store that this build reads.
-    #[error(
-        "its scheme is not one of this build: write sqlite:PATH or postgres://USER@HOST/DATABASE"
-    )]
-    Scheme,
-    /// The URL cannot be read.
-    #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
-    Url,
+    /// The URL points nowhere.
+    #[error(transparent)]
+    Url(#[from] OpenError),
     /// There is no such file.
     #[error("there is no file {}", .0.display())]
     NoFile(PathBuf),
@@ -59,12 +57,8 @@ impl DjangoTable {
     /// # Errors
     /// When the database does not open, or has no such table of users.
     pub async fn open(url: &str, table: &str) -> Result<Self, TableError> {
-        let is_postgres = url.starts_with("postgres:") || url.starts_with("postgresql:");
-        match Location::of(url) {
-            Ok(Location::File(path)) if !path.is_file() => return Err(TableError::NoFile(path)),
-            Err(_) if !is_postgres => return Err(TableError::Scheme),
-            // What the driver says of it would tell its password.
-            Err(_) if url::Url::parse(url).is_err() => return Err(TableError::Url),
+        match Location::of(url)? {
+            Location::File(path) if !path.is_file() => return Err(TableError::NoFile(path)),
             _ => {}
         }
         let mut options = ConnectOptions::new(url);

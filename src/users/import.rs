@@ -229,28 +229,28 @@ impl Import {
         }
     }
 
+    /// Writes what has changed there, and nothing else: logins go on meanwhile.
     async fn update(&self, account: &User, arrival: &Arrival) -> Result<User, DbErr> {
-        // One that is as it was there is left as it is here: rehashed by a login, or set by an operator.
-        let (password, password_changed, imported) = if keeps_password(account, arrival) {
-            let imported = account.imported_password.clone();
-            (account.password.clone(), account.password_changed, imported)
-        } else {
-            let imported = Some(arrival.password_digest.clone());
-            (arrival.password.clone(), self.now, imported)
-        };
-        let account = ActiveModel {
+        let mut change = ActiveModel {
             id: Unchanged(account.id),
             email: Set(arrival.email.clone()),
             email_key: Set(email::key(&arrival.email)),
-            password: Set(password),
-            imported_password: Set(imported),
             is_active: Set(arrival.is_active),
-            created: Set(arrival.created.unwrap_or(account.created)),
-            last_login: Set(Ord::max(account.last_login, arrival.last_login)),
-            password_changed: Set(password_changed),
             ..<ActiveModel as ActiveModelTrait>::default()
         };
-        account.update(&self.transaction).await
+        // One that is as it was there is left as it is here: rehashed by a login, or set by an operator.
+        if !keeps_password(account, arrival) {
+            change.password = Set(arrival.password.clone());
+            change.imported_password = Set(Some(arrival.password_digest.clone()));
+            change.password_changed = Set(self.now);
+        }
+        if let Some(created) = arrival.created {
+            change.created = Set(created);
+        }
+        if arrival.last_login > account.last_login {
+            change.last_login = Set(arrival.last_login);
+        }
+        change.update(&self.transaction).await
     }
 }
 

@@ -3,17 +3,21 @@
 use std::{
     fs::{DirBuilder, OpenOptions},
     io::ErrorKind,
+    num::NonZeroU32,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use percent_encoding::percent_decode_str;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
-use tokio::time::{Instant, sleep};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx};
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
 
-/// How long a query waits for a connection, and a connection for another writer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+mod fault;
+
+pub(super) use fault::is_full;
+pub use fault::{advice, is_temporary};
 
 /// Where a database URL points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +26,43 @@ pub enum Location {
     Memory,
     /// SQLite, in a file.
     File(PathBuf),
+    /// PostgreSQL, or what speaks its protocol, at this host; none is where `PGHOST` says, or here.
+    Postgres(Option<String>),
 }
+
+/// What a database may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: NonZeroU32,
+    /// For an answer, another writer included.
+    pub wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: NonZeroU32::new(8).expect("it is not 0"),
+            wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connection that was idle for so long is tried before it is used: the database may have been restarted.
+const STALE: Duration = Duration::from_secs(1);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no store that this build has. The URL itself may hold a password.
     #[error(
-        "its scheme is not one of this build: write sqlite:PATH, such as sqlite:data/signet.db"
+        "its scheme is not one of this build: write sqlite:PATH, such as sqlite:data/signet.db, or \
+         postgres://USER@HOST/DATABASE"
     )]
     Scheme,
+    /// The URL cannot be read.
+    #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
+    Url,
     /// The file or its folder could not be made.
     #[error("cannot make {}: {source}", path.display())]
     Make {
@@ -54,8 +85,17 @@ impl Location {
     /// Reads a database URL.
     ///
     /// # Errors
-    /// When its scheme is unknown.
+    /// When its scheme is unknown, or it is no URL.
     pub fn of(url: &str) -> Result<Self, OpenError> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        if ["postgres", "postgresql"].contains(&scheme) {
+            // What the driver says of a bad one would tell its password.
+            let url = Url::parse(url).map_err(|_| OpenError::Url)?;
+            let host = url.host_str().filter(|host| !host.is_empty());
+            return Ok(Self::Postgres(host.map(|host| {
+                percent_decode_str(host).decode_utf8_lossy().into_owned()
+            })));
+        }
         let rest = url.strip_prefix("sqlite:").ok_or(OpenError::Scheme)?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -75,22 +115,16 @@ impl Location {
 ///
 /// # Errors
 /// When the URL is not understood, or the database does not open.
-pub async fn open(url: &str) -> Result<DatabaseConnection, OpenError> {
-    open_with(url, PATIENCE).await
-}
-
-/// The same, with another patience towards another writer.
-///
-/// # Errors
-/// When the URL is not understood, or the database does not open.
-pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnection, OpenError> {
+pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
     let location = Location::of(url)?;
+    let Limits { connections, wait } = limits;
     let mut options = ConnectOptions::new(url);
     options
         .sqlx_logging(false)
-        .acquire_timeout(PATIENCE)
-        .connect_timeout(PATIENCE);
-    let what = match &location {
+        .acquire_timeout(wait)
+        .connect_timeout(wait)
+        .max_connections(connections.get());
+    let what = match location {
         Location::Memory => {
             // The database lives as long as its one connection.
             options
@@ -101,9 +135,12 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
             "the database in memory".to_owned()
         }
         Location::File(path) => {
-            make_file(path)?;
-            options.max_connections(8);
+            make_file(&path)?;
             path.display().to_string()
+        }
+        Location::Postgres(host) => {
+            for_postgres(&mut options, wait);
+            format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"))
         }
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
@@ -112,13 +149,13 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
             .create_if_missing(true)
             // Readers do not wait for the writer.
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(patience)
+            .busy_timeout(wait)
     });
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + wait;
     loop {
         match Database::connect(options.clone()).await {
             // Of two that make a new file ready at once, SQLite refuses one without waiting.
-            Err(error) if sqlite_code(&error) == Some(BUSY) && Instant::now() < deadline => {
+            Err(error) if fault::is_busy(&error) && Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             connected => return connected.map_err(|source| OpenError::Connect { what, source }),
@@ -126,58 +163,26 @@ pub async fn open_with(url: &str, patience: Duration) -> Result<DatabaseConnecti
     }
 }
 
-/// Whether the database may well answer the same query in a moment: it cannot be reached, is locked by
-/// another writer, or cannot write for want of room or rights, which an operator will see to.
-#[must_use]
-pub fn is_temporary(error: &DbErr) -> bool {
-    match error {
-        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
-        _ => matches!(
-            sqlite_code(error),
-            Some(BUSY | LOCKED | READ_ONLY | IO | FULL | CANNOT_OPEN)
-        ),
-    }
-}
-
-/// What an operator can do about a database that does not open, or does not do what it is asked.
-pub(super) fn advice(error: &DbErr) -> &'static str {
-    match sqlite_code(error) {
-        Some(FULL | IO) => {
-            ". Is there room on its disk? Nothing was lost: make some, and try again"
-        }
-        Some(READ_ONLY | CANNOT_OPEN) => {
-            ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
-        }
-        Some(BUSY | LOCKED) => ". Another process holds it: try again",
-        None if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) => {
-            ". Is it there, and does it let this user in?"
-        }
-        _ => "",
-    }
-}
-
-/// Whether there was no room for a row: on the disk, or for its id.
-pub(super) fn is_full(error: &DbErr) -> bool {
-    sqlite_code(error) == Some(FULL)
-}
-
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
-const READ_ONLY: i32 = 8;
-const IO: i32 = 10;
-const FULL: i32 = 13;
-const CANNOT_OPEN: i32 = 14;
-
-/// The primary result code (<https://www.sqlite.org/rescode.html>).
-fn sqlite_code(error: &DbErr) -> Option<i32> {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+fn for_postgres(options: &mut ConnectOptions, wait: Duration) {
+    options
+        .test_before_acquire_if_idle_for(STALE)
+        .map_sqlx_postgres_opts(move |postgres| {
+            // A row that another transaction holds; the wait for the server itself is ours to bound.
+            postgres
+                .application_name("signet")
+                .options([("lock_timeout", wait.as_millis().to_string())])
+        })
+        .map_sqlx_postgres_pool_opts(move |pool| {
+            pool.after_release(move |connection, _| {
+                Box::pin(async move {
+                    use sqlx::Connection as _;
+                    // The pool itself would wait without end for a server that does not answer, and be
+                    // a connection short: one whose query was given up is given up here.
+                    let answered = timeout(wait, connection.ping()).await;
+                    Ok(matches!(answered, Ok(Ok(()))))
+                })
+            })
+        });
 }
 
 /// Makes what is missing, for its owner's eyes only: hashes are nobody else's affair.
@@ -236,7 +241,21 @@ mod tests {
             Location::of("sqlite:///var/a.db").unwrap(),
             Location::File("/var/a.db".into())
         );
-        for url in ["", "sqlite:", "mysql://root:secret@db/x", "data/a.db"] {
+        for (url, host) in [
+            ("postgres://signet:secret@db:5432/signet", Some("db")),
+            ("postgresql://%2Frun%2Fpg/signet", Some("/run/pg")),
+            ("postgres:///signet", None),
+        ] {
+            let host = host.map(str::to_owned);
+            assert_eq!(Location::of(url).unwrap(), Location::Postgres(host));
+        }
+        for url in [
+            "",
+            "sqlite:",
+            "mysql://root:secret@db/x",
+            "data/a.db",
+            "postgres://signet:secret/@db/x",
+        ] {
             let error = Location::of(url).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use signet::{
     auth::{Cost, Passwords},
-    users::{self, ChangeError, NewUser, PasswordHash, User},
+    users::{self, ChangeError, Limits, NewUser, PasswordHash, User},
 };
 
 use crate::world::{CHEAP, GENEROUS, NOW, OBTAIN, Setup, World};
@@ -357,7 +357,7 @@ async fn a_locked_database_is_told_as_temporary() {
     .await;
     world.add_documented().await;
     let token = world.token().await;
-    let other = users::open(&world.url).await.unwrap();
+    let other = users::open(&world.url, Limits::default()).await.unwrap();
     let writing = other.begin().await.unwrap();
     let change = "UPDATE users SET is_active = is_active";
     writing.execute_unprepared(change).await.unwrap();

@@ -3,12 +3,13 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
+use signet::users::{self, Database, Limits};
 
 use crate::binary::{Home, failure, stdout};
 
 #[test]
 fn a_secret_file() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let file = home.path().join("secret");
     let serve = [
         "serve",
@@ -82,8 +83,13 @@ fn assert_refused(home: &Home, database: &Path, reason: &str) {
     );
 }
 
+async fn open(database: &Path) -> Database {
+    let url = format!("sqlite:{}", database.display());
+    users::open(&url, Limits::default()).await.unwrap()
+}
+
 fn with_account() -> (Home, std::path::PathBuf) {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let add = ["user", "add", "a@example.com", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let database = home.path().join("data/signet.db");
@@ -92,7 +98,7 @@ fn with_account() -> (Home, std::path::PathBuf) {
 
 #[test]
 fn a_file_that_is_no_database() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let database = home.path().join("data/signet.db");
     fs::create_dir(home.path().join("data")).unwrap();
     fs::write(
@@ -103,30 +109,12 @@ fn a_file_that_is_no_database() {
     assert_refused(&home, &database, "file is not a database");
 }
 
-#[tokio::test]
-async fn a_database_of_a_newer_signet() {
-    let (home, database) = with_account();
-    let db = signet::users::open(&format!("sqlite:{}", database.display()))
-        .await
-        .unwrap();
-    let newer = "INSERT INTO seaql_migrations VALUES ('m29991231_000001_future', 0)";
-    db.execute_unprepared(newer).await.unwrap();
-    db.close().await.unwrap();
-    assert_refused(
-        &home,
-        &database,
-        "A newer signet has migrated this database: run that one",
-    );
-}
-
 /// Its tables are not taken over, and it is told at once.
 #[tokio::test]
 async fn a_database_of_another_program() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let database = home.path().join("data/signet.db");
-    let db = signet::users::open(&format!("sqlite:{}", database.display()))
-        .await
-        .unwrap();
+    let db = open(&database).await;
     let users = "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('mother')";
     db.execute_unprepared(users).await.unwrap();
     let add = ["user", "add", "b@example.com", "--password-stdin"];
@@ -144,9 +132,7 @@ async fn a_database_of_another_program() {
 #[tokio::test]
 async fn a_database_that_another_process_holds() {
     let (home, database) = with_account();
-    let db = signet::users::open(&format!("sqlite:{}", database.display()))
-        .await
-        .unwrap();
+    let db = open(&database).await;
     let writing = db.begin().await.unwrap();
     writing
         .execute_unprepared("UPDATE users SET is_active = is_active")
@@ -192,7 +178,7 @@ const ADD: &str =
 
 #[test]
 fn a_disk_without_room() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let said = on_a_small_disk(
         &home,
         &format!(
@@ -229,7 +215,7 @@ fn a_disk_without_room() {
 
 #[test]
 fn a_disk_without_room_for_a_database() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let said = on_a_small_disk(
         &home,
         &format!(
@@ -251,7 +237,7 @@ fn a_disk_without_room_for_a_database() {
 
 #[test]
 fn a_database_that_cannot_be_written() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let said = on_a_small_disk(
         &home,
         &format!(
@@ -317,7 +303,7 @@ fn a_cost_that_cannot_be_verified_or_paid_is_refused() {
 /// A closed standard input is not an empty password.
 #[test]
 fn a_standard_input_that_is_not_there() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let mut add = home.command(&["user", "add", "a@example.com", "--password-stdin"]);
     let (code, said) = failure(&add.stdin(std::process::Stdio::null()).output().unwrap());
     assert_eq!(code, 1);

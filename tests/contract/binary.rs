@@ -10,16 +10,50 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder in which commands run; it goes with them.
-pub(crate) struct Home(TempDir);
+use crate::store::Store;
+
+/// A folder in which commands run, and a database; both go with them.
+pub(crate) struct Home {
+    folder: TempDir,
+    /// What the commands are told of the database; nothing where they make their own, of SQLite, in the folder.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    store: Option<Store>,
+}
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let mut home = Self::on_sqlite();
+        if Store::is_postgres() {
+            let store = Store::new();
+            let secret = crate::world::SECRET.to_owned();
+            home.environment = vec![
+                ("SIGNET_DATABASE_URL", store.url()),
+                ("SIGNET_JWT_SECRET", secret),
+            ];
+            home.store = Some(store);
+        }
+        home
+    }
+
+    /// A home whose database is in files, for what is about these.
+    pub(crate) fn on_sqlite() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+            store: None,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
+    }
+
+    /// The URL of the database that the commands make or find.
+    pub(crate) fn database(&self) -> String {
+        match &self.store {
+            Some(store) => store.url(),
+            None => format!("sqlite:{}", self.path().join("data/signet.db").display()),
+        }
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
@@ -30,6 +64,7 @@ impl Home {
             // Cheap, so that a test may hash often.
             .env("SIGNET_ARGON2_MEMORY_KIB", "32")
             .env("SIGNET_ARGON2_ITERATIONS", "1")
+            .envs(self.environment.iter().cloned())
             .current_dir(self.path());
         command
     }

@@ -18,19 +18,22 @@ fn with_account() -> Home {
         "correct horse\n",
     );
     assert_eq!(stdout(&added), format!("added 1  {EMAIL}\n"));
-    let files = std::fs::read_dir(home.path().join("data")).unwrap();
-    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(
-        files,
-        ["signet.db"],
-        "what is copied for a backup must be all there is"
-    );
     let again = home.run(&["user", "show", EMAIL]);
     assert!(
         again.stderr.is_empty(),
         "a command on a current database has nothing to log: {again:?}"
     );
     home
+}
+
+#[test]
+fn what_is_copied_for_a_backup_is_one_file() {
+    let home = Home::on_sqlite();
+    let add = ["user", "add", EMAIL, "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let files = std::fs::read_dir(home.path().join("data")).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["signet.db"]);
 }
 
 #[test]
@@ -301,7 +304,7 @@ fn migrations_go_up_and_down() {
     let run = |args: &[&str]| stdout(&home.run(&[&["migrate"], args].concat()));
     assert!(run(&["status"]).starts_with("pending  m2"));
     assert_eq!(run(&["down"]), "no migration is applied\n");
-    let (code, said) = failure(&home.run(&["serve", "--no-migrate"]));
+    let (code, said) = failure(&home.run(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]));
     assert_eq!(code, 1);
     assert!(said.contains("signet migrate"), "{said}");
     assert!(!home.path().join("data").exists(), "looking makes nothing");
@@ -337,7 +340,7 @@ fn migrations_go_up_and_down() {
 
 #[test]
 fn a_bad_setting_stops_the_start_and_is_named() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let short = home.path().join("short");
     std::fs::write(&short, "too short\n").unwrap();
     let short = short.to_str().unwrap();
@@ -350,6 +353,12 @@ fn a_bad_setting_stops_the_start_and_is_named() {
             "sqlite:data/signet.db",
         ),
         ("SIGNET_DATABASE_URL", "sqlite:/dev/null/x.db", "/dev/null"),
+        (
+            "SIGNET_DATABASE_URL",
+            "postgres://signet:hunter2@127.0.0.1:1/signet",
+            "the same one for every replica",
+        ),
+        ("SIGNET_DATABASE_CONNECTIONS", "0", "nonzero"),
         ("SIGNET_JWT_SECRET", "hunter2", "at least 32"),
         ("SIGNET_JWT_SECRET", "", "empty"),
         ("SIGNET_JWT_SECRET_FILE", "missing", "missing"),
@@ -391,6 +400,23 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         failure(&output),
         (1, "error: SIGNET_JWT_SECRET is not UTF-8\n".to_owned())
     );
+
+    // Where PostgreSQL is, its URL tells, and not its password.
+    let output = home
+        .command(&["serve", "--database-wait", "1"])
+        .env(
+            "SIGNET_DATABASE_URL",
+            "postgres://signet:hunter2@127.0.0.1:1/signet",
+        )
+        .env("SIGNET_JWT_SECRET", crate::world::SECRET)
+        .output();
+    let (code, said) = failure(&output.unwrap());
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("cannot open PostgreSQL at 127.0.0.1") && said.contains("Is it there"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
 
     let (code, said) = failure(&home.run(&["serve", "--listen", "nowhere"]));
     assert_eq!(code, 2);

@@ -943,7 +943,7 @@ fn a_database_to_import_from_is_not_made() {
     assert!(said.contains("file is not a database"), "{said}");
     let (_, said) = from("mysql://root:hunter2@db/x");
     assert!(
-        said.contains("write sqlite:PATH or postgres://") && !said.contains("hunter2"),
+        said.contains("or postgres://USER@HOST/DATABASE") && !said.contains("hunter2"),
         "{said}"
     );
     let (_, said) = from("postgres://django:hun/ter2@127.0.0.1:1/x");

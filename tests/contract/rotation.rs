@@ -77,7 +77,7 @@ async fn an_old_secret_ends_on_its_date() {
 /// The run-book: the new secret beside the old one, a SIGHUP, and later the old one goes.
 #[test]
 fn a_running_service_rotates_on_a_hangup() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let current = home.path().join("secret");
     let previous = home.path().join("previous");
     std::fs::write(&current, format!("{OLD}\n")).unwrap();
@@ -125,7 +125,7 @@ fn a_running_service_rotates_on_a_hangup() {
 
 #[test]
 fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_about() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command.env("SIGNET_JWT_SECRET", NEW).env(
         "SIGNET_JWT_PREVIOUS_SECRETS",
@@ -190,7 +190,7 @@ fn a_line_that_is_no_secret_is_refused() {
         ("hunter2 ", "there is white space around it"),
         ("# until the end of the month", "it looks like a comment"),
     ] {
-        let home = Home::new();
+        let home = Home::on_sqlite();
         let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
         command
             .env("SIGNET_JWT_SECRET", NEW)
@@ -208,7 +208,7 @@ fn a_line_that_is_no_secret_is_refused() {
 /// A secret is bytes: one that is not text can go, too.
 #[test]
 fn a_secret_that_is_not_utf_8_is_rotated() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let bytes = [0xff; 32];
     let file = home.path().join("secret");
     std::fs::write(&file, bytes).unwrap();
@@ -230,7 +230,7 @@ fn a_secret_that_is_not_utf_8_is_rotated() {
 /// A hangup reads; it makes nothing, and forgets nothing.
 #[test]
 fn a_hangup_makes_no_secret() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
     let mut service = home.serve(&["--demo"]);
     let token = service.post(OBTAIN, &documented).1["token"].clone();

@@ -51,7 +51,12 @@ fn tokens_survive_a_restart() {
         service.post(REFRESH, &json!({ "token": body["token"] })).0,
         200
     );
+}
 
+#[test]
+fn what_a_first_start_makes_is_for_its_owner_alone() {
+    let home = Home::on_sqlite();
+    drop(home.serve(&[]));
     let secret = home.path().join("data/signet.db.secret");
     let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -72,7 +77,7 @@ fn tokens_survive_a_restart() {
 #[test]
 fn a_secret_given_by_value_or_file_signs_the_same() {
     let secret = "0123456789abcdef0123456789abcdef";
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let file = home.path().join("secret");
     let mut tokens = Vec::new();
     for end in ["", "\n", "\r\n"] {

@@ -9,7 +9,7 @@ use signet::{
     auth::{
         Auth, Caller, Clock, Lifetimes, Parts, Passwords, Rate, Rates, Secrets, Throttle, Tokens,
     },
-    users::Users,
+    users::{Limits, Users},
 };
 
 use crate::{
@@ -266,7 +266,7 @@ async fn replicas_and_restarts_share_what_was_counted() {
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
     let replica = Auth::from(Parts {
-        users: Users::new(world.db.clone()),
+        users: Users::new(world.db.clone(), Limits::default()),
         passwords: Passwords::new(CHEAP, GENEROUS).unwrap(),
         tokens: Tokens::new(
             &Secrets::only(SECRET.as_bytes()),
@@ -332,7 +332,7 @@ async fn what_is_forgiven_is_forgotten() {
     fail(&world, ELSEWHERE, "new@example.com", 1).await;
     let rows = async || {
         let query = sea_orm::Statement::from_string(
-            sea_orm::DbBackend::Sqlite,
+            world.db.get_database_backend(),
             "SELECT subject FROM attempts",
         );
         world.db.query_all_raw(query).await.unwrap().len()

@@ -1,5 +1,4 @@
-//! A service of a test's own: a fresh database in a folder that goes with it, and a clock that the
-//! test sets. Every answer of an operation is held against the document on its way.
+//! A service of a test's own: a fresh database that goes with it, and a clock that the test sets. Every answer of an operation is held against the document on its way.
 
 use std::{
     sync::{
@@ -9,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use migration::{Migrator, MigratorTrait};
 use poem::{
     Body, Endpoint, Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
@@ -22,10 +20,11 @@ use signet::{
         Audit, Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Rates, Secrets, Throttle,
         Tokens,
     },
-    users::{self, Database, NewUser, User, Users},
+    users::{self, Database, Limits, NewUser, User, Users},
 };
-use tempfile::TempDir;
 use time::OffsetDateTime;
+
+use crate::store::Store;
 
 pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
 pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
@@ -54,7 +53,7 @@ pub(crate) struct World {
     pub(crate) db: Database,
     pub(crate) url: String,
     clock: Arc<AtomicI64>,
-    _folder: TempDir,
+    _store: Store,
 }
 
 /// An answer, read whole.
@@ -135,11 +134,13 @@ impl World {
         let settable = Clock::new(move || {
             OffsetDateTime::from_unix_timestamp(shared.load(Ordering::SeqCst)).unwrap()
         });
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("signet.db");
-        let url = format!("sqlite:{}", path.display());
-        let db = users::open_with(&url, setup.patience).await.unwrap();
-        Migrator::up(&db, None).await.unwrap();
+        let store = Store::migrated().await;
+        let limits = Limits {
+            wait: setup.patience,
+            ..Limits::default()
+        };
+        let url = store.url();
+        let db = users::open(&url, limits).await.unwrap();
         let lifetimes = Lifetimes {
             expires_in: EXPIRES_IN,
             refresh_window: REFRESH_WINDOW,
@@ -154,7 +155,7 @@ impl World {
             audit: Audit {
                 whole_emails: false,
             },
-            users: Users::new(db.clone()),
+            users: Users::new(db.clone(), limits),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),
             clock: setup.clock.unwrap_or(settable),
@@ -165,7 +166,7 @@ impl World {
             db,
             url,
             clock,
-            _folder: folder,
+            _store: store,
         }
     }
 

@@ -1,0 +1,111 @@
+//! What went wrong in the database, whichever it is: may it be tried again, and what can an operator do?
+
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{self, postgres::PgDatabaseError},
+};
+
+/// What the database says of an error.
+enum Code<'a> {
+    /// The primary result code (<https://www.sqlite.org/rescode.html>).
+    Sqlite(i32),
+    /// The SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    Postgres(&'a str),
+}
+
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
+const IO: i32 = 10;
+const FULL: i32 = 13;
+const CANNOT_OPEN: i32 = 14;
+
+/// Whether the database may well answer the same query in a moment: it cannot be reached, is locked by
+/// another writer, or cannot write for want of room or rights, which an operator will see to.
+#[must_use]
+pub fn is_temporary(error: &DbErr) -> bool {
+    if is_lost(error) {
+        return true;
+    }
+    match code(error) {
+        Some(Code::Sqlite(code)) => {
+            matches!(code, BUSY | LOCKED | READ_ONLY | IO | FULL | CANNOT_OPEN)
+        }
+        // Connections, rolled back, resources, interference and its system; a lock or a standby in the way.
+        Some(Code::Postgres(state)) => {
+            matches!(&state[..2], "08" | "40" | "53" | "57" | "58")
+                || matches!(state, "55P03" | "25006")
+        }
+        None => false,
+    }
+}
+
+/// What an operator can do about a database that does not open, or does not do what it is asked; empty where
+/// nothing is known.
+#[must_use]
+pub fn advice(error: &DbErr) -> &'static str {
+    const ROOM: &str = ". Is there room on its disk? Nothing was lost: make some, and try again";
+    const HELD: &str = ". Another process holds it: try again";
+    match code(error) {
+        Some(Code::Sqlite(FULL | IO) | Code::Postgres("53100")) => ROOM,
+        Some(Code::Sqlite(READ_ONLY | CANNOT_OPEN)) => {
+            ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
+        }
+        Some(Code::Sqlite(BUSY | LOCKED) | Code::Postgres("55P03" | "40001" | "40P01")) => HELD,
+        Some(Code::Postgres("53300")) => {
+            ". All processes together have more connections than it allows: see SIGNET_DATABASE_CONNECTIONS"
+        }
+        Some(Code::Postgres("25006")) => ". It is a standby: give the address of the primary",
+        Some(Code::Postgres("42501")) => ". Its owner can grant that",
+        _ if is_lost(error) => ". Is it there, and does it let this user in?",
+        _ => "",
+    }
+}
+
+/// Whether there was no room for a row.
+pub(in crate::users) fn is_full(error: &DbErr) -> bool {
+    matches!(
+        code(error),
+        Some(Code::Sqlite(FULL) | Code::Postgres("53100"))
+    )
+}
+
+/// Whether another process is at the file of SQLite.
+pub(super) fn is_busy(error: &DbErr) -> bool {
+    matches!(code(error), Some(Code::Sqlite(BUSY)))
+}
+
+/// Whether there is no connection, or there is none any more.
+fn is_lost(error: &DbErr) -> bool {
+    use sqlx::Error;
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            matches!(
+                **error,
+                Error::Io(_)
+                    | Error::Tls(_)
+                    | Error::Protocol(_)
+                    | Error::PoolTimedOut
+                    | Error::PoolClosed
+                    | Error::WorkerCrashed
+            )
+        }
+        _ => false,
+    }
+}
+
+fn code(error: &DbErr) -> Option<Code<'_>> {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    let error = error.as_database_error()?;
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return Some(Code::Postgres(error.code()));
+    }
+    let extended: i32 = error.code()?.parse().ok()?;
+    Some(Code::Sqlite(extended & 0xff))
+}
