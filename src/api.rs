@@ -63,6 +63,19 @@ fn told_by<T: OpenApi + Documented>() -> (&'static str, Vec<Exchange>) {
     (id, T::exchanges())
 }
 
+/// The id of every operation, by path, as documented.
+#[must_use]
+pub fn operation_ids() -> HashMap<String, &'static str> {
+    let paths = Operations::meta().into_iter().flat_map(|api| api.paths);
+    paths
+        .filter_map(|path| {
+            let mut operations = path.operations.iter();
+            let id = operations.find_map(|operation| operation.operation_id)?;
+            Some((document::with_slash(&path.path), id))
+        })
+        .collect()
+}
+
 /// The path of an operation, as documented.
 ///
 /// # Panics

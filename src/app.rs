@@ -1,9 +1,10 @@
 //! The one composition: parts become the service that is served, tested and documented.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use ipnet::IpNet;
 use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
+use prometheus_client::{metrics::info::Info, registry::Registry};
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
@@ -11,12 +12,17 @@ use crate::{
     auth::Auth,
 };
 
+mod admin;
 mod docs;
 mod edge;
 mod methods;
+mod traffic;
+
+pub use admin::Stopping;
 
 use edge::Edge;
 use methods::Methods;
+use traffic::Traffic;
 
 /// The service: an endpoint that answers every request, whatever it is.
 pub type App = BoxEndpoint<'static, Response>;
@@ -27,25 +33,65 @@ pub fn document(public_url: Option<&str>) -> Document {
     Document::build(public_url)
 }
 
-/// Composes the service. What `proxies` say of their clients is believed; clients reach it at `public_url`, or where its document is.
+/// What the service is told beside its parts.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What a body may take.
+    pub limits: BodyLimits,
+    /// Proxies that are believed about their clients, and about the id of a request.
+    pub proxies: Vec<IpNet>,
+    /// Where clients reach the service, if not where its document is.
+    pub public_url: Option<String>,
+}
+
+/// The service, composed.
+pub struct Composition {
+    /// What clients reach.
+    pub app: App,
+    /// What operators reach, on a listener of its own.
+    pub admin: App,
+    /// To be told when it is about to stop.
+    pub stopping: Stopping,
+}
+
+/// Composes the service.
 #[must_use]
-pub fn app(auth: &Auth, limits: BodyLimits, proxies: Vec<IpNet>, public_url: Option<&str>) -> App {
-    let document = document(public_url);
+pub fn compose(auth: &Auth, options: Options) -> Composition {
+    let document = document(options.public_url.as_deref());
     let reader = Arc::new(Reader {
-        limits,
+        limits: options.limits,
         schemas: Schemas::compile(&document),
     });
     let mut route = docs::routes(Route::new(), &document);
-    let mut paths = docs::PATHS.map(str::to_owned).to_vec();
+    let mut paths: HashMap<_, _> = docs::PATHS.map(|path| (path.to_owned(), "docs")).into();
+    let ids = api::operation_ids();
     for (path, methods) in api::routes(api::operations(auth)) {
         // A path without its trailing slash is served like the documented one: no redirect.
         let bare = path.trim_end_matches('/').to_owned();
         let methods = Arc::new(Methods::new(methods));
+        let id = ids[&path];
         for spelling in [path, bare] {
             route = route.at(&spelling, Arc::clone(&methods));
-            paths.push(spelling);
+            paths.insert(spelling, id);
         }
     }
-    let proxies = Arc::new(TrustedProxies::new(proxies));
-    Edge::new(route.data(reader).data(proxies), paths).boxed()
+    let mut registry = Registry::with_prefix("signet");
+    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "What runs", version);
+    let traffic = Traffic::new(&mut registry);
+    auth.register(&mut registry);
+    let stopping = Stopping::default();
+    let proxies = Arc::new(TrustedProxies::new(options.proxies));
+    let edge = Edge {
+        inner: route.data(reader).data(Arc::clone(&proxies)),
+        paths,
+        proxies,
+        traffic,
+        stopping: stopping.clone(),
+    };
+    Composition {
+        app: edge.boxed(),
+        admin: admin::admin(auth, registry, stopping.clone()),
+        stopping,
+    }
 }

@@ -11,6 +11,7 @@ mod admission;
 mod audit;
 mod caller;
 mod clock;
+mod meter;
 mod obtain;
 mod password;
 pub mod policy;
@@ -25,6 +26,7 @@ pub use admission::{Budget, Busy};
 pub use audit::Audit;
 pub use caller::{Caller, Presence};
 pub use clock::Clock;
+pub use meter::Meter;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords, Unverifiable, scheme_of};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
@@ -48,6 +50,8 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Writes the audit trail.
     pub audit: Audit,
+    /// Counts tokens.
+    pub meter: Meter,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -125,6 +129,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The same in a word, for what is measured.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Password(HashError::Busy(_)) => "busy",
+            Self::Password(_) => "hashing",
+        }
+    }
+
     /// When the same request may well succeed, if waiting helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -29,6 +29,10 @@ const PREFIX: &str = "SIGNET_";
 pub struct Settings {
     /// Address and port to listen on
     pub listen: SocketAddr,
+    /// Address and port of `/healthz`, `/readyz` and `/metrics`, for operators alone. There are none unless it is set
+    pub admin_listen: Option<SocketAddr>,
+    /// Seconds from a signal to stop, when `/readyz` begins to fail, to the last connection that is accepted: what a load balancer takes to notice
+    pub stop_delay: u32,
     /// Where the accounts are: `sqlite:PATH`, `sqlite::memory:` for a database that ends with the process, or `postgres://USER@HOST/DATABASE`
     pub database_url: DatabaseUrl,
     /// Connections to the database at once. Those of all replicas together must be fewer than it allows
@@ -93,6 +97,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 8000).into(),
+            admin_listen: None,
+            stop_delay: 0,
             database_url: DatabaseUrl("sqlite:data/signet.db".to_owned()),
             database_connections: NonZeroU32::new(8).expect("it is not 0"),
             database_wait: NonZeroU32::new(3).expect("it is not 0"),

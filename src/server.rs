@@ -61,6 +61,16 @@ impl Default for ConnectionLimits {
 }
 
 impl ConnectionLimits {
+    /// For those who ask one thing now and then.
+    #[must_use]
+    pub fn few() -> Self {
+        Self {
+            connections: 64,
+            stop_time: Duration::from_secs(1),
+            ..Self::default()
+        }
+    }
+
     /// The same, with no more connections than this process may open files: some are left for the
     /// database and the log.
     #[must_use]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, DatabaseTransaction,
     DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, SqlErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr, sqlx,
 };
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -35,6 +35,34 @@ pub struct Users {
     db: DatabaseConnection,
     /// How long a query may take, where nothing but us bounds it.
     deadline: Option<Duration>,
+}
+
+/// Connections to a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// At work.
+    pub used: u32,
+    /// Waiting for work.
+    pub idle: u32,
+    /// How many there may be.
+    pub limit: u32,
+}
+
+/// Why nothing can be asked of the accounts.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The database does not answer.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(#[from] DbErr),
+    /// Its tables are not those of this signet.
+    #[error("the database is not up to date: {0}")]
+    NotCurrent(String),
+}
+
+impl From<migration::Error> for Unready {
+    fn from(error: migration::Error) -> Self {
+        Self::NotCurrent(error.to_string())
+    }
 }
 
 /// The lock that changes by hand take, so that each finds what the one before it left. Logins do not.
@@ -85,12 +113,34 @@ impl Users {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and is up to date.
     ///
     /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), DbErr> {
-        self.within(self.db.ping()).await
+    /// When it is not.
+    pub async fn ready(&self) -> Result<(), Unready> {
+        let standing = self.within(migration::standing(&self.db)).await?;
+        standing.check()?;
+        match standing.pending.first() {
+            None => Ok(()),
+            Some(next) => Err(Unready::NotCurrent(format!("{next} is pending"))),
+        }
+    }
+
+    /// The connections to the database.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            Pool {
+                used: pool.size().saturating_sub(idle),
+                idle,
+                limit: pool.options().get_max_connections(),
+            }
+        }
+        match self.db.get_database_backend() {
+            DbBackend::Sqlite => of(self.db.get_sqlite_connection_pool()),
+            _ => of(self.db.get_postgres_connection_pool()),
+        }
     }
 
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.

@@ -35,15 +35,18 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether what this address says of others is believed.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut networks = self.networks.iter();
+        networks.any(|network| network.contains(&address))
+    }
+
     /// The nearest address that is no trusted proxy: from the peer on, each proxy that is trusted is
     /// believed about the one before it, and nobody else is.
     fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
-        let trusted = |address: IpAddr| {
-            let address = address.to_canonical();
-            self.networks
-                .iter()
-                .any(|network| network.contains(&address))
-        };
+        let trusted = |address| self.trusts(address);
         let told = match (forwarded(request), forwarded_for(request)) {
             (None, None) => return peer,
             (Some(told), None) | (None, Some(told)) if trusted(peer) => told,

@@ -1,7 +1,7 @@
 //! What every answer has in common: a request id, a log line, the headers, and JSON for every error,
 //! a panic included.
 
-use std::{collections::HashSet, net::SocketAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{collections::HashMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
@@ -9,14 +9,19 @@ use poem::{
     error::NotFoundError,
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
-        header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
+        header::{
+            CACHE_CONTROL, CONNECTION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
     },
 };
 use serde_json::json;
 use tracing::{Instrument, error, info, info_span};
 
-use super::docs;
-use crate::{api::FAILED, auth::random};
+use super::{Stopping, docs, traffic::Traffic};
+use crate::{
+    api::{FAILED, TrustedProxies},
+    auth::{Caller, random},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,24 +35,33 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The outermost endpoint.
 pub(super) struct Edge<E> {
-    inner: E,
-    /// The paths that are served. No other path is logged: a client may have put anything there.
-    paths: HashSet<String>,
+    pub(super) inner: E,
+    /// The paths that are served, and what is served there. No other path is logged: a client may have put
+    /// anything there.
+    pub(super) paths: HashMap<String, &'static str>,
+    /// They may have given the request an id.
+    pub(super) proxies: Arc<TrustedProxies>,
+    pub(super) traffic: Traffic,
+    pub(super) stopping: Stopping,
 }
 
 impl<E> Edge<E> {
-    pub(super) fn new(inner: E, paths: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            inner,
-            paths: paths.into_iter().collect(),
+    /// A path, as it may be told, and what is served there.
+    fn known(&self, path: &str) -> (&str, &'static str) {
+        match self.paths.get_key_value(path) {
+            Some((path, operation)) => (path, operation),
+            None if path.starts_with(docs::FILES) => (docs::FILES, "docs"),
+            None => ("-", "-"),
         }
     }
 
-    fn path_for_the_log(&self, path: &str) -> &str {
-        match self.paths.get(path) {
-            Some(known) => known,
-            None if path.starts_with(docs::FILES) => docs::FILES,
-            None => "-",
+    /// The id of a request: that of a proxy that is trusted, or a new one.
+    fn id(&self, peer: Option<IpAddr>, request: &Request) -> String {
+        let is_trusted = peer.is_some_and(|peer| self.proxies.trusts(peer));
+        let given = request.header(REQUEST_ID).filter(|id| is_an_id(id));
+        match given.filter(|_| is_trusted) {
+            Some(id) => id.to_owned(),
+            None => random::hex::<8>(),
         }
     }
 }
@@ -57,10 +71,11 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
     async fn call(&self, request: Request) -> Result<Response> {
         let started = Instant::now();
-        let id = random::hex::<8>();
+        let caller = request.data::<Caller>();
+        let peer = caller.and_then(|caller| caller.address);
+        let id = self.id(peer, &request);
         let method = method_for_the_log(request.method());
-        let path = self.path_for_the_log(request.uri().path());
-        let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
+        let (path, operation) = self.known(request.uri().path());
 
         let span = info_span!("request", id, method, path);
         let mut response = AssertUnwindSafe(self.inner.call(request))
@@ -78,12 +93,17 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         }
         headers.insert(
             REQUEST_ID,
-            HeaderValue::from_str(&id).expect("an id is hexadecimal"),
+            HeaderValue::from_str(&id).expect("an id is letters and digits"),
         );
+        if self.stopping.has_begun() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let took = started.elapsed();
+        self.traffic.count(operation, response.status(), took);
         span.in_scope(|| {
             info!(
                 status = response.status().as_u16(),
-                duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 peer = peer.map(tracing::field::display),
                 "answered"
             );
@@ -101,12 +121,18 @@ pub(super) fn error(status: StatusCode, detail: &str) -> Response {
 }
 
 /// What the framework could not answer otherwise.
-fn into_json(unanswered: poem::Error) -> Response {
+pub(super) fn into_json(unanswered: poem::Error) -> Response {
     if unanswered.is::<NotFoundError>() {
         return error(StatusCode::NOT_FOUND, "Not found.");
     }
     error!(error = %unanswered, "a request found no answer");
     error(StatusCode::INTERNAL_SERVER_ERROR, FAILED)
+}
+
+/// Whether it may be told on, in a header and in the log.
+fn is_an_id(id: &str) -> bool {
+    let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=128).contains(&id.len()) && id.bytes().all(is_harmless)
 }
 
 /// A client may make up a method, and put anything in it.

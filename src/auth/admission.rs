@@ -19,6 +19,8 @@ use tokio::{
 };
 use tracing::warn;
 
+use super::meter::HashMeter;
+
 mod load;
 
 use load::{Counted, Load};
@@ -58,6 +60,7 @@ pub(super) struct Admission {
     threads: Arc<Semaphore>,
     jobs: mpsc::Sender<Job>,
     load: Arc<Load>,
+    pub(super) meter: HashMeter,
     spare: Arc<Mutex<Vec<Blocks>>>,
     /// What is kept in `spare`: the memory of the usual hash, in blocks.
     usual: usize,
@@ -83,6 +86,7 @@ impl Admission {
             threads: Arc::new(Semaphore::new(budget.threads)),
             jobs,
             load: Arc::default(),
+            meter: HashMeter::default(),
             spare: Arc::default(),
             usual: usual.blocks(),
         })
@@ -99,14 +103,17 @@ impl Admission {
     ) -> Result<T, Busy> {
         let expected = self.load.expected_wait();
         if expected > self.budget.wait {
+            self.meter.reject();
             return Err(Busy { wait: expected });
         }
         let counted = Counted::new(&self.load, weight, &self.budget);
-        let admitted = timeout(self.budget.wait, self.admit(weight))
-            .await
-            .map_err(|_| Busy {
-                wait: self.load.expected_wait(),
-            })?;
+        let waiting = self.meter.wait();
+        let Ok(admitted) = timeout(self.budget.wait, self.admit(weight)).await else {
+            self.meter.reject();
+            let wait = self.load.expected_wait();
+            return Err(Busy { wait });
+        };
+        waiting.admitted();
 
         let (reply, result) = oneshot::channel();
         let (load, spare, usual) = (Arc::clone(&self.load), Arc::clone(&self.spare), self.usual);

@@ -39,6 +39,22 @@ pub enum Refusal {
     Fault(#[from] Fault),
 }
 
+impl Refusal {
+    /// The same in a word, for what is measured.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::UnusablePassword => "unusable_password",
+            Self::WrongPassword => "wrong_password",
+            Self::Disabled => "disabled",
+            Self::Overtaken => "overtaken",
+            Self::Throttled(_) => "throttled",
+            Self::CallerGone => "caller_gone",
+            Self::Fault(fault) => fault.reason(),
+        }
+    }
+}
+
 /// Issues a token to the account with `email`, if `password` is exactly its password.
 ///
 /// Every refusal costs the same: one lookup and one hash.
@@ -53,6 +69,7 @@ pub async fn obtain(
 ) -> Result<Grant, Refusal> {
     let outcome = login(auth, caller, email, password).await;
     auth.audit.login(email, caller.address, &outcome);
+    auth.meter.obtain(&outcome);
     outcome.map(|(_, grant)| grant)
 }
 

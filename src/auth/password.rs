@@ -10,6 +10,7 @@ use argon2::{
     Algorithm, Params, Version,
     password_hash::{self, phc},
 };
+use prometheus_client::registry::Registry;
 use tracing::{error, info};
 
 use super::{
@@ -203,6 +204,10 @@ impl Passwords {
         );
         let place = self.stand_in.write();
         *place.unwrap_or_else(PoisonError::into_inner) = Arc::new(stand_in);
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        self.admission.meter.register(registry);
     }
 
     fn stand_in(&self) -> Arc<Stored> {

@@ -42,12 +42,31 @@ pub enum Refusal {
     Fault(#[from] Fault),
 }
 
+impl Refusal {
+    /// The same in a word, for what is measured.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::Expired => "expired",
+            Self::NoSubject => "no_subject",
+            Self::UnknownAccount => "unknown_account",
+            Self::Disabled => "disabled",
+            Self::NoOrigIat => "no_orig_iat",
+            Self::WindowPassed => "window_passed",
+            Self::Revoked { .. } => "revoked",
+            Self::Throttled(_) => "throttled",
+            Self::Fault(fault) => fault.reason(),
+        }
+    }
+}
+
 /// Issues a newer token for `token`. It keeps `orig_iat`; all else is read from the account anew.
 ///
 /// # Errors
 /// When the token is refused; the checks are those of the contract, in its order.
 pub async fn refresh(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
     let outcome = renew(auth, caller, token).await;
+    auth.meter.refresh(&outcome);
     outcome.inspect_err(|refusal| Audit::refresh(caller.address, refusal))
 }
 

@@ -1,18 +1,21 @@
 //! `signet serve`
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     net::TcpListener,
     signal::unix::SignalKind,
+    sync::oneshot,
     time::{Instant, sleep},
 };
 use tracing::{error, info, warn};
 
 use super::{Failure, database, password, secret, signal, throttle};
 use crate::{
-    app::{BodyLimits, app},
-    auth::{Audit, Auth, Clock, Lifetimes, Parts, Passwords, SecretTooShort, Secrets, Tokens},
+    app::{Composition, Options, compose},
+    auth::{
+        Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, SecretTooShort, Secrets, Tokens,
+    },
     config::{DatabaseUrl, Settings},
     server::{self, ConnectionLimits},
     users::{NewUser, Users},
@@ -45,12 +48,11 @@ impl Serve {
         // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
         let given = secret::given(&settings)?;
-        let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
-            format!(
-                "cannot listen on {}: {error}. Stop what listens there, or set SIGNET_LISTEN",
-                settings.listen
-            )
-        })?;
+        let listener = listen(settings.listen, "SIGNET_LISTEN").await?;
+        let admin_listener = match settings.admin_listen {
+            Some(address) => Some(listen(address, "SIGNET_ADMIN_LISTEN").await?),
+            None => None,
+        };
         let users = self.users(&settings).await?;
         let clock = Clock::system();
         if self.demo {
@@ -73,31 +75,52 @@ impl Serve {
             audit: Audit {
                 whole_emails: settings.audit_whole_emails(),
             },
+            meter: Meter::default(),
             clock,
         });
         let stop = stop_signal()?;
         reload_on_hangup(&auth, &settings, secrets)?;
         keep_house(&auth);
         let address = listener.local_addr().unwrap_or(settings.listen);
-        info!(%address, docs = format!("http://{address}/docs/"), "listening");
+        let admin_address = admin_listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+            .map(tracing::field::display);
+        info!(%address, admin = admin_address, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
             warn!(
                 email = DEMO_EMAIL,
                 "a demo: the account's password is public, and all of it is gone when this ends"
             );
         }
-        server::serve(
-            listener,
-            app(
-                &auth,
-                BodyLimits::default(),
-                settings.trusted_proxies.0.clone(),
-                settings.public_url(),
-            ),
-            ConnectionLimits::default().within_file_limit(),
-            stop,
-        )
-        .await;
+        let options = Options {
+            proxies: settings.trusted_proxies.0.clone(),
+            public_url: settings.public_url().map(str::to_owned),
+            ..Options::default()
+        };
+        let Composition {
+            app,
+            admin,
+            stopping,
+        } = compose(&auth, options);
+        // Operators see it stop.
+        let (stopped, until_stopped) = oneshot::channel::<()>();
+        let admin = tokio::spawn(async move {
+            if let Some(listener) = admin_listener {
+                let stopped = async { drop(until_stopped.await) };
+                server::serve(listener, admin, ConnectionLimits::few(), stopped).await;
+            }
+        });
+        let limits = ConnectionLimits::default().within_file_limit();
+        let delay = Duration::from_secs(settings.stop_delay.into());
+        let stop = async {
+            stop.await;
+            stopping.begin();
+            sleep(delay).await;
+        };
+        server::serve(listener, app, limits, stop).await;
+        drop(stopped);
+        let _ = admin.await;
         auth.users.close().await;
         info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
         Ok(())
@@ -110,6 +133,13 @@ impl Serve {
             database::users(settings).await
         }
     }
+}
+
+async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}. Stop what listens there, or set {setting}")
+            .into()
+    })
 }
 
 async fn add_demo_account(

@@ -27,6 +27,7 @@ mod rotation;
 mod serve;
 mod socket;
 mod store;
+mod telemetry;
 mod terminal;
 mod throttle;
 mod timing;

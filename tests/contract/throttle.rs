@@ -5,9 +5,10 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
-    app::{BodyLimits, app},
+    app::{Options, compose},
     auth::{
-        Auth, Caller, Clock, Lifetimes, Parts, Passwords, Rate, Rates, Secrets, Throttle, Tokens,
+        Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Rate, Rates, Secrets, Throttle,
+        Tokens,
     },
     users::{Limits, Users},
 };
@@ -278,10 +279,11 @@ async fn replicas_and_restarts_share_what_was_counted() {
         .unwrap(),
         throttle: Throttle::new(Some(RATES)),
         audit: world.auth.audit,
+        meter: Meter::default(),
         clock: Clock::new(move || now),
     });
     let body = json!({ "email": EMAIL, "password": PASSWORD });
-    let app = app(&replica, BodyLimits::default(), Vec::new(), None);
+    let app = compose(&replica, Options::default()).app;
     let answer = poem::Endpoint::get_response(&app, post(OBTAIN, body.to_string())).await;
     assert_eq!(answer.status(), 429);
 }

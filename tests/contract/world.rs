@@ -15,10 +15,10 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
-    app::{App, app},
+    app::{App, Options, Stopping, compose},
     auth::{
-        Audit, Auth, Budget, Clock, Cost, Lifetimes, Parts, Passwords, Rates, Secrets, Throttle,
-        Tokens,
+        Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
+        Throttle, Tokens,
     },
     users::{self, Database, Limits, NewUser, User, Users},
 };
@@ -50,6 +50,8 @@ pub(crate) const GENEROUS: Budget = Budget {
 pub(crate) struct World {
     pub(crate) auth: Auth,
     pub(crate) app: App,
+    pub(crate) admin: App,
+    pub(crate) stopping: Stopping,
     pub(crate) db: Database,
     pub(crate) url: String,
     clock: Arc<AtomicI64>,
@@ -158,10 +160,19 @@ impl World {
             users: Users::new(db.clone(), limits),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),
+            meter: Meter::default(),
             clock: setup.clock.unwrap_or(settable),
         });
+        let options = Options {
+            limits: setup.limits,
+            proxies,
+            public_url: None,
+        };
+        let composition = compose(&auth, options);
         Self {
-            app: app(&auth, setup.limits, proxies, None),
+            app: composition.app,
+            admin: composition.admin,
+            stopping: composition.stopping,
             auth,
             db,
             url,

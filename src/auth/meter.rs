@@ -1,0 +1,192 @@
+//! What is measured of obtain and refresh, for operators: tokens issued, and refused by reason; hashing and
+//! its queue; what each secret verifies. To count costs next to nothing, and tells nothing of anybody.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use super::{Auth, Grant, obtain, refresh};
+use crate::users::User;
+
+/// Counts tokens.
+#[derive(Debug, Default)]
+pub struct Meter {
+    issued: Family<[(&'static str, &'static str); 1], Counter>,
+    refused: Family<[(&'static str, &'static str); 2], Counter>,
+}
+
+impl Meter {
+    pub(super) fn obtain(&self, outcome: &Result<(User, Grant), obtain::Refusal>) {
+        self.count(
+            "obtain",
+            outcome.as_ref().err().map(obtain::Refusal::reason),
+        );
+    }
+
+    pub(super) fn refresh(&self, outcome: &Result<Grant, refresh::Refusal>) {
+        let refusal = outcome.as_ref().err();
+        self.count("refresh", refusal.map(refresh::Refusal::reason));
+    }
+
+    fn count(&self, operation: &'static str, refused_for: Option<&'static str>) {
+        let operation = ("operation", operation);
+        match refused_for {
+            None => self.issued.get_or_create(&[operation]).inc(),
+            Some(reason) => self
+                .refused
+                .get_or_create(&[operation, ("reason", reason)])
+                .inc(),
+        };
+    }
+}
+
+/// Counts hashes.
+#[derive(Debug)]
+pub(super) struct HashMeter {
+    waiting: Gauge,
+    waited: Histogram,
+    rejected: Counter,
+}
+
+impl Default for HashMeter {
+    fn default() -> Self {
+        Self {
+            waiting: Gauge::default(),
+            // From a millisecond to four seconds.
+            waited: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
+            rejected: Counter::default(),
+        }
+    }
+}
+
+impl HashMeter {
+    /// Somebody waits for a hash, until what this returns is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.inc();
+        Waiting {
+            meter: self,
+            since: Instant::now(),
+        }
+    }
+
+    pub(super) fn reject(&self) {
+        self.rejected.inc();
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "hash_queue_depth",
+            "Hashes that wait for their turn",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "hash_wait_seconds",
+            "How long hashes waited for their turn",
+            self.waited.clone(),
+        );
+        registry.register(
+            "hash_rejections",
+            "Hashes whose turn would not have come in time: 503",
+            self.rejected.clone(),
+        );
+    }
+}
+
+/// A wait.
+pub(super) struct Waiting<'a> {
+    meter: &'a HashMeter,
+    since: Instant,
+}
+
+impl Waiting<'_> {
+    /// Its turn has come.
+    pub(super) fn admitted(self) {
+        self.meter.waited.observe(seconds(self.since.elapsed()));
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.meter.waiting.dec();
+    }
+}
+
+impl Auth {
+    /// Adds everything that is measured here to what operators read.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "tokens_issued",
+            "Tokens issued, by operation",
+            self.meter.issued.clone(),
+        );
+        registry.register(
+            "tokens_refused",
+            "Requests for a token that got none, by operation and reason",
+            self.meter.refused.clone(),
+        );
+        self.passwords.register(registry);
+        registry.register_collector(Box::new(AtTheMoment(self.clone())));
+    }
+}
+
+/// What is looked up when it is asked for.
+struct AtTheMoment(Auth);
+
+impl Collector for AtTheMoment {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let mut verifications = encoder.encode_descriptor(
+            "secret_verifications",
+            "Tokens that each secret verified since it was read",
+            None,
+            MetricType::Counter,
+        )?;
+        for (number, verified) in self.0.tokens.verified().into_iter().enumerate() {
+            let name = match number {
+                0 => "current".to_owned(),
+                number => format!("previous {number}"),
+            };
+            let labels = [("secret", name.as_str())];
+            ConstCounter::new(verified).encode(verifications.encode_family(&labels)?)?;
+        }
+        let mut connections = encoder.encode_descriptor(
+            "database_connections",
+            "Connections to the database, by state, and how many there may be",
+            None,
+            MetricType::Gauge,
+        )?;
+        let pool = self.0.users.pool();
+        for (state, count) in [
+            ("used", pool.used),
+            ("idle", pool.idle),
+            ("limit", pool.limit),
+        ] {
+            let labels = [("state", state)];
+            ConstGauge::new(i64::from(count)).encode(connections.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for AtTheMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtTheMoment")
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

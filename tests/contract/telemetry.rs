@@ -1,0 +1,215 @@
+//! What operators ask of a running service: health, readiness, what it measures, and the ids of requests.
+
+use poem::{Body, Endpoint, http::StatusCode};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use signet::auth::Caller;
+
+use crate::{
+    binary::{Home, Service, exchange},
+    throttle::RATES,
+    world::{OBTAIN, REFRESH, Setup, World, post, request},
+};
+
+const EMAIL: &str = "jonhdoeqa@email.com";
+
+async fn ask(world: &World, path: &str) -> (StatusCode, String) {
+    let request = request("GET", path, &[], Body::empty());
+    let response = world.admin.get_response(request).await;
+    let status = response.status();
+    (status, response.into_body().into_string().await.unwrap())
+}
+
+async fn measured(world: &World) -> String {
+    let (status, metrics) = ask(world, "/metrics").await;
+    assert_eq!(status, 200);
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    metrics
+}
+
+fn assert_has(metrics: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(
+            metrics.lines().any(|it| it == *line),
+            "no {line} in\n{metrics}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_alive_is_not_always_ready() {
+    let world = World::new().await;
+    let alive = (StatusCode::OK, r#"{"status":"alive"}"#.to_owned());
+    let unready = |why: &str| {
+        let told = json!({ "status": why }).to_string();
+        (StatusCode::SERVICE_UNAVAILABLE, told)
+    };
+    assert_eq!(ask(&world, "/healthz").await, alive);
+    let ready = (StatusCode::OK, r#"{"status":"ready"}"#.to_owned());
+    assert_eq!(ask(&world, "/readyz").await, ready);
+
+    let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%imported'";
+    world.db.execute_unprepared(forget).await.unwrap();
+    let not_current = unready("the database is not up to date");
+    assert_eq!(ask(&world, "/readyz").await, not_current);
+    for (newer, expected) in [
+        ("m20261123_000003_imported", ready),
+        ("m29991231_000001_contract_users", not_current),
+    ] {
+        let record = format!("INSERT INTO seaql_migrations VALUES ('{newer}', 0)");
+        world.db.execute_unprepared(&record).await.unwrap();
+        assert_eq!(ask(&world, "/readyz").await, expected);
+    }
+
+    world.db.close_by_ref().await.unwrap();
+    let gone = unready("the database cannot be reached");
+    assert_eq!(ask(&world, "/readyz").await, gone);
+    world.stopping.begin();
+    assert_eq!(ask(&world, "/readyz").await, unready("stopping"));
+    assert_eq!(ask(&world, "/healthz").await, alive);
+
+    let (status, told) = ask(&world, "/nowhere").await;
+    assert_eq!(
+        (status.as_u16(), told.as_str()),
+        (404, r#"{"detail":"Not found."}"#)
+    );
+    // None of it is for clients.
+    let clients = world.send(request("GET", "/readyz", &[], Body::empty()));
+    assert_eq!(clients.await.status, 404);
+}
+
+#[tokio::test]
+async fn what_happens_is_measured_by_operation_status_and_reason() {
+    let world = World::of(Setup {
+        rates: Some(RATES),
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    let token = world.token().await;
+    world.refresh(&token).await.token();
+    world.refresh("garbage").await;
+    world.obtain("nobody@example.com", "wrong").await;
+    for number in 0..11 {
+        let wrong = json!({ "email": EMAIL, "password": format!("wrong {number}") });
+        let mut guess = post(OBTAIN, wrong.to_string());
+        guess.set_data(Caller::at("198.51.100.7".parse().unwrap()));
+        world.send(guess).await;
+    }
+    world
+        .send(request("GET", "/somewhere", &[], Body::empty()))
+        .await;
+    world
+        .send(request("GET", "/openapi.json", &[], Body::empty()))
+        .await;
+
+    let metrics = measured(&world).await;
+    assert_has(
+        &metrics,
+        &[
+            concat!(
+                "signet_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+            r#"signet_http_requests_total{operation="obtainToken",status="200"} 1"#,
+            r#"signet_http_requests_total{operation="obtainToken",status="400"} 11"#,
+            r#"signet_http_requests_total{operation="obtainToken",status="429"} 1"#,
+            r#"signet_http_requests_total{operation="refreshToken",status="200"} 1"#,
+            r#"signet_http_requests_total{operation="-",status="404"} 1"#,
+            r#"signet_http_requests_total{operation="docs",status="200"} 1"#,
+            r#"signet_http_request_duration_seconds_count{operation="obtainToken"} 13"#,
+            r#"signet_tokens_issued_total{operation="obtain"} 1"#,
+            r#"signet_tokens_issued_total{operation="refresh"} 1"#,
+            r#"signet_tokens_refused_total{operation="obtain",reason="unknown_account"} 1"#,
+            r#"signet_tokens_refused_total{operation="obtain",reason="wrong_password"} 10"#,
+            r#"signet_tokens_refused_total{operation="obtain",reason="throttled"} 1"#,
+            r#"signet_tokens_refused_total{operation="refresh",reason="invalid"} 1"#,
+            "signet_hash_queue_depth 0",
+            // One of them made the account.
+            "signet_hash_wait_seconds_count 13",
+            "signet_hash_rejections_total 0",
+            r#"signet_secret_verifications_total{secret="current"} 1"#,
+            r#"signet_database_connections{state="limit"} 8"#,
+        ],
+    );
+    assert!(
+        !metrics.contains("jonhdoe") && !metrics.contains(&token),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
+    let world = World::of(Setup {
+        proxies: "192.0.2.0/24",
+        ..Setup::default()
+    })
+    .await;
+    let id = async |peer: &str, given: &str| -> Option<String> {
+        let mut request = request(
+            "POST",
+            REFRESH,
+            &[("x-request-id", given)],
+            Body::from("{}"),
+        );
+        request.set_data(Caller::at(peer.parse().unwrap()));
+        let answer = world.send(request).await;
+        answer.header("x-request-id").map(str::to_owned)
+    };
+    let given = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+    assert_eq!(id("192.0.2.1", given).await.as_deref(), Some(given));
+    for (peer, given) in [
+        ("198.51.100.7", given),
+        ("192.0.2.1", "a b"),
+        ("192.0.2.1", "\"}"),
+        ("192.0.2.1", ""),
+        ("192.0.2.1", &"x".repeat(129)),
+    ] {
+        let made = id(peer, given).await.unwrap();
+        assert!(
+            made != given && made.len() == 16 && made.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{given}: {made}"
+        );
+    }
+}
+
+/// A load balancer sees the end before it comes; clients are served until then, and asked to go elsewhere.
+#[test]
+fn a_stop_is_announced_before_it_happens() {
+    let home = Home::new();
+    let mut serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    serve
+        .env("SIGNET_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("SIGNET_STOP_DELAY", "1");
+    let service = Service::start(serve);
+    let listening = service.started.lines().last().unwrap();
+    let listening: Value = serde_json::from_str(listening).unwrap();
+    let admin = listening["admin"].as_str().unwrap().parse().unwrap();
+    let get = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        exchange(admin, request.as_bytes())
+    };
+    let is_ready = || get("/readyz").starts_with("HTTP/1.1 200 OK\r\n");
+    assert!(is_ready());
+    let openapi = |service: &Service| {
+        exchange(
+            service.address,
+            b"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+    };
+    assert!(openapi(&service).starts_with("HTTP/1.1 200 OK\r\n"));
+
+    service.signal("-TERM");
+    while is_ready() {}
+    assert!(get("/readyz").ends_with(r#"{"status":"stopping"}"#));
+    assert!(get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+    // It has not asked for that itself.
+    let mut kept = std::net::TcpStream::connect(service.address).unwrap();
+    std::io::Write::write_all(&mut kept, b"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut kept, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(service.wait().0.success());
+}
