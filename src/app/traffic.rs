@@ -18,6 +18,8 @@ fn latency() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 14))
 }
 
+type Operation = [(&'static str, &'static str); 1];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     operation: &'static str,
@@ -28,7 +30,7 @@ struct Answered {
 #[derive(Clone, Debug)]
 pub(super) struct Traffic {
     answered: Family<Answered, Counter>,
-    took: Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>,
+    took: Family<Operation, Histogram, fn() -> Histogram>,
 }
 
 impl Traffic {
