@@ -16,6 +16,7 @@ mod admin;
 mod docs;
 mod edge;
 mod methods;
+mod trace;
 mod traffic;
 
 pub use admin::Stopping;

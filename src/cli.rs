@@ -9,9 +9,10 @@ use std::{
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use crate::config::{self, Settings};
+use crate::config::{self, Environment, Settings};
 
 mod database;
+mod https;
 mod import;
 mod log;
 mod migrate;
@@ -21,8 +22,11 @@ mod secret;
 mod serve;
 mod signal;
 mod throttle;
+mod trace;
 mod user;
 mod verify;
+
+use trace::Traces;
 
 /// Turns an e-mail and a password into a signed JWT, and refreshes it.
 ///
@@ -102,12 +106,23 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
-    let settings = read_settings(matches)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("cannot start the async runtime: {error}"))?;
     runtime.block_on(async {
+        let environment = config::environment();
+        let traces = match cli.command {
+            Command::Serve(_) => Traces::wanted(&environment)?,
+            _ => None,
+        };
+        let settings = read_settings(matches, &environment, traces.as_ref())?;
         match cli.command {
-            Command::Serve(command) => command.run(settings).await,
+            Command::Serve(command) => {
+                let served = command.run(settings).await;
+                if let Some(traces) = traces {
+                    traces.end().await;
+                }
+                served
+            }
             Command::Migrate(command) => command.run(&settings).await,
             Command::User(command) => command.run(&settings).await,
             Command::VerifyCompat(command) => command.run().await,
@@ -143,7 +158,11 @@ fn command() -> clap::Command {
     }))
 }
 
-fn read_settings(matches: &ArgMatches) -> Result<Settings, Failure> {
+fn read_settings(
+    matches: &ArgMatches,
+    environment: &Environment,
+    traces: Option<&Traces>,
+) -> Result<Settings, Failure> {
     // A global flag is known to the subcommand in which it was given, and to all above it.
     let flags: BTreeMap<_, _> = config::settings()
         .into_iter()
@@ -153,9 +172,9 @@ fn read_settings(matches: &ArgMatches) -> Result<Settings, Failure> {
             Some((setting.name, value))
         })
         .collect();
-    match config::read(&config::environment(), &flags) {
+    match config::read(environment, &flags) {
         Ok(read) => {
-            log::init(&read.settings.log)?;
+            log::init(&read.settings.log, traces)?;
             for name in read.unknown {
                 tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
             }

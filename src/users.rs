@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use time::OffsetDateTime;
 use tokio::time::timeout;
+use tracing::{Instrument, debug_span};
 
 mod attempts;
 mod cut;
@@ -145,6 +146,7 @@ impl Users {
 
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.
     async fn within<T>(&self, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let query = query.instrument(debug_span!("database"));
         let Some(deadline) = self.deadline else {
             return query.await;
         };

@@ -15,9 +15,9 @@ use poem::{
     },
 };
 use serde_json::json;
-use tracing::{Instrument, error, info, info_span};
+use tracing::{Instrument, error, field::Empty, info, info_span};
 
-use super::{Stopping, docs, traffic::Traffic};
+use super::{Stopping, docs, trace, traffic::Traffic};
 use crate::{
     api::{FAILED, TrustedProxies},
     auth::{Caller, random},
@@ -77,7 +77,8 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let method = method_for_the_log(request.method());
         let (path, operation) = self.known(request.uri().path());
 
-        let span = info_span!("request", id, method, path);
+        let span = info_span!("request", id, method, path, trace_id = Empty);
+        trace::join(&span, &request, method, path);
         let mut response = AssertUnwindSafe(self.inner.call(request))
             .catch_unwind()
             .instrument(span.clone())
@@ -99,6 +100,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let took = started.elapsed();
+        trace::answered(&span, response.status());
         self.traffic.count(operation, response.status(), took);
         span.in_scope(|| {
             info!(

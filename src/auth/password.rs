@@ -11,7 +11,7 @@ use argon2::{
     password_hash::{self, phc},
 };
 use prometheus_client::registry::Registry;
-use tracing::{error, info};
+use tracing::{Instrument, debug_span, error, info};
 
 use super::{
     admission::{Admission, Budget, Busy, Weight},
@@ -228,7 +228,8 @@ impl Passwords {
             scheme.compute(&password, blocks, bytes)?;
             output(bytes)
         };
-        self.admission.run(weight, hash).await?
+        let hashed = self.admission.run(weight, hash);
+        hashed.instrument(debug_span!("hash")).await?
     }
 }
 

@@ -1,13 +1,19 @@
-//! The log, on standard error: text on a terminal, JSON otherwise.
+//! The log, on standard error: text on a terminal, JSON otherwise; and the traces beside it.
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-use super::Failure;
+use super::{Failure, trace::Traces};
 
 /// Starts logging what `filter` lets through; a panic is logged like everything else.
-pub(super) fn init(filter: &str) -> Result<(), Failure> {
+pub(super) fn init(filter: &str, traces: Option<&Traces>) -> Result<(), Failure> {
     // A bare word that is no level would be taken for a module, and silence all others.
     let is_known = |directive: &str| {
         directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
@@ -21,14 +27,24 @@ pub(super) fn init(filter: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         format!("SIGNET_LOG cannot be {filter:?}: {error}; write a level, such as info")
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    if io::stderr().is_terminal() {
-        log.init();
+    let log = fmt::layer().with_writer(io::stderr);
+    let log = if io::stderr().is_terminal() {
+        log.boxed()
     } else {
-        log.json().flatten_event(true).with_span_list(false).init();
-    }
+        log.json().flatten_event(true).with_span_list(false).boxed()
+    };
+    // What is traced does not depend on what is logged.
+    let traces = traces.map(|traces| {
+        tracing_opentelemetry::layer()
+            .with_tracer(traces.tracer())
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(Targets::new().with_target(env!("CARGO_PKG_NAME"), LevelFilter::DEBUG))
+    });
+    tracing_subscriber::registry()
+        .with(log.with_filter(filter))
+        .with(traces)
+        .init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         // Not its message: that may hold what was being worked on.

@@ -8,7 +8,7 @@ use base64::{
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -16,7 +16,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Failure, password, print};
+use super::{Failure, https, password, print};
 use crate::api::{
     corpus::{Answer, Case, Corpus, Request},
     obtain::Obtain,
@@ -208,16 +208,10 @@ impl Service {
                 "--{name} is not a URL such as https://auth.example.com, without user, query and fragment"
             )));
         }
-        let https = HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(|error| format!("cannot read the certificates of this machine: {error}"))?
-            .https_or_http()
-            .enable_http1()
-            .build();
         Ok(Self {
             name,
             url: url.trim_end_matches('/').to_owned(),
-            client: Client::builder(TokioExecutor::new()).build(https),
+            client: Client::builder(TokioExecutor::new()).build(https::connector()?),
         })
     }
 

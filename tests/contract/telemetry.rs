@@ -1,5 +1,10 @@
 //! What operators ask of a running service: health, readiness, what it measures, and the ids of requests.
 
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
+
 use poem::{Body, Endpoint, http::StatusCode};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -174,6 +179,107 @@ async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
     }
 }
 
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn login_in_a_trace(service: &Service, traceparent: &str) -> String {
+    let body = json!({ "email": EMAIL, "password": "1234ABCD" }).to_string();
+    let request = format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nTraceparent: {traceparent}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(service.address, request.as_bytes())
+}
+
+/// The trace that each request was logged with.
+fn logged_traces(log: &str) -> Vec<Value> {
+    let events = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events
+        .filter(|event| event["message"] == "answered")
+        .map(|event| event["span"]["trace_id"].clone())
+        .collect()
+}
+
+#[test]
+fn a_request_of_a_trace_is_logged_with_it() {
+    let home = Home::on_sqlite();
+    let service = home.serve(&["--demo"]);
+    login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
+    for malformed in ["", "hunter2", "00-hunter2-00f067aa0ba902b7-01"] {
+        let answer = login_in_a_trace(&service, malformed);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+    assert_eq!(
+        logged_traces(&log)[..2],
+        [json!(TRACE), Value::Null],
+        "{log}"
+    );
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// What a collector gets: one span for the request, and below it those of its hash and of its queries.
+#[test]
+fn traces_are_sent_where_the_usual_variables_say() {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = Home::on_sqlite();
+    let mut serve = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    serve.env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        format!("http://{}", collector.local_addr().unwrap()),
+    );
+    let service = Service::start(serve);
+    let collecting = std::thread::spawn(move || {
+        let (mut stream, _) = collector.accept().unwrap();
+        let mut got = Vec::new();
+        let mut buffer = [0; 4096];
+        let is_whole = |got: &[u8]| {
+            let head = got.windows(4).position(|end| end == b"\r\n\r\n")?;
+            let text = String::from_utf8_lossy(&got[..head]).to_lowercase();
+            let length = text.split("content-length: ").nth(1)?;
+            let length: usize = length.split("\r\n").next()?.parse().ok()?;
+            (got.len() >= head + 4 + length).then_some(())
+        };
+        while is_whole(&got).is_none() {
+            let read = stream.read(&mut buffer).unwrap();
+            assert!(read > 0, "the exporter hung up");
+            got.extend_from_slice(&buffer[..read]);
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        got
+    });
+    login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
+    // What was not sent yet is sent at the end.
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success());
+    let got = collecting.join().unwrap();
+    assert!(got.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
+    let has = |bytes: &[u8]| got.windows(bytes.len()).any(|window| window == bytes);
+    let trace = data_encoding::HEXLOWER.decode(TRACE.as_bytes()).unwrap();
+    let parent = data_encoding::HEXLOWER.decode(b"00f067aa0ba902b7").unwrap();
+    assert!(has(&trace) && has(&parent));
+    for word in [
+        "service.name",
+        "request",
+        "http.route",
+        OBTAIN,
+        "hash",
+        "database",
+    ] {
+        assert!(has(word.as_bytes()), "no {word}");
+    }
+    for secret in ["1234ABCD", "jonhdoe", "eyJ"] {
+        assert!(!has(secret.as_bytes()), "{secret} was sent");
+    }
+    assert_eq!(logged_traces(&log), [TRACE]);
+}
+
 /// A load balancer sees the end before it comes; clients are served until then, and asked to go elsewhere.
 #[test]
 fn a_stop_is_announced_before_it_happens() {
@@ -205,10 +311,10 @@ fn a_stop_is_announced_before_it_happens() {
     assert!(get("/readyz").ends_with(r#"{"status":"stopping"}"#));
     assert!(get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
     // It has not asked for that itself.
-    let mut kept = std::net::TcpStream::connect(service.address).unwrap();
+    let mut kept = TcpStream::connect(service.address).unwrap();
     std::io::Write::write_all(&mut kept, b"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut answer = String::new();
-    std::io::Read::read_to_string(&mut kept, &mut answer).unwrap();
+    kept.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     assert!(service.wait().0.success());
