@@ -202,20 +202,34 @@ impl Users {
         Ok(count.unwrap_or_default())
     }
 
-    /// The next accounts that have a password, by id, and its hash: those after `last`, a page of them.
+    /// The hashes of the next accounts that have one, by id, from this id on.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn hashes_after(&self, last: Option<i64>) -> Result<Vec<(i64, PasswordHash)>, DbErr> {
-        let page = Entity::find()
+    pub async fn hashes_from(&self, id: i64, limit: u32) -> Result<Vec<PasswordHash>, DbErr> {
+        let hashes = Entity::find()
             .select_only()
-            .columns([Column::Id, Column::Password])
-            .filter(Column::Id.gt(last.unwrap_or(i64::MIN)))
+            .column(Column::Password)
+            .filter(Column::Id.gte(id))
             .filter(Column::Password.is_not_null())
             .order_by_asc(Column::Id)
-            .limit(10_000)
+            .limit(u64::from(limit))
             .into_tuple();
-        self.within(page.all(&self.db)).await
+        self.within(hashes.all(&self.db)).await
+    }
+
+    /// The largest id of an account, or 0.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn largest_id(&self) -> Result<i64, DbErr> {
+        let largest = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .order_by_desc(Column::Id)
+            .into_tuple();
+        let largest = self.within(largest.one(&self.db)).await?;
+        Ok(largest.unwrap_or_default())
     }
 
     /// Adds an account. It sets no cut: there is no token to end.

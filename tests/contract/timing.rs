@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use sea_orm::ConnectionTrait;
 use signet::{
     auth::{Cost, Passwords, Rate, Rates},
     users::PasswordHash,
@@ -134,4 +135,33 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
     assert!(!told_apart(&world, unknown, ("user0@example.com", "wrong")).await);
     // What the few show until their next login (SECURITY.md).
     assert!(told_apart(&world, unknown, (EMAIL, "wrong")).await);
+}
+
+/// Of very many accounts, some from all over are looked at: those that came first are not most.
+#[tokio::test]
+async fn of_many_accounts_a_sample_tells_what_most_have() {
+    let world = world().await;
+    world.add_documented().await;
+    let made = made_by_django();
+    let of_most = made
+        .iter()
+        .find(|(_, hash)| hash.0.starts_with("pbkdf2_sha256$30000$"));
+    let user = world.auth.users.by_id(1).await.unwrap().unwrap();
+    let hashes = [user.password.unwrap().0, of_most.unwrap().1.0.clone()];
+    let many = format!(
+        "WITH RECURSIVE ids(id) AS (SELECT 2 UNION ALL SELECT id + 1 FROM ids WHERE id < 40000) \
+         INSERT INTO users (id, email, email_key, password, is_active, created, password_changed, tokens_valid_after) \
+         SELECT ids.id, 'user' || ids.id || '@example.com', 'user' || ids.id || '@example.com', \
+         CASE WHEN ids.id < 12000 THEN '{}' ELSE '{}' END, \
+         users.is_active, users.created, users.created, 0 FROM ids, users WHERE users.id = 1",
+        hashes[0], hashes[1],
+    );
+    world.db.execute_unprepared(&many).await.unwrap();
+    let (unknown, most) = (
+        ("nobody@example.com", "wrong"),
+        ("user30000@example.com", "wrong"),
+    );
+    assert!(told_apart(&world, unknown, most).await);
+    world.auth.match_stand_in().await.unwrap();
+    assert!(!told_apart(&world, unknown, most).await);
 }
