@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
@@ -106,19 +107,7 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(limits.connections as usize));
     let (stopping, stopped) = watch::channel(false);
     let mut stop = pin!(stop);
-    loop {
-        let (stream, peer, slot) = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = accept(&listener, &free) => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection");
-                    sleep(BACK_OFF).await;
-                    continue;
-                }
-            },
-        };
+    let serve = |(stream, peer, slot): (TcpStream, _, _)| {
         let connection = Connection {
             app: Arc::clone(&app),
             local: stream.local_addr().ok(),
@@ -128,8 +117,25 @@ pub async fn serve(
         let stopped = stopped.clone();
         tokio::spawn(async move {
             connection.serve(stream, stopped).await;
-            drop(slot);
+            drop::<OwnedSemaphorePermit>(slot);
         });
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = accept(&listener, &free) => match accepted {
+                Ok(accepted) => serve(accepted),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    sleep(BACK_OFF).await;
+                }
+            },
+        }
+    }
+    // Who has connected already, as far as the system is concerned, is not hung up on.
+    while let Some(Ok(accepted)) = accept(&listener, &free).now_or_never() {
+        serve(accepted);
     }
     drop(listener);
     let open = limits.connections as usize - free.available_permits();

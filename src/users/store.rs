@@ -166,13 +166,17 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
 fn for_postgres(options: &mut ConnectOptions, wait: Duration) {
     options
         .test_before_acquire_if_idle_for(STALE)
-        .map_sqlx_postgres_opts(move |postgres| {
-            // A row that another transaction holds; the wait for the server itself is ours to bound.
-            postgres
-                .application_name("signet")
-                .options([("lock_timeout", wait.as_millis().to_string())])
-        })
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name("signet"))
         .map_sqlx_postgres_pool_opts(move |pool| {
+            let pool = pool.after_connect(move |connection, _| {
+                Box::pin(async move {
+                    use sqlx::Executor as _;
+                    // For a row that another transaction holds; to wait for the server itself is ours to bound.
+                    let set = format!("SET lock_timeout = {}", wait.as_millis());
+                    connection.execute(sqlx::AssertSqlSafe(set)).await?;
+                    Ok(())
+                })
+            });
             pool.after_release(move |connection, _| {
                 Box::pin(async move {
                     use sqlx::Connection as _;

@@ -363,3 +363,20 @@ async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
     read(&mut idle).await;
     assert!(TcpStream::connect(server.address).await.is_err());
 }
+
+/// The system has taken it in, if not the service: it is served all the same.
+#[tokio::test]
+async fn whoever_has_connected_before_a_stop_is_served() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut early = TcpStream::connect(address).await.unwrap();
+    early
+        .write_all(b"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let stop = std::future::ready(());
+    serve(listener, world.app, ConnectionLimits::default(), stop).await;
+    let answer = read(&mut early).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}

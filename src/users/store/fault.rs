@@ -33,7 +33,7 @@ pub fn is_temporary(error: &DbErr) -> bool {
         }
         // Connections, rolled back, resources, interference and its system; a lock or a standby in the way.
         Some(Code::Postgres(state)) => {
-            matches!(&state[..2], "08" | "40" | "53" | "57" | "58")
+            matches!(state.get(..2), Some("08" | "40" | "53" | "57" | "58"))
                 || matches!(state, "55P03" | "25006")
         }
         None => false,
