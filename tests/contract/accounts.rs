@@ -1,6 +1,9 @@
 //! Accounts: what logging in, changing and ending them does to their tokens.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
@@ -99,27 +102,35 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let users = &world.auth.users;
-    let writing = world.db.begin().await.unwrap();
-    let lock = "UPDATE users SET is_active = is_active";
-    writing.execute_unprepared(lock).await.unwrap();
-    let is_free = std::sync::atomic::AtomicBool::new(false);
-    let now = || {
-        assert!(
-            is_free.load(std::sync::atomic::Ordering::SeqCst),
-            "too early"
-        );
-        world.now()
-    };
-    let release = async {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        world.set_clock(NOW + 5);
-        is_free.store(true, std::sync::atomic::Ordering::SeqCst);
-        writing.rollback().await.unwrap();
-    };
-    let (revoked, ()) = tokio::join!(users.revoke(account.id, now), release);
-    assert_eq!(revoked.unwrap().tokens_valid_after, NOW + 6);
+    for all in [false, true] {
+        world.set_clock(NOW);
+        let writing = world.db.begin().await.unwrap();
+        let lock = "UPDATE users SET is_active = is_active";
+        writing.execute_unprepared(lock).await.unwrap();
+        let is_free = AtomicBool::new(false);
+        let now = || {
+            assert!(is_free.load(Ordering::SeqCst), "too early");
+            world.now()
+        };
+        let revoke = async {
+            if all {
+                users.revoke_all(now).await.unwrap();
+            } else {
+                users.revoke(account.id, now).await.unwrap();
+            }
+        };
+        let release = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            world.set_clock(NOW + 5 + i64::from(all));
+            is_free.store(true, Ordering::SeqCst);
+            writing.rollback().await.unwrap();
+        };
+        tokio::join!(revoke, release);
+        let account = users.by_id(account.id).await.unwrap().unwrap();
+        assert_eq!(account.tokens_valid_after, NOW + 6 + i64::from(all));
+    }
 
     // A login by a clock that was ahead is ended, too.
     world.set_clock(NOW + 100);
