@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django picture openapi snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults measure picture openapi snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,18 @@ test-django: setup-django ## Hold the service against a real Django service, and
 
 setup-django: ## Install that Django service, pinned, into folders that git ignores
 	tests/django/setup
+
+test-faults: setup-faults ## Break the database, the disk, the network, the clock and the service under load
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/faults/run
+
+setup-faults: ## Install what that takes: PostgreSQL, HAProxy and faketime
+	tests/faults/setup
+
+measure: ## Measure what requests cost, with a release, and write it into docs/scaling.md
+	tests/scaling/setup
+	$(CARGO) build --locked --release
+	SIGNET="$(or $(CARGO_TARGET_DIR),target)/release/signet" tests/scaling/run
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked
