@@ -56,6 +56,9 @@ pub fn advice(error: &DbErr) -> &'static str {
             ". All processes together have more connections than it allows: see SIGNET_DATABASE_CONNECTIONS"
         }
         Some(Code::Postgres("25006")) => ". It is a standby: give the address of the primary",
+        Some(Code::Postgres("42P05" | "26000")) => {
+            ". A pooler in transaction mode is in between: take session mode, or PgBouncer from 1.21 on with max_prepared_statements"
+        }
         Some(Code::Postgres("42501")) => ". Its owner can grant that",
         _ if is_lost(error) => ". Is it there, and does it let this user in?",
         _ => "",
