@@ -10,8 +10,9 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -32,7 +33,10 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tracing::{info, warn};
 
+mod stream;
+
 use crate::{app::App, auth::Caller};
+use stream::Stream;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -177,26 +181,28 @@ impl Connection {
     async fn serve(self, stream: TcpStream, mut stopped: watch::Receiver<bool>) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
+            // Who has finished sending may still read: hyper would hang up on it.
+            .half_close(true)
             .header_read_timeout(self.limits.header_time)
             .max_header_size(self.limits.header_size);
+        let stream = Stream(Arc::new(stream));
+        let presence = Arc::new(stream.clone());
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_time));
-        let in_flight = AtomicUsize::new(0);
+        let (begun, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let app = Arc::clone(&self.app);
             let local = LocalAddr(at(self.local));
             let remote = RemoteAddr(at(Some(self.peer)));
             let mut request = Request::from((request, local, remote, Scheme::HTTP));
-            let (presence, caller) = Caller::waiting(self.peer.ip());
-            request.set_data(caller);
+            request.set_data(Caller::waiting(self.peer.ip(), presence.clone()));
+            begun.store(true, Ordering::SeqCst);
             in_flight.fetch_add(1, Ordering::SeqCst);
             // In a task of its own, which goes on when the client does not wait for it: a query that is
             // cut in half costs its database connection, and a request without an end has no log line.
             let answer = tokio::spawn(async move { app.get_response(request).await });
             let in_flight = &in_flight;
             Box::pin(async move {
-                // hyper drops this when the client hangs up.
-                let _presence = presence;
                 let answer = answer.await;
                 in_flight.fetch_sub(1, Ordering::SeqCst);
                 answer.map(hyper::Response::from)
@@ -207,7 +213,13 @@ impl Connection {
             _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => false,
             _ = stopped.changed() => true,
         };
-        if stops {
+        // Who has only just connected has sent its first request, or is about to.
+        let begun = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if begun.load(Ordering::SeqCst) => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(false),
+        });
+        if stops && timeout(FLUSH, begun).await.unwrap_or(true) {
             Pin::new(&mut connection).graceful_shutdown();
             let mut ended = poll_fn(|cx| connection.poll_without_shutdown(cx));
             // A request of which the head is not whole is not in flight.

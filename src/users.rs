@@ -5,9 +5,13 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, DatabaseTransaction,
-    DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, RuntimeErr, SqlErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr, sqlx,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, RuntimeErr, SqlErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+    sea_query::{Expr, ExprTrait as _},
+    sqlx,
 };
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -309,8 +313,11 @@ impl Users {
         now: OffsetDateTime,
         from: Option<String>,
     ) -> Result<Option<User>, DbErr> {
+        // A clock that was set back must not hide a token that was issued before: a cut goes past the last login.
+        let known = Expr::col(Column::LastLogin);
+        let latest = Expr::case(known.clone().gt(now), known).finally(now);
         let record = Entity::update_many()
-            .col_expr(Column::LastLogin, Expr::value(now))
+            .col_expr(Column::LastLogin, latest.into())
             .col_expr(Column::LastLoginFrom, Expr::value(from))
             .filter(Column::Id.eq(verified.id))
             .filter(Column::IsActive.eq(true))

@@ -92,15 +92,17 @@ impl Admission {
         })
     }
 
-    /// Does `work` when its turn comes. Who stops waiting before that leaves the queue.
+    /// Does `work` when its turn comes, unless its client has `left` before that: then there is none. Whose turn comes
+    /// at once is never taken for gone, since one who has only finished sending looks the same.
     ///
     /// # Errors
     /// When its turn would not come in time.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         weight: Weight,
+        left: impl Future<Output = ()>,
         work: impl FnOnce(&mut [Block]) -> T + Send + 'static,
-    ) -> Result<T, Busy> {
+    ) -> Result<Option<T>, Busy> {
         let expected = self.load.expected_wait();
         if expected > self.budget.wait {
             self.meter.reject();
@@ -108,7 +110,12 @@ impl Admission {
         }
         let counted = Counted::new(&self.load, weight, &self.budget);
         let waiting = self.meter.wait();
-        let Ok(admitted) = timeout(self.budget.wait, self.admit(weight)).await else {
+        let admitted = tokio::select! {
+            biased;
+            admitted = timeout(self.budget.wait, self.admit(weight)) => admitted,
+            () = left => return Ok(None),
+        };
+        let Ok(admitted) = admitted else {
             self.meter.reject();
             let wait = self.load.expected_wait();
             return Err(Busy { wait });
@@ -135,7 +142,7 @@ impl Admission {
         // The threads live as long as this.
         let _ = self.jobs.send(Box::new(job));
         // A hash that panicked was logged; for its login, there was none.
-        result.await.map_err(|_| Busy {
+        result.await.map(Some).map_err(|_| Busy {
             wait: self.budget.wait,
         })
     }
@@ -204,7 +211,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        future::{pending, ready},
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
     use super::*;
 
@@ -231,7 +241,7 @@ mod tests {
         let hashes = weights.iter().map(|memory_kib| {
             let (running, most, memory_kib) =
                 (Arc::clone(&running), Arc::clone(&most), *memory_kib);
-            admission.run(of(memory_kib), move |blocks| {
+            admission.run(of(memory_kib), pending(), move |blocks| {
                 assert!(blocks.len() >= memory_kib as usize);
                 let change = |by: i64| {
                     let mut running = lock(&running);
@@ -278,7 +288,7 @@ mod tests {
         let admission = admission(1, 250, LONG);
         let place = async |memory_kib| {
             admission
-                .run(of(memory_kib), |blocks| blocks.as_ptr() as usize)
+                .run(of(memory_kib), pending(), |blocks| blocks.as_ptr() as usize)
                 .await
                 .unwrap()
         };
@@ -295,40 +305,45 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let admission = Arc::clone(&admission);
-            async move { admission.run(of(100), move |_| held.recv()).await }
+            async move {
+                admission
+                    .run(of(100), pending(), move |_| held.recv())
+                    .await
+            }
         });
         while admission.threads.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = admission.run(of(100), |_| panic!("it was given up")).await;
+        let refused = admission
+            .run(of(100), pending(), |_| panic!("it was given up"))
+            .await;
         assert!(matches!(refused, Err(Busy { .. })));
-        let left = timeout(
-            Duration::from_millis(1),
-            admission.run(of(100), |_| panic!("it was given up")),
-        );
-        assert!(left.await.is_err());
+        let left = admission.run(of(100), ready(()), |_| panic!("it was given up"));
+        assert_eq!(left.await, Ok(None));
 
         release.send(()).unwrap();
-        first.await.unwrap().unwrap().unwrap();
+        first.await.unwrap().unwrap().unwrap().unwrap();
         assert_eq!(admission.load.expected_wait(), Duration::ZERO);
 
         // By now it is known that a hash takes longer than anybody waits: a second one is told at once.
         let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(admission.run(of(100), move |_| held.recv()));
+        let mut first = Box::pin(admission.run(of(100), pending(), move |_| held.recv()));
         assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
-        let Err(Busy { wait }) = admission.run(of(100), |_| ()).await else {
+        let Err(Busy { wait }) = admission.run(of(100), pending(), |_| ()).await else {
             panic!("it was admitted");
         };
         assert!(wait > Duration::from_millis(50), "{wait:?}");
         release.send(()).unwrap();
-        first.await.unwrap().unwrap();
+        first.await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]
     async fn a_panic_costs_one_hash_and_not_the_thread() {
         let admission = admission(1, 1000, LONG);
-        let broken = admission.run(of(100), |_| panic!("a bug")).await;
+        let broken = admission.run(of(100), pending(), |_| panic!("a bug")).await;
         assert!(broken.is_err());
-        assert_eq!(admission.run(of(100), |_| 7).await, Ok(7));
+        // It has finished sending, for all that is known.
+        let next = admission.run(of(100), ready(()), |_| 7);
+        assert_eq!(next.await, Ok(Some(7)));
     }
 }

@@ -1,22 +1,22 @@
 //! Who asks, as far as obtain and refresh care.
 
-use std::net::IpAddr;
+use std::{fmt::Debug, net::IpAddr, sync::Arc};
 
-use tokio::sync::watch;
+use futures_util::future::BoxFuture;
+
+/// A client that may not wait for its answer.
+pub trait Presence: Debug + Send + Sync {
+    /// Done when the client seems to have gone. One that has only finished sending may look the same.
+    fn left(&self) -> BoxFuture<'_, ()>;
+}
 
 /// A client that waits for its answer.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// Closed when the client has gone; none is one that does not go.
-    presence: Option<watch::Receiver<()>>,
+    /// None is one that does not go.
+    presence: Option<Arc<dyn Presence>>,
     /// Where it is, if that is known.
     pub address: Option<IpAddr>,
-}
-
-/// A client waits as long as this is kept.
-#[derive(Debug)]
-pub struct Presence {
-    _sender: watch::Sender<()>,
 }
 
 impl Caller {
@@ -29,21 +29,19 @@ impl Caller {
         }
     }
 
-    /// A client at this address that waits, and what to drop when it does not any more.
+    /// A client at this address that waits as long as it is present.
     #[must_use]
-    pub fn waiting(address: IpAddr) -> (Presence, Self) {
-        let (sender, receiver) = watch::channel(());
-        let caller = Self {
-            presence: Some(receiver),
+    pub fn waiting(address: IpAddr, presence: Arc<dyn Presence>) -> Self {
+        Self {
+            presence: Some(presence),
             address: Some(address),
-        };
-        (Presence { _sender: sender }, caller)
+        }
     }
 
-    /// Done when the client has gone.
-    pub async fn left(&self) {
-        match self.presence.clone() {
-            Some(mut presence) => while presence.changed().await.is_ok() {},
+    /// Done when the client seems to have gone.
+    pub(super) async fn left(&self) {
+        match &self.presence {
+            Some(presence) => presence.left().await,
             None => std::future::pending().await,
         }
     }

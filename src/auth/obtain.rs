@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use super::{
-    Auth, Caller, Fault, Grant,
+    Auth, Caller, Fault, Grant, HashError,
     clock::milliseconds,
     password::Verdict,
     throttle::{self, Throttled},
@@ -97,12 +97,12 @@ async fn login(
         .await
         .map_err(Fault::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
-    let decided = tokio::select! {
-        verdict = auth.passwords.verify(password, stored) => {
-            decide(user, verdict.map_err(Fault::from)?)
-        }
+    let verdict = auth.passwords.verify(password, stored, caller.left());
+    let decided = match verdict.await {
+        Ok(verdict) => decide(user, verdict),
         // It counts as a guess: whoever hangs up must not cost more than who waits.
-        () = caller.left() => Err(Refusal::CallerGone),
+        Err(HashError::CallerGone) => Err(Refusal::CallerGone),
+        Err(error) => return Err(Fault::from(error).into()),
     };
     let (user, stale) = match decided {
         Ok(accepted) => accepted,

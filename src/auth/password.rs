@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
-    fmt, io,
+    fmt,
+    future::pending,
+    io,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -82,6 +84,9 @@ pub enum HashError {
     /// There is more to hash than can be hashed in time.
     #[error(transparent)]
     Busy(#[from] Busy),
+    /// Nobody waits for it any more.
+    #[error("the client has gone")]
+    CallerGone,
 }
 
 /// The outcome of a login attempt's hashing.
@@ -145,7 +150,7 @@ impl Passwords {
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, HashError> {
         let salt = random::bytes::<SALT>();
         let output = self
-            .compute(scheme(&self.params, salt), password, OUTPUT)
+            .compute(scheme(&self.params, salt), password, OUTPUT, pending())
             .await?;
         let unwritable = |error: phc::Error| HashError::Form(error.into());
         let hash = phc::PasswordHash {
@@ -158,11 +163,13 @@ impl Passwords {
         Ok(PasswordHash(hash.to_string()))
     }
 
-    /// Verifies `password` against `stored`, or does the same work where nothing is stored.
+    /// Verifies `password` against `stored`, or does the same work where nothing is stored, unless the client has
+    /// `left` before its turn comes.
     pub(super) async fn verify(
         &self,
         password: &str,
         stored: Option<&PasswordHash>,
+        left: impl Future<Output = ()>,
     ) -> Result<Verdict, HashError> {
         let stored = stored.and_then(|hash| match Stored::read(&hash.0) {
             Ok(stored) => Some(Arc::new(stored)),
@@ -176,7 +183,7 @@ impl Passwords {
         let against = stored.unwrap_or_else(|| self.stand_in());
         let stale = !against.is_current(&self.params, OUTPUT);
         let computed = self
-            .compute(against.scheme.clone(), password, against.output.len())
+            .compute(against.scheme.clone(), password, against.output.len(), left)
             .await?;
         Ok(if computed == against.output && usable {
             Verdict::Right { stale }
@@ -220,6 +227,7 @@ impl Passwords {
         scheme: Scheme,
         password: &str,
         length: usize,
+        left: impl Future<Output = ()>,
     ) -> Result<phc::Output, HashError> {
         let (password, weight) = (password.to_owned(), scheme.weight());
         let hash = move |blocks: &mut [_]| {
@@ -228,8 +236,9 @@ impl Passwords {
             scheme.compute(&password, blocks, bytes)?;
             output(bytes)
         };
-        let hashed = self.admission.run(weight, hash);
-        hashed.instrument(debug_span!("hash")).await?
+        let hashed = self.admission.run(weight, left, hash);
+        let hashed = hashed.instrument(debug_span!("hash")).await?;
+        hashed.ok_or(HashError::CallerGone)?
     }
 }
 

@@ -364,6 +364,35 @@ async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
+/// It may be what `nc` and old libraries do, or a hang-up: whoever need not wait in line gets an answer.
+#[tokio::test]
+async fn whoever_has_finished_sending_gets_its_answer() {
+    let server = Server::start(ConnectionLimits::default()).await;
+    for (request, start) in [
+        (obtain_request("jonhdoeqa@email.com", "1234ABCD"), "200 OK"),
+        (obtain_request("jonhdoeqa@email.com", "wrong"), "400 Bad"),
+        (
+            "GET /docs/ HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "200 OK",
+        ),
+        (
+            "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "200 OK",
+        ),
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read(&mut stream).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {start}")), "{answer}");
+        assert!(
+            head.contains(&format!("content-length: {}", body.len())),
+            "{head}"
+        );
+    }
+}
+
 /// The system has taken it in, if not the service: it is served all the same.
 #[tokio::test]
 async fn whoever_has_connected_before_a_stop_is_served() {

@@ -1,14 +1,15 @@
 //! The throttle: whoever fails too often waits, and nobody can make others wait for good.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
     app::{Options, compose},
     auth::{
-        Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Rate, Rates, Secrets, Throttle,
-        Tokens,
+        Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Presence, Rate, Rates, Secrets,
+        Throttle, Tokens,
     },
     users::{Limits, Users},
 };
@@ -180,13 +181,22 @@ async fn some_clients_that_are_stuck_lock_nobody_out() {
         .token();
 }
 
+/// A client that has hung up.
+#[derive(Debug)]
+struct Gone;
+
+impl Presence for Gone {
+    fn left(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
 /// Whoever hangs up before the answer has guessed all the same.
 #[tokio::test]
 async fn hanging_up_is_no_way_around() {
     let world = throttled().await;
     for guess in 0..10 {
-        let (presence, caller) = Caller::waiting(ELSEWHERE.parse().unwrap());
-        drop(presence);
+        let caller = Caller::waiting(ELSEWHERE.parse().unwrap(), Arc::new(Gone));
         let body = json!({ "email": EMAIL, "password": format!("guess {guess}") });
         let mut request = post(OBTAIN, body.to_string());
         request.set_data(caller);
