@@ -1,0 +1,48 @@
+"""Accounts that are added by a process of its own each, one after the other, while something fails."""
+
+import threading
+
+from poll import until
+from service import PASSWORD
+
+
+class Adding:
+    """`signet user add` in a loop, from the start of a `with` to its end."""
+
+    def __init__(self, service):
+        self.service = service
+        self.stopping = threading.Event()
+        self.acknowledged, self.refused = [], []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        number = 0
+        while not self.stopping.is_set():
+            number += 1
+            email = f"added-{number}@example.com"
+            added = self.service.command("user", "add", email, "--password-stdin", input=PASSWORD)
+            if added.returncode == 0:
+                self.acknowledged.append(email)
+            else:
+                self.refused.append(added)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def more(self, count):
+        """Waits until so many more were acknowledged."""
+        wanted = len(self.acknowledged) + count
+
+        def told():
+            return f"{count} more accounts; the last that were refused: {self.refused[-2:]}"
+
+        until(lambda: len(self.acknowledged) >= wanted, told)
+
+    def missing(self):
+        """Those acknowledged that cannot log in."""
+        return {email for email in self.acknowledged if self.service.obtain(email)[0] != 200}

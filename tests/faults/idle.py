@@ -1,0 +1,39 @@
+"""Ten thousand clients connect, and say nothing."""
+
+import json
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import table
+from load import Load
+from poll import until
+from service import running
+
+EMAILS = [f"client-{number}@example.com" for number in range(6)]
+CONNECTIONS = 10_000
+# As a login shell has it; the service raises it to what it may have.
+FEW_FILES = ["sh", "-c", 'ulimit -S -n 1024 && exec "$0" "$@"']
+
+
+class Idle(unittest.TestCase):
+    def test_ten_thousand_connections(self):
+        service = running(self.addCleanup, *EMAILS, inside=FEW_FILES)
+        before = service.sockets()
+        with Load(service.port, EMAILS) as load:
+            command = [sys.executable, Path(__file__).with_name("hold.py"), str(service.port), str(CONNECTIONS)]
+            holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            self.addCleanup(holder.communicate)
+            self.addCleanup(holder.kill)
+            self.assertEqual(json.loads(holder.stdout.readline()), {"held": CONNECTIONS})
+            until(lambda: service.sockets() >= before + CONNECTIONS, "the service has accepted them")
+            load.steady()
+            # It closes each of them in its time.
+            closed = json.loads(holder.stdout.readline())
+            load.steady()
+        self.assertEqual(closed["closed"], CONNECTIONS)
+        self.assertTrue(29 < closed["soonest"] <= closed["latest"] < 40, closed)
+        self.assertLess(load.slowest(), 2)
+        until(lambda: service.sockets() <= before, "the service is as it was before")
+        table.survived(self, f"{CONNECTIONS:,} idle connections: closed after 30 s", load)

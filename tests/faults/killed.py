@@ -1,0 +1,43 @@
+"""The service is killed in the middle of its work, again and again."""
+
+import time
+import unittest
+
+import table
+from adding import Adding
+from load import Load
+from postgres import Postgres
+from service import running
+
+EMAILS = [f"client-{number}@example.com" for number in range(6)]
+TIMES = 5
+
+
+class Killed(unittest.TestCase):
+    def survive(self, fault, **settings):
+        service = running(self.addCleanup, *EMAILS, **settings)
+        with Load(service.port, EMAILS) as load, Adding(service) as adding:
+            recoveries = []
+            load.steady()
+            for _ in range(TIMES):
+                adding.more(2)
+                service.kill()
+                # Its start is a part of the recovery.
+                killed = time.monotonic()
+                service.start()
+                load.steady()
+                recoveries.append(load.recovery(killed))
+            adding.more(2)
+        self.assertIn("reset", load.errors(), "no request was under way at any kill")
+        # While it is dead, nobody is there to tell them.
+        missing = {*EMAILS, *adding.acknowledged} - service.emails() | adding.missing()
+        may_see = ["reset", "refused"]
+        table.survived(self, fault, load, may_see, missing, max(recoveries), ", `user add` in a loop")
+
+    def test_on_sqlite(self):
+        self.survive(f"the service is killed {TIMES} times, on SQLite")
+
+    def test_on_postgres(self):
+        postgres = Postgres(fsync="on")
+        self.addCleanup(postgres.close)
+        self.survive(f"the service is killed {TIMES} times, on PostgreSQL", database=postgres.url())

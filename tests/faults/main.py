@@ -1,0 +1,46 @@
+"""Every fault, with real processes and sockets; then the table of them, and docs/faults.md."""
+
+import shutil
+import signal
+import sys
+import unittest
+
+import table
+from clock import Clock, library
+from database import Database
+from disk import Disk
+from idle import Idle
+from killed import Killed
+from postgres import binaries
+from replicas import Replicas
+from sockets import Sockets
+
+FAULTS = [Database, Killed, Replicas, Disk, Idle, Sockets, Clock]
+
+
+def load_tests(loader, _tests, _pattern):
+    """All of them, in this order; the table has it, too."""
+    return unittest.TestSuite(loader.loadTestsFromTestCase(fault) for fault in FAULTS)
+
+
+def missing():
+    tools = {name: shutil.which(name) for name in ["haproxy", "strace", "unshare", "nsenter", "ps"]}
+    tools |= {"postgresql": binaries(), "faketime": library()}
+    return [name for name, found in tools.items() if not found]
+
+
+if __name__ == "__main__":
+    if lacking := missing():
+        sys.exit(f"THE FAULTS CANNOT BE MADE without {', '.join(lacking)}: tests/faults/setup installs them")
+    # The first interruption ends the suite after its current test, which removes all that it has started.
+    unittest.installHandler()
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    outcome = unittest.main(exit=False, verbosity=2).result
+    failed = len(outcome.failures) + len(outcome.errors)
+    print(table.markdown())
+    # A part of them must not take the place of all.
+    everything = load_tests(unittest.defaultTestLoader, None, None).countTestCases()
+    if not failed and len(table.rows) == everything:
+        table.write()
+    print(f"{outcome.testsRun - failed} passed, {failed} failed")
+    sys.exit(failed > 0 or outcome.shouldStop)

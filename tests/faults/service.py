@@ -1,0 +1,142 @@
+"""A service under test: its folder, its settings, its process, and the commands beside it."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from poll import until
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from postgres import free_port  # noqa: E402
+
+SIGNET = os.environ["SIGNET"]
+SECRET = "a-secret-of-the-fault-suite-0123456789abcdefghijklmnopqrstuvwxyz"
+PASSWORD = "correct horse"
+OBTAIN, REFRESH = "/v1/auth/jwt/obtain/", "/v1/auth/jwt/refresh/"
+# Seconds that a request waits for the database.
+WAIT = 1
+
+
+class Service:
+    """`signet serve`, once it is started. `inside` is a command that runs another one where the database is."""
+
+    def __init__(self, database="sqlite:data/signet.db", inside=(), **settings):
+        self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
+        self.port, self.admin_port = free_port(), free_port()
+        self.inside = inside
+        self.process = None
+        # A pipe that nobody reads would block it.
+        self.log = self.folder / "log"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "SIGNET_LISTEN": f"127.0.0.1:{self.port}",
+            "SIGNET_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+            "SIGNET_DATABASE_URL": database,
+            "SIGNET_DATABASE_WAIT": str(WAIT),
+            "SIGNET_JWT_SECRET": SECRET,
+            # Faults are found by many logins, not by costly ones.
+            "SIGNET_ARGON2_MEMORY_KIB": "32",
+            "SIGNET_ARGON2_ITERATIONS": "1",
+            "SIGNET_THROTTLE": "off",
+            "SIGNET_LOG": "signet::cli=info",
+        } | settings
+
+    def command(self, *arguments, input=None):
+        """Runs another command of the binary, with the same settings."""
+        return subprocess.run(
+            [*self.inside, SIGNET, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=input,
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def add(self, *emails):
+        for email in emails:
+            added = self.command("user", "add", email, "--password-stdin", input=PASSWORD)
+            assert added.returncode == 0, added
+
+    def emails(self):
+        """Every account that there is."""
+        listed = self.command("user", "list", "--json")
+        assert listed.returncode == 0, listed
+        return {account["email"] for account in json.loads(listed.stdout)}
+
+    def launch(self):
+        with self.log.open("ab") as log:
+            command = [*self.inside, SIGNET, "serve"]
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stderr=log)
+
+    def start(self):
+        self.launch()
+        until(self.answers, lambda: f"the service answers; it said: {self.log.read_text()}")
+
+    def answers(self):
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log.read_text()}"
+        try:
+            return self.ask("GET", OBTAIN)[0] == 405
+        except ConnectionRefusedError:
+            return False
+
+    def ask(self, method, path, body=None, port=None):
+        """The status and the body of one answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        try:
+            connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def obtain(self, email):
+        return self.ask("POST", OBTAIN, {"email": email, "password": PASSWORD})
+
+    def refresh(self, token):
+        return self.ask("POST", REFRESH, {"token": token})
+
+    def probe(self, path):
+        """What it says of itself."""
+        return self.ask("GET", path, port=self.admin_port)[0]
+
+    def sockets(self):
+        """How many it has open."""
+        count = 0
+        for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                count += os.readlink(file).startswith("socket:")
+            except FileNotFoundError:
+                pass  # It was closed meanwhile.
+        return count
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """Stops it as an operator does; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def close(self):
+        if self.process:
+            self.kill()
+        said = self.log.read_text() if self.log.exists() else ""
+        shutil.rmtree(self.folder)
+        assert "panicked" not in said, said
+
+
+def running(cleanup, *emails, **settings):
+    """A service with these accounts, which ends with whatever runs this cleanup."""
+    service = Service(**settings)
+    cleanup(service.close)
+    service.add(*emails)
+    service.start()
+    return service

@@ -1,0 +1,39 @@
+"""A small disk, which only those see who are inside: a mount namespace holds it, and it goes with that."""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+class SmallDisk:
+    def __init__(self, size="8m"):
+        self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
+        # Without root, whoever runs this is root in there.
+        root = os.geteuid() == 0
+        mount = f"mount -t tmpfs -o size={size},mode=700 none {self.folder} && echo mounted && read -r end"
+        self.holder = subprocess.Popen(
+            ["unshare", *([] if root else ["--user", "--map-root-user"]), "--mount", "sh", "-c", mount],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        if self.holder.stdout.readline() != "mounted\n":
+            self.close()
+            raise AssertionError("no small disk can be mounted here")
+        user = [] if root else ["--user", "--preserve-credentials"]
+        self.inside = ["nsenter", f"--target={self.holder.pid}", "--mount", *user]
+
+    def fill(self):
+        """Leaves no room at all."""
+        fill = [*self.inside, "dd", "if=/dev/zero", f"of={self.folder}/filler", "bs=1k"]
+        said = subprocess.run(fill, capture_output=True, text=True).stderr
+        assert "No space left on device" in said, said
+
+    def make_room(self):
+        subprocess.run([*self.inside, "rm", f"{self.folder}/filler"], check=True)
+
+    def close(self):
+        self.holder.kill()
+        self.holder.communicate()
+        self.folder.rmdir()
