@@ -11,10 +11,13 @@ use sea_orm_migration::{
     },
     seaql_migrations::{Column, Entity},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use super::{Migrator, lock::Lock};
+use super::{
+    Migrator,
+    lock::{Lock, unhurried},
+};
 
 /// How often a lock that another process has is tried.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,7 +33,8 @@ pub enum Error {
     Newer(Vec<String>),
     /// Another process is at it.
     #[error(
-        "another process has been migrating this database for {0:?}: see what holds it up, and try again"
+        "another process has been migrating this database, or using it, for {0:?}: see what holds it up (on PostgreSQL, \
+         the table `locks` tells who migrates), and try again"
     )]
     Busy(Duration),
     /// The database did not do it.
@@ -126,13 +130,10 @@ pub async fn apply(
     if standing.pending.is_empty() {
         return Ok(Vec::new());
     }
-    let mut applied = Vec::new();
     let mut alone = Alone::new(db, owner, patience);
-    while let Some(name) = alone.step(Direction::Up).await? {
-        applied.push(name);
-    }
+    let applied = alone.all().await;
     alone.end().await?;
-    Ok(applied)
+    applied
 }
 
 /// Takes back the newest migration, and returns its name.
@@ -145,9 +146,9 @@ pub async fn step_back(
     patience: Duration,
 ) -> Result<Option<String>, Error> {
     let mut alone = Alone::new(db, owner, patience);
-    let name = alone.step(Direction::Down).await?;
+    let name = alone.step(Direction::Down).await;
     alone.end().await?;
-    Ok(name)
+    name
 }
 
 #[derive(Clone, Copy)]
@@ -161,7 +162,6 @@ struct Alone<'a> {
     db: &'a DatabaseConnection,
     owner: &'a str,
     patience: Duration,
-    deadline: Instant,
     /// On SQLite there is none: a transaction that writes is alone.
     lock: Option<Lock<'a>>,
 }
@@ -172,23 +172,30 @@ impl<'a> Alone<'a> {
             db,
             owner,
             patience,
-            deadline: Instant::now() + patience,
             lock: None,
         }
     }
 
+    /// Applies one after the other.
+    async fn all(&mut self) -> Result<Vec<String>, Error> {
+        let mut applied = Vec::new();
+        while let Some(name) = self.step(Direction::Up).await? {
+            applied.push(name);
+        }
+        Ok(applied)
+    }
+
     /// Does the next step, and returns the name of its migration, if there was one to do.
     async fn step(&mut self, direction: Direction) -> Result<Option<String>, Error> {
+        let deadline = Instant::now() + self.patience;
         let mut told = false;
-        while let Some(left) = self.deadline.checked_duration_since(Instant::now()) {
-            match timeout(left, self.try_step(direction)).await {
-                Ok(Ok(Some(done))) => return Ok(done.name),
-                Ok(Err(Error::Database(error))) if !is_contention(&error) => {
-                    return Err(error.into());
-                }
-                Ok(Err(error @ (Error::Newer(_) | Error::Busy(_)))) => return Err(error),
-                Ok(Ok(None) | Err(_)) => {}
-                Err(_) => break,
+        // It is others who are waited for: a step of our own takes as long as it takes.
+        while Instant::now() < deadline {
+            match self.try_step(direction).await {
+                Ok(Some(done)) => return Ok(done.name),
+                Ok(None) => {}
+                Err(Error::Database(error)) if is_contention(&error) => {}
+                Err(error) => return Err(error),
             }
             if !told {
                 info!("another process works on the database: waiting for it to migrate");
@@ -208,6 +215,7 @@ impl<'a> Alone<'a> {
             }
         }
         let transaction = begin(self.db).await?;
+        unhurried(&transaction).await?;
         if let Some(lock) = &self.lock
             && !lock.renew(&transaction).await?
         {

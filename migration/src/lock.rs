@@ -26,13 +26,14 @@ impl<'a> Lock<'a> {
         owner: &'a str,
     ) -> Result<Option<Self>, DbErr> {
         make_table(db).await?;
-        // By the clock of the database: those of the replicas may differ.
+        // By the clock of the database: those of the replicas may differ. After it was set back, nobody can
+        // have a lock that expires later than one taken now.
         let took = db.execute_raw(Statement::from_sql_and_values(
             DbBackend::Postgres,
             "INSERT INTO locks (name, owner, expires_at) \
              VALUES ($1, $2, clock_timestamp() + $3 * interval '1 second') \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at \
-             WHERE locks.expires_at <= clock_timestamp()",
+             WHERE locks.expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second'",
             [name.into(), owner.into(), EXPIRY.as_secs_f64().into()],
         ));
         let took = took.await?.rows_affected() > 0;
@@ -73,6 +74,7 @@ pub async fn hold(transaction: &DatabaseTransaction, name: &str) -> Result<(), D
     if transaction.get_database_backend() == DbBackend::Sqlite {
         return Ok(());
     }
+    unhurried(transaction).await?;
     let hold = transaction.execute_raw(Statement::from_sql_and_values(
         DbBackend::Postgres,
         "INSERT INTO locks (name, owner, expires_at) VALUES ($1, '', clock_timestamp()) \
@@ -80,6 +82,16 @@ pub async fn hold(transaction: &DatabaseTransaction, name: &str) -> Result<(), D
         [name.into()],
     ));
     hold.await.map(|_| ())
+}
+
+/// Lets the statements of this transaction take their time, whatever is usual on its connection.
+pub(crate) async fn unhurried(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() != DbBackend::Sqlite {
+        transaction
+            .execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+    }
+    Ok(())
 }
 
 /// Not a migration: it is there before the first one.

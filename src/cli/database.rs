@@ -15,34 +15,40 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The database, made if it is missing.
-pub(super) async fn open(settings: &Settings) -> Result<Database, Failure> {
-    users::open(settings.database_url.as_str(), limits(settings))
+pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, Failure> {
+    users::open(settings.database_url.as_str(), limits)
         .await
         .map_err(unopened)
 }
 
 /// The database, or none where opening it would make it.
-pub(super) async fn open_existing(settings: &Settings) -> Result<Option<Database>, Failure> {
+pub(super) async fn open_existing(
+    settings: &Settings,
+    limits: Limits,
+) -> Result<Option<Database>, Failure> {
     match Location::of(settings.database_url.as_str()).map_err(unopened)? {
         Location::File(path) if !path.exists() => Ok(None),
-        _ => open(settings).await.map(Some),
+        _ => open(settings, limits).await.map(Some),
     }
 }
 
 /// The accounts, after every migration that was pending.
-pub(super) async fn users(settings: &Settings) -> Result<Users, Failure> {
-    let db = open(settings).await?;
+pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, Failure> {
+    let db = open(settings, limits).await?;
     migrate(&db).await?;
-    Ok(accounts(db, settings))
+    Ok(Users::new(db, limits))
 }
 
 /// The accounts, where no migration is pending.
-pub(super) async fn users_of_current(settings: &Settings) -> Result<Users, Failure> {
-    let db = open_existing(settings).await?;
+pub(super) async fn users_of_current(
+    settings: &Settings,
+    limits: Limits,
+) -> Result<Users, Failure> {
+    let db = open_existing(settings, limits).await?;
     let standing = standing(db.as_ref()).await?;
     standing.check().map_err(failed)?;
     match db {
-        Some(db) if standing.pending.is_empty() => Ok(accounts(db, settings)),
+        Some(db) if standing.pending.is_empty() => Ok(Users::new(db, limits)),
         _ => Err(format!(
             "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
             standing.pending.join(", ")
@@ -54,19 +60,15 @@ pub(super) async fn users_of_current(settings: &Settings) -> Result<Users, Failu
 /// The accounts, after every migration that was pending; or where there is no database yet, in one that is
 /// never written down.
 pub(super) async fn users_or_none(settings: &Settings) -> Result<Users, Failure> {
-    let db = match open_existing(settings).await? {
+    let limits = limits(settings);
+    let db = match open_existing(settings, limits).await? {
         Some(db) => db,
-        None => users::open("sqlite::memory:", limits(settings))
+        None => users::open("sqlite::memory:", limits)
             .await
             .map_err(unopened)?,
     };
     migrate(&db).await?;
-    Ok(accounts(db, settings))
-}
-
-/// The accounts in this database.
-pub(super) fn accounts(db: Database, settings: &Settings) -> Users {
-    Users::new(db, limits(settings))
+    Ok(Users::new(db, limits))
 }
 
 /// Applies every pending migration, or waits until another process that is at it has. Returns what was applied here.
@@ -90,10 +92,12 @@ pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, Failure>
     standing.map_err(|error| failed(error.into()))
 }
 
-fn limits(settings: &Settings) -> Limits {
+/// What a command may take of the database.
+pub(super) fn limits(settings: &Settings) -> Limits {
     Limits {
         connections: settings.database_connections,
         wait: Duration::from_secs(settings.database_wait.get().into()),
+        hurried: false,
     }
 }
 

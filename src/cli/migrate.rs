@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Failure, database, print};
+use super::{Failure, database, print, user::database_failed};
 use crate::{
     config::Settings,
     users::{Database, Users},
@@ -31,12 +31,15 @@ enum Direction {
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let direction = self.direction.unwrap_or(Direction::Up);
+        let limits = database::limits(settings);
         let db = match direction {
-            Direction::Up => Some(database::open(settings).await?),
+            Direction::Up => Some(database::open(settings, limits).await?),
             // Looking makes nothing.
-            Direction::Down { .. } | Direction::Status => database::open_existing(settings).await?,
+            Direction::Down { .. } | Direction::Status => {
+                database::open_existing(settings, limits).await?
+            }
         };
-        let accounts = db.clone().map(|db| database::accounts(db, settings));
+        let accounts = db.clone().map(|db| Users::new(db, limits));
         let done = direction.go(db.as_ref(), accounts.as_ref()).await;
         if let Some(accounts) = accounts {
             accounts.close().await;
@@ -71,9 +74,13 @@ impl Direction {
 }
 
 async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), Failure> {
-    // Without the table there are none to lose.
-    let accounts = accounts.count().await.unwrap_or(0);
     let standing = database::standing(Some(db)).await?;
+    let accounts = if standing.applied.is_empty() {
+        // There is no table yet, either.
+        0
+    } else {
+        accounts.count().await.map_err(database_failed)?
+    };
     if let Some(newest) = standing.applied.last()
         && accounts > 0
         && !yes

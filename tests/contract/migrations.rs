@@ -1,12 +1,17 @@
 //! Migrations: applied once, whoever else starts, is killed or is newer.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    net::{TcpListener, TcpStream},
+    process::Stdio,
+    time::Duration,
+};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use signet::users::{self, Database, Limits};
 
 use crate::{
-    binary::{Home, Service, failure, stdout},
+    binary::{Home, Service, exchange, failure, stdout},
     store::Store,
 };
 
@@ -54,49 +59,32 @@ async fn ten_that_start_at_once_all_come_up_and_each_migration_is_applied_once()
 /// Killed in the middle of the second of three, it leaves one; the next start goes on from there.
 #[tokio::test]
 async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
-    if !Store::is_postgres() {
-        // Nothing holds a writer of SQLite up in its middle: whoever is killed is killed anywhere.
-        for after in 0..20 {
-            let home = Home::new();
-            let mut migrate = home.command(&["migrate"]).spawn().unwrap();
-            tokio::time::sleep(Duration::from_millis(after)).await;
-            migrate.kill().unwrap();
-            migrate.wait().unwrap();
-            stdout(&home.run(&["migrate"]));
-            assert_eq!(applied(&home).await.len(), MIGRATIONS);
-        }
-        return;
-    }
     let home = Home::new();
     let db = open(&home).await;
     <migration::Migrator as migration::MigratorTrait>::up(&db, Some(1))
         .await
         .unwrap();
-    let reading = db.begin().await.unwrap();
-    reading
-        .execute_unprepared("LOCK TABLE users IN ACCESS SHARE MODE")
-        .await
-        .unwrap();
+    let holding = db.begin().await.unwrap();
+    // On PostgreSQL the second has made its table by then, and waits to change that of the accounts.
+    let hold = if Store::is_postgres() {
+        "LOCK TABLE users IN ACCESS SHARE MODE"
+    } else {
+        "UPDATE users SET is_active = is_active"
+    };
+    holding.execute_unprepared(hold).await.unwrap();
     let mut migrate = home
-        .command(&["migrate"])
+        .command(&["migrate", "--database-wait", "1"])
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
-    let waiting = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
-    while reading
-        .query_one_raw(waiting.clone())
-        .await
-        .unwrap()
-        .is_none()
-    {
-        tokio::task::yield_now().await;
-    }
+    let mut log = BufReader::new(migrate.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("waiting for it to migrate")));
     migrate.kill().unwrap();
     migrate.wait().unwrap();
     assert_eq!(applied(&home).await, ["m20261123_000001_users"]);
 
-    reading.rollback().await.unwrap();
+    holding.rollback().await.unwrap();
     db.close().await.unwrap();
     let said = stdout(&home.run(&["migrate"]));
     assert_eq!(
@@ -120,7 +108,7 @@ async fn a_lock_is_waited_for_until_it_expires() {
     let busy = migration::apply(&db, "impatient", Duration::from_millis(300)).await;
     let told = busy.unwrap_err().to_string();
     assert!(
-        told.contains("has been migrating this database for 300ms"),
+        told.contains("for 300ms: see what holds it up"),
         "{told}"
     );
     assert_eq!(
@@ -128,6 +116,66 @@ async fn a_lock_is_waited_for_until_it_expires() {
         "applied m20261123_000003_imported\n"
     );
     db.close().await.unwrap();
+}
+
+/// After the clock of the database was set back, nobody waits for a lock that would expire in an hour.
+#[tokio::test]
+async fn a_lock_from_the_future_is_nobody_s() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let db = open(&home).await;
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["migrate", "down"]));
+    let take =
+        "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '1 hour')";
+    db.execute_unprepared(take).await.unwrap();
+    let applied = migration::apply(&db, "a test", Duration::from_millis(300)).await;
+    assert_eq!(applied.unwrap(), ["m20261123_000003_imported"]);
+    db.close().await.unwrap();
+}
+
+/// Whoever is restarted for being dead would be so in the middle of a migration; clients are not kept waiting.
+#[tokio::test]
+async fn a_service_that_waits_to_migrate_is_alive_and_lets_nobody_in() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let db = open(&home).await;
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["migrate", "down"]));
+    let take = "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '8 seconds')";
+    db.execute_unprepared(take).await.unwrap();
+    let [port, admin] = [free_port(), free_port()];
+    let listen = format!("127.0.0.1:{port}");
+    let mut serve = home.command(&["serve", "--listen", &listen]);
+    serve.env("SIGNET_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
+    let starting = std::thread::spawn(|| Service::start(serve));
+    let admin = ([127, 0, 0, 1], admin).into();
+    let get = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        exchange(admin, request.as_bytes())
+    };
+    while TcpStream::connect(admin).is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+    let ready = get("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with(r#"{"status":"starting"}"#));
+    assert!(TcpStream::connect(&listen).is_err());
+
+    db.execute_unprepared("DELETE FROM locks").await.unwrap();
+    let service = starting.join().unwrap();
+    assert!(get("/readyz").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(service.address.port(), port);
+    db.close().await.unwrap();
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// One that only expands is lived with: an old replica may start again in the middle of an update.
