@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::users::{self, DatabaseError, PasswordHash, Users};
+use crate::users::{self, DatabaseError, Users};
 
 mod admission;
 mod audit;
@@ -91,27 +91,11 @@ impl Auth {
     /// When the database does not answer.
     pub async fn match_stand_in(&self) -> Result<(), DatabaseError> {
         let mut tally = Tally::default();
-        for hash in self.sample().await? {
+        for hash in self.users.sample().await? {
             tally.count(&hash);
         }
         self.passwords.stand_in_for_most(tally);
         Ok(())
-    }
-
-    async fn sample(&self) -> Result<Vec<PasswordHash>, DatabaseError> {
-        const FEW: u32 = 10_000;
-        const PARTS: u32 = 100;
-        let first = self.users.hashes_from(i64::MIN, FEW).await?;
-        if first.len() < FEW as usize {
-            return Ok(first);
-        }
-        let part = self.users.largest_id().await? / i64::from(PARTS);
-        let mut sample = Vec::new();
-        for number in 0..i64::from(PARTS) {
-            let somewhere = number * part + random::below(part);
-            sample.extend(self.users.hashes_from(somewhere, FEW / PARTS).await?);
-        }
-        Ok(sample)
     }
 }
 

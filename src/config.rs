@@ -37,7 +37,7 @@ pub struct Settings {
     pub database_url: DatabaseUrl,
     /// Connections to the database at once. Those of all replicas together must be fewer than it allows
     pub database_connections: NonZeroU32,
-    /// Seconds that a request waits for the database; one that would wait longer is told to try again
+    /// Seconds that one query waits for the database; a request whose query would wait longer is told to try again
     pub database_wait: NonZeroU32,
     /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
     #[schemars(extend("writeOnly" = true))]

@@ -2,7 +2,7 @@
 //!
 //! Nothing above this module speaks SQL, and nothing in it knows of HTTP or of tokens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -14,7 +14,7 @@ use sea_orm::{
     sqlx,
 };
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::{Instrument, debug_span};
 
 mod attempts;
@@ -23,6 +23,7 @@ mod django;
 pub mod email;
 mod entity;
 mod import;
+mod sample;
 mod store;
 
 pub use attempts::GUESS;
@@ -38,8 +39,10 @@ use entity::{ActiveModel, Column, Entity, retired};
 #[derive(Clone, Debug)]
 pub struct Users {
     db: DatabaseConnection,
-    /// How long a query may take, where nothing but us bounds it.
-    deadline: Option<Duration>,
+    /// How long a query may take.
+    wait: Duration,
+    /// Connections for what may wait for another writer: the rest are for those who only read.
+    writers: Arc<Semaphore>,
 }
 
 /// Connections to a database.
@@ -110,11 +113,11 @@ impl Users {
     /// The accounts behind `db`, whose tables must be current.
     #[must_use]
     pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
-        // SQLite is in this process: it bounds its waits itself.
-        let is_remote = db.get_database_backend() != DbBackend::Sqlite;
+        let writers = limits.connections.get().div_ceil(2);
         Self {
             db,
-            deadline: is_remote.then_some(limits.wait),
+            wait: limits.wait,
+            writers: Arc::new(Semaphore::new(writers as usize)),
         }
     }
 
@@ -151,14 +154,29 @@ impl Users {
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.
     async fn within<T>(&self, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let query = query.instrument(debug_span!("database"));
-        let Some(deadline) = self.deadline else {
+        // SQLite is in this process: it bounds its waits itself, and what is cut in half costs its connection.
+        if self.db.get_database_backend() == DbBackend::Sqlite {
             return query.await;
-        };
-        timeout(deadline, query).await.unwrap_or_else(|_| {
-            Err(DbErr::Conn(RuntimeErr::Internal(format!(
-                "no answer in {deadline:?}"
-            ))))
-        })
+        }
+        let answered = timeout(self.wait, query).await;
+        answered.unwrap_or_else(|_| Err(self.gave_up()))
+    }
+
+    /// The same for what writes a row that others may be writing to.
+    async fn write<T>(&self, query: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        match timeout(self.wait, self.writers.acquire()).await {
+            Ok(turn) => {
+                let done = self.within(query).await;
+                drop(turn);
+                done
+            }
+            Err(_) => Err(self.gave_up()),
+        }
+    }
+
+    fn gave_up(&self) -> DbErr {
+        let told = format!("no answer in {:?}", self.wait);
+        DbErr::Conn(RuntimeErr::Internal(told))
     }
 
     /// Ends every connection. Of a SQLite database, all is then in its one file.
@@ -204,36 +222,6 @@ impl Users {
             .one(&self.db)
             .await?;
         Ok(count.unwrap_or_default())
-    }
-
-    /// The hashes of the next accounts that have one, by id, from this id on.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn hashes_from(&self, id: i64, limit: u32) -> Result<Vec<PasswordHash>, DbErr> {
-        let hashes = Entity::find()
-            .select_only()
-            .column(Column::Password)
-            .filter(Column::Id.gte(id))
-            .filter(Column::Password.is_not_null())
-            .order_by_asc(Column::Id)
-            .limit(u64::from(limit))
-            .into_tuple();
-        self.within(hashes.all(&self.db)).await
-    }
-
-    /// The largest id of an account, or 0.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn largest_id(&self) -> Result<i64, DbErr> {
-        let largest = Entity::find()
-            .select_only()
-            .column(Column::Id)
-            .order_by_desc(Column::Id)
-            .into_tuple();
-        let largest = self.within(largest.one(&self.db)).await?;
-        Ok(largest.unwrap_or_default())
     }
 
     /// Adds an account. It sets no cut: there is no token to end.
@@ -324,7 +312,7 @@ impl Users {
             .filter(Column::PasswordChanged.eq(verified.password_changed))
             .filter(Column::EmailKey.eq(&verified.email_key))
             .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after));
-        let rows = self.within(record.exec_with_returning(&self.db)).await?;
+        let rows = self.write(record.exec_with_returning(&self.db)).await?;
         Ok(rows.into_iter().next())
     }
 
@@ -337,7 +325,7 @@ impl Users {
             .col_expr(Column::Password, Expr::value(Some(password)))
             .filter(Column::Id.eq(verified.id))
             .filter(Column::Password.eq(verified.password.clone()));
-        self.within(rehash.exec(&self.db)).await?;
+        self.write(rehash.exec(&self.db)).await?;
         Ok(())
     }
 

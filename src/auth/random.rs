@@ -19,10 +19,3 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 pub fn hex<const N: usize>() -> String {
     HEXLOWER.encode(&bytes::<N>())
 }
-
-/// A number from 0 to before `end`, or 0 where there is none. Of a large range, some come up a little more often.
-#[must_use]
-pub fn below(end: i64) -> i64 {
-    let number = i64::from_ne_bytes(bytes());
-    number.checked_rem_euclid(end).unwrap_or(0)
-}

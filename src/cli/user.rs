@@ -86,7 +86,7 @@ impl User {
         let users = match self {
             // Even its database is only made when something comes in.
             Self::Import(Import { dry_run: true, .. }) => database::users_or_none(settings).await?,
-            _ => database::users(settings).await?,
+            _ => database::users(settings, database::limits(settings)).await?,
         };
         let done = self.act(&users, settings).await;
         users.close().await;

@@ -4,7 +4,7 @@
 //! survives restarts; one statement adds to it, so that replicas agree.
 
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::{BinOper, Cond, Expr, ExprTrait, Func, OnConflict},
 };
@@ -28,6 +28,8 @@ pub struct Model {
 pub const GUESS: usize = 3;
 /// Guesses that are remembered: clients that are stuck, each on a password of its own.
 const GUESSES: usize = 4;
+/// Buckets that are dropped by one statement, which so takes no longer than any other.
+const BATCH: u64 = 10_000;
 
 impl Model {
     /// Whether this guess is among those that are remembered.
@@ -105,7 +107,7 @@ impl Users {
                 .value(Column::LastGuess, guesses)
                 .to_owned(),
         );
-        self.within(add.exec_without_returning(&self.db)).await?;
+        self.write(add.exec_without_returning(&self.db)).await?;
         Ok(())
     }
 
@@ -114,8 +116,18 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn forgive_settled(&self, now: i64) -> Result<(), DbErr> {
-        let forgive = Entity::delete_many().filter(Column::SettledAt.lte(now));
-        self.within(forgive.exec(&self.db)).await?;
-        Ok(())
+        loop {
+            let some = Entity::find()
+                .select_only()
+                .column(Column::Subject)
+                .filter(Column::SettledAt.lte(now))
+                .limit(BATCH);
+            let forgive =
+                Entity::delete_many().filter(Column::Subject.in_subquery(some.into_query()));
+            let forgiven = self.within(forgive.exec(&self.db)).await?;
+            if forgiven.rows_affected < BATCH {
+                return Ok(());
+            }
+        }
     }
 }

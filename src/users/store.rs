@@ -37,6 +37,8 @@ pub struct Limits {
     pub connections: NonZeroU32,
     /// For an answer, another writer included.
     pub wait: Duration,
+    /// Whether the server gives up on a statement, too, when we do: not where a command has much to do.
+    pub hurried: bool,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
         Self {
             connections: NonZeroU32::new(8).expect("it is not 0"),
             wait: Duration::from_secs(5),
+            hurried: false,
         }
     }
 }
@@ -117,7 +120,9 @@ impl Location {
 /// When the URL is not understood, or the database does not open.
 pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
     let location = Location::of(url)?;
-    let Limits { connections, wait } = limits;
+    let Limits {
+        connections, wait, ..
+    } = limits;
     let mut options = ConnectOptions::new(url);
     options
         .sqlx_logging(false)
@@ -139,7 +144,7 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
             path.display().to_string()
         }
         Location::Postgres(host) => {
-            for_postgres(&mut options, wait);
+            for_postgres(&mut options, limits);
             format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"))
         }
     };
@@ -163,19 +168,23 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
     }
 }
 
-fn for_postgres(options: &mut ConnectOptions, wait: Duration) {
+fn for_postgres(options: &mut ConnectOptions, limits: Limits) {
+    let wait = limits.wait;
+    let statement = if limits.hurried { wait.as_millis() } else { 0 };
+    // For a row that another transaction holds, and for a statement that nobody waits for any more; to wait
+    // for the server itself is ours to bound.
+    let settings = format!(
+        "SET lock_timeout = {}; SET statement_timeout = {statement}; SET client_min_messages = warning",
+        wait.as_millis()
+    );
     options
         .test_before_acquire_if_idle_for(STALE)
         .map_sqlx_postgres_opts(|postgres| postgres.application_name("signet"))
         .map_sqlx_postgres_pool_opts(move |pool| {
+            let settings = settings.clone();
             let pool = pool.after_connect(move |connection, _| {
-                Box::pin(async move {
-                    use sqlx::Executor as _;
-                    // For a row that another transaction holds; to wait for the server itself is ours to bound.
-                    let set = format!("SET lock_timeout = {}", wait.as_millis());
-                    connection.execute(sqlx::AssertSqlSafe(set)).await?;
-                    Ok(())
-                })
+                let settings = sqlx::raw_sql(sqlx::AssertSqlSafe(settings.clone()));
+                Box::pin(async move { settings.execute(connection).await.map(|_| ()) })
             });
             pool.after_release(move |connection, _| {
                 Box::pin(async move {

@@ -385,6 +385,39 @@ async fn a_locked_database_is_told_as_temporary() {
     world.token().await;
 }
 
+/// However many logins wait for another writer, some connections are for those who only read.
+#[tokio::test]
+async fn refreshes_go_on_while_logins_wait_to_be_written() {
+    let world = World::of(Setup {
+        patience: Duration::from_secs(2),
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    let token = world.token().await;
+    let other = users::open(&world.url, Limits::default()).await.unwrap();
+    let writing = other.begin().await.unwrap();
+    let change = "UPDATE users SET is_active = is_active";
+    writing.execute_unprepared(change).await.unwrap();
+
+    let logins = async {
+        let logins = (0..16).map(|_| world.obtain(EMAIL, PASSWORD));
+        futures_util::future::join_all(logins).await
+    };
+    let refreshes = async {
+        // Until every login that gets a connection has one.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+            world.refresh(&token).await.token();
+        }
+        writing.rollback().await.unwrap();
+    };
+    let (logins, ()) = tokio::join!(logins, refreshes);
+    for answer in logins {
+        assert!([200, 503].contains(&answer.status.as_u16()), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn e_mails_and_ids_are_unique_and_never_come_back() {
     let world = World::new().await;
