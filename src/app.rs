@@ -19,7 +19,7 @@ mod methods;
 mod trace;
 mod traffic;
 
-pub use admin::Stopping;
+pub use admin::{Admin, Stopping};
 
 use edge::Edge;
 use methods::Methods;
@@ -49,15 +49,13 @@ pub struct Options {
 pub struct Composition {
     /// What clients reach.
     pub app: App,
-    /// What operators reach, on a listener of its own.
-    pub admin: App,
     /// To be told when it is about to stop.
     pub stopping: Stopping,
 }
 
-/// Composes the service.
+/// Composes the service, and tells operators of it.
 #[must_use]
-pub fn compose(auth: &Auth, options: Options) -> Composition {
+pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
     let document = document(options.public_url.as_deref());
     let reader = Arc::new(Reader {
         limits: options.limits,
@@ -90,9 +88,9 @@ pub fn compose(auth: &Auth, options: Options) -> Composition {
         traffic,
         stopping: stopping.clone(),
     };
+    admin.run(auth.clone(), registry, stopping.clone());
     Composition {
         app: edge.boxed(),
-        admin: admin::admin(auth, registry, stopping.clone()),
         stopping,
     }
 }

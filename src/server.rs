@@ -28,6 +28,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::unconstrained,
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
@@ -138,7 +139,8 @@ pub async fn serve(
         }
     }
     // Who has connected already, as far as the system is concerned, is not hung up on.
-    while let Some(Ok(accepted)) = accept(&listener, &free).now_or_never() {
+    // All of them: tokio would let only so many through at a time.
+    while let Some(Ok(accepted)) = unconstrained(accept(&listener, &free)).now_or_never() {
         serve(accepted);
     }
     drop(listener);

@@ -2,7 +2,7 @@
 //! requests, and what it measures.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -33,45 +33,92 @@ impl Stopping {
     }
 }
 
-/// The pages for operators.
-pub(super) fn admin(auth: &Auth, registry: Registry, stopping: Stopping) -> App {
-    let auth = auth.clone();
-    let ready = make(move |_| {
-        let (auth, stopping) = (auth.clone(), stopping.clone());
-        async move { readiness(&auth, &stopping).await }
-    });
-    let registry = Arc::new(registry);
-    let metrics = make(move |_| {
-        let registry = Arc::clone(&registry);
-        async move { measured(&registry) }
-    });
-    Route::new()
-        .at(
-            "/healthz",
-            get(make(|_| async { state(StatusCode::OK, "alive") })),
-        )
-        .at("/readyz", get(ready))
-        .at("/metrics", get(metrics))
-        .catch_all_error(async |error| edge::into_json(error))
-        .boxed()
+/// What operators ask. Until the service is composed, it is starting: alive, and not ready.
+#[derive(Clone, Default)]
+pub struct Admin(Arc<OnceLock<Running>>);
+
+struct Running {
+    auth: Auth,
+    registry: Registry,
+    stopping: Stopping,
 }
 
-/// Ready is who can serve the next request: not one that stops, and not without a current database.
-async fn readiness(auth: &Auth, stopping: &Stopping) -> Response {
-    if stopping.has_begun() {
-        return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
+impl Admin {
+    /// From now on, it is this service.
+    pub(super) fn run(&self, auth: Auth, registry: Registry, stopping: Stopping) {
+        let running = Running {
+            auth,
+            registry,
+            stopping,
+        };
+        assert!(self.0.set(running).is_ok(), "a service is composed once");
     }
-    match auth.users.ready().await {
-        Ok(()) => state(StatusCode::OK, "ready"),
-        Err(unready) => {
-            warn!(error = %unready, "not ready");
-            let told = match unready {
-                Unready::Unreachable(_) => "the database cannot be reached",
-                Unready::NotCurrent(_) => "the database is not up to date",
-            };
-            state(StatusCode::SERVICE_UNAVAILABLE, told)
+
+    /// The pages.
+    #[must_use]
+    pub fn app(&self) -> App {
+        let (to_ready, to_measure) = (self.clone(), self.clone());
+        Route::new()
+            .at(
+                "/healthz",
+                get(make(|_| async { state(StatusCode::OK, "alive") })),
+            )
+            .at(
+                "/readyz",
+                get(make(move |_| {
+                    let admin = to_ready.clone();
+                    async move { admin.readiness().await }
+                })),
+            )
+            .at(
+                "/metrics",
+                get(make(move |_| {
+                    let admin = to_measure.clone();
+                    async move { admin.measured() }
+                })),
+            )
+            .catch_all_error(async |error| edge::into_json(error))
+            .boxed()
+    }
+
+    /// Ready is who can serve the next request: not one that starts or stops, and not without a current database.
+    async fn readiness(&self) -> Response {
+        let Some(running) = self.0.get() else {
+            return starting();
+        };
+        if running.stopping.has_begun() {
+            return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
+        }
+        match running.auth.users.ready().await {
+            Ok(()) => state(StatusCode::OK, "ready"),
+            Err(unready) => {
+                warn!(error = %unready, "not ready");
+                let told = match unready {
+                    Unready::Unreachable(_) => "the database cannot be reached",
+                    Unready::NotCurrent(_) => "the database is not up to date",
+                };
+                state(StatusCode::SERVICE_UNAVAILABLE, told)
+            }
         }
     }
+
+    fn measured(&self) -> Response {
+        let Some(running) = self.0.get() else {
+            return starting();
+        };
+        let mut metrics = String::new();
+        match text::encode(&mut metrics, &running.registry) {
+            Ok(()) => Response::builder()
+                .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+                .header(CACHE_CONTROL, "no-store")
+                .body(metrics),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
+        }
+    }
+}
+
+fn starting() -> Response {
+    state(StatusCode::SERVICE_UNAVAILABLE, "starting")
 }
 
 fn state(status: StatusCode, state: &str) -> Response {
@@ -80,17 +127,6 @@ fn state(status: StatusCode, state: &str) -> Response {
         .content_type("application/json")
         .header(CACHE_CONTROL, "no-store")
         .body(json!({ "status": state }).to_string())
-}
-
-fn measured(registry: &Registry) -> Response {
-    let mut metrics = String::new();
-    match text::encode(&mut metrics, registry) {
-        Ok(()) => Response::builder()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-            .header(CACHE_CONTROL, "no-store")
-            .body(metrics),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
-    }
 }
 
 fn get(endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {

@@ -77,7 +77,15 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let method = method_for_the_log(request.method());
         let (path, operation) = self.known(request.uri().path());
 
-        let span = info_span!("request", id, method, path, trace_id = Empty);
+        let span = info_span!(
+            "request",
+            id,
+            method,
+            path,
+            trace_id = Empty,
+            otel.kind = Empty,
+            otel.name = Empty
+        );
         trace::join(&span, &request, method, path);
         let mut response = AssertUnwindSafe(self.inner.call(request))
             .catch_unwind()

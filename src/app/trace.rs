@@ -1,8 +1,9 @@
 //! Distributed traces: a request may be part of one (`traceparent`, W3C Trace Context).
 
 use opentelemetry::{
+    Context,
     propagation::TextMapPropagator,
-    trace::{SpanContext, TraceContextExt},
+    trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_http::HeaderExtractor;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -12,10 +13,26 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Makes the span part of the trace that the request belongs to, and notes the trace for the log.
 pub(super) fn join(span: &Span, request: &Request, method: &'static str, path: &str) {
-    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-    let given = parent.span().span_context().clone();
+    let told = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
+    let told = told.span().span_context().clone();
+    // Without what others have written beside it.
+    let given = SpanContext::new(
+        told.trace_id(),
+        told.span_id(),
+        told.trace_flags(),
+        true,
+        TraceState::default(),
+    );
+    let parent = if given.is_valid() {
+        Context::new().with_remote_span_context(given.clone())
+    } else {
+        Context::new()
+    };
     // Without an exporter there is no trace of ours, but that of the request is told all the same.
-    let _ = span.set_parent(parent);
+    if span.set_parent(parent).is_ok() {
+        span.record("otel.kind", "server");
+        span.record("otel.name", format!("{method} {path}"));
+    }
     let own = span.context().span().span_context().clone();
     if let Some(trace) = [own, given].into_iter().find(SpanContext::is_valid) {
         span.record("trace_id", tracing::field::display(trace.trace_id()));

@@ -3,22 +3,23 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::SignalKind,
     sync::oneshot,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 use tracing::{error, info, warn};
 
 use super::{Failure, database, password, secret, signal, throttle};
 use crate::{
-    app::{Composition, Options, compose},
+    app::{Admin, Composition, Options, compose},
     auth::{
         Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, SecretTooShort, Secrets, Tokens,
     },
     config::{DatabaseUrl, Settings},
     server::{self, ConnectionLimits},
-    users::{NewUser, Users},
+    users::{Limits, NewUser, Users},
 };
 
 const DEMO_EMAIL: &str = "jonhdoeqa@email.com";
@@ -48,9 +49,10 @@ impl Serve {
         // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
         let given = secret::given(&settings)?;
-        let listener = listen(settings.listen, "SIGNET_LISTEN").await?;
-        let admin_listener = match settings.admin_listen {
-            Some(address) => Some(listen(address, "SIGNET_ADMIN_LISTEN").await?),
+        let socket = bind(settings.listen, "SIGNET_LISTEN")?;
+        let admin = Admin::default();
+        let operators = match settings.admin_listen {
+            Some(address) => Some(Operators::serve(address, &admin)?),
             None => None,
         };
         let users = self.users(&settings).await?;
@@ -80,37 +82,26 @@ impl Serve {
         });
         let stop = stop_signal()?;
         reload_on_hangup(&auth, &settings, secrets)?;
-        keep_house(&auth);
+        let options = Options {
+            proxies: settings.trusted_proxies.0.clone(),
+            public_url: settings.public_url().map(str::to_owned),
+            ..Options::default()
+        };
+        let Composition { app, stopping } = compose(&auth, options, &admin);
+        // Not before it can answer: who asks too early is told so at once.
+        let listener = listen(socket, "SIGNET_LISTEN")?;
         let address = listener.local_addr().unwrap_or(settings.listen);
-        let admin_address = admin_listener
+        let admin = operators
             .as_ref()
-            .and_then(|listener| listener.local_addr().ok())
-            .map(tracing::field::display);
-        info!(%address, admin = admin_address, docs = format!("http://{address}/docs/"), "listening");
+            .map(|operators| tracing::field::display(operators.address));
+        info!(%address, admin, docs = format!("http://{address}/docs/"), "listening");
         if self.demo {
             warn!(
                 email = DEMO_EMAIL,
                 "a demo: the account's password is public, and all of it is gone when this ends"
             );
         }
-        let options = Options {
-            proxies: settings.trusted_proxies.0.clone(),
-            public_url: settings.public_url().map(str::to_owned),
-            ..Options::default()
-        };
-        let Composition {
-            app,
-            admin,
-            stopping,
-        } = compose(&auth, options);
-        // Operators see it stop.
-        let (stopped, until_stopped) = oneshot::channel::<()>();
-        let admin = tokio::spawn(async move {
-            if let Some(listener) = admin_listener {
-                let stopped = async { drop(until_stopped.await) };
-                server::serve(listener, admin, ConnectionLimits::few(), stopped).await;
-            }
-        });
+        keep_house(&auth);
         let limits = ConnectionLimits::default().within_file_limit();
         let delay = Duration::from_secs(settings.stop_delay.into());
         let stop = async {
@@ -119,26 +110,77 @@ impl Serve {
             sleep(delay).await;
         };
         server::serve(listener, app, limits, stop).await;
-        drop(stopped);
-        let _ = admin.await;
+        if let Some(operators) = operators {
+            operators.end().await;
+        }
         auth.users.close().await;
         info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
         Ok(())
     }
 
     async fn users(&self, settings: &Settings) -> Result<Users, Failure> {
+        let limits = Limits {
+            hurried: true,
+            ..database::limits(settings)
+        };
         if self.no_migrate {
-            database::users_of_current(settings).await
+            database::users_of_current(settings, limits).await
         } else {
-            database::users(settings).await
+            database::users(settings, limits).await
         }
     }
 }
 
-async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// The listener of operators, who see the service start, and stop.
+struct Operators {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Operators {
+    fn serve(address: SocketAddr, admin: &Admin) -> Result<Self, Failure> {
+        let setting = "SIGNET_ADMIN_LISTEN";
+        let listener = listen(bind(address, setting)?, setting)?;
+        let address = listener.local_addr().unwrap_or(address);
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let limits = ConnectionLimits::few();
+        Ok(Self {
+            address,
+            stop,
+            served: tokio::spawn(server::serve(listener, admin.app(), limits, stopped)),
+        })
+    }
+
+    async fn end(self) {
+        drop(self.stop);
+        let _ = self.served.await;
+    }
+}
+
+/// Takes an address, without letting anybody in yet.
+fn bind(address: SocketAddr, setting: &str) -> Result<TcpSocket, Failure> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| {
         format!("cannot listen on {address}: {error}. Stop what listens there, or set {setting}")
             .into()
+    })
+}
+
+fn listen(socket: TcpSocket, setting: &str) -> Result<TcpListener, Failure> {
+    /// Who has connected and is not served yet, as far as the system allows it.
+    const BACKLOG: u32 = 1024;
+    socket.listen(BACKLOG).map_err(|error| {
+        format!("cannot listen: {error}. Stop what listens there, or set {setting}").into()
     })
 }
 

@@ -25,7 +25,7 @@ impl Presence for Stream {
     fn left(&self) -> BoxFuture<'_, ()> {
         async {
             if let Ok(1..) = self.0.peek(&mut [0]).await {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
         .boxed()

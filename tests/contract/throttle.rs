@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
-    app::{Options, compose},
+    app::{Admin, Options, compose},
     auth::{
         Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Presence, Rate, Rates, Secrets,
         Throttle, Tokens,
@@ -293,7 +293,7 @@ async fn replicas_and_restarts_share_what_was_counted() {
         clock: Clock::new(move || now),
     });
     let body = json!({ "email": EMAIL, "password": PASSWORD });
-    let app = compose(&replica, Options::default()).app;
+    let app = compose(&replica, Options::default(), &Admin::default()).app;
     let answer = poem::Endpoint::get_response(&app, post(OBTAIN, body.to_string())).await;
     assert_eq!(answer.status(), 429);
 }

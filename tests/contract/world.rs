@@ -15,7 +15,7 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
-    app::{App, Options, Stopping, compose},
+    app::{Admin, App, Options, Stopping, compose},
     auth::{
         Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
         Throttle, Tokens,
@@ -168,10 +168,11 @@ impl World {
             proxies,
             public_url: None,
         };
-        let composition = compose(&auth, options);
+        let admin = Admin::default();
+        let composition = compose(&auth, options, &admin);
         Self {
             app: composition.app,
-            admin: composition.admin,
+            admin: admin.app(),
             stopping: composition.stopping,
             auth,
             db,
