@@ -42,13 +42,13 @@ impl Meter {
         self.count("refresh", refusal.map(refresh::Refusal::reason));
     }
 
-    fn count(&self, operation: &'static str, refused_for: Option<&'static str>) {
-        let operation = ("operation", operation);
+    fn count(&self, grant: &'static str, refused_for: Option<&'static str>) {
+        let grant = ("grant", grant);
         match refused_for {
-            None => self.issued.get_or_create(&[operation]).inc(),
+            None => self.issued.get_or_create(&[grant]).inc(),
             Some(reason) => self
                 .refused
-                .get_or_create(&[operation, ("reason", reason)])
+                .get_or_create(&[grant, ("reason", reason)])
                 .inc(),
         };
     }
@@ -130,12 +130,12 @@ impl Auth {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "tokens_issued",
-            "Tokens issued, by operation",
+            "Tokens issued, by what for: a login or a refresh",
             self.meter.issued.clone(),
         );
         registry.register(
             "tokens_refused",
-            "Requests for a token that got none, by operation and reason",
+            "Requests for a token that got none, by what for and reason",
             self.meter.refused.clone(),
         );
         self.passwords.register(registry);

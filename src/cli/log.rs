@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{LevelFilter, Targets},
+    filter::{LevelFilter, filter_fn},
     fmt,
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -39,7 +39,10 @@ pub(super) fn init(filter: &str, traces: Option<&Traces>) -> Result<(), Failure>
             .with_tracer(traces.tracer())
             .with_location(false)
             .with_threads(false)
-            .with_filter(Targets::new().with_target(env!("CARGO_PKG_NAME"), LevelFilter::DEBUG))
+            // Spans alone: what is logged within them may name an account.
+            .with_filter(filter_fn(|it| {
+                it.is_span() && it.target().starts_with(env!("CARGO_PKG_NAME"))
+            }))
     });
     tracing_subscriber::registry()
         .with(log.with_filter(filter))

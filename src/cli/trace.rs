@@ -1,11 +1,10 @@
 //! Traces, sent by OTLP over HTTP where the usual `OTEL_*` variables ask for them
 //! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::Connect;
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, hyper::HyperClient};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -35,34 +34,52 @@ impl Traces {
                 .as_deref()
                 .filter(|it| !it.is_empty())
         };
-        let off = given("OTEL_SDK_DISABLED") == Some("true")
-            || given("OTEL_TRACES_EXPORTER") == Some("none");
-        let endpoints = [
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        ];
-        let on = endpoints.iter().any(|name| given(name).is_some())
-            || given("OTEL_TRACES_EXPORTER") == Some("otlp");
+        let is = |name, value: &str| given(name).is_some_and(|it| it.eq_ignore_ascii_case(value));
+        let endpoint = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+            .or_else(|| given("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
+        let on = endpoint.is_some() || is("OTEL_TRACES_EXPORTER", "otlp");
         if off || !on {
             return Ok(None);
         }
-        let client = OnRuntime {
-            client: HyperClient::new(https::connector()?, PATIENCE, None),
-            runtime: Handle::current(),
+        let of_traces = |name: &str| {
+            given(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"))
+                .or_else(|| given(&format!("OTEL_EXPORTER_OTLP_{name}")))
         };
-        let exporter = SpanExporter::builder()
+        if let Some(other) = of_traces("PROTOCOL").filter(|it| *it != "http/protobuf") {
+            return Err(format!(
+                "OTEL_EXPORTER_OTLP_PROTOCOL cannot be {other:?}: write http/protobuf, and give the port for that"
+            )
+            .into());
+        }
+        let timeout = of_traces("TIMEOUT").and_then(|milliseconds| milliseconds.parse().ok());
+        let timeout = timeout.map_or(PATIENCE, Duration::from_millis);
+        let runtime = Handle::current();
+        let sender = SpanExporter::builder()
             .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(client)
-            .build()
-            .map_err(|error| {
-                format!("the OTEL_EXPORTER_OTLP_* variables cannot be as they are: {error}")
-            })?;
-        let name = given("OTEL_SERVICE_NAME").unwrap_or(env!("CARGO_PKG_NAME"));
+            .with_protocol(Protocol::HttpBinary);
+        // Only whom it takes to trust someone needs to know whom this machine trusts.
+        let sender = if endpoint.is_some_and(|url| url.starts_with("https:")) {
+            let client = HyperClient::new(https::connector()?, timeout, None);
+            sender.with_http_client(OnRuntime { client, runtime })
+        } else {
+            let client = HyperClient::with_default_connector(timeout, None);
+            sender.with_http_client(OnRuntime { client, runtime })
+        };
+        // What the library says of a bad endpoint would tell its password.
+        let exporter = sender.build().map_err(|_| {
+            "the OTEL_EXPORTER_OTLP_* variables cannot be as they are: is the endpoint like http://host:4318?"
+        })?;
+        let defaults = [
+            KeyValue::new("service.name", env!("CARGO_PKG_NAME")),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        ];
+        let named =
+            given("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name.to_owned()));
         let resource = Resource::builder_empty()
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attributes(defaults)
             .with_detector(Box::new(EnvResourceDetector::new()))
-            .with_attribute(KeyValue::new("service.name", name.to_owned()))
+            .with_attributes(named)
             .build();
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
@@ -86,13 +103,13 @@ impl Traces {
 
 /// Sends from the runtime: the exporter has a thread of its own, and none.
 #[derive(Debug)]
-struct OnRuntime {
-    client: HyperClient<HttpsConnector<HttpConnector>>,
+struct OnRuntime<C: Connect + Clone + Send + Sync + 'static> {
+    client: HyperClient<C>,
     runtime: Handle,
 }
 
 #[async_trait]
-impl HttpClient for OnRuntime {
+impl<C: Connect + Clone + Debug + Send + Sync + 'static> HttpClient for OnRuntime<C> {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let sending = self
