@@ -107,10 +107,7 @@ async fn a_lock_is_waited_for_until_it_expires() {
     db.execute_unprepared(take).await.unwrap();
     let busy = migration::apply(&db, "impatient", Duration::from_millis(300)).await;
     let told = busy.unwrap_err().to_string();
-    assert!(
-        told.contains("for 300ms: see what holds it up"),
-        "{told}"
-    );
+    assert!(told.contains("for 300ms: see what holds it up"), "{told}");
     assert_eq!(
         stdout(&home.run(&["migrate"])),
         "applied m20261123_000003_imported\n"

@@ -1,0 +1,107 @@
+//! The connection to the database: how it is, how long a query waits for it, and who waits for whom.
+
+use sea_orm::{DbBackend, DbErr, RuntimeErr, sqlx};
+use tokio::time::timeout;
+use tracing::{Instrument, debug_span};
+
+use super::Users;
+
+/// Connections to a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// At work.
+    pub used: u32,
+    /// Waiting for work.
+    pub idle: u32,
+    /// How many there may be.
+    pub limit: u32,
+}
+
+/// Why nothing can be asked of the accounts.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The database does not answer.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(#[from] DbErr),
+    /// Its tables are not those of this signet.
+    #[error("the database is not up to date: {0}")]
+    NotCurrent(String),
+}
+
+impl From<migration::Error> for Unready {
+    fn from(error: migration::Error) -> Self {
+        Self::NotCurrent(error.to_string())
+    }
+}
+
+impl Users {
+    /// Whether the database answers, and is up to date.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn ready(&self) -> Result<(), Unready> {
+        let standing = self.within(migration::standing(&self.db)).await?;
+        standing.check()?;
+        match standing.pending.first() {
+            None => Ok(()),
+            Some(next) => Err(Unready::NotCurrent(format!("{next} is pending"))),
+        }
+    }
+
+    /// The connections to the database.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            Pool {
+                used: pool.size().saturating_sub(idle),
+                idle,
+                limit: pool.options().get_max_connections(),
+            }
+        }
+        match self.db.get_database_backend() {
+            DbBackend::Sqlite => of(self.db.get_sqlite_connection_pool()),
+            _ => of(self.db.get_postgres_connection_pool()),
+        }
+    }
+
+    /// Gives up on a database that does not answer: a frozen one would be waited for without end.
+    pub(super) async fn within<T>(
+        &self,
+        query: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        let query = query.instrument(debug_span!("database"));
+        // SQLite is in this process: it bounds its waits itself, and what is cut in half costs its connection.
+        if self.db.get_database_backend() == DbBackend::Sqlite {
+            return query.await;
+        }
+        let answered = timeout(self.wait, query).await;
+        answered.unwrap_or_else(|_| Err(self.gave_up()))
+    }
+
+    /// The same for what writes a row that others may be writing to.
+    pub(super) async fn write<T>(
+        &self,
+        query: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        match timeout(self.wait, self.writers.acquire()).await {
+            Ok(turn) => {
+                let done = self.within(query).await;
+                drop(turn);
+                done
+            }
+            Err(_) => Err(self.gave_up()),
+        }
+    }
+
+    fn gave_up(&self) -> DbErr {
+        let told = format!("no answer in {:?}", self.wait);
+        DbErr::Conn(RuntimeErr::Internal(told))
+    }
+
+    /// Ends every connection. Of a SQLite database, all is then in its one file.
+    pub async fn close(&self) {
+        // Whatever fails here is told by the next who opens it.
+        let _ = self.db.close_by_ref().await;
+    }
+}
