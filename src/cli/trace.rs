@@ -35,8 +35,10 @@ impl Traces {
                 .filter(|it| !it.is_empty())
         };
         let is = |name, value: &str| given(name).is_some_and(|it| it.eq_ignore_ascii_case(value));
+        let general = given("OTEL_EXPORTER_OTLP_ENDPOINT");
         let endpoint = given("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-            .or_else(|| given("OTEL_EXPORTER_OTLP_ENDPOINT"));
+            .map(str::to_owned)
+            .or_else(|| Some(format!("{}/v1/traces", general?.trim_end_matches('/'))));
         let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
         let on = endpoint.is_some() || is("OTEL_TRACES_EXPORTER", "otlp");
         if off || !on {
@@ -57,7 +59,8 @@ impl Traces {
         let runtime = Handle::current();
         let sender = SpanExporter::builder()
             .with_http()
-            .with_protocol(Protocol::HttpBinary);
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(endpoint.clone().unwrap_or_default());
         // Only whom it takes to trust someone needs to know whom this machine trusts.
         let sender = if endpoint.is_some_and(|url| url.starts_with("https:")) {
             let client = HyperClient::new(https::connector()?, timeout, None);
@@ -116,5 +119,51 @@ impl<C: Connect + Clone + Debug + Send + Sync + 'static> HttpClient for OnRuntim
             .runtime
             .spawn(async move { client.send_bytes(request).await });
         sending.await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_usual_variables_ask_for_traces_or_do_not() {
+        let of = |variables: &[(&str, &str)]| {
+            let pairs = variables.iter();
+            let environment = pairs
+                .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+                .collect();
+            let wanted = Traces::wanted(&environment).map_err(|failure| failure.message);
+            wanted.map(|traces| traces.is_some())
+        };
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let traces = (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://127.0.0.1:4318/v1/traces",
+        );
+        for (variables, wanted) in [
+            (&[][..], false),
+            (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")], false),
+            (&[endpoint], true),
+            (&[traces], true),
+            (&[("OTEL_TRACES_EXPORTER", "otlp")], true),
+            (&[endpoint, ("OTEL_TRACES_EXPORTER", "none")], false),
+            (&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")], false),
+            (&[endpoint, ("OTEL_SDK_DISABLED", "false")], true),
+            (
+                &[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")],
+                true,
+            ),
+        ] {
+            assert_eq!(of(variables), Ok(wanted), "{variables:?}");
+        }
+        let grpc = of(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        assert!(grpc.unwrap_err().contains("write http/protobuf"));
+        let bad = of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter 2@host")]);
+        let told = bad.unwrap_err();
+        assert!(
+            told.contains("like http://host:4318") && !told.contains("hunter"),
+            "{told}"
+        );
     }
 }

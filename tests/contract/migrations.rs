@@ -115,6 +115,47 @@ async fn a_lock_is_waited_for_until_it_expires() {
     db.close().await.unwrap();
 }
 
+/// It is others who are waited for with patience: a step of one's own takes as long as it takes.
+#[tokio::test]
+async fn a_long_migration_is_not_given_up() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let db = open(&home).await;
+    db.execute_unprepared(
+        "CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); END'; \
+         CREATE EVENT TRIGGER slow ON ddl_command_start EXECUTE FUNCTION dawdle()",
+    )
+    .await
+    .unwrap();
+    let patience = Duration::from_millis(400);
+    let applied = migration::apply(&db, "a test", patience).await.unwrap();
+    assert_eq!(applied.len(), MIGRATIONS);
+    db.close().await.unwrap();
+}
+
+/// What cannot be counted may be there.
+#[tokio::test]
+async fn accounts_that_cannot_be_counted_are_not_lost() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let add = ["user", "add", "a@example.com", "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let db = open(&home).await;
+    let holding = db.begin().await.unwrap();
+    let hold = "LOCK TABLE users IN ACCESS EXCLUSIVE MODE";
+    holding.execute_unprepared(hold).await.unwrap();
+    let (code, said) = failure(&home.run(&["migrate", "down", "--database-wait", "1"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("Another process holds it"), "{said}");
+    holding.rollback().await.unwrap();
+    assert_eq!(applied(&home).await.len(), MIGRATIONS);
+    db.close().await.unwrap();
+}
+
 /// After the clock of the database was set back, nobody waits for a lock that would expire in an hour.
 #[tokio::test]
 async fn a_lock_from_the_future_is_nobody_s() {

@@ -6,10 +6,13 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use signet::users::{self, Limits};
 
 use crate::{
     binary::{Home, failure},
+    store::Store,
     world::{OBTAIN, REFRESH},
 };
 
@@ -275,4 +278,35 @@ fn two_services_do_not_share_a_port() {
         !home.path().join("data").exists(),
         "what cannot be served leaves nothing behind"
     );
+}
+
+/// The server is not left with what its client has given up: that would pile up, connection by connection.
+#[tokio::test]
+async fn a_statement_that_nobody_waits_for_is_given_up() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let add = ["user", "add", "you@example.com", "--password-stdin"];
+    assert!(home.feed(&add, "correct horse\n").status.success());
+    let db = users::open(&home.database(), Limits::default())
+        .await
+        .unwrap();
+    db.execute_unprepared(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'; \
+         CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION dawdle()",
+    )
+    .await
+    .unwrap();
+    let service = home.serve(&["--database-wait", "1"]);
+    let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
+    assert_eq!(service.post(OBTAIN, &credentials).0, 503);
+    let started = std::time::Instant::now();
+    let at_work = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'UPDATE%' AND state = 'active' AND datname = current_database()";
+    let at_work = sea_orm::Statement::from_string(db.get_database_backend(), at_work);
+    while db.query_one_raw(at_work.clone()).await.unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(started.elapsed().as_secs() < 30, "it went on");
+    db.close().await.unwrap();
 }
