@@ -72,7 +72,7 @@ impl ConnectionLimits {
     pub fn few() -> Self {
         Self {
             connections: 64,
-            stop_time: Duration::from_secs(1),
+            stop_time: FLUSH + LINGER,
             ..Self::default()
         }
     }

@@ -115,6 +115,33 @@ async fn a_lock_is_waited_for_until_it_expires() {
     db.close().await.unwrap();
 }
 
+/// Whoever was held up until its lock was another's goes on only when that is over.
+#[tokio::test]
+async fn a_lock_that_was_lost_is_waited_for_anew() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let db = open(&home).await;
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["migrate", "down"]));
+    stdout(&home.run(&["migrate", "down"]));
+    db.execute_unprepared(
+        "CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         UPDATE locks SET owner = 'thief', expires_at = clock_timestamp() + interval '1 second'; RETURN NEW; END $$; \
+         CREATE TRIGGER thief AFTER INSERT ON seaql_migrations \
+         FOR EACH ROW WHEN (NEW.version LIKE '%attempts') EXECUTE FUNCTION steal()",
+    )
+    .await
+    .unwrap();
+    let started = std::time::Instant::now();
+    let patience = Duration::from_secs(30);
+    let applied = migration::apply(&db, "a test", patience).await.unwrap();
+    assert_eq!(applied.len(), 2);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    db.close().await.unwrap();
+}
+
 /// It is others who are waited for with patience: a step of one's own takes as long as it takes.
 #[tokio::test]
 async fn a_long_migration_is_not_given_up() {
