@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::{
     Migrator,
-    lock::{Lock, unhurried},
+    lock::{Lock, is_contention, unhurried},
 };
 
 /// How often a lock that another process has is tried.
@@ -260,20 +260,4 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
         ..TransactionOptions::default()
     };
     db.begin_with_options(options).await
-}
-
-/// Whether the same may well succeed in a moment: it was locked, or deadlocked.
-fn is_contention(error: &DbErr) -> bool {
-    use sea_orm_migration::sea_orm::{RuntimeErr::SqlxError, sqlx::error::DatabaseError};
-    let (DbErr::Conn(SqlxError(error))
-    | DbErr::Exec(SqlxError(error))
-    | DbErr::Query(SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(DatabaseError::code);
-    // SQLITE_BUSY and its kin; lock_not_available, serialization_failure and deadlock_detected.
-    code.is_some_and(|code| {
-        ["5", "6", "261", "517", "55P03", "40001", "40P01"].contains(&code.as_ref())
-    })
 }

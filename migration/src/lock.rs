@@ -113,3 +113,23 @@ async fn make_table(db: &DatabaseConnection) -> Result<(), DbErr> {
         made => made,
     }
 }
+
+/// Whether the same may well succeed in a moment: somebody else was at it.
+#[must_use]
+pub fn is_contention(error: &DbErr) -> bool {
+    use sea_orm_migration::sea_orm::{RuntimeErr::SqlxError, sqlx::error::DatabaseError};
+    let (DbErr::Conn(SqlxError(error))
+    | DbErr::Exec(SqlxError(error))
+    | DbErr::Query(SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    // SQLITE_BUSY and SQLITE_LOCKED with their kin; lock_not_available, serialization_failure and deadlock_detected.
+    code.is_some_and(|code| {
+        [
+            "5", "6", "261", "262", "517", "773", "55P03", "40001", "40P01",
+        ]
+        .contains(&code.as_ref())
+    })
+}

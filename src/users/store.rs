@@ -160,7 +160,7 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
     loop {
         match Database::connect(options.clone()).await {
             // Of two that make a new file ready at once, SQLite refuses one without waiting.
-            Err(error) if fault::is_busy(&error) && Instant::now() < deadline => {
+            Err(error) if migration::is_contention(&error) && Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             connected => return connected.map_err(|source| OpenError::Connect { what, source }),

@@ -1,5 +1,6 @@
 //! What went wrong in the database, whichever it is: may it be tried again, and what can an operator do?
 
+use migration::is_contention;
 use sea_orm::{
     DbErr, RuntimeErr,
     sqlx::{self, postgres::PgDatabaseError},
@@ -13,8 +14,6 @@ enum Code<'a> {
     Postgres(&'a str),
 }
 
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
 const IO: i32 = 10;
 const FULL: i32 = 13;
@@ -24,17 +23,16 @@ const CANNOT_OPEN: i32 = 14;
 /// another writer, or cannot write for want of room or rights, which an operator will see to.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
-    if is_lost(error) {
+    if is_lost(error) || is_contention(error) {
         return true;
     }
     match code(error) {
         Some(Code::Sqlite(code)) => {
-            matches!(code, BUSY | LOCKED | READ_ONLY | IO | FULL | CANNOT_OPEN)
+            matches!(code, READ_ONLY | IO | FULL | CANNOT_OPEN)
         }
-        // Connections, rolled back, resources, interference and its system; a lock or a standby in the way.
+        // Connections, rolled back, resources, interference and its system; or a standby.
         Some(Code::Postgres(state)) => {
-            matches!(state.get(..2), Some("08" | "40" | "53" | "57" | "58"))
-                || matches!(state, "55P03" | "25006")
+            matches!(state.get(..2), Some("08" | "40" | "53" | "57" | "58")) || state == "25006"
         }
         None => false,
     }
@@ -51,7 +49,7 @@ pub fn advice(error: &DbErr) -> &'static str {
         Some(Code::Sqlite(READ_ONLY | CANNOT_OPEN)) => {
             ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
         }
-        Some(Code::Sqlite(BUSY | LOCKED) | Code::Postgres("55P03" | "40001" | "40P01")) => HELD,
+        _ if is_contention(error) => HELD,
         Some(Code::Postgres("53300")) => {
             ". All processes together have more connections than it allows: see SIGNET_DATABASE_CONNECTIONS"
         }
@@ -71,11 +69,6 @@ pub(in crate::users) fn is_full(error: &DbErr) -> bool {
         code(error),
         Some(Code::Sqlite(FULL) | Code::Postgres("53100"))
     )
-}
-
-/// Whether another process is at the file of SQLite.
-pub(super) fn is_busy(error: &DbErr) -> bool {
-    matches!(code(error), Some(Code::Sqlite(BUSY)))
 }
 
 /// Whether there is no connection, or there is none any more.
