@@ -126,8 +126,8 @@ impl From<Refusal> for Answer {
                 ..Errors::default()
             })),
             Refusal::Throttled(throttled) => Rejection::Throttled(throttled).into(),
-            // Nobody reads it but in the log, where it is the client's doing.
-            Refusal::CallerGone => Rejection::TooSlow.into(),
+            // It may only have finished sending, and read this.
+            Refusal::CallerGone => Rejection::Unavailable { retry_after: 1 }.into(),
             Refusal::Fault(fault) => Rejection::from(fault).into(),
         }
     }

@@ -15,7 +15,7 @@ use std::{
 use argon2::Block;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
@@ -25,6 +25,9 @@ mod load;
 
 use load::{Counted, Load};
 pub(super) use load::{Kind, Weight};
+
+/// How long whoever seems to have left is still in the line.
+const SOON: Duration = Duration::from_millis(200);
 
 /// Below the threads that answer requests (see `nice(2)`).
 const NICENESS: i32 = 10;
@@ -92,8 +95,8 @@ impl Admission {
         })
     }
 
-    /// Does `work` when its turn comes, unless its client has `left` before that: then there is none. Whose turn comes
-    /// at once is never taken for gone, since one who has only finished sending looks the same.
+    /// Does `work` when its turn comes, unless its client has `left` some time before that: then there is none. Whose
+    /// turn comes soon is never taken for gone, since one who has only finished sending looks the same.
     ///
     /// # Errors
     /// When its turn would not come in time.
@@ -110,10 +113,14 @@ impl Admission {
         }
         let counted = Counted::new(&self.load, weight, &self.budget);
         let waiting = self.meter.wait();
+        let gone = async {
+            left.await;
+            sleep(SOON.min(self.budget.wait / 4)).await;
+        };
         let admitted = tokio::select! {
             biased;
             admitted = timeout(self.budget.wait, self.admit(weight)) => admitted,
-            () = left => return Ok(None),
+            () = gone => return Ok(None),
         };
         let Ok(admitted) = admitted else {
             self.meter.reject();
