@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    QueryOrder, QuerySelect, SqlErr,
     sea_query::{Expr, ExprTrait as _},
 };
 use time::OffsetDateTime;
@@ -238,11 +238,7 @@ impl Users {
 
     /// A transaction that waits for other changes by hand now, and not in its middle, where that would fail.
     async fn begin_to_write(&self) -> Result<DatabaseTransaction, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = self.db.begin_with_options(options).await?;
+        let transaction = migration::begin(&self.db).await?;
         migration::hold(&transaction, CHANGES).await?;
         Ok(transaction)
     }

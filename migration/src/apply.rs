@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use sea_orm_migration::{
     IntoSchemaManagerConnection, MigratorTrait, SchemaManager,
-    sea_orm::{
-        DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryOrder,
-        SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    },
+    sea_orm::{DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryOrder},
     seaql_migrations::{Column, Entity},
 };
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Migrator,
-    lock::{Lock, is_contention, unhurried},
+    lock::{Lock, begin, is_contention},
 };
 
 /// How often a lock that another process has is tried.
@@ -132,7 +129,7 @@ pub async fn apply(
     }
     let mut alone = Alone::new(db, owner, patience);
     let applied = alone.all().await;
-    alone.end().await?;
+    alone.end().await;
     applied
 }
 
@@ -147,7 +144,7 @@ pub async fn step_back(
 ) -> Result<Option<String>, Error> {
     let mut alone = Alone::new(db, owner, patience);
     let name = alone.step(Direction::Down).await;
-    alone.end().await?;
+    alone.end().await;
     name
 }
 
@@ -215,7 +212,6 @@ impl<'a> Alone<'a> {
             }
         }
         let transaction = begin(self.db).await?;
-        unhurried(&transaction).await?;
         if let Some(lock) = &self.lock
             && !lock.renew(&transaction).await?
         {
@@ -241,23 +237,15 @@ impl<'a> Alone<'a> {
         Ok(Some(Done { name }))
     }
 
-    async fn end(self) -> Result<(), DbErr> {
-        match self.lock {
-            Some(lock) => lock.release(self.db).await,
-            None => Ok(()),
+    async fn end(self) {
+        let Some(lock) = self.lock else { return };
+        // What was done is done, and what failed is told: this is for the next one alone.
+        if let Err(error) = lock.release(self.db).await {
+            warn!(%error, "the lock of the migrations is not given back: the next one waits until it expires");
         }
     }
 }
 
 struct Done {
     name: Option<String>,
-}
-
-/// Waits for other writers of SQLite now, and not in its middle, where that would fail.
-async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    db.begin_with_options(options).await
 }

@@ -16,7 +16,7 @@ mod m20261123_000002_attempts;
 mod m20261123_000003_imported;
 
 pub use apply::{Error, Standing, apply, standing, step_back};
-pub use lock::{hold, is_contention};
+pub use lock::{begin, hold, is_contention};
 
 /// Every migration, in the order in which they apply.
 #[derive(Debug)]

@@ -6,7 +6,10 @@ use std::time::Duration;
 use sea_orm_migration::{
     prelude::*,
     schema::{text, timestamp_with_time_zone},
-    sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement},
+    sea_orm::{
+        ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+        Statement, TransactionOptions, TransactionTrait,
+    },
 };
 
 /// An owner that was killed between two steps is waited for this long; in a step, its transaction tells.
@@ -66,6 +69,26 @@ impl<'a> Lock<'a> {
     }
 }
 
+/// Begins a transaction that may take its time. On SQLite it waits for other writers now, and not in its
+/// middle, where that would fail.
+///
+/// # Errors
+/// When the database does not answer, or another writes to it for too long.
+pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = db.begin_with_options(options).await?;
+    if db.get_database_backend() != DbBackend::Sqlite {
+        // Whatever is usual on its connection.
+        transaction
+            .execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+    }
+    Ok(transaction)
+}
+
 /// Waits for whoever holds the lock of this name, and holds it to the end of the transaction.
 ///
 /// # Errors
@@ -74,7 +97,6 @@ pub async fn hold(transaction: &DatabaseTransaction, name: &str) -> Result<(), D
     if transaction.get_database_backend() == DbBackend::Sqlite {
         return Ok(());
     }
-    unhurried(transaction).await?;
     let hold = transaction.execute_raw(Statement::from_sql_and_values(
         DbBackend::Postgres,
         "INSERT INTO locks (name, owner, expires_at) VALUES ($1, '', clock_timestamp()) \
@@ -82,16 +104,6 @@ pub async fn hold(transaction: &DatabaseTransaction, name: &str) -> Result<(), D
         [name.into()],
     ));
     hold.await.map(|_| ())
-}
-
-/// Lets the statements of this transaction take their time, whatever is usual on its connection.
-pub(crate) async fn unhurried(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    if transaction.get_database_backend() != DbBackend::Sqlite {
-        transaction
-            .execute_unprepared("SET LOCAL statement_timeout = 0")
-            .await?;
-    }
-    Ok(())
 }
 
 /// Not a migration: it is there before the first one.

@@ -29,16 +29,18 @@ pub(super) fn join(span: &Span, request: &Request, method: &'static str, path: &
         Context::new()
     };
     // Without an exporter there is no trace of ours, but that of the request is told all the same.
-    if span.set_parent(parent).is_ok() {
+    let trace = if span.set_parent(parent).is_ok() {
         span.record("otel.kind", "server");
         span.record("otel.name", format!("{method} {path}"));
-    }
-    let own = span.context().span().span_context().clone();
-    if let Some(trace) = [own, given].into_iter().find(SpanContext::is_valid) {
+        span.set_attribute("http.request.method", method);
+        span.set_attribute("http.route", path.to_owned());
+        span.context().span().span_context().clone()
+    } else {
+        given
+    };
+    if trace.is_valid() {
         span.record("trace_id", tracing::field::display(trace.trace_id()));
     }
-    span.set_attribute("http.request.method", method);
-    span.set_attribute("http.route", path.to_owned());
 }
 
 /// Notes how the request was answered.

@@ -1,10 +1,7 @@
 //! What is measured of obtain and refresh, for operators: tokens issued, and refused by reason; hashing and
 //! its queue; what each secret verifies. To count costs next to nothing, and tells nothing of anybody.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Instant};
 
 use prometheus_client::{
     collector::Collector,
@@ -115,7 +112,8 @@ pub(super) struct Waiting<'a> {
 impl Waiting<'_> {
     /// Its turn has come.
     pub(super) fn admitted(self) {
-        self.meter.waited.observe(seconds(self.since.elapsed()));
+        let waited = self.since.elapsed();
+        self.meter.waited.observe(waited.as_secs_f64());
     }
 }
 
@@ -185,8 +183,4 @@ impl fmt::Debug for AtTheMoment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AtTheMoment")
     }
-}
-
-fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
 }

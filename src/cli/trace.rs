@@ -104,7 +104,7 @@ impl Traces {
     }
 }
 
-/// Sends from the runtime: the exporter has a thread of its own, and none.
+/// Sends from the runtime of the service: the exporter works on a thread that has none.
 #[derive(Debug)]
 struct OnRuntime<C: Connect + Clone + Send + Sync + 'static> {
     client: HyperClient<C>,

@@ -41,16 +41,6 @@ pub struct Limits {
     pub hurried: bool,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: NonZeroU32::new(8).expect("it is not 0"),
-            wait: Duration::from_secs(5),
-            hurried: false,
-        }
-    }
-}
-
 /// A connection that was idle for so long is tried before it is used: the database may have been restarted.
 const STALE: Duration = Duration::from_secs(1);
 

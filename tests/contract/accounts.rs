@@ -5,14 +5,17 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
 use signet::{
     auth::{Cost, Passwords},
-    users::{self, ChangeError, Limits, NewUser, PasswordHash, User},
+    users::{self, ChangeError, NewUser, PasswordHash, User},
 };
 
-use crate::world::{CHEAP, GENEROUS, NOW, OBTAIN, Setup, World};
+use crate::{
+    store::LIMITS,
+    world::{CHEAP, GENEROUS, NOW, OBTAIN, Setup, World},
+};
 
 const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
@@ -96,6 +99,15 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     world.refresh(&after).await.token();
 }
 
+/// Another process, which is writing to every account.
+async fn other_writer(world: &World) -> DatabaseTransaction {
+    let other = users::open(&world.url, LIMITS).await.unwrap();
+    let writing = other.begin().await.unwrap();
+    let change = "UPDATE users SET is_active = is_active";
+    writing.execute_unprepared(change).await.unwrap();
+    writing
+}
+
 /// Whoever logs in while a change waits for its turn is ended with the rest.
 #[tokio::test]
 async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
@@ -104,9 +116,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
     let users = &world.auth.users;
     for all in [false, true] {
         world.set_clock(NOW);
-        let writing = world.db.begin().await.unwrap();
-        let lock = "UPDATE users SET is_active = is_active";
-        writing.execute_unprepared(lock).await.unwrap();
+        let writing = other_writer(&world).await;
         let is_free = AtomicBool::new(false);
         let now = || {
             assert!(is_free.load(Ordering::SeqCst), "too early");
@@ -370,10 +380,7 @@ async fn a_locked_database_is_told_as_temporary() {
     .await;
     world.add_documented().await;
     let token = world.token().await;
-    let other = users::open(&world.url, Limits::default()).await.unwrap();
-    let writing = other.begin().await.unwrap();
-    let change = "UPDATE users SET is_active = is_active";
-    writing.execute_unprepared(change).await.unwrap();
+    let writing = other_writer(&world).await;
 
     let answer = world.obtain(EMAIL, PASSWORD).await;
     assert_eq!(
@@ -395,10 +402,7 @@ async fn refreshes_go_on_while_logins_wait_to_be_written() {
     .await;
     world.add_documented().await;
     let token = world.token().await;
-    let other = users::open(&world.url, Limits::default()).await.unwrap();
-    let writing = other.begin().await.unwrap();
-    let change = "UPDATE users SET is_active = is_active";
-    writing.execute_unprepared(change).await.unwrap();
+    let writing = other_writer(&world).await;
 
     let logins = async {
         let logins = (0..16).map(|_| world.obtain(EMAIL, PASSWORD));

@@ -3,9 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
-use signet::users::{self, Database, Limits};
+use signet::users::{self, Database};
 
-use crate::binary::{Home, failure, stdout};
+use crate::{
+    binary::{Home, failure, stdout},
+    store::LIMITS,
+};
 
 #[test]
 fn a_secret_file() {
@@ -85,7 +88,7 @@ fn assert_refused(home: &Home, database: &Path, reason: &str) {
 
 async fn open(database: &Path) -> Database {
     let url = format!("sqlite:{}", database.display());
-    users::open(&url, Limits::default()).await.unwrap()
+    users::open(&url, LIMITS).await.unwrap()
 }
 
 fn with_account() -> (Home, std::path::PathBuf) {

@@ -8,19 +8,39 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
-use signet::users::{self, Database, Limits};
+use signet::users::{self, Database};
 
 use crate::{
     binary::{Home, Service, exchange, failure, stdout},
-    store::Store,
+    store::{LIMITS, Store},
 };
 
 const MIGRATIONS: usize = 3;
 
 async fn open(home: &Home) -> Database {
-    users::open(&home.database(), Limits::default())
-        .await
-        .unwrap()
+    users::open(&home.database(), LIMITS).await.unwrap()
+}
+
+/// A home for what SQLite does not know: whoever writes to it is alone, and there is no lock to hold.
+async fn on_postgres() -> Option<(Home, Database)> {
+    if !Store::is_postgres() {
+        return None;
+    }
+    let home = Home::new();
+    let db = open(&home).await;
+    Some((home, db))
+}
+
+/// The same, with one migration to apply, and a lock that another has for so long.
+async fn locked(lasting: &str) -> Option<(Home, Database)> {
+    let (home, db) = on_postgres().await?;
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["migrate", "down"]));
+    let take = format!(
+        "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '{lasting}')"
+    );
+    db.execute_unprepared(&take).await.unwrap();
+    Some((home, db))
 }
 
 async fn applied(home: &Home) -> Vec<String> {
@@ -96,15 +116,9 @@ async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
 /// A lock that is held is waited for; one whose owner is gone expires.
 #[tokio::test]
 async fn a_lock_is_waited_for_until_it_expires() {
-    if !Store::is_postgres() {
+    let Some((home, db)) = locked("2 seconds").await else {
         return;
-    }
-    let home = Home::new();
-    let db = open(&home).await;
-    stdout(&home.run(&["migrate"]));
-    stdout(&home.run(&["migrate", "down"]));
-    let take = "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '2 seconds')";
-    db.execute_unprepared(take).await.unwrap();
+    };
     let busy = migration::apply(&db, "impatient", Duration::from_millis(300)).await;
     let told = busy.unwrap_err().to_string();
     assert!(told.contains("for 300ms: see what holds it up"), "{told}");
@@ -118,11 +132,9 @@ async fn a_lock_is_waited_for_until_it_expires() {
 /// Whoever was held up until its lock was another's goes on only when that is over.
 #[tokio::test]
 async fn a_lock_that_was_lost_is_waited_for_anew() {
-    if !Store::is_postgres() {
+    let Some((home, db)) = on_postgres().await else {
         return;
-    }
-    let home = Home::new();
-    let db = open(&home).await;
+    };
     stdout(&home.run(&["migrate"]));
     stdout(&home.run(&["migrate", "down"]));
     stdout(&home.run(&["migrate", "down"]));
@@ -145,11 +157,9 @@ async fn a_lock_that_was_lost_is_waited_for_anew() {
 /// It is others who are waited for with patience: a step of one's own takes as long as it takes.
 #[tokio::test]
 async fn a_long_migration_is_not_given_up() {
-    if !Store::is_postgres() {
+    let Some((_home, db)) = on_postgres().await else {
         return;
-    }
-    let home = Home::new();
-    let db = open(&home).await;
+    };
     db.execute_unprepared(
         "CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); END'; \
          CREATE EVENT TRIGGER slow ON ddl_command_start EXECUTE FUNCTION dawdle()",
@@ -186,16 +196,9 @@ async fn accounts_that_cannot_be_counted_are_not_lost() {
 /// After the clock of the database was set back, nobody waits for a lock that would expire in an hour.
 #[tokio::test]
 async fn a_lock_from_the_future_is_nobody_s() {
-    if !Store::is_postgres() {
+    let Some((_home, db)) = locked("1 hour").await else {
         return;
-    }
-    let home = Home::new();
-    let db = open(&home).await;
-    stdout(&home.run(&["migrate"]));
-    stdout(&home.run(&["migrate", "down"]));
-    let take =
-        "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '1 hour')";
-    db.execute_unprepared(take).await.unwrap();
+    };
     let applied = migration::apply(&db, "a test", Duration::from_millis(300)).await;
     assert_eq!(applied.unwrap(), ["m20261123_000003_imported"]);
     db.close().await.unwrap();
@@ -204,15 +207,9 @@ async fn a_lock_from_the_future_is_nobody_s() {
 /// Whoever is restarted for being dead would be so in the middle of a migration; clients are not kept waiting.
 #[tokio::test]
 async fn a_service_that_waits_to_migrate_is_alive_and_lets_nobody_in() {
-    if !Store::is_postgres() {
+    let Some((home, db)) = locked("8 seconds").await else {
         return;
-    }
-    let home = Home::new();
-    let db = open(&home).await;
-    stdout(&home.run(&["migrate"]));
-    stdout(&home.run(&["migrate", "down"]));
-    let take = "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '8 seconds')";
-    db.execute_unprepared(take).await.unwrap();
+    };
     let [port, admin] = [free_port(), free_port()];
     let listen = format!("127.0.0.1:{port}");
     let mut serve = home.command(&["serve", "--listen", &listen]);

@@ -8,11 +8,11 @@ use std::{
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::users::{self, Limits};
+use signet::users;
 
 use crate::{
     binary::{Home, failure},
-    store::Store,
+    store::{LIMITS, Store},
     world::{OBTAIN, REFRESH},
 };
 
@@ -289,9 +289,7 @@ async fn a_statement_that_nobody_waits_for_is_given_up() {
     let home = Home::new();
     let add = ["user", "add", "you@example.com", "--password-stdin"];
     assert!(home.feed(&add, "correct horse\n").status.success());
-    let db = users::open(&home.database(), Limits::default())
-        .await
-        .unwrap();
+    let db = users::open(&home.database(), LIMITS).await.unwrap();
     db.execute_unprepared(
         "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'; \
          CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION dawdle()",

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    num::NonZeroU32,
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
@@ -11,6 +12,13 @@ use std::{
 use sea_orm::ConnectionTrait;
 use signet::users::{self, Database, Limits};
 use tempfile::TempDir;
+
+/// What a test's own connections may take.
+pub(crate) const LIMITS: Limits = Limits {
+    connections: NonZeroU32::new(8).unwrap(),
+    wait: Duration::from_secs(5),
+    hurried: false,
+};
 
 /// A database, without a table in it.
 pub(crate) enum Store {
@@ -35,7 +43,7 @@ impl Store {
             server.execute_unprepared(&copy).await.unwrap();
         });
         if let Self::Sqlite(_) = store {
-            let db = users::open(&store.url(), Limits::default()).await.unwrap();
+            let db = users::open(&store.url(), LIMITS).await.unwrap();
             migrate(&db).await;
             db.close().await.unwrap();
         }
@@ -135,9 +143,7 @@ async fn make_template(server: &Database, url: &str) {
         ] {
             server.execute_unprepared(statement).await.unwrap();
         }
-        let draft = users::open(&at(url, "signet_draft"), Limits::default())
-            .await
-            .unwrap();
+        let draft = users::open(&at(url, "signet_draft"), LIMITS).await.unwrap();
         migrate(&draft).await;
         draft.close().await.unwrap();
         server

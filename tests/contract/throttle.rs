@@ -11,11 +11,12 @@ use signet::{
         Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Presence, Rate, Rates, Secrets,
         Throttle, Tokens,
     },
-    users::{Limits, Users},
+    users::Users,
 };
 
 use crate::{
     binary::{Home, failure, stdout},
+    store::LIMITS,
     world::{Answer, CHEAP, GENEROUS, NOW, OBTAIN, REFRESH, SECRET, Setup, World, post},
 };
 
@@ -277,7 +278,7 @@ async fn replicas_and_restarts_share_what_was_counted() {
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
     let replica = Auth::from(Parts {
-        users: Users::new(world.db.clone(), Limits::default()),
+        users: Users::new(world.db.clone(), LIMITS),
         passwords: Passwords::new(CHEAP, GENEROUS).unwrap(),
         tokens: Tokens::new(
             &Secrets::only(SECRET.as_bytes()),

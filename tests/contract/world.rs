@@ -24,7 +24,7 @@ use signet::{
 };
 use time::OffsetDateTime;
 
-use crate::store::Store;
+use crate::store::{LIMITS, Store};
 
 pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
 pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
@@ -139,7 +139,7 @@ impl World {
         let store = Store::migrated().await;
         let limits = Limits {
             wait: setup.patience,
-            ..Limits::default()
+            ..LIMITS
         };
         let url = store.url();
         let db = users::open(&url, limits).await.unwrap();
