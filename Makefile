@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults measure picture openapi snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults measure picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,6 +73,11 @@ openapi: ## Write openapi/ anew, after a change of the contract
 	    $(CARGO) run --locked --quiet -- openapi --format $${file#*:} > openapi/new || exit 1; \
 	    mv openapi/new openapi/$${file%:*}; \
 	done
+
+sample: ## Write packaging/signet.toml and its schema anew, after a change of the settings
+	$(CARGO) build --locked --quiet
+	$(CARGO) run --locked --quiet -- config sample > packaging/signet.toml
+	$(CARGO) run --locked --quiet -- config schema > packaging/signet.schema.json
 
 snapshots: ## Write snapshots/ anew, after a change of the documented exchanges
 	INSTA_UPDATE=always $(CARGO) test --locked --quiet --test contract examples::

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod admin;
+mod cors;
 mod docs;
 mod edge;
 mod methods;
@@ -21,6 +22,7 @@ mod traffic;
 
 pub use admin::{Admin, Stopping};
 
+use cors::Cors;
 use edge::Edge;
 use methods::Methods;
 use traffic::Traffic;
@@ -41,6 +43,10 @@ pub struct Options {
     pub limits: BodyLimits,
     /// Proxies that are believed about their clients, and about the id of a request.
     pub proxies: Vec<IpNet>,
+    /// Whether whoever connects by a Unix socket is such a proxy.
+    pub proxies_on_unix: bool,
+    /// Origins of web pages that may call the service.
+    pub cors_origins: Vec<String>,
     /// Where clients reach the service, if not where its document is.
     pub public_url: Option<String>,
 }
@@ -80,10 +86,14 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
     let traffic = Traffic::new(&mut registry);
     auth.register(&mut registry);
     let stopping = Stopping::default();
-    let proxies = Arc::new(TrustedProxies::new(options.proxies));
+    let proxies = Arc::new(TrustedProxies::new(
+        options.proxies,
+        options.proxies_on_unix,
+    ));
     let edge = Edge {
         inner: route.data(reader).data(Arc::clone(&proxies)),
         paths,
+        cors: Cors::new(&options.cors_origins),
         proxies,
         traffic,
         stopping: stopping.clone(),

@@ -1,7 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     io::{self, Write},
     process::ExitCode,
@@ -9,9 +8,13 @@ use std::{
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use crate::config::{self, Environment, Settings};
+use crate::config::{CONFIG, DEFAULT_FILE, Environment, Read, environment, read, settings};
 
+mod certificate;
+mod completions;
+mod config;
 mod database;
+mod doctor;
 mod https;
 mod import;
 mod log;
@@ -26,6 +29,7 @@ mod trace;
 mod user;
 mod verify;
 
+use serve::Inherited;
 use trace::Traces;
 
 /// Turns an e-mail and a password into a signed JWT, and refreshes it.
@@ -45,6 +49,11 @@ enum Command {
     Serve(serve::Serve),
     /// Bring the database up to date, step back, or tell how it stands
     Migrate(migrate::Migrate),
+    /// Show, check and describe the settings
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Look whether all that the service stands on is sound
+    Doctor(doctor::Doctor),
     /// Print the OpenAPI document
     Openapi(openapi::Openapi),
     /// Add, show and change accounts
@@ -52,6 +61,11 @@ enum Command {
     User(user::User),
     /// Compare this service with the Django service that it replaces
     VerifyCompat(verify::VerifyCompat),
+    /// Print what makes a shell complete these commands
+    Completions(completions::Completions),
+    /// Write the manual, a page a command, into a folder
+    #[command(hide = true)]
+    Manual(completions::Manual),
 }
 
 /// Why a command did not do what it was asked.
@@ -106,18 +120,30 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
+    match &cli.command {
+        Command::Completions(command) => return command.run(self::command()),
+        Command::Manual(command) => return command.run(self::command()),
+        Command::Config(command) => {
+            if let Some(text) = command.is_known() {
+                return print(text.trim_end());
+            }
+        }
+        _ => {}
+    }
+    let environment = environment();
+    let sockets = Inherited::new(&environment);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| format!("cannot start the async runtime: {error}"))?;
     runtime.block_on(async {
-        let environment = config::environment();
         let traces = match cli.command {
             Command::Serve(_) => Traces::wanted(&environment)?,
             _ => None,
         };
-        let settings = read_settings(matches, &environment, traces.as_ref())?;
+        let read = read_settings(matches, &environment, traces.as_ref())?;
+        let settings = read.settings.clone();
         match cli.command {
             Command::Serve(command) => {
-                let served = command.run(settings).await;
+                let served = command.run(settings, sockets).await;
                 if let Some(traces) = traces {
                     traces.end().await;
                 }
@@ -127,16 +153,25 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             Command::User(command) => command.run(&settings).await,
             Command::VerifyCompat(command) => command.run().await,
             Command::Openapi(command) => command.run(&settings),
+            Command::Config(command) => command.run(&read),
+            Command::Doctor(command) => command.run(&read).await,
+            Command::Completions(_) | Command::Manual(_) => Ok(()),
         }
     })
 }
 
 /// The commands, with a flag for every setting that is not secret.
 fn command() -> clap::Command {
-    let flags = config::settings()
-        .into_iter()
-        .filter(|setting| !setting.secret);
-    Cli::command().args(flags.map(|setting| {
+    let flags = settings().into_iter().filter(|setting| !setting.secret);
+    let file = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .help(format!(
+            "Read settings from a TOML file [env: SIGNET_CONFIG] [default: {DEFAULT_FILE}, if there]"
+        ))
+        .global(true);
+    Cli::command().arg(file).args(flags.map(|setting| {
         let default = setting
             .default
             .as_ref()
@@ -162,23 +197,21 @@ fn read_settings(
     matches: &ArgMatches,
     environment: &Environment,
     traces: Option<&Traces>,
-) -> Result<Settings, Failure> {
+) -> Result<Read, Failure> {
     // A global flag is known to the subcommand in which it was given, and to all above it.
-    let flags: BTreeMap<_, _> = config::settings()
-        .into_iter()
-        .filter(|setting| !setting.secret)
-        .filter_map(|setting| {
-            let value = matches.get_one::<String>(&setting.name)?.clone();
-            Some((setting.name, value))
-        })
-        .collect();
-    match config::read(environment, &flags) {
+    let flags = settings().into_iter().filter(|setting| !setting.secret);
+    let names = flags.map(|setting| setting.name).chain([CONFIG.to_owned()]);
+    let given = names.filter_map(|name| {
+        let value = matches.get_one::<String>(&name)?.clone();
+        Some((name, value))
+    });
+    match read(environment, &given.collect()) {
         Ok(read) => {
             log::init(&read.settings.log, traces)?;
-            for name in read.unknown {
+            for name in &read.unknown {
                 tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
             }
-            Ok(read.settings)
+            Ok(read)
         }
         Err(problems) => Err(Failure {
             code: if problems.iter().any(|problem| problem.flag) {

@@ -23,6 +23,7 @@ mod entity;
 mod import;
 mod sample;
 mod store;
+mod vitals;
 
 pub use attempts::GUESS;
 pub use connection::{Pool, Unready};
@@ -31,6 +32,7 @@ pub use entity::{Model as User, PasswordHash};
 pub use import::{Arrival, Collision, Fate, Import};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{Limits, Location, OpenError, advice, is_temporary, open};
+pub use vitals::Vitals;
 
 use entity::{ActiveModel, Column, Entity, retired};
 

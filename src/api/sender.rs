@@ -22,22 +22,27 @@ pub struct Sender(pub Caller);
 #[derive(Debug)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
+    unix: bool,
     warned: AtomicBool,
 }
 
 impl TrustedProxies {
-    /// These networks of proxies.
+    /// These networks of proxies, and perhaps whoever connects by a Unix socket.
     #[must_use]
-    pub const fn new(networks: Vec<IpNet>) -> Self {
+    pub const fn new(networks: Vec<IpNet>, unix: bool) -> Self {
         Self {
             networks,
+            unix,
             warned: AtomicBool::new(false),
         }
     }
 
-    /// Whether what this address says of others is believed.
+    /// Whether what this peer says of others is believed. One without an address came by a Unix socket.
     #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        let Some(address) = peer else {
+            return self.unix;
+        };
         let address = address.to_canonical();
         let mut networks = self.networks.iter();
         networks.any(|network| network.contains(&address))
@@ -45,24 +50,29 @@ impl TrustedProxies {
 
     /// The nearest address that is no trusted proxy: from the peer on, each proxy that is trusted is
     /// believed about the one before it, and nobody else is.
-    fn client(&self, peer: IpAddr, request: &Request) -> IpAddr {
-        let trusted = |address| self.trusts(address);
+    fn client(&self, peer: Option<IpAddr>, request: &Request) -> Option<IpAddr> {
         let told = match (forwarded(request), forwarded_for(request)) {
             (None, None) => return peer,
-            (Some(told), None) | (None, Some(told)) if trusted(peer) => told,
+            (Some(told), None) | (None, Some(told)) if self.trusts(peer) => told,
             // An unknown sender; or two headers, of which one is the client's own, and nobody knows which.
             _ => {
                 if !self.warned.swap(true, Ordering::Relaxed) {
-                    warn!(%peer, "a header that tells of another client is ignored: SIGNET_TRUSTED_PROXIES does not have its sender, or it came beside another such header");
+                    let peer = peer.map(tracing::field::display);
+                    warn!(
+                        peer,
+                        "a header that tells of another client is ignored: SIGNET_TRUSTED_PROXIES does not have its sender, or it came beside another such header"
+                    );
                 }
                 return peer;
             }
         };
         let mut client = peer;
         for address in told.into_iter().rev() {
-            let Some(address) = address else { break };
+            if address.is_none() {
+                break;
+            }
             client = address;
-            if !trusted(address) {
+            if !self.trusts(address) {
                 break;
             }
         }
@@ -143,9 +153,8 @@ fn address(node: &str) -> Option<IpAddr> {
 impl<'a> FromRequest<'a> for Sender {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let mut caller = request.data::<Caller>().cloned().unwrap_or_default();
-        if let (Some(peer), Some(proxies)) = (caller.address, request.data::<Arc<TrustedProxies>>())
-        {
-            caller.address = Some(proxies.client(peer, request));
+        if let Some(proxies) = request.data::<Arc<TrustedProxies>>() {
+            caller.address = proxies.client(caller.address, request);
         }
         Ok(Self(caller))
     }

@@ -17,7 +17,7 @@ use poem::{
 use serde_json::json;
 use tracing::{Instrument, error, field::Empty, info, info_span};
 
-use super::{Stopping, docs, trace, traffic::Traffic};
+use super::{Stopping, cors::Cors, docs, trace, traffic::Traffic};
 use crate::{
     api::{FAILED, TrustedProxies},
     auth::{Caller, random},
@@ -39,6 +39,7 @@ pub(super) struct Edge<E> {
     /// The paths that are served, and what is served there. No other path is logged: a client may have put
     /// anything there.
     pub(super) paths: HashMap<String, &'static str>,
+    pub(super) cors: Cors,
     /// They may have given the request an id.
     pub(super) proxies: Arc<TrustedProxies>,
     pub(super) traffic: Traffic,
@@ -57,7 +58,7 @@ impl<E> Edge<E> {
 
     /// The id of a request: that of a proxy that is trusted, or a new one.
     fn id(&self, peer: Option<IpAddr>, request: &Request) -> String {
-        let is_trusted = peer.is_some_and(|peer| self.proxies.trusts(peer));
+        let is_trusted = self.proxies.trusts(peer);
         let given = request.header(REQUEST_ID).filter(|id| is_an_id(id));
         match given.filter(|_| is_trusted) {
             Some(id) => id.to_owned(),
@@ -74,6 +75,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let caller = request.data::<Caller>();
         let peer = caller.and_then(|caller| caller.address);
         let id = self.id(peer, &request);
+        let origin = self.cors.allowed(&request);
         let method = method_for_the_log(request.method());
         let (path, operation) = self.known(request.uri().path());
 
@@ -104,6 +106,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             REQUEST_ID,
             HeaderValue::from_str(&id).expect("an id is letters and digits"),
         );
+        self.cors.tell(origin, headers);
         if self.stopping.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -43,6 +43,15 @@ pub struct Budget {
     pub wait: Duration,
 }
 
+impl Budget {
+    /// How many hashes of so much memory there are at once.
+    #[must_use]
+    pub fn at_once(&self, memory_kib: u32) -> usize {
+        let room = self.memory_kib / memory_kib.max(1);
+        self.threads.min(room as usize).max(1)
+    }
+}
+
 /// There is more to hash than can be hashed in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue for hashing is full: it takes {wait:?}")]

@@ -29,12 +29,12 @@ impl Caller {
         }
     }
 
-    /// A client at this address that waits as long as it is present.
+    /// A client that waits as long as it is present; at this address, unless it came by a Unix socket.
     #[must_use]
-    pub fn waiting(address: IpAddr, presence: Arc<dyn Presence>) -> Self {
+    pub fn waiting(address: Option<IpAddr>, presence: Arc<dyn Presence>) -> Self {
         Self {
             presence: Some(presence),
-            address: Some(address),
+            address,
         }
     }
 

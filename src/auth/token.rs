@@ -16,7 +16,7 @@ use crate::users::{GUESS, User};
 mod hs256;
 mod secrets;
 
-pub use secrets::{Previous, SecretTooShort, Secrets};
+pub use secrets::{Previous, SecretTooShort, Secrets, doubt};
 
 use secrets::Keys;
 

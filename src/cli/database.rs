@@ -96,7 +96,7 @@ pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, Failure>
 pub(super) fn limits(settings: &Settings) -> Limits {
     Limits {
         connections: settings.database_connections,
-        wait: Duration::from_secs(settings.database_wait.get().into()),
+        wait: settings.database_wait.duration(),
         hurried: false,
     }
 }

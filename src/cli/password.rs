@@ -6,7 +6,6 @@ use std::{
     num::{NonZeroU32, NonZeroUsize},
     pin::pin,
     thread,
-    time::Duration,
 };
 
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -66,22 +65,26 @@ pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
         iterations: settings.argon2_iterations,
         parallelism: settings.argon2_parallelism,
     };
-    let memory_kib = settings.hashing_memory_kib.map_or_else(
-        || config::memory_kib().map_or(u32::MAX, |kib| u32::try_from(kib / 2).unwrap_or(u32::MAX)),
-        NonZeroU32::get,
-    );
-    let budget = Budget {
-        threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        memory_kib,
-        wait: Duration::from_secs(settings.hashing_wait.get().into()),
-    };
-    Passwords::new(cost, budget).map_err(|error| {
+    Passwords::new(cost, budget(settings)).map_err(|error| {
         format!(
             "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
              {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
         )
         .into()
     })
+}
+
+/// How much hashing the settings, or the machine, allow.
+pub(super) fn budget(settings: &Settings) -> Budget {
+    let memory_kib = settings.hashing_memory_kib.map_or_else(
+        || config::memory_kib().map_or(u32::MAX, |kib| u32::try_from(kib / 2).unwrap_or(u32::MAX)),
+        NonZeroU32::get,
+    );
+    Budget {
+        threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        memory_kib,
+        wait: settings.hashing_wait.duration(),
+    }
 }
 
 /// One line of standard input.

@@ -56,6 +56,18 @@ pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
     }
 }
 
+/// The secrets that `serve` would sign with; none where it would make one.
+pub(super) fn existing(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+    if let Some(secrets) = given(settings)? {
+        return Ok(Some(secrets));
+    }
+    let Some(path) = kept_in(settings)?.filter(|path| path.exists()) else {
+        return Ok(None);
+    };
+    let secret = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    checked(settings, secret, &path.display().to_string()).map(Some)
+}
+
 /// The secrets as they are now, for a service that goes on: it never makes one, since that would end every
 /// token, and one that is in memory alone stays.
 pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Failure> {

@@ -1,26 +1,28 @@
 //! `signet serve`
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    signal::unix::SignalKind,
-    sync::oneshot,
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
-use tracing::{error, info, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
-use super::{Failure, database, password, secret, signal, throttle};
+mod listen;
+mod operators;
+mod reload;
+mod systemd;
+
+pub(super) use listen::Inherited;
+
+use super::{Failure, certificate, database, password, secret, signal, throttle};
 use crate::{
-    app::{Admin, Composition, Options, compose},
-    auth::{
-        Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, SecretTooShort, Secrets, Tokens,
-    },
+    app::{Admin, BodyLimits, Composition, Options, compose},
+    auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
     config::{DatabaseUrl, Settings},
     server::{self, ConnectionLimits},
     users::{Limits, NewUser, Users},
 };
+use listen::Bound;
+use operators::Operators;
+use reload::Reloaded;
 
 const DEMO_EMAIL: &str = "jonhdoeqa@email.com";
 const DEMO_PASSWORD: &str = "1234ABCD";
@@ -36,9 +38,13 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self, mut settings: Settings) -> Result<(), Failure> {
+    pub(super) async fn run(
+        self,
+        mut settings: Settings,
+        mut sockets: Inherited,
+    ) -> Result<(), Failure> {
         if self.demo {
-            if !settings.listen.ip().is_loopback() {
+            if !settings.listen.is_local() {
                 return Err(Failure::usage(format!(
                     "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
                     settings.listen
@@ -49,10 +55,16 @@ impl Serve {
         // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
         let given = secret::given(&settings)?;
-        let socket = bind(settings.listen, "SIGNET_LISTEN")?;
+        let tls = certificate::load(&settings)?;
+        let mut bind =
+            |listen, setting| Bound::new(listen, settings.socket_mode, &mut sockets, setting);
+        let bound = bind(&settings.listen, "SIGNET_LISTEN")?;
         let admin = Admin::default();
-        let operators = match settings.admin_listen {
-            Some(address) => Some(Operators::serve(address, &admin)?),
+        let operators = match &settings.admin_listen {
+            Some(listen) => Some(Operators::serve(
+                bind(listen, "SIGNET_ADMIN_LISTEN")?,
+                &admin,
+            )?),
             None => None,
         };
         let users = self.users(&settings).await?;
@@ -66,7 +78,7 @@ impl Serve {
         };
         let lifetimes = Lifetimes {
             expires_in: settings.jwt_expires_in.get().into(),
-            refresh_window: settings.jwt_refresh_window.into(),
+            refresh_window: settings.jwt_refresh_window.get().into(),
         };
         let tokens = Tokens::new(&secrets, lifetimes).map_err(|error| error.to_string())?;
         let auth = Auth::from(Parts {
@@ -81,35 +93,44 @@ impl Serve {
             clock,
         });
         let stop = stop_signal()?;
-        reload_on_hangup(&auth, &settings, secrets)?;
-        let options = Options {
-            proxies: settings.trusted_proxies.0.clone(),
-            public_url: settings.public_url().map(str::to_owned),
-            ..Options::default()
+        let limits = limits(&settings);
+        let delay = settings.stop_delay.duration();
+        let options = options(&settings);
+        let reloaded = Reloaded {
+            auth: auth.clone(),
+            settings,
+            secrets,
+            tls: tls.clone(),
         };
+        reloaded.on_hangup()?;
         let Composition { app, stopping } = compose(&auth, options, &admin);
         // Not before it can answer: who asks too early is told so at once.
-        let listener = listen(socket, "SIGNET_LISTEN")?;
-        let address = listener.local_addr().unwrap_or(settings.listen);
-        let admin = operators
-            .as_ref()
-            .map(|operators| tracing::field::display(operators.address));
-        info!(%address, admin, docs = format!("http://{address}/docs/"), "listening");
+        let (listener, file) = bound.listen()?;
+        let place = listener.place();
+        let admin = operators.as_ref().map(|operators| operators.place.as_str());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let docs = (!place.starts_with("unix:")).then(|| format!("{scheme}://{place}/docs/"));
+        info!(address = place, admin, docs, "listening");
         if self.demo {
             warn!(
                 email = DEMO_EMAIL,
                 "a demo: the account's password is public, and all of it is gone when this ends"
             );
         }
+        if let Some(tls) = &tls {
+            certificate::watch(tls);
+        }
         keep_house(&auth);
-        let limits = ConnectionLimits::default().within_file_limit();
-        let delay = Duration::from_secs(settings.stop_delay.into());
         let stop = async {
             stop.await;
+            systemd::stopping();
             stopping.begin();
             sleep(delay).await;
         };
-        server::serve(listener, app, limits, stop).await;
+        systemd::ready();
+        systemd::keep_alive();
+        server::serve(listener.over(tls), app, limits, stop).await;
+        drop(file);
         if let Some(operators) = operators {
             operators.end().await;
         }
@@ -131,57 +152,29 @@ impl Serve {
     }
 }
 
-/// The listener of operators, who see the service start, and stop.
-struct Operators {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
-}
-
-impl Operators {
-    fn serve(address: SocketAddr, admin: &Admin) -> Result<Self, Failure> {
-        let setting = "SIGNET_ADMIN_LISTEN";
-        let listener = listen(bind(address, setting)?, setting)?;
-        let address = listener.local_addr().unwrap_or(address);
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async { drop(stopped.await) };
-        let limits = ConnectionLimits::few();
-        Ok(Self {
-            address,
-            stop,
-            served: tokio::spawn(server::serve(listener, admin.app(), limits, stopped)),
-        })
-    }
-
-    async fn end(self) {
-        drop(self.stop);
-        let _ = self.served.await;
+fn options(settings: &Settings) -> Options {
+    Options {
+        limits: BodyLimits {
+            time: settings.body_timeout.duration(),
+            ..BodyLimits::default()
+        },
+        proxies: settings.trusted_proxies.addresses.clone(),
+        proxies_on_unix: settings.trusted_proxies.unix,
+        cors_origins: settings.cors_origins.0.clone(),
+        public_url: settings.public_url().map(str::to_owned),
     }
 }
 
-/// Takes an address, without letting anybody in yet.
-fn bind(address: SocketAddr, setting: &str) -> Result<TcpSocket, Failure> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
+/// What a connection may take, as far as this process may open files.
+fn limits(settings: &Settings) -> ConnectionLimits {
+    let limits = ConnectionLimits {
+        connections: settings.connections.get(),
+        header_size: settings.header_bytes.get() as usize,
+        header_time: settings.header_timeout.duration(),
+        write_time: settings.write_timeout.duration(),
+        stop_time: settings.stop_timeout.duration(),
     };
-    let bound = socket.and_then(|socket| {
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    });
-    bound.map_err(|error| {
-        format!("cannot listen on {address}: {error}. Stop what listens there, or set {setting}")
-            .into()
-    })
-}
-
-fn listen(socket: TcpSocket, setting: &str) -> Result<TcpListener, Failure> {
-    /// Who has connected and is not served yet, as far as the system allows it.
-    const BACKLOG: u32 = 1024;
-    socket.listen(BACKLOG).map_err(|error| {
-        format!("cannot listen: {error}. Stop what listens there, or set {setting}").into()
-    })
+    limits.within_file_limit()
 }
 
 async fn add_demo_account(
@@ -202,29 +195,6 @@ async fn add_demo_account(
         .add(account, clock.now())
         .await
         .map_err(|error| error.to_string())?;
-    Ok(())
-}
-
-/// Reads the secrets anew on every SIGHUP. What cannot be read changes nothing.
-fn reload_on_hangup(auth: &Auth, settings: &Settings, secrets: Secrets) -> Result<(), Failure> {
-    let mut hangup = signal::on(SignalKind::hangup())?;
-    let (auth, settings) = (auth.clone(), settings.clone());
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            let verified = auth.tokens.verified();
-            let read = secret::again(&settings, &secrets);
-            match read.and_then(|secrets| {
-                let failed = |error: SecretTooShort| Failure::from(error.to_string());
-                auth.tokens.replace(&secrets).map_err(failed)
-            }) {
-                Ok(()) => info!(
-                    ?verified,
-                    "read the secrets anew; so many tokens each of the old ones verified"
-                ),
-                Err(failure) => error!(error = failure.message, "the secrets stay as they were"),
-            }
-        }
-    });
     Ok(())
 }
 

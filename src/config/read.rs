@@ -1,18 +1,19 @@
-//! How settings are read: from the environment and from flags, with every problem told at once.
+//! How settings are read: from a file, the environment and flags, with every problem told at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{PREFIX, Setting, Settings, as_map, settings};
+use super::{PREFIX, Setting, Settings, as_map, file::File, settings, value::MASK};
 
 /// What is wrong with one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The variable or the flag.
+    /// The variable, the flag, or the place in the file.
     pub name: String,
     /// Whether it was given on the command line.
     pub flag: bool,
@@ -30,8 +31,48 @@ impl fmt::Display for Problem {
 pub struct Read {
     /// The settings.
     pub settings: Settings,
+    /// Where each that is not the default was given: a line of the file, a variable or a flag.
+    pub sources: BTreeMap<String, String>,
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
     /// `SIGNET_*` variables that are no setting and do not look like one.
     pub unknown: Vec<String>,
+}
+
+/// A setting in force, for whoever may look on.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// Its value, if it has one; a secret is masked.
+    pub value: Option<Value>,
+    /// Where it was given, if it is not the default.
+    pub source: Option<String>,
+}
+
+impl Read {
+    /// Every setting, in the order of the fields.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Shown> {
+        let values = as_map(&self.settings);
+        let shown = |setting: Setting| {
+            let value = match &values[&setting.name] {
+                Value::Null => None,
+                _ if setting.secret => Some(MASK.into()),
+                _ if setting.name == "database_url" => {
+                    Some(self.settings.database_url.masked().into())
+                }
+                value => Some(value.clone()),
+            };
+            let source = self.sources.get(&setting.name).cloned();
+            Shown {
+                name: setting.name,
+                value,
+                source,
+            }
+        };
+        settings().into_iter().map(shown).collect()
+    }
 }
 
 /// The environment by name; a value that is not UTF-8 is none.
@@ -46,7 +87,8 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-/// Reads the settings from an environment and from flags, by the name of the setting.
+/// Reads the settings from a file, an environment and flags, of which a later one wins. The flags, by the
+/// name of the setting, or the environment (`SIGNET_CONFIG`) name the file, as `config`.
 ///
 /// # Errors
 /// With every problem at once.
@@ -54,101 +96,260 @@ pub fn read(
     environment: &Environment,
     flags: &BTreeMap<String, String>,
 ) -> Result<Read, Vec<Problem>> {
-    let known = settings();
-    let mut settings = Settings::default();
-    let mut problems = Vec::new();
-    for setting in &known {
-        let variable = setting.variable();
-        let (name, flag, given) = match (flags.get(&setting.name), environment.get(&variable)) {
-            (Some(value), _) => (format!("--{}", setting.flag()), true, Some(value)),
-            (None, Some(value)) => (variable, false, value.as_ref()),
-            (None, None) => continue,
-        };
-        match given.map_or(Err("is not UTF-8".to_owned()), |given| {
-            with(&settings, setting, given)
-        }) {
-            Ok(changed) => settings = changed,
-            Err(what) => problems.push(Problem { name, flag, what }),
-        }
+    let mut reading = Reading::default();
+    let file = reading.file(environment, flags);
+    reading.environment(environment);
+    reading.flags(flags);
+    reading.conflicts();
+    if !reading.problems.is_empty() {
+        return Err(reading.problems);
     }
-    let mut unknown = Vec::new();
-    for name in environment.keys().filter(|name| name.starts_with(PREFIX)) {
-        if known.iter().any(|setting| setting.variable() == *name) {
-            continue;
+    let settings = from_map(reading.values)
+        .unwrap_or_else(|error| unreachable!("each of them was read: {error}"));
+    Ok(Read {
+        settings,
+        sources: reading.sources,
+        file,
+        unknown: reading.unknown,
+    })
+}
+
+/// What was read so far.
+struct Reading {
+    known: Vec<Setting>,
+    /// The settings, of which each would do.
+    values: Map<String, Value>,
+    sources: BTreeMap<String, String>,
+    unknown: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            known: settings(),
+            values: as_map(&Settings::default()),
+            sources: BTreeMap::new(),
+            unknown: Vec::new(),
+            problems: Vec::new(),
         }
-        match known
-            .iter()
-            .find(|setting| is_near_miss(name, &setting.variable()))
-        {
-            Some(setting) => problems.push(Problem {
-                name: name.clone(),
-                flag: false,
-                what: format!("is not a setting: did you mean {}?", setting.variable()),
-            }),
-            None => unknown.push(name.clone()),
-        }
-    }
-    for (name, both) in [
-        (
-            "SIGNET_JWT_SECRET",
-            settings.jwt_secret.is_some() && settings.jwt_secret_file.is_some(),
-        ),
-        (
-            "SIGNET_JWT_PREVIOUS_SECRETS",
-            settings.jwt_previous_secrets.is_some() && settings.jwt_previous_secrets_file.is_some(),
-        ),
-    ] {
-        if both {
-            problems.push(Problem {
-                name: name.to_owned(),
-                flag: false,
-                what: format!("and {name}_FILE are both set: unset one of them"),
-            });
-        }
-    }
-    if flags.contains_key("database_url") && settings.database_url.has_password() {
-        problems.push(Problem {
-            name: "--database-url".to_owned(),
-            flag: true,
-            what: "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
-                   or give the password in PGPASSWORD or ~/.pgpass"
-                .to_owned(),
-        });
-    }
-    if problems.is_empty() {
-        Ok(Read { settings, unknown })
-    } else {
-        Err(problems)
     }
 }
 
-/// The same settings with one of them changed, or why its value does not do.
-fn with(settings: &Settings, setting: &Setting, given: &str) -> Result<Settings, String> {
-    if given.is_empty() {
-        return Err("is set, but empty: give it a value, or unset it".to_owned());
-    }
-    let value = match given.parse::<u64>() {
-        Ok(number) if setting.numeric => Value::from(number),
-        _ => Value::from(given),
-    };
-    let mut map = as_map(settings);
-    map.insert(setting.name.clone(), value);
-    serde_json::from_value(Value::Object(map)).map_err(|error| {
-        let shown = if setting.secret {
-            "its value".to_owned()
-        } else {
-            format!("{given:?}")
+impl Reading {
+    fn file(
+        &mut self,
+        environment: &Environment,
+        flags: &BTreeMap<String, String>,
+    ) -> Option<PathBuf> {
+        let variable = format!("{PREFIX}{}", CONFIG.to_uppercase());
+        let named = match (flags.get(CONFIG), environment.get(&variable)) {
+            (Some(path), _) | (None, Some(Some(path))) if !path.is_empty() => Some(path.into()),
+            (None, None) => None,
+            (flag, _) => {
+                let flag = flag.is_some();
+                let name = if flag {
+                    format!("--{CONFIG}")
+                } else {
+                    variable
+                };
+                self.refuse(name, flag, "names no file".to_owned());
+                return None;
+            }
         };
-        let default = setting
-            .default
-            .as_ref()
-            .map(|default| format!(", such as {default}"));
-        format!(
-            "cannot be {shown}: {error}. It is: {}{}",
-            setting.about,
-            default.unwrap_or_default()
-        )
-    })
+        let file = File::read(named)?;
+        let path = file.path.display();
+        for (line, what) in file.problems {
+            let line = line.map_or_else(String::new, |line| format!(":{line}"));
+            self.refuse(format!("{path}{line}"), false, what);
+        }
+        for entry in file.entries {
+            let place = format!("{path}:{}", entry.line);
+            let name = format!("{place}: {}", entry.key);
+            let known = self.known.iter().position(|it| it.name == entry.key);
+            if let Some(setting) = known {
+                self.take(setting, entry.value, name, place, false);
+            } else {
+                let what = unknown_key(&entry.key, &entry.value, &self.known);
+                self.refuse(name, false, what);
+            }
+        }
+        Some(file.path)
+    }
+
+    fn environment(&mut self, environment: &Environment) {
+        for (name, value) in environment
+            .iter()
+            .filter(|(name, _)| name.starts_with(PREFIX))
+        {
+            if let Some(setting) = self
+                .known
+                .iter()
+                .position(|setting| setting.variable() == *name)
+            {
+                match value {
+                    Some(value) => self.take(
+                        setting,
+                        value.as_str().into(),
+                        name.clone(),
+                        name.clone(),
+                        false,
+                    ),
+                    None => self.refuse(name.clone(), false, "is not UTF-8".to_owned()),
+                }
+                continue;
+            }
+            let mut variables = self.known.iter().map(Setting::variable);
+            match variables.find(|known| is_near_miss(name, known)) {
+                Some(meant) => {
+                    let what = format!("is not a setting: did you mean {meant}?");
+                    self.refuse(name.clone(), false, what);
+                }
+                None if *name == format!("{PREFIX}{}", CONFIG.to_uppercase()) => {}
+                None => self.unknown.push(name.clone()),
+            }
+        }
+    }
+
+    fn flags(&mut self, flags: &BTreeMap<String, String>) {
+        for at in 0..self.known.len() {
+            let Some(value) = flags.get(&self.known[at].name) else {
+                continue;
+            };
+            let flag = format!("--{}", self.known[at].flag());
+            self.take(at, value.as_str().into(), flag.clone(), flag, true);
+        }
+    }
+
+    /// Takes a value for a setting, if it would do.
+    fn take(&mut self, at: usize, given: Value, name: String, source: String, flag: bool) {
+        let setting = &self.known[at];
+        match with(&self.values, setting, given) {
+            Ok(values) => {
+                self.values = values;
+                self.sources.insert(setting.name.clone(), source);
+            }
+            Err(what) => self.refuse(name, flag, what),
+        }
+    }
+
+    fn refuse(&mut self, name: String, flag: bool, what: String) {
+        self.problems.push(Problem { name, flag, what });
+    }
+
+    /// What does by itself, and not with what else is set.
+    fn conflicts(&mut self) {
+        for (one, other) in [
+            ("jwt_secret", "jwt_secret_file"),
+            ("jwt_previous_secrets", "jwt_previous_secrets_file"),
+        ] {
+            if let (Some(one), Some(other)) = (self.place(one), self.place(other)) {
+                let what = format!("and {other} are both set: unset one of them");
+                self.refuse(one, false, what);
+            }
+        }
+        for (given, missing) in [
+            ("tls_certificate", "tls_key"),
+            ("tls_key", "tls_certificate"),
+        ] {
+            if let (Some(given), None) = (self.place(given), self.place(missing)) {
+                let what = format!("needs {missing} beside it: set both, or none");
+                self.refuse(given, false, what);
+            }
+        }
+        let flag = "--database-url";
+        let settings = from_map(self.values.clone());
+        if settings.is_ok_and(|settings| settings.database_url.has_password())
+            && self
+                .place("database_url")
+                .is_some_and(|place| place == flag)
+        {
+            let what = "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
+                        or give the password in PGPASSWORD or ~/.pgpass";
+            self.refuse(flag.to_owned(), true, what.to_owned());
+        }
+    }
+
+    /// How a setting was given, if it was.
+    fn place(&self, name: &str) -> Option<String> {
+        let source = self.sources.get(name)?;
+        // A line of the file, which may have more than one key.
+        Some(if source.contains(':') {
+            format!("{source}: {name}")
+        } else {
+            source.clone()
+        })
+    }
+}
+
+/// The name, among flags and variables, of the file.
+pub const CONFIG: &str = "config";
+
+fn from_map(values: Map<String, Value>) -> Result<Settings, serde_json::Error> {
+    serde_json::from_value(Value::Object(values))
+}
+
+/// The same values with one of them changed, or why it does not do.
+fn with(
+    values: &Map<String, Value>,
+    setting: &Setting,
+    given: Value,
+) -> Result<Map<String, Value>, String> {
+    let given = match given {
+        Value::String(text) if text.is_empty() => {
+            return Err("is set, but empty: give it a value, or unset it".to_owned());
+        }
+        Value::String(text) => match text.parse::<u64>() {
+            Ok(number) if setting.numeric => number.into(),
+            _ => Value::String(text),
+        },
+        Value::Array(items) if setting.list && items.iter().all(Value::is_string) => {
+            let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            items.join(",").into()
+        }
+        other => other,
+    };
+    let mut changed = values.clone();
+    changed.insert(setting.name.clone(), given.clone());
+    let Err(error) = from_map(changed.clone()) else {
+        return Ok(changed);
+    };
+    // Neither is shown of what may be a secret: the error quotes the value.
+    let (shown, error) = if setting.secret || setting.name == "database_url" {
+        ("its value".to_owned(), "it is not a text".to_owned())
+    } else {
+        (given.to_string(), error.to_string())
+    };
+    let default = setting
+        .default
+        .as_ref()
+        .map(|default| format!(", such as {default}"));
+    Err(format!(
+        "cannot be {shown}: {error}. It is: {}{}",
+        setting.about,
+        default.unwrap_or_default()
+    ))
+}
+
+/// What to say of a key that is no setting: which was meant.
+fn unknown_key(key: &str, value: &Value, known: &[Setting]) -> String {
+    // The name of its variable or flag, perhaps.
+    let plain = key.to_lowercase().replace('-', "_");
+    let plain = plain.strip_prefix("signet_").unwrap_or(&plain);
+    // `[jwt]` with `expires_in`.
+    let inner = value.as_object().and_then(|table| table.keys().next());
+    let plain = inner.map_or_else(|| plain.to_owned(), |inner| format!("{plain}_{inner}"));
+    let distance = |setting: &&Setting| strsim::damerau_levenshtein(&plain, &setting.name);
+    let nearest = known
+        .iter()
+        .min_by_key(distance)
+        .map_or("listen", |setting| &setting.name);
+    let table = if value.is_object() {
+        ", and settings stand in no table"
+    } else {
+        ""
+    };
+    format!("is not a setting{table}: did you mean {nearest}?")
 }
 
 /// Whether `name` may well have been meant as `known`: a slip of the keyboard (the longer the name, the
@@ -174,11 +375,20 @@ fn is_near_miss(name: &str, known: &str) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Read, read, settings};
+    use super::{Problem, Read, read, settings};
+
+    /// What this machine is set up with is nothing to these tests.
+    const NO_FILE: [(&str, &str); 1] = [("SIGNET_CONFIG", "/dev/null")];
+
+    fn flags(pairs: &[(&str, &str)]) -> Result<Read, Vec<Problem>> {
+        let flags = [("config", "/dev/null")].iter().chain(pairs);
+        let flags = flags.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        read(&BTreeMap::new(), &flags.collect())
+    }
 
     fn from(pairs: &[(&str, &str)]) -> Result<Read, String> {
+        let pairs = pairs.iter().chain(&NO_FILE);
         let environment = pairs
-            .iter()
             .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
             .collect();
         read(&environment, &BTreeMap::new()).map_err(|problems| {
@@ -192,14 +402,16 @@ mod tests {
         let read = from(&[("PATH", "/bin")]).unwrap();
         assert_eq!(read.settings.listen.to_string(), "127.0.0.1:8000");
         assert_eq!(read.settings.jwt_expires_in.get(), 3600);
-        assert_eq!(read.settings.jwt_refresh_window, 604_800);
+        assert_eq!(read.settings.jwt_refresh_window.get(), 604_800);
         assert!(settings().iter().all(|setting| !setting.about.is_empty()));
     }
 
     #[test]
     fn a_flag_wins_over_the_environment() {
         let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), Some("debug".to_owned()))]);
-        let flags = BTreeMap::from([("log".to_owned(), "warn".to_owned())]);
+        let flags = ["log", "config"].into_iter().zip(["warn", "/dev/null"]);
+        let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let flags = flags.collect();
         assert_eq!(read(&environment, &flags).unwrap().settings.log, "warn");
     }
 
@@ -209,10 +421,7 @@ mod tests {
         let settings = from(&[("SIGNET_DATABASE_URL", url)]).unwrap().settings;
         assert_eq!(settings.database_url.as_str(), url);
         assert!(!format!("{settings:?}").contains("hunter2"));
-        let flag = |url: &str| {
-            let flags = BTreeMap::from([("database_url".to_owned(), url.to_owned())]);
-            read(&BTreeMap::new(), &flags)
-        };
+        let flag = |url: &str| flags(&[("database_url", url)]);
         for url in [url, "postgres://db/signet?user=x&password=hunter2"] {
             let problem = flag(url).unwrap_err()[0].to_string();
             assert!(
@@ -274,7 +483,8 @@ mod tests {
     #[test]
     fn a_value_that_is_not_utf_8_is_not_replaced_by_another() {
         let environment = BTreeMap::from([("SIGNET_JWT_SECRET".to_owned(), None)]);
-        let problems = read(&environment, &BTreeMap::new()).unwrap_err();
+        let no_file = BTreeMap::from([("config".to_owned(), "/dev/null".to_owned())]);
+        let problems = read(&environment, &no_file).unwrap_err();
         assert_eq!(problems[0].to_string(), "SIGNET_JWT_SECRET is not UTF-8");
     }
 

@@ -1,11 +1,13 @@
 //! Values that are more than a number or a text.
 
-use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use super::duration;
 
 /// An absolute `http` or `https` URL, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,18 +75,15 @@ pub struct Rate {
     pub per: Duration,
 }
 
-const UNITS: [(char, u64); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
-
 impl FromStr for Rate {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (attempts, per) = text.split_once('/')?;
-            let (_, seconds) = UNITS.into_iter().find(|(unit, _)| per.ends_with(*unit))?;
-            let number: u64 = per[..per.len() - 1].parse().ok()?;
             let attempts: u32 = attempts.parse().ok()?;
-            let per = Duration::from_secs(number.checked_mul(seconds)?);
+            let has_unit = per.ends_with(|last: char| last.is_ascii_alphabetic());
+            let per = Duration::from_secs(duration::parse(per).filter(|_| has_unit)?.into());
             let lasts = !per.is_zero() && per <= Duration::from_hours(24 * 365);
             let forgivable = u128::from(attempts) <= per.as_millis();
             (attempts > 0 && lasts && forgivable).then_some(Self { attempts, per })
@@ -103,45 +102,93 @@ impl TryFrom<String> for Rate {
 
 impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
-        let seconds = rate.per.as_secs();
-        let largest = UNITS
-            .into_iter()
-            .rfind(|(_, unit)| seconds.is_multiple_of(*unit));
-        let (unit, of) = largest.unwrap_or(('s', 1));
-        format!("{}/{}{unit}", rate.attempts, seconds / of)
+        let seconds = u32::try_from(rate.per.as_secs()).unwrap_or(u32::MAX);
+        format!("{}/{}", rate.attempts, duration::write(seconds))
     }
 }
 
-/// Addresses and networks.
+/// Those who are believed about others: addresses and networks, and whoever comes by a Unix socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
-pub struct Networks(pub Vec<IpNet>);
+#[schemars(with = "List")]
+pub struct Networks {
+    /// The addresses and networks.
+    pub addresses: Vec<IpNet>,
+    /// Whether who connects by a Unix socket is one: it has no address.
+    pub unix: bool,
+}
 
 impl TryFrom<String> for Networks {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let texts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
-        let networks = texts.map(|text| {
+        let mut networks = Self::default();
+        for text in items(&text) {
             let address = || text.parse::<IpAddr>().map(IpNet::from);
-            text.parse::<IpNet>().or_else(|_| address())
-        });
-        networks
-            .collect::<Result<_, _>>()
-            .map(Self)
-            .map_err(|_| "it is not a list of addresses or networks, such as 10.0.0.0/8,::1")
+            match text.parse::<IpNet>().or_else(|_| address()) {
+                Ok(network) => networks.addresses.push(network),
+                Err(_) if text == "unix" => networks.unix = true,
+                Err(_) => {
+                    return Err(
+                        "it is not a list of addresses or networks, such as 10.0.0.0/8,::1",
+                    );
+                }
+            }
+        }
+        Ok(networks)
     }
 }
 
 impl From<Networks> for String {
     fn from(networks: Networks) -> Self {
-        let texts: Vec<_> = networks.0.iter().map(ToString::to_string).collect();
-        texts.join(",")
+        let unix = networks.unix.then(|| "unix".to_owned());
+        let addresses = networks.addresses.iter().map(ToString::to_string);
+        addresses.chain(unix).collect::<Vec<_>>().join(",")
     }
+}
+
+/// Web pages, by where they come from, such as `https://app.example.com` (RFC 6454 section 4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "List")]
+pub struct Origins(pub Vec<String>);
+
+impl TryFrom<String> for Origins {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let origin = |text: &str| {
+            let url = Url::parse(text).ok()?;
+            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let nobodys = url.username().is_empty() && url.password().is_none();
+            let is_web = matches!(url.scheme(), "http" | "https");
+            // As browsers write it: without the port that goes without saying.
+            (is_web && is_bare && nobodys && !text.ends_with('/'))
+                .then(|| url.origin().ascii_serialization())
+        };
+        let origins: Option<_> = items(&text).map(origin).collect();
+        origins.map(Self).ok_or(
+            "it is not a list of origins, such as https://app.example.com,http://localhost:3000",
+        )
+    }
+}
+
+impl From<Origins> for String {
+    fn from(origins: Origins) -> Self {
+        origins.0.join(",")
+    }
+}
+
+/// How a list stands in a file: as an array, or as everywhere else, with commas between.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("type" = ["array", "string"]))]
+#[expect(dead_code, reason = "it is there for its schema")]
+struct List(Vec<String>);
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 /// A URL that may hold a password, and does not print itself.
@@ -162,6 +209,30 @@ impl DatabaseUrl {
         let has_parameter = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
         Url::parse(&self.0).is_ok_and(|url| url.password().is_some() || has_parameter(&url))
     }
+
+    /// The URL, for whoever may look on.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let Ok(mut url) = Url::parse(&self.0) else {
+            return MASK.to_owned();
+        };
+        if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+            return MASK.to_owned();
+        }
+        if self.has_password() && url.query().is_some() {
+            let shown = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+                let value = if name == "password" {
+                    MASK.into()
+                } else {
+                    value
+                };
+                (name.into_owned(), value.into_owned())
+            };
+            let pairs: Vec<_> = url.query_pairs().map(shown).collect();
+            url.query_pairs_mut().clear().extend_pairs(pairs);
+        }
+        url.into()
+    }
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -169,6 +240,9 @@ impl fmt::Debug for DatabaseUrl {
         f.write_str("DatabaseUrl(..)")
     }
 }
+
+/// In the place of what is not shown.
+pub(super) const MASK: &str = "***";
 
 /// A value that does not print itself.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -183,11 +257,13 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{Networks, Rate};
+    use super::{DatabaseUrl, Networks, Origins, Rate};
 
     #[test]
     fn a_rate_is_read_and_written() {
-        for text in ["10/15m", "100/15m", "1/1s", "5/1h", "3/7d", "10/90s"] {
+        for text in [
+            "10/15m", "100/15m", "1/1s", "5/1h", "3/7d", "10/90s", "9/365d",
+        ] {
             assert_eq!(String::from(text.parse::<Rate>().unwrap()), text);
         }
         assert_eq!(String::from("10/60s".parse::<Rate>().unwrap()), "10/1m");
@@ -211,8 +287,53 @@ mod tests {
 
     #[test]
     fn networks_are_read_and_written() {
-        let networks = Networks::try_from("10.0.0.0/8, ::1,192.0.2.7".to_owned()).unwrap();
-        assert_eq!(String::from(networks), "10.0.0.0/8,::1/128,192.0.2.7/32");
+        let networks = Networks::try_from("10.0.0.0/8, ::1,unix,192.0.2.7".to_owned()).unwrap();
+        assert!(networks.unix);
+        let text = "10.0.0.0/8,::1/128,192.0.2.7/32,unix";
+        assert_eq!(String::from(networks), text);
         assert!(Networks::try_from("10.0.0.0/8,proxy".to_owned()).is_err());
+    }
+
+    #[test]
+    fn origins_are_read_and_written_as_browsers_do() {
+        let origins = "https://App.Example.com:443, http://localhost:3000".to_owned();
+        let origins = Origins::try_from(origins).unwrap();
+        let text = "https://app.example.com,http://localhost:3000";
+        assert_eq!(String::from(origins), text);
+        for text in [
+            "*",
+            "null",
+            "app.example.com",
+            "https://a/",
+            "https://a/x",
+            "https://u@a",
+            "ftp://a",
+            "https://a?b",
+        ] {
+            assert!(Origins::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("sqlite:data/signet.db", "sqlite:data/signet.db"),
+            ("postgres://db/signet", "postgres://db/signet"),
+            (
+                "postgres://a:hunter2@db/signet",
+                "postgres://a:***@db/signet",
+            ),
+            (
+                "postgres://db/signet?user=a&password=hunter2",
+                "postgres://db/signet?user=a&password=***",
+            ),
+            (
+                "postgres://a:hunter2@db/x?password=hunter2",
+                "postgres://a:***@db/x?password=***",
+            ),
+            ("hunter2", "***"),
+        ] {
+            assert_eq!(DatabaseUrl(url.to_owned()).masked(), shown);
+        }
     }
 }

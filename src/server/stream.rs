@@ -8,23 +8,52 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::{TcpStream, UnixStream},
 };
 
 use crate::auth::Presence;
 
 /// One end of a connection, for the server and for whoever watches.
 #[derive(Clone, Debug)]
-pub(super) struct Stream(pub Arc<TcpStream>);
+pub(super) enum Stream {
+    Tcp(Arc<TcpStream>),
+    Unix(Arc<UnixStream>),
+}
+
+/// The same for either kind, which have the same methods.
+macro_rules! of {
+    ($stream:expr, $it:ident => $value:expr) => {
+        match $stream {
+            Stream::Tcp($it) => $value,
+            Stream::Unix($it) => $value,
+        }
+    };
+}
+
+impl Stream {
+    /// The end of what the client sends, unless there is something before it.
+    async fn ended(&self) -> bool {
+        of!(self, it => loop {
+            if it.readable().await.is_err() {
+                return true;
+            }
+            let peek = || Ok(recv(it, &mut [0; 1], RecvFlags::PEEK)?.1);
+            match it.try_io(Interest::READABLE, peek) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return !matches!(peeked, Ok(1..)),
+            }
+        })
+    }
+}
 
 impl Presence for Stream {
     /// The end of what the client sends: it has gone, or has only finished. What it sent beyond its request hides it.
     fn left(&self) -> BoxFuture<'_, ()> {
         async {
-            if let Ok(1..) = self.0.peek(&mut [0]).await {
+            if !self.ended().await {
                 std::future::pending::<()>().await;
             }
         }
@@ -39,8 +68,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buffer.initialize_unfilled()) {
+            ready!(of!(&*self, it => it.poll_read_ready(cx)))?;
+            match of!(&*self, it => it.try_read(buffer.initialize_unfilled())) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
@@ -67,8 +96,8 @@ impl AsyncWrite for Stream {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write_vectored(parts) {
+            ready!(of!(&*self, it => it.poll_write_ready(cx)))?;
+            match of!(&*self, it => it.try_write_vectored(parts)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -84,6 +113,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(shutdown(&*self.0, Shutdown::Write).map_err(io::Error::from))
+        let shut = of!(&*self, it => shutdown(it, Shutdown::Write));
+        Poll::Ready(shut.map_err(io::Error::from))
     }
 }

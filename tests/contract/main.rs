@@ -15,6 +15,7 @@ mod bad_input;
 mod binary;
 mod body;
 mod cli;
+mod config;
 mod corpus;
 mod document;
 mod examples;

@@ -147,7 +147,7 @@ fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_a
     let (code, said) = failure(&both);
     assert_eq!(code, 1);
     assert!(
-        said.contains("SIGNET_JWT_PREVIOUS_SECRETS_FILE are both set"),
+        said.contains("SIGNET_JWT_PREVIOUS_SECRETS and --jwt-previous-secrets-file are both set"),
         "{said}"
     );
     let missing = [

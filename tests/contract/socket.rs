@@ -32,7 +32,10 @@ impl Server {
         let served = tokio::spawn(async move {
             let app = std::sync::Arc::new(world);
             let endpoint = poem::EndpointExt::boxed(Shared(app));
-            serve(listener, endpoint, limits, async { drop(stopped.await) }).await;
+            serve(listener.into(), endpoint, limits, async {
+                drop(stopped.await);
+            })
+            .await;
         });
         Self {
             address,
@@ -409,7 +412,13 @@ async fn whoever_has_connected_before_a_stop_is_served() {
         early.push(tokio::spawn(async move { read(&mut stream).await }));
     }
     let stop = std::future::ready(());
-    serve(listener, world.app, ConnectionLimits::default(), stop).await;
+    serve(
+        listener.into(),
+        world.app,
+        ConnectionLimits::default(),
+        stop,
+    )
+    .await;
     for answer in early {
         let answer = answer.await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

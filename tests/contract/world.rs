@@ -166,7 +166,7 @@ impl World {
         let options = Options {
             limits: setup.limits,
             proxies,
-            public_url: None,
+            ..Options::default()
         };
         let admin = Admin::default();
         let composition = compose(&auth, options, &admin);

@@ -58,6 +58,30 @@ impl Secrets {
     }
 }
 
+/// Why a secret may be guessed, if it looks like that. A secret is drawn, not thought of.
+#[must_use]
+pub fn doubt(secret: &[u8]) -> Option<&'static str> {
+    /// What is in secrets that stand in manuals.
+    const WORDS: [&str; 5] = ["changeme", "secret", "password", "example", "insecure"];
+    /// Of 128 bits as hexadecimal digits, counting makes about 115.
+    const BITS: f64 = 96.0;
+    let text = String::from_utf8_lossy(secret)
+        .to_lowercase()
+        .replace(['-', '_', ' '], "");
+    if WORDS.iter().any(|word| text.contains(word)) {
+        return Some("it has a word in it that stands in manuals");
+    }
+    let mut counts = [0_u32; 256];
+    for byte in secret {
+        counts[usize::from(*byte)] += 1;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a secret has not so many bytes")]
+    let length = secret.len() as f64;
+    let counts = counts.into_iter().filter(|count| *count > 0).map(f64::from);
+    let bits: f64 = counts.map(|count| count * (length / count).log2()).sum();
+    (bits < BITS).then_some("it has few different characters")
+}
+
 impl Previous {
     /// Reads one: `SECRET`, or `2027-01-31T00:00:00Z SECRET` for one that is taken until then.
     ///

@@ -1,0 +1,37 @@
+//! `signet completions` and `signet manual`: what the commands say of themselves, for shells and for man.
+
+use std::{io, path::PathBuf};
+
+use clap_complete::Shell;
+
+use super::Failure;
+
+#[derive(clap::Args)]
+pub(super) struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(&self, mut command: clap::Command) -> Result<(), Failure> {
+        let name = command.get_name().to_owned();
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, name, &mut script);
+        super::print(String::from_utf8_lossy(&script).trim_end())
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct Manual {
+    /// The folder, which must be there
+    folder: PathBuf,
+}
+
+impl Manual {
+    pub(super) fn run(&self, command: clap::Command) -> Result<(), Failure> {
+        clap_mangen::generate_to(command, &self.folder).map_err(|error: io::Error| {
+            format!("cannot write into {}: {error}", self.folder.display()).into()
+        })
+    }
+}

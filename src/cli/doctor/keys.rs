@@ -1,0 +1,170 @@
+//! What must stay secret, or be shown: the secrets, the certificate, and who may read their files.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{getegid, geteuid};
+use time::{Duration, OffsetDateTime};
+
+use super::Finding;
+use crate::{
+    auth::{Clock, doubt},
+    cli::{certificate, secret},
+    config::{Read, Settings},
+    users::Location,
+};
+
+/// Whoever renews certificates does so earlier than that.
+const SOON: Duration = Duration::days(14);
+
+pub(super) fn look(read: &Read) -> Vec<Finding> {
+    let settings = &read.settings;
+    let now = Clock::system().now();
+    let mut findings = vec![signing(settings)];
+    findings.extend(tls(settings, now));
+    findings.push(files(read));
+    findings
+}
+
+fn signing(settings: &Settings) -> Finding {
+    let subject = "secret";
+    let secrets = match secret::existing(settings) {
+        Ok(Some(secrets)) => secrets,
+        Ok(None) => {
+            return Finding::doubtful(
+                subject,
+                "there is none yet: `signet serve` makes one beside the database",
+            );
+        }
+        Err(failure) => return Finding::bad(subject, failure.message),
+    };
+    let now = Clock::system().now();
+    let is_past = |until: Option<OffsetDateTime>| until.is_some_and(|until| until < now);
+    let past = secrets
+        .previous
+        .iter()
+        .filter(|previous| is_past(previous.until))
+        .count();
+    let previous = secrets.previous.len();
+    match doubt(&secrets.current) {
+        Some(doubt) => Finding::doubtful(
+            subject,
+            format!(
+                "{doubt}: whoever guesses it can make tokens. Make one with `openssl rand -hex 32`, and rotate"
+            ),
+        ),
+        None if past > 0 => Finding::doubtful(
+            subject,
+            format!(
+                "{past} of the {previous} previous secrets are past their date: take them away"
+            ),
+        ),
+        None => Finding::good(
+            subject,
+            format!(
+                "it has {} bytes; previous ones: {previous}",
+                secrets.current.len()
+            ),
+        ),
+    }
+}
+
+fn tls(settings: &Settings, now: OffsetDateTime) -> Option<Finding> {
+    let subject = "certificate";
+    let tls = match certificate::load(settings) {
+        Ok(Some(tls)) => tls,
+        Ok(None) => return None,
+        Err(failure) => return Some(Finding::bad(subject, failure.message)),
+    };
+    let Some(expires) = certificate::expiry(&tls) else {
+        return Some(Finding::doubtful(subject, "its last day cannot be told"));
+    };
+    let said = format!("it is good until {expires}");
+    Some(if expires <= now {
+        Finding::bad(subject, format!("it was good until {expires}: renew it"))
+    } else if expires - now < SOON {
+        Finding::doubtful(subject, format!("{said}, which is soon: renew it"))
+    } else {
+        Finding::good(subject, said)
+    })
+}
+
+/// Those that hold a secret, or hashes, and that others may read or change.
+fn files(read: &Read) -> Finding {
+    let subject = "files";
+    let settings = &read.settings;
+    let mut files: Vec<PathBuf> = [
+        &settings.jwt_secret_file,
+        &settings.jwt_previous_secrets_file,
+        &settings.tls_key,
+        &read.file.clone().filter(|_| holds_secrets(read)),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect();
+    let mut own = Vec::new();
+    if let Ok(Location::File(database)) = Location::of(settings.database_url.as_str()) {
+        own.push(PathBuf::from(format!("{}.secret", database.display())));
+        own.push(database);
+    }
+    files.extend(own.iter().cloned());
+    files.retain(|path| path.exists());
+    let mut faults: Vec<String> = Vec::new();
+    for path in &files {
+        match exposure(path) {
+            Ok(None) => {}
+            Ok(Some(fault)) => faults.push(format!("{} {fault}", path.display())),
+            Err(error) => faults.push(format!("{} cannot be looked at: {error}", path.display())),
+        }
+    }
+    // What the service writes must be its own: as root, everything seems to be.
+    for path in own.iter().filter(|path| path.exists()) {
+        let owner = fs::metadata(path).map(|file| file.uid());
+        if owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
+            faults.push(format!(
+                "{} is another user's: run this, and the service, as its owner",
+                path.display()
+            ));
+        }
+    }
+    match faults.as_slice() {
+        [] => Finding::good(
+            subject,
+            format!(
+                "{} that hold secrets or accounts are the service's alone",
+                files.len()
+            ),
+        ),
+        faults => Finding::doubtful(subject, faults.join("; ")),
+    }
+}
+
+/// Whether a secret stands in the file itself.
+fn holds_secrets(read: &Read) -> bool {
+    let Some(file) = &read.file else { return false };
+    let in_file = |name: &str| {
+        let start = format!("{}:", file.display());
+        read.sources
+            .get(name)
+            .is_some_and(|source| source.starts_with(&start))
+    };
+    in_file("jwt_secret")
+        || in_file("jwt_previous_secrets")
+        || (in_file("database_url") && read.settings.database_url.has_password())
+}
+
+/// Who else may read or change a file: others, or a group that is not this process's.
+fn exposure(path: &Path) -> io::Result<Option<&'static str>> {
+    let file = fs::metadata(path)?;
+    Ok(if file.mode() & 0o007 != 0 {
+        Some("can be read or changed by everybody (chmod o-rwx)")
+    } else if file.mode() & 0o070 != 0 && file.gid() != getegid().as_raw() {
+        Some("can be read or changed by a group that is not the service's (chmod g-rwx)")
+    } else {
+        None
+    })
+}

@@ -1,0 +1,42 @@
+//! The listener of operators, who see the service start, and stop.
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::listen::{Bound, SocketFile};
+use crate::{
+    app::Admin,
+    cli::Failure,
+    server::{self, ConnectionLimits},
+};
+
+pub(super) struct Operators {
+    /// Where it listens.
+    pub(super) place: String,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+    file: Option<SocketFile>,
+}
+
+impl Operators {
+    /// Lets them in at once.
+    pub(super) fn serve(bound: Bound, admin: &Admin) -> Result<Self, Failure> {
+        let (listener, file) = bound.listen()?;
+        let place = listener.place();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let limits = ConnectionLimits::few();
+        let served = tokio::spawn(server::serve(listener, admin.app(), limits, stopped));
+        Ok(Self {
+            place,
+            stop,
+            served,
+            file,
+        })
+    }
+
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        let _ = self.served.await;
+        drop(self.file);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a running service reads anew on SIGHUP: its secrets and its certificate.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::SignalKind;
+use tracing::{error, info};
+
+use super::systemd;
+use crate::{
+    auth::{Auth, SecretTooShort, Secrets},
+    cli::{Failure, certificate, secret, signal},
+    config::Settings,
+    server::Tls,
+};
+
+/// Who has it.
+pub(super) struct Reloaded {
+    pub(super) auth: Auth,
+    pub(super) settings: Settings,
+    pub(super) secrets: Secrets,
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+impl Reloaded {
+    /// Reads it on every SIGHUP. What cannot be read changes nothing.
+    pub(super) fn on_hangup(self) -> Result<(), Failure> {
+        let mut hangup = signal::on(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                systemd::reloading();
+                self.secrets();
+                if let Some(tls) = &self.tls {
+                    certificate::reload(tls);
+                }
+                systemd::ready();
+            }
+        });
+        Ok(())
+    }
+
+    fn secrets(&self) {
+        let verified = self.auth.tokens.verified();
+        let read = secret::again(&self.settings, &self.secrets);
+        match read.and_then(|secrets| {
+            let failed = |error: SecretTooShort| Failure::from(error.to_string());
+            self.auth.tokens.replace(&secrets).map_err(failed)
+        }) {
+            Ok(()) => info!(
+                ?verified,
+                "read the secrets anew; so many tokens each of the old ones verified"
+            ),
+            Err(failure) => error!(error = failure.message, "the secrets stay as they were"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One connection, from its first byte to its last.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::{
+    Endpoint, Request,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::watch,
+    time::timeout,
+};
+use tokio_io_timeout::TimeoutStream;
+use tracing::debug;
+
+use super::{ConnectionLimits, Tls, listener::Ends, stream::Stream};
+use crate::{app::App, auth::Caller};
+
+/// For an answer that is on its way when the service stops.
+const FLUSH: Duration = Duration::from_secs(1);
+/// For a client that is still sending when it has its answer: closing at once would destroy the answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// The longest that a connection without a request in flight outlives the service.
+pub(super) const LAST_WORDS: Duration = FLUSH.saturating_add(LINGER);
+
+pub(super) struct Connection {
+    pub(super) app: Arc<App>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) ends: Ends,
+    pub(super) limits: ConnectionLimits,
+}
+
+impl Connection {
+    /// Serves it to its end. How it ends is the client's affair; its requests are logged.
+    pub(super) async fn serve(self, stream: Stream, stopped: watch::Receiver<bool>) {
+        let presence = stream.clone();
+        let Some(tls) = &self.tls else {
+            return self.exchange(stream, presence, Scheme::HTTP, stopped).await;
+        };
+        match timeout(self.limits.header_time, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                self.exchange(stream, presence, Scheme::HTTPS, stopped)
+                    .await;
+            }
+            // Scanners, and health checks that only connect: no event for the usual log.
+            Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+            Err(_) => debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        presence: Stream,
+        scheme: Scheme,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            // Who has finished sending may still read: hyper would hang up on it.
+            .half_close(true)
+            .header_read_timeout(self.limits.header_time)
+            .max_header_size(self.limits.header_size);
+        let presence = Arc::new(presence);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_time));
+        let (begun, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let app = Arc::clone(&self.app);
+            let local = LocalAddr(self.ends.local());
+            let remote = RemoteAddr(self.ends.peer());
+            let mut request = Request::from((request, local, remote, scheme.clone()));
+            request.set_data(Caller::waiting(self.ends.address(), presence.clone()));
+            begun.store(true, Ordering::SeqCst);
+            in_flight.fetch_add(1, Ordering::SeqCst);
+            // In a task of its own, which goes on when the client does not wait for it: a query that is
+            // cut in half costs its database connection, and a request without an end has no log line.
+            let answer = tokio::spawn(async move { app.get_response(request).await });
+            let in_flight = &in_flight;
+            Box::pin(async move {
+                let answer = answer.await;
+                in_flight.fetch_sub(1, Ordering::SeqCst);
+                answer.map(hyper::Response::from)
+            })
+        });
+        let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let stops = tokio::select! {
+            _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => false,
+            _ = stopped.changed() => true,
+        };
+        // Who has only just connected has sent its first request, or is about to.
+        let begun = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+            Poll::Pending if begun.load(Ordering::SeqCst) => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(false),
+        });
+        if stops && timeout(FLUSH, begun).await.unwrap_or(true) {
+            Pin::new(&mut connection).graceful_shutdown();
+            let mut ended = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            // A request of which the head is not whole is not in flight.
+            while timeout(FLUSH, &mut ended).await.is_err() && in_flight.load(Ordering::SeqCst) > 0
+            {
+            }
+        }
+        let mut stream = connection.into_parts().io.into_inner();
+        if stream.shutdown().await.is_ok() {
+            let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a database tells of itself, for whoever looks after it.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect, Statement, TryGetable,
+};
+use time::OffsetDateTime;
+
+use super::{
+    Users,
+    entity::{Column, Entity},
+};
+
+/// What a database tells of itself.
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    /// What it is, and of which version.
+    pub version: String,
+    /// Its time of day, where that is its own: SQLite has this machine's.
+    pub now: Option<OffsetDateTime>,
+}
+
+impl Users {
+    /// What the database tells of itself.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn vitals(&self) -> Result<Vitals, DbErr> {
+        let backend = self.db.get_database_backend();
+        let (name, query) = match backend {
+            DbBackend::Sqlite => ("SQLite", "SELECT sqlite_version() AS version"),
+            _ => (
+                "PostgreSQL",
+                "SELECT current_setting('server_version') AS version, clock_timestamp() AS now",
+            ),
+        };
+        let query = Statement::from_string(backend, query);
+        let row = self.within(self.db.query_one_raw(query)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("no answer to SELECT".to_owned()))?;
+        let version: String = row.try_get("", "version")?;
+        let now = match backend {
+            DbBackend::Sqlite => None,
+            _ => Some(OffsetDateTime::try_get(&row, "", "now")?),
+        };
+        Ok(Vitals {
+            version: format!("{name} {version}"),
+            now,
+        })
+    }
+
+    /// The latest instant at which something happened to an account. No clock should be before it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn latest(&self) -> Result<Option<OffsetDateTime>, DbErr> {
+        let latest = Entity::find()
+            .select_only()
+            .column_as(Column::Created.max(), "created")
+            .column_as(Column::LastLogin.max(), "last_login")
+            .into_tuple::<(Option<OffsetDateTime>, Option<OffsetDateTime>)>()
+            .one(&self.db);
+        let latest = self.within(latest).await?;
+        Ok(latest.and_then(|(created, last_login)| created.max(last_login)))
+    }
+}

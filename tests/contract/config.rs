@@ -1,0 +1,186 @@
+//! `signet config`: one configuration from a file, the environment and flags, and what is told of it.
+
+use std::{os::unix::fs::PermissionsExt, process::Output};
+
+use serde_json::Value;
+
+use crate::binary::{Home, failure, stdout};
+
+const SAMPLE: &str = include_str!("../../packaging/signet.toml");
+const SCHEMA: &str = include_str!("../../packaging/signet.schema.json");
+
+/// Runs a command with this file.
+fn with(home: &Home, file: &str, args: &[&str]) -> Output {
+    std::fs::write(home.path().join("signet.toml"), file).unwrap();
+    home.run(&[&["--config", "signet.toml"], args].concat())
+}
+
+fn shown(output: &Output, name: &str) -> (Value, Value) {
+    let shown: Value = serde_json::from_str(&stdout(output)).unwrap();
+    let setting = &shown[name];
+    (setting["value"].clone(), setting["source"].clone())
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let home = Home::on_sqlite();
+    let file = "log = 'debug'\nstop_delay = 5\nhashing_wait = \"2m\"\ntrusted_proxies = ['10.0.0.0/8', 'unix']\n";
+    std::fs::write(home.path().join("signet.toml"), file).unwrap();
+    let output = home
+        .command(&["config", "show", "--json", "--hashing-wait", "90"])
+        .env("SIGNET_CONFIG", "signet.toml")
+        .env("SIGNET_STOP_DELAY", "1h")
+        .env("SIGNET_HASHING_WAIT", "7")
+        .output()
+        .unwrap();
+    for (name, value, source) in [
+        ("log", "debug", "signet.toml:1"),
+        ("stop_delay", "1h", "SIGNET_STOP_DELAY"),
+        ("hashing_wait", "90s", "--hashing-wait"),
+        ("trusted_proxies", "10.0.0.0/8,unix", "signet.toml:4"),
+    ] {
+        assert_eq!(
+            shown(&output, name),
+            (value.into(), source.into()),
+            "{name}"
+        );
+    }
+    assert_eq!(shown(&output, "jwt_expires_in"), ("1h".into(), Value::Null));
+    assert_eq!(shown(&output, "public_url"), (Value::Null, Value::Null));
+}
+
+#[test]
+fn what_is_shown_is_no_secret() {
+    let home = Home::on_sqlite();
+    let file = "jwt_secret = 'hunter2-hunter2-hunter2-hunter2-'\n\
+                database_url = 'postgres://signet:hunter2@db/signet'\n\
+                jwt_previous_secrets = \"\"\"\nhunter2\nhunter2\"\"\"\n";
+    for args in [&["config", "show"][..], &["config", "show", "--json"]] {
+        let said = stdout(&with(&home, file, args));
+        assert!(!said.contains("hunter2"), "{said}");
+        assert!(said.contains("postgres://signet:***@db/signet"), "{said}");
+        assert!(said.contains("signet.toml:3"), "{said}");
+    }
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
+    let home = Home::on_sqlite();
+    let file = "lsten = '127.0.0.1:0'\n\
+                jwt_expires_in = 'soon'\n\
+                signet_log = 'info'\n\
+                jwt_secret = 2718281828\n\
+                [argon2]\nmemory_kib = 7\n";
+    std::fs::write(home.path().join("signet.toml"), file).unwrap();
+    let output = home
+        .command(&["--config", "signet.toml", "config", "check"])
+        .env("SIGNET_THROTTLE", "never")
+        .output()
+        .unwrap();
+    let (code, said) = failure(&output);
+    assert_eq!(code, 1, "{said}");
+    for line in [
+        "error: signet.toml:1: lsten is not a setting: did you mean listen?",
+        "error: signet.toml:2: jwt_expires_in cannot be \"soon\"",
+        "error: signet.toml:3: signet_log is not a setting: did you mean log?",
+        "error: signet.toml:4: jwt_secret cannot be its value",
+        "error: signet.toml:5: argon2 is not a setting, and settings stand in no table: did you mean argon2_memory_kib?",
+        "error: SIGNET_THROTTLE cannot be \"never\"",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 6, "{said}");
+    assert!(!said.contains("2718281828"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_no_empty_file() {
+    let home = Home::on_sqlite();
+    for (file, reason) in [
+        ("jwt_secret = hunter2", "signet.toml:1 is not TOML"),
+        ("log = 'info'\nlog = 'debug'", "signet.toml:2 is not TOML"),
+    ] {
+        let (code, said) = failure(&with(&home, file, &["config", "check"]));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(reason) && !said.contains("hunter2"), "{said}");
+    }
+    let (code, said) = failure(&home.run(&["--config", "missing.toml", "serve"]));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("missing.toml cannot be read"), "{said}");
+    assert!(said.contains("--config"), "{said}");
+    let (code, said) = failure(&home.run(&["--config", "", "serve"]));
+    assert_eq!(
+        (code, said.as_str()),
+        (2, "error: --config names no file\n")
+    );
+    assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let home = Home::on_sqlite();
+    for (file, reason) in [
+        (
+            "jwt_secret = 'x'\njwt_secret_file = 'y'",
+            "signet.toml:1: jwt_secret and signet.toml:2: jwt_secret_file are both set",
+        ),
+        (
+            "tls_key = 'key.pem'",
+            "signet.toml:1: tls_key needs tls_certificate beside it",
+        ),
+        (
+            "tls_certificate = 'a.pem'",
+            "tls_certificate needs tls_key beside it",
+        ),
+    ] {
+        let (code, said) = failure(&with(&home, file, &["config", "check"]));
+        assert_eq!(code, 1);
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn a_check_refuses_what_the_service_would_and_makes_nothing() {
+    let home = Home::on_sqlite();
+    let said = stdout(&with(&home, "log = 'info'", &["config", "check"]));
+    assert_eq!(
+        said,
+        "the settings are good, signet.toml included; 3 are given\n"
+    );
+    let file = "jwt_secret_file = 'missing'\ntls_certificate = 'a.pem'\ntls_key = 'b.pem'\n";
+    let (code, said) = failure(&with(&home, file, &["config", "check"]));
+    assert_eq!(code, 1);
+    for reason in [
+        "cannot read missing",
+        "cannot read the certificate in a.pem",
+    ] {
+        assert!(said.contains(reason), "{said}");
+    }
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn the_file_is_the_service_s_as_well() {
+    let home = Home::on_sqlite();
+    let file =
+        "database_url = 'sqlite:elsewhere/accounts.db'\nlisten = 'unix:http.sock'\nlog = 'warn'\n";
+    stdout(&with(&home, file, &["migrate"]));
+    let mode = home
+        .path()
+        .join("elsewhere/accounts.db")
+        .metadata()
+        .unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_sample_and_its_schema_are_those_of_the_settings() {
+    let home = Home::on_sqlite();
+    for (command, kept) in [("sample", SAMPLE), ("schema", SCHEMA)] {
+        // Also where nothing can be read.
+        let told = stdout(&home.run(&["--config", "missing", "config", command]));
+        assert_eq!(told, kept, "run `make sample`, and read what it changed");
+    }
+    assert!(SAMPLE.starts_with("#:schema ./signet.schema.json\n"));
+}
