@@ -100,16 +100,22 @@ impl Home {
 pub(crate) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
+    /// Unspecified where it listens on a Unix socket.
     pub(crate) address: SocketAddr,
     /// What it logged until it listened.
     pub(crate) started: String,
 }
 
 impl Service {
-    #[expect(clippy::zombie_processes, reason = "dropping the service waits for it")]
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::of(command)
+    }
+
+    /// The same, with what the command has as its standard input.
+    #[expect(clippy::zombie_processes, reason = "dropping the service waits for it")]
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -123,7 +129,8 @@ impl Service {
             seen.push_str(&line);
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["message"] == "listening" {
-                let address = event["address"].as_str().unwrap().parse().unwrap();
+                let place = event["address"].as_str().unwrap();
+                let address = place.parse().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
                 return Self {
                     child,
                     log,

@@ -20,6 +20,7 @@ use signet::{
         Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
         Throttle, Tokens,
     },
+    config::{Networks, Origins},
     users::{self, Database, Limits, NewUser, User, Users},
 };
 use time::OffsetDateTime;
@@ -76,6 +77,7 @@ pub(crate) struct Setup {
     pub(crate) secrets: Secrets,
     pub(crate) rates: Option<Rates>,
     pub(crate) proxies: &'static str,
+    pub(crate) origins: &'static str,
     /// In the place of the clock that the test sets.
     pub(crate) clock: Option<Clock>,
 }
@@ -90,6 +92,7 @@ impl Default for Setup {
             secrets: Secrets::only(SECRET.as_bytes()),
             rates: None,
             proxies: "",
+            origins: "",
             clock: None,
         }
     }
@@ -147,11 +150,8 @@ impl World {
             expires_in: EXPIRES_IN,
             refresh_window: REFRESH_WINDOW,
         };
-        let proxies = setup
-            .proxies
-            .split_terminator(',')
-            .map(|network| network.parse().unwrap())
-            .collect();
+        let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
+        let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
         let auth = Auth::from(Parts {
             throttle: Throttle::new(setup.rates),
             audit: Audit {
@@ -165,8 +165,10 @@ impl World {
         });
         let options = Options {
             limits: setup.limits,
-            proxies,
-            ..Options::default()
+            proxies: proxies.addresses,
+            proxies_on_unix: proxies.unix,
+            cors_origins: origins.0,
+            public_url: None,
         };
         let admin = Admin::default();
         let composition = compose(&auth, options, &admin);

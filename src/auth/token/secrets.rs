@@ -63,8 +63,8 @@ impl Secrets {
 pub fn doubt(secret: &[u8]) -> Option<&'static str> {
     /// What is in secrets that stand in manuals.
     const WORDS: [&str; 5] = ["changeme", "secret", "password", "example", "insecure"];
-    /// Of 128 bits as hexadecimal digits, counting makes about 115.
-    const BITS: f64 = 96.0;
+    /// Of 128 bits as hexadecimal digits, counting makes about 117.
+    const BITS: f64 = 100.0;
     let text = String::from_utf8_lossy(secret)
         .to_lowercase()
         .replace(['-', '_', ' '], "");

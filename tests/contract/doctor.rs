@@ -1,0 +1,306 @@
+//! `signet doctor`: what it says of a sound installation, and of each fault that it is there to find.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+use signet::{auth::Clock, users};
+
+use crate::{
+    binary::{Home, failure, stdout},
+    store::LIMITS,
+};
+
+/// The secret of a test that is about something else.
+const SECRET: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// The verdict on a subject, and what was said of it.
+fn found(output: &Output, subject: &str) -> (String, String) {
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines = said
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut findings = lines.filter(|finding| finding["subject"] == subject);
+    let finding = findings
+        .next()
+        .unwrap_or_else(|| panic!("nothing of {subject} in {output:?}"));
+    let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+    (text("verdict"), text("said"))
+}
+
+fn assert_found(output: &Output, subject: &str, verdict: &str, part: &str) {
+    let (found, said) = found(output, subject);
+    assert!(
+        found == verdict && said.contains(part),
+        "{subject} is {found}: {said}"
+    );
+}
+
+const DOCTOR: [&str; 2] = ["doctor", "--json"];
+
+#[test]
+fn a_sound_installation_is_good_and_left_as_it_is() {
+    let home = Home::new();
+    stdout(&home.feed(
+        &["user", "add", "you@example.com", "--password-stdin"],
+        "correct horse\n",
+    ));
+    let mut command = home.command(&DOCTOR);
+    // The secret of the tests is one to be doubted.
+    command.env("SIGNET_JWT_SECRET", SECRET);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for subject in [
+        "configuration",
+        "database",
+        "migrations",
+        "clock",
+        "secret",
+        "files",
+        "connections",
+    ] {
+        let (verdict, said) = found(&output, subject);
+        assert_eq!(verdict, "good", "{subject}: {said}");
+    }
+    assert!(found(&output, "migrations").1.contains("all 3"));
+    // Those of the tests cost nothing, which is what it must find.
+    assert_found(&output, "hashing", "doubtful", "logins a second");
+    let text = stdout(
+        &home
+            .command(&["doctor"])
+            .env("SIGNET_JWT_SECRET", SECRET)
+            .output()
+            .unwrap(),
+    );
+    assert!(
+        text.contains("good      migrations     all 3 are applied\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn hashes_of_the_usual_cost_are_measured() {
+    let home = Home::on_sqlite();
+    let mut command = home.command(&DOCTOR);
+    command
+        .env_remove("SIGNET_ARGON2_MEMORY_KIB")
+        .env_remove("SIGNET_ARGON2_ITERATIONS");
+    command.env("SIGNET_HASHING_MEMORY_KIB", "20000");
+    let output = command.output().unwrap();
+    // The budget has room for one of 19456 KiB.
+    assert_found(&output, "hashing", "good", "1 at once");
+    assert_found(&output, "hashing", "good", "and 19 MiB");
+}
+
+#[test]
+fn what_is_not_there_yet_is_told_and_not_made() {
+    let home = Home::on_sqlite();
+    let output = home.run(&DOCTOR);
+    assert!(output.status.success(), "{output:?}");
+    assert_found(&output, "database", "doubtful", "signet migrate");
+    assert_found(&output, "secret", "doubtful", "there is none yet");
+    assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn a_database_that_does_not_open_is_bad() {
+    let home = Home::on_sqlite();
+    fs::create_dir(home.path().join("data")).unwrap();
+    fs::write(
+        home.path().join("data/signet.db"),
+        "this is no database, but a text",
+    )
+    .unwrap();
+    let output = home.run(&DOCTOR);
+    let (code, said) = failure(&output);
+    assert_eq!((code, said.lines().count()), (1, 1), "{said}");
+    assert!(said.contains("the service cannot work like this"), "{said}");
+    assert_found(&output, "database", "bad", "data/signet.db");
+
+    let output = home
+        .command(&["doctor", "--json", "--database-wait", "1s"])
+        .env(
+            "SIGNET_DATABASE_URL",
+            "postgres://signet:hunter2@127.0.0.1:1/signet",
+        )
+        .env("SIGNET_JWT_SECRET", SECRET)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_found(&output, "database", "bad", "127.0.0.1");
+    assert!(!format!("{output:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_pending_migration_is_told() {
+    let home = Home::new();
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["migrate", "down"]));
+    let output = home.run(&DOCTOR);
+    assert_found(
+        &output,
+        "migrations",
+        "doubtful",
+        "m20261123_000003_imported",
+    );
+}
+
+#[tokio::test]
+async fn a_clock_before_what_has_happened_is_bad() {
+    let home = Home::new();
+    stdout(&home.feed(
+        &["user", "add", "you@example.com", "--password-stdin"],
+        "correct horse\n",
+    ));
+    let db = users::open(&home.database(), LIMITS).await.unwrap();
+    let change = "UPDATE users SET created = '2099-01-01 00:00:00+00:00'";
+    db.execute_unprepared(change).await.unwrap();
+    db.close().await.unwrap();
+    let output = home.run(&DOCTOR);
+    assert_eq!(output.status.code(), Some(1));
+    assert_found(&output, "clock", "bad", "is before 2099-01-01");
+    assert_found(&output, "clock", "bad", "NTP");
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_doubted_and_not_told() {
+    let home = Home::on_sqlite();
+    for (secret, doubt) in [
+        (
+            "hunter2hunter2hunter2hunter2hunter2",
+            "few different characters",
+        ),
+        (
+            "django-insecure-hunter2-9f86d081884c7d659a2feaa0c",
+            "stands in manuals",
+        ),
+        (
+            "Change_Me-hunter2-9f86d081884c7d659a2feaa0c",
+            "stands in manuals",
+        ),
+    ] {
+        let output = home
+            .command(&DOCTOR)
+            .env("SIGNET_JWT_SECRET", secret)
+            .output()
+            .unwrap();
+        assert_found(&output, "secret", "doubtful", doubt);
+        assert!(!format!("{output:?}").contains("hunter2"));
+    }
+    let output = home
+        .command(&DOCTOR)
+        .env("SIGNET_JWT_SECRET", "hunter2")
+        .output()
+        .unwrap();
+    assert_found(&output, "secret", "bad", "too short");
+    // A secret of 128 bits is none to be doubted, however it is written.
+    for secret in [
+        "0f3a9be17cd2846550bb91e4a7f3c6d2",
+        "q8/ZrT0v1xN3bYw5kJm7Lg==",
+    ] {
+        let secret = format!("{secret}{}", &SECRET[..8]);
+        let output = home
+            .command(&DOCTOR)
+            .env("SIGNET_JWT_SECRET", secret)
+            .output()
+            .unwrap();
+        assert_found(&output, "secret", "good", "bytes");
+    }
+    let past = format!("2020-01-01T00:00:00Z {SECRET}");
+    let mut command = home.command(&DOCTOR);
+    command
+        .env("SIGNET_JWT_SECRET", SECRET)
+        .env("SIGNET_JWT_PREVIOUS_SECRETS", past);
+    assert_found(
+        &command.output().unwrap(),
+        "secret",
+        "doubtful",
+        "past their date",
+    );
+}
+
+#[test]
+fn files_that_others_can_read_are_named() {
+    let home = Home::on_sqlite();
+    stdout(&home.run(&["migrate"]));
+    fs::write(home.path().join("secret"), SECRET).unwrap();
+    let config = format!("jwt_previous_secrets = '{SECRET}'\njwt_secret_file = 'secret'\n");
+    fs::write(home.path().join("signet.toml"), config).unwrap();
+    let set = |name: &str, mode| {
+        fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let look = || home.run(&["doctor", "--json", "--config", "signet.toml"]);
+    for name in ["secret", "signet.toml", "data/signet.db"] {
+        set(name, 0o600);
+    }
+    assert_found(&look(), "files", "good", "3 that hold secrets");
+    for name in ["secret", "signet.toml", "data/signet.db"] {
+        set(name, 0o644);
+        assert_found(
+            &look(),
+            "files",
+            "doubtful",
+            &format!("{name} can be read or changed by everybody"),
+        );
+        // The service's own group may.
+        set(name, 0o640);
+        assert_found(&look(), "files", "good", "");
+    }
+}
+
+#[test]
+fn a_certificate_is_told_by_its_last_day() {
+    let home = Home::on_sqlite();
+    let now = Clock::system().now();
+    for (days, verdict, part) in [
+        (-1, "bad", "it was good until"),
+        (3, "doubtful", "soon"),
+        (90, "good", "good until"),
+    ] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = now - time::Duration::days(100);
+        params.not_after = now + time::Duration::days(days);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(home.path().join("cert.pem"), certificate.pem()).unwrap();
+        fs::write(home.path().join("key.pem"), key.serialize_pem()).unwrap();
+        let output = home.run(&[
+            "doctor",
+            "--json",
+            "--tls-certificate",
+            "cert.pem",
+            "--tls-key",
+            "key.pem",
+        ]);
+        assert_found(&output, "certificate", verdict, part);
+    }
+    let output = home.run(&[
+        "doctor",
+        "--json",
+        "--tls-certificate",
+        "cert.pem",
+        "--tls-key",
+        "cert.pem",
+    ]);
+    assert_found(
+        &output,
+        "certificate",
+        "bad",
+        "cannot read the key in cert.pem",
+    );
+}
+
+#[test]
+fn fewer_files_than_connections_are_told() {
+    let home = Home::on_sqlite();
+    let doctor = home.command(&DOCTOR);
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 256; exec \"$0\" doctor --json"])
+        .arg(doctor.get_program())
+        .current_dir(home.path())
+        .env_clear()
+        .env("SIGNET_CONFIG", "/dev/null")
+        .output()
+        .unwrap();
+    assert_found(&output, "connections", "doubtful", "not for 16384");
+}

@@ -1,0 +1,449 @@
+//! Where clients come in: TLS, Unix sockets, sockets of systemd, and pages of other origins.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixDatagram, UnixListener, UnixStream},
+        },
+    },
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use poem::Body;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
+use signet::auth::{Rate, Rates};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName},
+};
+
+use crate::{
+    binary::{Home, Service, exchange, failure},
+    world::{OBTAIN, Setup, World, post, request},
+};
+
+const DOCUMENTED: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
+
+/// A login, whose connection ends with its answer.
+fn login() -> String {
+    format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{DOCUMENTED}",
+        DOCUMENTED.len()
+    )
+}
+
+/// Sends a login, and reads the answer to its end.
+fn log_in(stream: &mut (impl Read + Write)) -> String {
+    stream.write_all(login().as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Puts a new certificate and its key where the service finds them; returns the certificate.
+fn certify(home: &Home) -> CertificateDer<'static> {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    // As tools do that renew certificates: each at once, one after the other.
+    for (name, pem) in [
+        ("cert.pem", cert.pem()),
+        ("key.pem", signing_key.serialize_pem()),
+    ] {
+        let draft = home.path().join("draft");
+        fs::write(&draft, pem).unwrap();
+        fs::rename(draft, home.path().join(name)).unwrap();
+    }
+    cert.der().clone()
+}
+
+/// A connection to the service, of a client that trusts this certificate alone.
+fn secure(
+    service: &Service,
+    trusted: &CertificateDer<'static>,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, TcpStream::connect(service.address).unwrap())
+}
+
+const TLS: [&str; 5] = [
+    "--demo",
+    "--tls-certificate",
+    "cert.pem",
+    "--tls-key",
+    "key.pem",
+];
+
+#[test]
+fn a_token_comes_over_tls_and_nothing_comes_without() {
+    let home = Home::on_sqlite();
+    let certificate = certify(&home);
+    let service = home.serve(&TLS);
+    assert!(
+        service.started.contains("https://127.0.0.1:"),
+        "{}",
+        service.started
+    );
+    let answer = log_in(&mut secure(&service, &certificate));
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let plain = TcpStream::connect(service.address).map(|mut stream| {
+        stream.write_all(login().as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        answer
+    });
+    let plain = String::from_utf8_lossy(&plain.unwrap()).into_owned();
+    assert!(!plain.contains("HTTP/1.1"), "{plain}");
+}
+
+#[test]
+fn a_new_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() {
+    let home = Home::on_sqlite();
+    let old = certify(&home);
+    let mut service = home.serve(&TLS);
+    log_in(&mut secure(&service, &old));
+
+    fs::write(home.path().join("key.pem"), "hunter2").unwrap();
+    let event = service.wait_for("the certificate stays as it was");
+    assert!(!event.to_string().contains("hunter2"), "{event}");
+    let answer = log_in(&mut secure(&service, &old));
+    assert!(answer.contains(" 200 OK"), "{answer}");
+
+    let new = certify(&home);
+    let event = service.wait_for("read the certificate anew");
+    assert!(event["expires"].is_string(), "{event}");
+    let answer = log_in(&mut secure(&service, &new));
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    let refused = secure(&service, &old).write_all(b"GET / HTTP/1.1\r\n\r\n");
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
+}
+
+#[test]
+fn a_certificate_and_another_key_stop_the_start() {
+    let home = Home::on_sqlite();
+    certify(&home);
+    fs::rename(home.path().join("key.pem"), home.path().join("old.pem")).unwrap();
+    certify(&home);
+    let output = home.run(&[
+        "serve",
+        "--demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-certificate",
+        "cert.pem",
+        "--tls-key",
+        "old.pem",
+    ]);
+    let (code, said) = failure(&output);
+    assert_eq!(code, 1);
+    let reason = "the certificate in cert.pem and the key in old.pem cannot be used";
+    assert!(said.contains(reason), "{said}");
+}
+
+#[test]
+fn who_shakes_no_hands_is_not_waited_for() {
+    let home = Home::on_sqlite();
+    certify(&home);
+    let service = home.serve(&[&TLS[..], &["--header-timeout", "1s"]].concat());
+    // It sends nothing, and sees the end all the same.
+    assert_eq!(exchange(service.address, b""), "");
+}
+
+#[test]
+fn a_unix_socket_is_for_whom_its_mode_says_and_goes_with_the_service() {
+    let home = Home::on_sqlite();
+    let path = home.path().join("http.sock");
+    let listen = format!("unix:{}", path.display());
+    // What a service that was killed left there.
+    drop(UnixListener::bind(&path).unwrap());
+    let args = [
+        "serve",
+        "--demo",
+        "--socket-mode",
+        "600",
+        "--listen",
+        &listen,
+    ];
+    let service = Service::start(home.command(&args));
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let answer = log_in(&mut UnixStream::connect(&path).unwrap());
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let (code, said) = failure(&home.run(&args));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains(&format!("cannot listen on {listen}")),
+        "{said}"
+    );
+    let answer = log_in(&mut UnixStream::connect(&path).unwrap());
+    assert!(answer.contains(" 200 OK"), "{answer}");
+
+    service.signal("-TERM");
+    assert!(service.wait().0.success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let home = Home::on_sqlite();
+    let path = home.path().join("precious");
+    fs::write(&path, "accounts").unwrap();
+    let listen = format!("unix:{}", path.display());
+    let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", &listen]));
+    assert_eq!(code, 1);
+    assert!(said.contains("in use"), "{said}");
+    assert_eq!(fs::read_to_string(path).unwrap(), "accounts");
+}
+
+/// A service that gets a socket as systemd gives it: as descriptor 3, with what it is in the environment.
+fn activated(home: &Home, socket: OwnedFd, listen: &str) -> Command {
+    let signet = home.command(&["serve", "--listen", listen]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null"])
+        .arg(signet.get_program())
+        .args(signet.get_args())
+        .env_clear()
+        .envs(
+            signet
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "http")])
+        .current_dir(home.path())
+        .stdin(Stdio::from(socket))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    shell
+}
+
+#[test]
+fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
+    let home = Home::on_sqlite();
+    let add = [
+        "user",
+        "add",
+        "jonhdoeqa@email.com",
+        "--force",
+        "--password-stdin",
+    ];
+    assert!(home.feed(&add, "1234ABCD\n").status.success());
+    for listen in ["systemd", "systemd:http"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        early.write_all(login().as_bytes()).unwrap();
+        let service = Service::of(activated(&home, listener.into(), listen));
+        let mut answer = String::new();
+        early.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        drop(service);
+    }
+    let path = home.path().join("systemd.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let service = Service::of(activated(&home, listener.into(), "systemd"));
+    let answer = log_in(&mut UnixStream::connect(&path).unwrap());
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    service.signal("-TERM");
+    assert!(service.wait().0.success());
+    assert!(path.exists(), "it is systemd's");
+}
+
+#[test]
+fn a_socket_that_systemd_did_not_give_stops_the_start() {
+    let home = Home::on_sqlite();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = activated(&home, listener.into(), "systemd:admin").output();
+    let none = home.command(&["serve", "--listen", "systemd"]).output();
+    for (output, given) in [(other, "but 1 (http)"), (none, "but 0 ()")] {
+        let (code, said) = failure(&output.unwrap());
+        assert_eq!(code, 1);
+        assert!(
+            said.contains(given) && said.contains("SIGNET_LISTEN"),
+            "{said}"
+        );
+    }
+    let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", "systemd"]));
+    assert_eq!(code, 2, "a demo is for this machine alone");
+    assert!(said.contains("loopback"), "{said}");
+}
+
+#[test]
+fn systemd_is_told_how_the_service_stands() {
+    let home = Home::on_sqlite();
+    let path = home.path().join("notify");
+    let told = UnixDatagram::bind(&path).unwrap();
+    told.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let next = || {
+        let mut message = [0; 1024];
+        let length = told.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_owned()).unwrap()
+    };
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "60000000");
+    let service = Service::start(command);
+    assert!(next().starts_with("READY=1\n"));
+    assert_eq!(next(), "WATCHDOG=1\n");
+    service.signal("-HUP");
+    let reloading = next();
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert!(next().starts_with("READY=1\n"));
+    service.signal("-TERM");
+    assert!(next().starts_with("STOPPING=1\n"));
+    assert!(service.wait().0.success());
+}
+
+#[test]
+fn limits_are_settings() {
+    let home = Home::on_sqlite();
+    let service = home.serve(&["--demo", "--header-bytes", "9000", "--body-timeout", "1s"]);
+    let long = format!(
+        "GET /docs/ HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(9000)
+    );
+    let answer = exchange(service.address, long.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let half = login().replace(DOCUMENTED, "{");
+    let answer = exchange(service.address, half.as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+const PAGE: &str = "https://app.example.com";
+
+#[tokio::test]
+async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
+    let world = World::of(Setup {
+        origins: PAGE,
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
+    for (path, method, body, status) in [
+        (OBTAIN, "POST", DOCUMENTED, 200),
+        (OBTAIN, "POST", "{}", 400),
+        (OBTAIN, "GET", "", 405),
+        ("/nowhere", "GET", "", 404),
+        ("/openapi.json", "GET", "", 200),
+    ] {
+        let headers = [("content-type", "application/json"), ("origin", PAGE)];
+        let answer = world
+            .send(request(method, path, &headers, Body::from(body)))
+            .await;
+        assert_eq!(answer.status, status);
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some(PAGE),
+            "{path}"
+        );
+        assert_eq!(
+            answer.header("access-control-expose-headers"),
+            Some("retry-after, x-request-id")
+        );
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert!(answer.header("vary").unwrap().contains("origin"));
+    }
+    let asks = [
+        ("origin", PAGE),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "content-type"),
+    ];
+    let answer = world
+        .send(request("OPTIONS", OBTAIN, &asks, Body::empty()))
+        .await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
+    assert_eq!(
+        answer.header("access-control-allow-methods"),
+        Some("POST, OPTIONS")
+    );
+    assert!(
+        answer
+            .header("access-control-allow-headers")
+            .unwrap()
+            .contains("content-type")
+    );
+    assert_eq!(answer.header("access-control-max-age"), Some("7200"));
+}
+
+#[tokio::test]
+async fn other_pages_are_answered_as_ever_and_kept_out_by_their_browsers() {
+    for (origins, varies) in [("", false), ("https://app.example.com:8443", true)] {
+        let world = World::of(Setup {
+            origins,
+            ..Setup::default()
+        })
+        .await;
+        for (method, status) in [("POST", 400), ("OPTIONS", 204)] {
+            let headers = [
+                ("content-type", "application/json"),
+                ("origin", PAGE),
+                ("access-control-request-method", "POST"),
+            ];
+            let answer = world
+                .send(request(method, OBTAIN, &headers, Body::from("{}")))
+                .await;
+            assert_eq!(answer.status, status);
+            let told = answer
+                .headers
+                .keys()
+                .filter(|name| name.as_str().starts_with("access-control"));
+            assert_eq!(told.count(), 0, "{:?}", answer.headers);
+            assert_eq!(answer.headers.contains_key("vary"), varies);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
+    let rate = |attempts| Rate {
+        attempts,
+        per: Duration::from_mins(15),
+    };
+    let rates = Some(Rates {
+        account: rate(100),
+        address: rate(1),
+    });
+    for (proxies, second) in [("unix", 429), ("10.0.0.0/8", 400)] {
+        let world = World::of(Setup {
+            proxies,
+            rates,
+            ..Setup::default()
+        })
+        .await;
+        // Its requests have no address of their own.
+        let guess = async |from: &str, password: &str| {
+            let body = json!({ "email": "jonhdoeqa@email.com", "password": password });
+            let mut request = post(OBTAIN, body.to_string());
+            request
+                .headers_mut()
+                .insert("x-forwarded-for", from.parse().unwrap());
+            world.send(request).await.status.as_u16()
+        };
+        assert_eq!(guess("198.51.100.7", "a").await, 400);
+        assert_eq!(guess("198.51.100.7", "b").await, second, "{proxies}");
+        assert_eq!(guess("203.0.113.9", "c").await, 400);
+    }
+}
