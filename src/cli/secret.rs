@@ -2,10 +2,11 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use rustix::process::{getegid, getgroups};
 use tracing::{info, warn};
 
 use super::{Failure, database::unopened};
@@ -152,9 +153,8 @@ fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {
 
 /// A secret is the file's bytes; one line break at the end is the editor's.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        warn!(path = %path.display(), "this secret is not the service's alone: others can read it (chmod 600)");
+    if let Some(whom) = exposure(path)? {
+        warn!(path = %path.display(), "this secret is not the service's alone: it can be read or changed by {whom}");
     }
     let mut secret = fs::read(path)?;
     for end in [b'\n', b'\r'] {
@@ -163,6 +163,22 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         }
     }
     Ok(secret)
+}
+
+/// Who else may read or change a file: others, or a group that is not this process's, with what to do.
+pub(super) fn exposure(path: &Path) -> io::Result<Option<&'static str>> {
+    let file = fs::metadata(path)?;
+    let own = || {
+        let groups = getgroups().unwrap_or_default();
+        getegid().as_raw() == file.gid() || groups.iter().any(|group| group.as_raw() == file.gid())
+    };
+    Ok(if file.mode() & 0o007 != 0 {
+        Some("everybody (chmod o-rwx)")
+    } else if file.mode() & 0o070 != 0 && !own() {
+        Some("a group that is not the service's (chmod g-rwx)")
+    } else {
+        None
+    })
 }
 
 /// Makes a secret where there is none. Of two processes that start at once, one wins, and both read its secret.

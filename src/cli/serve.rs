@@ -123,7 +123,7 @@ impl Serve {
         keep_house(&auth);
         let stop = async {
             stop.await;
-            systemd::stopping();
+            systemd::stopping(delay + limits.stop_time);
             stopping.begin();
             sleep(delay).await;
         };

@@ -54,12 +54,14 @@ fn a_secret_file() {
     fs::write(&file, [0xff; 32]).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
-    assert!(!service.started.contains("others"), "{}", service.started);
+    assert!(!service.started.contains("changed by"), "{}", service.started);
     // One that others can read is served with, and warned about.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
     assert!(
-        service.started.contains("others can read it"),
+        service
+            .started
+            .contains("can be read or changed by everybody"),
         "{}",
         service.started
     );

@@ -312,7 +312,12 @@ fn systemd_is_told_how_the_service_stands() {
     );
     assert!(next().starts_with("READY=1\n"));
     service.signal("-TERM");
-    assert!(next().starts_with("STOPPING=1\n"));
+    // 30 s for the requests in flight, and 10 to close.
+    let stopping = next();
+    assert!(
+        stopping.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000\n"),
+        "{stopping}"
+    );
     assert!(service.wait().0.success());
 }
 
@@ -428,8 +433,8 @@ async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
     });
     for (proxies, second) in [("unix", 429), ("10.0.0.0/8", 400)] {
         let world = World::of(Setup {
-            proxies,
             rates,
+            proxies,
             ..Setup::default()
         })
         .await;

@@ -1,12 +1,8 @@
 //! What must stay secret, or be shown: the secrets, the certificate, and who may read their files.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
-use rustix::process::{getegid, geteuid};
+use rustix::process::geteuid;
 use time::{Duration, OffsetDateTime};
 
 use super::Finding;
@@ -115,9 +111,12 @@ fn files(read: &Read) -> Finding {
     files.retain(|path| path.exists());
     let mut faults: Vec<String> = Vec::new();
     for path in &files {
-        match exposure(path) {
+        match secret::exposure(path) {
             Ok(None) => {}
-            Ok(Some(fault)) => faults.push(format!("{} {fault}", path.display())),
+            Ok(Some(fault)) => faults.push(format!(
+                "{} can be read or changed by {fault}",
+                path.display()
+            )),
             Err(error) => faults.push(format!("{} cannot be looked at: {error}", path.display())),
         }
     }
@@ -155,16 +154,4 @@ fn holds_secrets(read: &Read) -> bool {
     in_file("jwt_secret")
         || in_file("jwt_previous_secrets")
         || (in_file("database_url") && read.settings.database_url.has_password())
-}
-
-/// Who else may read or change a file: others, or a group that is not this process's.
-fn exposure(path: &Path) -> io::Result<Option<&'static str>> {
-    let file = fs::metadata(path)?;
-    Ok(if file.mode() & 0o007 != 0 {
-        Some("can be read or changed by everybody (chmod o-rwx)")
-    } else if file.mode() & 0o070 != 0 && file.gid() != getegid().as_raw() {
-        Some("can be read or changed by a group that is not the service's (chmod g-rwx)")
-    } else {
-        None
-    })
 }

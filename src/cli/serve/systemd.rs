@@ -1,8 +1,13 @@
 //! What systemd is told (`sd_notify(3)`), where it is systemd that started the service.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::warn;
+
+/// For the database to be closed, and the last traces to be sent.
+const TO_CLOSE: Duration = Duration::from_secs(10);
 
 /// Clients can connect.
 pub(super) fn ready() {
@@ -20,10 +25,12 @@ pub(super) fn reloading() {
     );
 }
 
-/// It is the end, and the requests in flight are waited for.
-pub(super) fn stopping() {
+/// It is the end, and the requests in flight are waited for: for so long, and no longer.
+pub(super) fn stopping(within: Duration) {
+    let microseconds = u32::try_from((within + TO_CLOSE).as_micros()).unwrap_or(u32::MAX);
     tell(&[
         NotifyState::Stopping,
+        NotifyState::ExtendTimeoutUsec(microseconds),
         NotifyState::Status("Finishing the requests in flight"),
     ]);
 }

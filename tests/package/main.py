@@ -1,0 +1,207 @@
+"""The Debian package, on a Debian of each test's own: installed, started, used, upgraded, removed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import boot
+import runbook
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CACHE = Path(os.environ["CACHE"])
+EMAIL, PASSWORD = "you@example.com", "correct horse"
+BUILT = tempfile.TemporaryDirectory()
+# As `make package` names it.
+PACKAGE = Path(BUILT.name, "signet_0.1.0-1_amd64.deb")
+
+
+def setUpModule():
+    CACHE.mkdir(parents=True, exist_ok=True)
+    make = [ROOT / "packaging/debian/make", os.environ["SIGNET"], PACKAGE]
+    # Of the build that all tests share: a release would be another build of everything.
+    subprocess.run([*make, "--profile=dev", "--fast"], check=True)
+
+
+def tearDownModule():
+    BUILT.cleanup()
+
+
+class Machine(boot.Machine):
+    """One with the package in root's home; what is run there and fails, fails the test."""
+
+    def __init__(self):
+        super().__init__(CACHE)
+        self.put(PACKAGE.read_bytes(), f"/root/{PACKAGE.name}")
+
+    def put(self, content, path):
+        (self.root / path.lstrip("/")).write_bytes(content)
+
+    def do(self, *command, **options):
+        done = self.run(*command, **options)
+        assert done.returncode == 0, (command, done.stdout, done.stderr, self.journal())
+        return done.stdout
+
+    def shell(self, script):
+        return self.do("sh", "-euc", script)
+
+    def journal(self):
+        return self.run("journalctl", "--unit=signet", "--no-pager", "--output=cat").stdout
+
+    def install(self):
+        self.do("apt-get", "install", "-y", f"/root/{PACKAGE.name}")
+
+    def signet(self, *arguments, **options):
+        return self.do("sudo", "-u", "signet", "signet", *arguments, **options)
+
+    def add(self):
+        self.signet("user", "add", EMAIL, "--password-stdin", input=f"{PASSWORD}\n")
+
+    def post(self, operation, body, url="http://127.0.0.1:8000", *options):
+        url = f"{url}/v1/auth/jwt/{operation}/"
+        answer = self.ask("curl", "-sS", *options, "--json", json.dumps(body), url)
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout)
+
+    def token(self, *where):
+        return self.post("obtain", {"email": EMAIL, "password": PASSWORD}, *where)["token"]
+
+    def refresh(self, token, *where):
+        return self.post("refresh", {"token": token}, *where)["token"]
+
+
+class Package(unittest.TestCase):
+    def setUp(self):
+        self.machine = self.enterContext(Machine())
+
+    def test_what_is_installed_serves_until_it_is_removed_and_its_accounts_stay(self):
+        machine = self.machine
+        machine.install()
+        self.assertEqual(machine.do("systemctl", "is-active", "signet"), "active\n")
+        self.assertEqual(machine.do("systemctl", "is-enabled", "signet"), "enabled\n")
+        machine.add()
+        token = machine.token()
+        machine.refresh(token)
+        owner = machine.do("stat", "-c%U:%G %a", "/var/lib/signet", "/var/lib/signet/signet.db")
+        self.assertEqual(owner, "signet:signet 700\nsignet:signet 600\n")
+        # Nobody but the service reads its accounts.
+        self.assertNotEqual(machine.run("sudo", "-u", "nobody", "cat", "/var/lib/signet/signet.db").returncode, 0)
+
+        machine.do("apt-get", "remove", "-y", "signet")
+        self.assertNotEqual(machine.ask("curl", "-s", "http://127.0.0.1:8000/").returncode, 0)
+        machine.install()
+        machine.refresh(token)
+
+        said = machine.do("apt-get", "purge", "-y", "signet")
+        self.assertIn("The accounts are still in /var/lib/signet", said)
+        left = machine.do("find", "/etc", "/usr", "/lib", "/var/lib/systemd", "-xdev", "-iname", "*signet*", "-not", "-path", "/etc/host*")
+        self.assertEqual(left, "")
+        machine.do("test", "-e", "/var/lib/signet/signet.db")
+        self.assertEqual(machine.do("systemctl", "--failed", "--no-legend"), "")
+
+    def test_an_upgrade_restarts_it_and_keeps_what_the_operator_has_set(self):
+        machine = self.machine
+        machine.install()
+        machine.add()
+        token = machine.token()
+        machine.shell("echo 'jwt_expires_in = \"5m\"' >>/etc/signet/signet.toml")
+        before = machine.do("systemctl", "show", "--value", "--property=MainPID", "signet")
+        machine.do("dpkg", "--force-confold", "-i", f"/root/{PACKAGE.name}")
+        after = machine.do("systemctl", "show", "--value", "--property=MainPID", "signet")
+        self.assertNotEqual(before, after)
+        machine.refresh(token)
+        answer = machine.post("obtain", {"email": EMAIL, "password": PASSWORD})
+        self.assertEqual(answer["expires_in"], 300)
+
+    def test_the_unit_is_hardened_and_well_formed(self):
+        machine = self.machine
+        machine.install()
+        # In tenths: below 2.0.
+        said = machine.do("systemd-analyze", "security", "--threshold=19", "--no-pager", "signet")
+        self.assertIn("Overall exposure level for signet.service", said)
+        for unit in ["signet.service", "signet.socket"]:
+            machine.do("systemd-analyze", "verify", "--recursive-errors=yes", unit)
+        # A threshold that cannot be met: the tool does tell.
+        self.assertNotEqual(machine.run("systemd-analyze", "security", "--threshold=1", "signet").returncode, 0)
+
+    def test_systemd_opens_a_port_for_it_and_nobody_is_refused_while_it_restarts(self):
+        machine = self.machine
+        machine.install()
+        machine.add()
+        machine.shell("echo 'listen = \"systemd:http\"' >>/etc/signet/signet.toml")
+        machine.do("systemctl", "stop", "signet")
+        machine.do("systemctl", "enable", "--now", "signet.socket")
+        # Nobody runs yet: the first client starts it.
+        self.assertEqual(machine.run("systemctl", "is-active", "signet").stdout, "inactive\n")
+        where = "http://127.0.0.1:443"
+        token = machine.token(where)
+        restart = machine.command("systemctl", "restart", "signet")
+        with subprocess.Popen(restart, env=boot.ENVIRONMENT) as restarting:
+            refreshed = 0
+            while restarting.poll() is None or refreshed < 20:
+                machine.refresh(token, where)
+                refreshed += 1
+        self.assertEqual(restarting.returncode, 0)
+
+    def test_a_setting_that_will_not_do_is_told_in_the_journal(self):
+        machine = self.machine
+        machine.install()
+        machine.shell("echo 'lsten = \"0.0.0.0:80\"' >>/etc/signet/signet.toml")
+        self.assertNotEqual(machine.run("systemctl", "restart", "signet").returncode, 0)
+        self.assertIn("lsten is not a setting: did you mean listen?", machine.journal())
+
+    def test_it_is_restarted_when_it_is_killed(self):
+        machine = self.machine
+        machine.install()
+        machine.add()
+        token = machine.token()
+        machine.do("systemctl", "kill", "--signal=KILL", "signet")
+        boot.until(30, "a new start", lambda: "active" == machine.run("systemctl", "is-active", "signet").stdout.strip())
+        machine.refresh(token)
+
+    def test_every_page_of_the_manual_renders(self):
+        machine = self.machine
+        machine.install()
+        pages = machine.shell("ls /usr/share/man/man1/ | grep ^signet").split()
+        self.assertGreater(len(pages), 20)
+        for page in pages:
+            shown = machine.run("man", "--warnings", "--pager=cat", page.removesuffix(".1.gz"))
+            self.assertEqual((shown.returncode, shown.stderr), (0, ""), page)
+            self.assertIn("NAME", shown.stdout)
+        serve = machine.do("man", "--pager=cat", "signet-serve")
+        self.assertIn("--jwt-expires-in", serve)
+
+    def test_shells_complete_its_commands(self):
+        machine = self.machine
+        machine.install()
+        bash = """
+            . /usr/share/bash-completion/bash_completion
+            _completion_loader signet
+            COMP_WORDS=(signet us) COMP_CWORD=1 COMP_LINE='signet us' COMP_POINT=9
+            _signet signet us signet
+            echo "${COMPREPLY[@]}"
+        """
+        self.assertEqual(machine.do("bash", "-c", bash), "user\n")
+        fish = machine.do("fish", "-c", "complete --do-complete='signet us'")
+        self.assertEqual(fish.split("\\t")[0].split()[0], "user")
+        zsh = "autoload -Uz compinit; compinit -D; print $_comps[signet]; autoload +X _signet && print loaded"
+        self.assertEqual(machine.do("zsh", "-fc", zsh), "_signet\nloaded\n")
+
+    def test_the_run_books_do_what_they_say(self):
+        runbook.run(self, self.machine, ROOT / "docs/operations.md")
+
+
+def end(number, _):
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    # What is interrupted is removed, too.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    unittest.main(verbosity=2)

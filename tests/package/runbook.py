@@ -1,0 +1,42 @@
+"""Runs every `console` block of a page, in order, and holds what it prints against what the page shows.
+
+A line with `$ ` is a command, those with `> ` go on with it, and all others are what it prints. `…` stands for what differs
+each time; alone on a line, for any number of lines.
+"""
+
+import re
+
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def exchanges(block):
+    """Each command of a block, and the lines that it prints."""
+    found = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif line.startswith("> "):
+            command, shown = found.pop()
+            found.append((f"{command}\n{line[2:]}", shown))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def pattern(lines):
+    parts = [".*" if line == "…" else ".+".join(map(re.escape, line.split("…"))) + "\n?" for line in lines]
+    return re.compile("".join(parts), re.DOTALL if "…" in lines else 0)
+
+
+def run(test, machine, page):
+    text = page.read_text()
+    blocks = BLOCK.findall(text)
+    test.assertGreater(len(blocks), 10)
+    test.assertEqual(text.count("```console"), len(blocks))
+    for block in blocks:
+        # One shell for a block: what it sets is there for the rest of it.
+        for command, shown in exchanges(block):
+            done = machine.run("sh", "-uc", command, cwd="/root")
+            said = done.stdout + done.stderr
+            test.assertRegex(said, re.compile(rf"\A{pattern(shown).pattern}\Z", re.DOTALL if "…" in shown else 0), command)
+            test.assertEqual(done.returncode, 0, f"{command}\n{said}\n{machine.journal()}")
