@@ -5,7 +5,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults measure picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,26 @@ test-faults: setup-faults ## Break the database, the disk, the network, the cloc
 
 setup-faults: ## Install what that takes: PostgreSQL, HAProxy and faketime
 	tests/faults/setup
+
+test-package: setup-package supply-chain ## Try the package on a Debian that systemd boots, docs/operations.md, and the containers
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/package/run
+	SIGNET="$(BINARY)" packaging/containers/check
+
+setup-package: ## Install what that takes: debootstrap, cargo-deb, cargo-deny and the like
+	tests/package/setup
+
+supply-chain: setup-package ## Hold the dependencies against deny.toml: licences, sources, duplicates
+	PATH="$(or $(CARGO_TARGET_DIR),target)/tools/bin:$$PATH" $(CARGO) deny --locked check licenses bans sources
+
+advisories: setup-package ## Ask RustSec whether a dependency is known to be vulnerable. It needs the network
+	PATH="$(or $(CARGO_TARGET_DIR),target)/tools/bin:$$PATH" $(CARGO) deny --locked check advisories
+
+package: setup-package ## Build the release, and its Debian package, into target/package
+	packaging/release
+
+reproducible: setup-package ## Build the release twice, in two places, and compare
+	packaging/reproduce
 
 measure: ## Measure what requests cost, with a release, and write it into docs/scaling.md
 	tests/scaling/setup

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::sleep;
 use tracing::{error, info};
 use x509_parser::parse_x509_certificate;
@@ -53,6 +53,6 @@ pub(super) fn watch(tls: &Arc<Tls>) {
 }
 
 fn told(tls: &Tls, message: &str) {
-    let expires = expiry(tls).map(tracing::field::display);
+    let expires = expiry(tls).and_then(|expires| expires.format(&Rfc3339).ok());
     info!(expires, "{message}");
 }

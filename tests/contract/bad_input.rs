@@ -54,7 +54,11 @@ fn a_secret_file() {
     fs::write(&file, [0xff; 32]).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
-    assert!(!service.started.contains("changed by"), "{}", service.started);
+    assert!(
+        !service.started.contains("changed by"),
+        "{}",
+        service.started
+    );
     // One that others can read is served with, and warned about.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);

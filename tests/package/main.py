@@ -161,7 +161,8 @@ class Package(unittest.TestCase):
         machine.add()
         token = machine.token()
         machine.do("systemctl", "kill", "--signal=KILL", "signet")
-        boot.until(30, "a new start", lambda: "active" == machine.run("systemctl", "is-active", "signet").stdout.strip())
+        status = ["systemctl", "show", "--value", "--property=NRestarts", "--property=ActiveState", "signet"]
+        boot.until(30, "a new start", lambda: machine.do(*status).split() == ["1", "active"])
         machine.refresh(token)
 
     def test_every_page_of_the_manual_renders(self):
@@ -191,6 +192,19 @@ class Package(unittest.TestCase):
         self.assertEqual(fish.split("\\t")[0].split()[0], "user")
         zsh = "autoload -Uz compinit; compinit -D; print $_comps[signet]; autoload +X _signet && print loaded"
         self.assertEqual(machine.do("zsh", "-fc", zsh), "_signet\nloaded\n")
+
+    def test_what_it_is_made_of_is_told_without_a_path_of_whoever_built_it(self):
+        self.machine.install()
+        text = (self.machine.root / "usr/share/doc/signet/signet.cdx.json").read_text()
+        told = {(part["name"], part["version"]) for part in json.loads(text)["components"]}
+        tree = ["cargo", "tree", "--locked", "--package=signet", "--edges=normal,no-proc-macro", "--prefix=none"]
+        tree = subprocess.run(tree, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+        linked = {(name, version.removeprefix("v")) for name, version, *_ in map(str.split, tree.splitlines())}
+        self.assertGreater(len(linked), 200)
+        self.assertEqual(linked - told - {("signet", "0.1.0")}, set())
+        for part in json.loads(text)["components"]:
+            self.assertTrue(part["licenses"], part["name"])
+        self.assertNotIn(str(ROOT), text)
 
     def test_the_run_books_do_what_they_say(self):
         runbook.run(self, self.machine, ROOT / "docs/operations.md")
