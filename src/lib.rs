@@ -2,9 +2,9 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`cli`] | the commands: `serve`, `migrate`, `openapi`, `user` |
-//! | [`config`] | every setting |
-//! | [`server`] | the accept loop |
+//! | [`cli`] | the commands: `serve`, `migrate`, `config`, `doctor`, `user` and more |
+//! | [`config`] | every setting, from a file, the environment or a flag |
+//! | [`server`] | the accept loop, over TCP, TLS or a Unix socket |
 //! | [`app`] | the one composition: parts become routes |
 //! | [`api`] | the contract, one file per operation |
 //! | [`auth`] | obtain and refresh as functions; tokens, passwords, the clock |
