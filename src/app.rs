@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use ipnet::IpNet;
 use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
-use prometheus_client::{metrics::info::Info, registry::Registry};
+use prometheus_client::{
+    metrics::{gauge::Gauge, info::Info},
+    registry::Registry,
+};
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
@@ -47,6 +50,8 @@ pub struct Options {
     pub proxies_on_unix: bool,
     /// Origins of web pages that may call the service.
     pub cors_origins: Vec<String>,
+    /// When the certificate that they are shown expires, in Unix seconds.
+    pub certificate_expiry: Option<Gauge>,
     /// Where clients reach the service, if not where its document is.
     pub public_url: Option<String>,
 }
@@ -85,6 +90,10 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
     registry.register("build", "What runs", version);
     let traffic = Traffic::new(&mut registry);
     auth.register(&mut registry);
+    if let Some(expiry) = options.certificate_expiry {
+        let name = "tls_certificate_expiry_timestamp_seconds";
+        registry.register(name, "When the certificate expires, in Unix time", expiry);
+    }
     let stopping = Stopping::default();
     let proxies = Arc::new(TrustedProxies::new(
         options.proxies,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prometheus_client::metrics::gauge::Gauge;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::sleep;
 use tracing::{error, info};
@@ -13,46 +14,62 @@ use crate::{config::Settings, server::Tls};
 /// How often the files are looked at.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What clients are shown, if the settings ask for TLS.
-pub(super) fn load(settings: &Settings) -> Result<Option<Arc<Tls>>, Failure> {
-    let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
-        return Ok(None);
-    };
-    let tls = Tls::load(certificate, key).map_err(|error| error.to_string())?;
-    Ok(Some(Arc::new(tls)))
+/// What clients are shown, and until when it is good. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Certificate {
+    pub(super) tls: Arc<Tls>,
+    /// In Unix seconds, for operators.
+    pub(super) expiry: Gauge,
 }
 
-/// The last second of a certificate, if it can be told.
-pub(super) fn expiry(tls: &Tls) -> Option<OffsetDateTime> {
-    let leaf = tls.leaf();
-    let (_, certificate) = parse_x509_certificate(&leaf).ok()?;
-    let last = certificate.validity().not_after.timestamp();
-    OffsetDateTime::from_unix_timestamp(last).ok()
-}
-
-/// Reads the files anew. What cannot be used changes nothing.
-pub(super) fn reload(tls: &Tls) {
-    match tls.reload() {
-        Ok(()) => told(tls, "read the certificate anew"),
-        Err(error) => error!(%error, "the certificate stays as it was"),
+impl Certificate {
+    /// That of the settings, if they ask for TLS.
+    pub(super) fn load(settings: &Settings) -> Result<Option<Self>, Failure> {
+        let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
+            return Ok(None);
+        };
+        let tls = Tls::load(certificate, key).map_err(|error| error.to_string())?;
+        Ok(Some(Self {
+            tls: Arc::new(tls),
+            expiry: Gauge::default(),
+        }))
     }
-}
 
-/// Reads the files anew whenever they change.
-pub(super) fn watch(tls: &Arc<Tls>) {
-    told(tls, "clients are served over TLS alone");
-    let tls = Arc::clone(tls);
-    tokio::spawn(async move {
-        loop {
-            sleep(GLANCE).await;
-            if tls.has_changed() {
-                reload(&tls);
-            }
+    /// Its last second, if that can be told.
+    pub(super) fn expires(&self) -> Option<OffsetDateTime> {
+        let leaf = self.tls.leaf();
+        let (_, certificate) = parse_x509_certificate(&leaf).ok()?;
+        let last = certificate.validity().not_after.timestamp();
+        OffsetDateTime::from_unix_timestamp(last).ok()
+    }
+
+    /// Reads the files anew. What cannot be used changes nothing.
+    pub(super) fn reload(&self) {
+        match self.tls.reload() {
+            Ok(()) => self.tell("read the certificate anew"),
+            Err(error) => error!(%error, "the certificate stays as it was"),
         }
-    });
-}
+    }
 
-fn told(tls: &Tls, message: &str) {
-    let expires = expiry(tls).and_then(|expires| expires.format(&Rfc3339).ok());
-    info!(expires, "{message}");
+    /// Reads the files anew whenever they change.
+    pub(super) fn watch(&self) {
+        self.tell("clients are served over TLS alone");
+        let watched = self.clone();
+        tokio::spawn(async move {
+            loop {
+                sleep(GLANCE).await;
+                if watched.tls.has_changed() {
+                    watched.reload();
+                }
+            }
+        });
+    }
+
+    fn tell(&self, message: &str) {
+        let expires = self.expires();
+        self.expiry
+            .set(expires.map_or(0, OffsetDateTime::unix_timestamp));
+        let expires = expires.and_then(|expires| expires.format(&Rfc3339).ok());
+        info!(expires, "{message}");
+    }
 }

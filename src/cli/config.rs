@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, certificate, password, print, secret};
+use super::{Failure, certificate::Certificate, password, print, secret};
 use crate::config::{self, Read};
 
 /// Where the sample finds its schema: beside itself.
@@ -90,7 +90,7 @@ fn check(read: &Read) -> Result<(), Failure> {
     let refused = [
         password::passwords(settings).err(),
         secret::given(settings).err(),
-        certificate::load(settings).err(),
+        Certificate::load(settings).err(),
     ];
     let refused: Vec<_> = refused
         .into_iter()

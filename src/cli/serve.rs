@@ -12,7 +12,7 @@ mod systemd;
 
 pub(super) use listen::Inherited;
 
-use super::{Failure, certificate, database, password, secret, signal, throttle};
+use super::{Failure, certificate::Certificate, database, password, secret, signal, throttle};
 use crate::{
     app::{Admin, BodyLimits, Composition, Options, compose},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
@@ -55,7 +55,7 @@ impl Serve {
         // Before anything is made: what cannot be served should leave nothing behind.
         let passwords = password::passwords(&settings)?;
         let given = secret::given(&settings)?;
-        let tls = certificate::load(&settings)?;
+        let certificate = Certificate::load(&settings)?;
         let mut bind =
             |listen, setting| Bound::new(listen, settings.socket_mode, &mut sockets, setting);
         let bound = bind(&settings.listen, "SIGNET_LISTEN")?;
@@ -95,12 +95,15 @@ impl Serve {
         let stop = stop_signal()?;
         let limits = limits(&settings);
         let delay = settings.stop_delay.duration();
-        let options = options(&settings);
+        let options = Options {
+            certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
+            ..options(&settings)
+        };
         let reloaded = Reloaded {
             auth: auth.clone(),
             settings,
             secrets,
-            tls: tls.clone(),
+            certificate: certificate.clone(),
         };
         reloaded.on_hangup()?;
         let Composition { app, stopping } = compose(&auth, options, &admin);
@@ -108,7 +111,11 @@ impl Serve {
         let (listener, file) = bound.listen()?;
         let place = listener.place();
         let admin = operators.as_ref().map(|operators| operators.place.as_str());
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let scheme = if certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let docs = (!place.starts_with("unix:")).then(|| format!("{scheme}://{place}/docs/"));
         info!(address = place, admin, docs, "listening");
         if self.demo {
@@ -117,8 +124,8 @@ impl Serve {
                 "a demo: the account's password is public, and all of it is gone when this ends"
             );
         }
-        if let Some(tls) = &tls {
-            certificate::watch(tls);
+        if let Some(certificate) = &certificate {
+            certificate.watch();
         }
         keep_house(&auth);
         let stop = async {
@@ -129,6 +136,7 @@ impl Serve {
         };
         systemd::ready();
         systemd::keep_alive();
+        let tls = certificate.map(|certificate| certificate.tls);
         server::serve(listener.over(tls), app, limits, stop).await;
         drop(file);
         if let Some(operators) = operators {
@@ -162,6 +170,7 @@ fn options(settings: &Settings) -> Options {
         proxies_on_unix: settings.trusted_proxies.unix,
         cors_origins: settings.cors_origins.0.clone(),
         public_url: settings.public_url().map(str::to_owned),
+        ..Options::default()
     }
 }
 

@@ -168,7 +168,7 @@ impl World {
             proxies: proxies.addresses,
             proxies_on_unix: proxies.unix,
             cors_origins: origins.0,
-            public_url: None,
+            ..Options::default()
         };
         let admin = Admin::default();
         let composition = compose(&auth, options, &admin);

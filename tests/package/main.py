@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -207,7 +208,13 @@ class Package(unittest.TestCase):
         self.assertNotIn(str(ROOT), text)
 
     def test_the_run_books_do_what_they_say(self):
-        runbook.run(self, self.machine, ROOT / "docs/operations.md")
+        page = ROOT / "docs/operations.md"
+        runbook.run(self, self.machine, page)
+        # What it says to alert on is there, once something has happened.
+        metrics = self.machine.ask("curl", "-sS", "http://127.0.0.1:9000/metrics").stdout
+        named = set(re.findall(r"\bsignet_[a-z_]+\b", page.read_text()))
+        self.assertGreater(len(named), 4)
+        self.assertEqual([name for name in sorted(named) if name not in metrics], [])
 
 
 def end(number, _):

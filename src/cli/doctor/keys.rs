@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use super::Finding;
 use crate::{
     auth::{Clock, doubt},
-    cli::{certificate, secret},
+    cli::{certificate::Certificate, secret},
     config::{Read, Settings},
     users::Location,
 };
@@ -70,12 +70,12 @@ fn signing(settings: &Settings) -> Finding {
 
 fn tls(settings: &Settings, now: OffsetDateTime) -> Option<Finding> {
     let subject = "certificate";
-    let tls = match certificate::load(settings) {
-        Ok(Some(tls)) => tls,
+    let certificate = match Certificate::load(settings) {
+        Ok(Some(certificate)) => certificate,
         Ok(None) => return None,
         Err(failure) => return Some(Finding::bad(subject, failure.message)),
     };
-    let Some(expires) = certificate::expiry(&tls) else {
+    let Some(expires) = certificate.expires() else {
         return Some(Finding::doubtful(subject, "its last day cannot be told"));
     };
     let said = format!("it is good until {expires}");

@@ -1,16 +1,13 @@
 //! What a running service reads anew on SIGHUP: its secrets and its certificate.
 
-use std::sync::Arc;
-
 use tokio::signal::unix::SignalKind;
 use tracing::{error, info};
 
 use super::systemd;
 use crate::{
     auth::{Auth, SecretTooShort, Secrets},
-    cli::{Failure, certificate, secret, signal},
+    cli::{Failure, certificate::Certificate, secret, signal},
     config::Settings,
-    server::Tls,
 };
 
 /// Who has it.
@@ -18,7 +15,7 @@ pub(super) struct Reloaded {
     pub(super) auth: Auth,
     pub(super) settings: Settings,
     pub(super) secrets: Secrets,
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) certificate: Option<Certificate>,
 }
 
 impl Reloaded {
@@ -29,8 +26,8 @@ impl Reloaded {
             while hangup.recv().await.is_some() {
                 systemd::reloading();
                 self.secrets();
-                if let Some(tls) = &self.tls {
-                    certificate::reload(tls);
+                if let Some(certificate) = &self.certificate {
+                    certificate.reload();
                 }
                 systemd::ready();
             }
