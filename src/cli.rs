@@ -21,6 +21,7 @@ mod log;
 mod migrate;
 mod openapi;
 mod password;
+mod prepared;
 mod secret;
 mod serve;
 mod signal;
@@ -124,7 +125,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Command::Completions(command) => return command.run(self::command()),
         Command::Manual(command) => return command.run(self::command()),
         Command::Config(command) => {
-            if let Some(text) = command.is_known() {
+            if let Some(text) = command.without_settings() {
                 return print(text.trim_end());
             }
         }
@@ -186,7 +187,9 @@ fn command() -> clap::Command {
             .long(setting.flag())
             .value_name("VALUE")
             .value_hint(ValueHint::Other)
-            .help(help)
+            .help(help.clone())
+            // Which the manual takes, where the short one is hidden.
+            .long_help(help)
             .help_heading("Settings")
             .global(true)
             .hide_short_help(true)
@@ -207,7 +210,7 @@ fn read_settings(
     });
     match read(environment, &given.collect()) {
         Ok(read) => {
-            log::init(&read.settings.log, traces)?;
+            log::init(&read.settings.log, traces);
             for name in &read.unknown {
                 tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
             }

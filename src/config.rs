@@ -14,6 +14,7 @@ mod duration;
 mod file;
 mod listen;
 mod machine;
+mod meant;
 mod read;
 mod sample;
 mod value;
@@ -24,7 +25,9 @@ pub use listen::{Listen, Mode};
 pub use machine::memory_kib;
 pub use read::{CONFIG, Environment, Problem, Read, Shown, environment, read};
 pub use sample::{sample, schema};
-pub use value::{AuditEmails, DatabaseUrl, Networks, Origins, PublicUrl, Rate, Secret, Throttling};
+pub use value::{
+    AuditEmails, DatabaseUrl, LogFilter, Networks, Origins, PublicUrl, Rate, Secret, Throttling,
+};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -67,7 +70,7 @@ pub struct Settings {
     /// Connections to the database at once. Those of all replicas together must be fewer than it allows
     pub database_connections: NonZeroU32,
     /// Time that one query waits for the database; a request whose query would wait longer is told to try again
-    pub database_wait: Seconds<1>,
+    pub database_wait: Seconds<1, 86_400>,
     /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]
     pub jwt_secret: Option<Secret>,
@@ -110,7 +113,7 @@ pub struct Settings {
     /// How e-mails stand in the audit trail: `masked`, or `whole`
     pub audit_emails: AuditEmails,
     /// What is logged: a tracing filter, such as `info` or `signet=debug`
-    pub log: String,
+    pub log: LogFilter,
 }
 
 impl Settings {
@@ -163,7 +166,7 @@ impl Default for Settings {
             throttle_address: "100/15m".parse().expect("it is a rate"),
             trusted_proxies: Networks::default(),
             audit_emails: AuditEmails::Masked,
-            log: "info".to_owned(),
+            log: LogFilter::default(),
         }
     }
 }

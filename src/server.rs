@@ -42,26 +42,14 @@ pub struct ConnectionLimits {
     pub stop_time: Duration,
 }
 
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            connections: 16_384,
-            header_size: 16 * 1024,
-            header_time: Duration::from_secs(30),
-            write_time: Duration::from_secs(30),
-            stop_time: Duration::from_secs(30),
-        }
-    }
-}
-
 impl ConnectionLimits {
-    /// For those who ask one thing now and then.
+    /// The same, for those who ask one thing now and then.
     #[must_use]
-    pub fn few() -> Self {
+    pub fn for_few(self) -> Self {
         Self {
             connections: 64,
             stop_time: connection::LAST_WORDS,
-            ..Self::default()
+            ..self
         }
     }
 
@@ -70,7 +58,7 @@ impl ConnectionLimits {
     #[must_use]
     pub fn within_file_limit(self) -> Self {
         const OTHER_FILES: u32 = 64;
-        let wanted = u64::from(self.connections + OTHER_FILES);
+        let wanted = u64::from(self.connections) + u64::from(OTHER_FILES);
         let files = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
         let free = u32::try_from(files)
             .unwrap_or(u32::MAX)

@@ -6,7 +6,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::time::sleep;
 use tracing::{error, info};
-use x509_parser::parse_x509_certificate;
+use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
 use super::Failure;
 use crate::{config::Settings, server::Tls};
@@ -35,12 +35,13 @@ impl Certificate {
         }))
     }
 
-    /// Its last second, if that can be told.
-    pub(super) fn expires(&self) -> Option<OffsetDateTime> {
+    /// Its first and its last second, if these can be told.
+    pub(super) fn validity(&self) -> Option<(OffsetDateTime, OffsetDateTime)> {
         let leaf = self.tls.leaf();
         let (_, certificate) = parse_x509_certificate(&leaf).ok()?;
-        let last = certificate.validity().not_after.timestamp();
-        OffsetDateTime::from_unix_timestamp(last).ok()
+        let instant = |time: ASN1Time| OffsetDateTime::from_unix_timestamp(time.timestamp()).ok();
+        let validity = certificate.validity();
+        Some((instant(validity.not_before)?, instant(validity.not_after)?))
     }
 
     /// Reads the files anew. What cannot be used changes nothing.
@@ -66,7 +67,7 @@ impl Certificate {
     }
 
     fn tell(&self, message: &str) {
-        let expires = self.expires();
+        let expires = self.validity().map(|(_, last)| last);
         self.expiry
             .set(expires.map_or(0, OffsetDateTime::unix_timestamp));
         let expires = expires.and_then(|expires| expires.format(&Rfc3339).ok());

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, certificate::Certificate, password, print, secret};
+use super::{Failure, prepared::Prepared, print};
 use crate::config::{self, Read};
 
 /// Where the sample finds its schema: beside itself.
@@ -27,7 +27,7 @@ pub(super) enum Config {
 
 impl Config {
     /// What needs no settings to be told.
-    pub(super) fn is_known(&self) -> Option<String> {
+    pub(super) fn without_settings(&self) -> Option<String> {
         match self {
             Self::Schema => Some(format!("{:#}", config::schema())),
             Self::Sample => Some(config::sample(SCHEMA)),
@@ -84,26 +84,11 @@ fn as_json(read: &Read) -> Map<String, Value> {
         .collect()
 }
 
-/// All that `serve` would refuse before it opens anything. What is wrong with single settings was told already.
+/// What `serve` would refuse before it opens anything. What is wrong with single settings was told already.
 fn check(read: &Read) -> Result<(), Failure> {
-    let settings = &read.settings;
-    let refused = [
-        password::passwords(settings).err(),
-        secret::given(settings).err(),
-        Certificate::load(settings).err(),
-    ];
-    let refused: Vec<_> = refused
-        .into_iter()
-        .flatten()
-        .map(|failure| failure.message)
-        .collect();
-    if !refused.is_empty() {
-        return Err(super::lines(refused).into());
-    }
-    let file = read
-        .file
-        .as_ref()
-        .map_or_else(String::new, |file| format!(", {} included", file.display()));
+    Prepared::of(&read.settings)?;
+    let file = read.file.as_ref();
+    let file = file.map_or_else(String::new, |file| format!(", {} included", file.display()));
     print(format!(
         "the settings are good{file}; {} are given",
         read.sources.len()

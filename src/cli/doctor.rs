@@ -111,20 +111,11 @@ impl fmt::Display for Finding {
 }
 
 fn configuration(read: &Read) -> Finding {
-    let file = read
-        .file
-        .as_ref()
-        .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
-    let mut said = format!(
-        "{} settings are given; the file is {file}",
-        read.sources.len()
-    );
-    if read.file.is_none() {
-        said = format!(
-            "{} settings are given, and there is no file",
-            read.sources.len()
-        );
-    }
+    let given = read.sources.len();
+    let said = match &read.file {
+        Some(file) => format!("{given} settings are given; the file is {}", file.display()),
+        None => format!("{given} settings are given, and there is no file"),
+    };
     if read.unknown.is_empty() {
         return Finding::good("configuration", said);
     }

@@ -3,30 +3,14 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{LevelFilter, filter_fn},
-    fmt,
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
+    Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use super::{Failure, trace::Traces};
+use super::trace::Traces;
+use crate::config::LogFilter;
 
 /// Starts logging what `filter` lets through; a panic is logged like everything else.
-pub(super) fn init(filter: &str, traces: Option<&Traces>) -> Result<(), Failure> {
-    // A bare word that is no level would be taken for a module, and silence all others.
-    let is_known = |directive: &str| {
-        directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
-    };
-    if !filter.split(',').all(is_known) {
-        return Err(format!(
-            "SIGNET_LOG cannot be {filter:?}: write a level (error, warn, info, debug, trace, off), or target=level"
-        )
-        .into());
-    }
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        format!("SIGNET_LOG cannot be {filter:?}: {error}; write a level, such as info")
-    })?;
+pub(super) fn init(filter: &LogFilter, traces: Option<&Traces>) {
     let log = fmt::layer().with_writer(io::stderr);
     let log = if io::stderr().is_terminal() {
         log.boxed()
@@ -45,7 +29,7 @@ pub(super) fn init(filter: &str, traces: Option<&Traces>) -> Result<(), Failure>
             }))
     });
     tracing_subscriber::registry()
-        .with(log.with_filter(filter))
+        .with(log.with_filter(filter.filter()))
         .with(traces)
         .init();
     std::panic::set_hook(Box::new(|panic| {
@@ -53,5 +37,4 @@ pub(super) fn init(filter: &str, traces: Option<&Traces>) -> Result<(), Failure>
         // Not its message: that may hold what was being worked on.
         tracing::error!(location, "a panic: this is a bug");
     }));
-    Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
 
 /// The secrets that were given, if one was to sign with.
 pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+    let location = location(settings)?;
     let (current, origin) = match (&settings.jwt_secret, &settings.jwt_secret_file) {
         (Some(secret), _) => (
             secret.0.clone().into_bytes(),
@@ -27,8 +28,12 @@ pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
             named(path, "SIGNET_JWT_SECRET_FILE")?,
             path.display().to_string(),
         ),
-        (None, None) => match location(settings)? {
-            Location::Memory | Location::File(_) => return Ok(None),
+        (None, None) => match location {
+            Location::Memory | Location::File(_) => {
+                // They go with the one that is made.
+                previous(settings)?;
+                return Ok(None);
+            }
             Location::Postgres(_) => {
                 return Err(
                     "no secret signs the tokens: set SIGNET_JWT_SECRET_FILE, or SIGNET_JWT_SECRET, to the same one \

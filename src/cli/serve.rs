@@ -12,7 +12,7 @@ mod systemd;
 
 pub(super) use listen::Inherited;
 
-use super::{Failure, certificate::Certificate, database, password, secret, signal, throttle};
+use super::{Failure, database, prepared::Prepared, secret, signal, throttle};
 use crate::{
     app::{Admin, BodyLimits, Composition, Options, compose},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
@@ -52,27 +52,30 @@ impl Serve {
             }
             settings.database_url = DatabaseUrl("sqlite::memory:".to_owned());
         }
-        // Before anything is made: what cannot be served should leave nothing behind.
-        let passwords = password::passwords(&settings)?;
-        let given = secret::given(&settings)?;
-        let certificate = Certificate::load(&settings)?;
+        let Prepared {
+            passwords,
+            secrets,
+            certificate,
+        } = Prepared::of(&settings)?;
         let mut bind =
             |listen, setting| Bound::new(listen, settings.socket_mode, &mut sockets, setting);
         let bound = bind(&settings.listen, "SIGNET_LISTEN")?;
         let admin = Admin::default();
         let operators = match &settings.admin_listen {
-            Some(listen) => Some(Operators::serve(
-                bind(listen, "SIGNET_ADMIN_LISTEN")?,
-                &admin,
-            )?),
+            Some(listen) => {
+                let bound = bind(listen, "SIGNET_ADMIN_LISTEN")?;
+                let limits = ConnectionLimits::from(&settings).for_few();
+                Some(Operators::serve(bound, &admin, limits)?)
+            }
             None => None,
         };
+        sockets.warn_of_unused();
         let users = self.users(&settings).await?;
         let clock = Clock::system();
         if self.demo {
             add_demo_account(&users, &passwords, &clock).await?;
         }
-        let secrets = match given {
+        let secrets = match secrets {
             Some(secrets) => secrets,
             None => secret::kept(&settings)?,
         };
@@ -93,7 +96,7 @@ impl Serve {
             clock,
         });
         let stop = stop_signal()?;
-        let limits = limits(&settings);
+        let limits = ConnectionLimits::from(&settings).within_file_limit();
         let delay = settings.stop_delay.duration();
         let options = Options {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
@@ -174,16 +177,16 @@ fn options(settings: &Settings) -> Options {
     }
 }
 
-/// What a connection may take, as far as this process may open files.
-fn limits(settings: &Settings) -> ConnectionLimits {
-    let limits = ConnectionLimits {
-        connections: settings.connections.get(),
-        header_size: settings.header_bytes.get() as usize,
-        header_time: settings.header_timeout.duration(),
-        write_time: settings.write_timeout.duration(),
-        stop_time: settings.stop_timeout.duration(),
-    };
-    limits.within_file_limit()
+impl From<&Settings> for ConnectionLimits {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            connections: settings.connections.get(),
+            header_size: settings.header_bytes.get() as usize,
+            header_time: settings.header_timeout.duration(),
+            write_time: settings.write_timeout.duration(),
+            stop_time: settings.stop_timeout.duration(),
+        }
+    }
 }
 
 async fn add_demo_account(
@@ -235,4 +238,34 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             std::process::exit(1);
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ConnectionLimits, options};
+    use crate::config::{Seconds, Settings};
+
+    #[test]
+    fn every_limit_is_the_one_that_was_set() {
+        let settings = Settings {
+            connections: 7.try_into().unwrap(),
+            header_bytes: 8192.try_into().unwrap(),
+            header_timeout: Seconds::new(1),
+            body_timeout: Seconds::new(2),
+            write_timeout: Seconds::new(3),
+            stop_timeout: Seconds::new(4),
+            ..Settings::default()
+        };
+        let limits = ConnectionLimits::from(&settings);
+        assert_eq!((limits.connections, limits.header_size), (7, 8192));
+        let times = [
+            limits.header_time,
+            options(&settings).limits.time,
+            limits.write_time,
+            limits.stop_time,
+        ];
+        assert_eq!(times, [1, 2, 3, 4].map(Duration::from_secs));
+    }
 }

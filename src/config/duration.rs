@@ -8,18 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The letters, and their seconds.
 const UNITS: [(char, u32); 4] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
 
-/// A duration in whole seconds, of which there are at least so many.
+/// A duration in whole seconds, of which there are at least and at most so many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seconds<const LEAST: u32>(u32);
+pub struct Seconds<const LEAST: u32, const MOST: u32 = { u32::MAX }>(u32);
 
-impl<const LEAST: u32> Seconds<LEAST> {
+impl<const LEAST: u32, const MOST: u32> Seconds<LEAST, MOST> {
     /// So many seconds.
     ///
     /// # Panics
-    /// If they are too few: for constants.
+    /// If they are too few or too many: for constants.
     #[must_use]
     pub const fn new(seconds: u32) -> Self {
-        assert!(seconds >= LEAST, "these are too few seconds");
+        assert!(LEAST <= seconds && seconds <= MOST, "it is out of bounds");
         Self(seconds)
     }
 
@@ -39,11 +39,14 @@ impl<const LEAST: u32> Seconds<LEAST> {
         if seconds < LEAST {
             return Err(format!("it is less than {LEAST}s"));
         }
+        if seconds > MOST {
+            return Err(format!("it is more than {}", write(MOST)));
+        }
         Ok(Self(seconds))
     }
 }
 
-impl<const LEAST: u32> FromStr for Seconds<LEAST> {
+impl<const LEAST: u32, const MOST: u32> FromStr for Seconds<LEAST, MOST> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -52,24 +55,24 @@ impl<const LEAST: u32> FromStr for Seconds<LEAST> {
     }
 }
 
-impl<const LEAST: u32> fmt::Display for Seconds<LEAST> {
+impl<const LEAST: u32, const MOST: u32> fmt::Display for Seconds<LEAST, MOST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&write(self.0))
     }
 }
 
-impl<const LEAST: u32> Serialize for Seconds<LEAST> {
+impl<const LEAST: u32, const MOST: u32> Serialize for Seconds<LEAST, MOST> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de, const LEAST: u32> Deserialize<'de> for Seconds<LEAST> {
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Seconds<LEAST, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<const LEAST: u32>;
+        struct Visitor<const LEAST: u32, const MOST: u32>;
 
-        impl<const LEAST: u32> de::Visitor<'_> for Visitor<LEAST> {
-            type Value = Seconds<LEAST>;
+        impl<const LEAST: u32, const MOST: u32> de::Visitor<'_> for Visitor<LEAST, MOST> {
+            type Value = Seconds<LEAST, MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a duration, such as 90s, 15m, 1h or 7d, of 136 years at most")
@@ -90,13 +93,13 @@ impl<'de, const LEAST: u32> Deserialize<'de> for Seconds<LEAST> {
     }
 }
 
-impl<const LEAST: u32> JsonSchema for Seconds<LEAST> {
+impl<const LEAST: u32, const MOST: u32> JsonSchema for Seconds<LEAST, MOST> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        format!("SecondsFrom{LEAST}").into()
+        format!("Seconds{LEAST}To{MOST}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -104,7 +107,7 @@ impl<const LEAST: u32> JsonSchema for Seconds<LEAST> {
             "type": ["string", "integer"],
             "pattern": "^[0-9]+[smhd]?$",
             "minimum": LEAST,
-            "maximum": u32::MAX,
+            "maximum": MOST,
         })
     }
 }
@@ -161,12 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn too_few_seconds_are_refused_however_they_are_given() {
+    fn too_few_seconds_and_too_many_are_refused() {
         for value in [json!(0), json!("0"), json!("0m")] {
             let error = serde_json::from_value::<Seconds<1>>(value).unwrap_err();
             assert_eq!(error.to_string(), "it is less than 1s");
         }
         let error = serde_json::from_value::<Seconds<1>>(json!(1_u64 << 32)).unwrap_err();
         assert!(error.to_string().contains("136 years"), "{error}");
+        assert!("1d".parse::<Seconds<1, 86_400>>().is_ok());
+        let error = "25h".parse::<Seconds<1, 86_400>>().unwrap_err();
+        assert_eq!(error, "it is more than 1d");
     }
 }

@@ -3,7 +3,10 @@
 use std::{fs, io, path::PathBuf};
 
 use serde_json::Value;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeString, DeTable, DeValue},
+};
 
 /// The file that is read where none is named, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/signet/signet.toml";
@@ -52,12 +55,18 @@ impl File {
         }
         // What is left of a broken file says nothing.
         if file.problems.is_empty() {
-            let entries = table.into_inner().into_iter().map(|(key, value)| Entry {
-                line: line(key.span().start),
-                key: key.into_inner().into_owned(),
-                value: json(value.into_inner()),
-            });
-            file.entries = entries.collect();
+            for (key, value) in table.into_inner() {
+                let line = line(key.span().start);
+                let key = key.into_inner().into_owned();
+                match json(value.into_inner()) {
+                    Some(value) => file.entries.push(Entry { key, value, line }),
+                    None => {
+                        let key = key.escape_debug();
+                        let what = "is neither a whole number nor a text: write a text in quotes";
+                        file.problems.push((Some(line), format!("{key} {what}")));
+                    }
+                }
+            }
             file.entries.sort_by_key(|entry| entry.line);
         }
         file
@@ -74,28 +83,27 @@ fn unreadable(error: &io::Error) -> String {
     format!("cannot be read: {error}. {advice}")
 }
 
-/// The same value, as every other way of giving a setting has it. What has no like in JSON is text.
-fn json(value: DeValue<'_>) -> Value {
-    match value {
+/// The same value, as every other way of giving a setting has it. No setting is a fraction, a date, or past 64 bits.
+fn json(value: DeValue<'_>) -> Option<Value> {
+    Some(match value {
         DeValue::String(text) => Value::String(text.into_owned()),
         DeValue::Integer(number) => {
             let read = i64::from_str_radix(number.as_str(), number.radix());
-            read.map_or_else(|_| number.to_string().into(), Value::from)
+            read.ok()?.into()
         }
-        DeValue::Float(number) => number.as_str().into(),
         DeValue::Boolean(value) => value.into(),
-        DeValue::Datetime(time) => time.to_string().into(),
-        DeValue::Array(values) => values
-            .into_iter()
-            .map(|value| json(value.into_inner()))
-            .collect(),
-        DeValue::Table(table) => {
-            let entries = table.into_iter();
-            entries
-                .map(|(key, value)| (key.into_inner().into_owned(), json(value.into_inner())))
-                .collect()
+        DeValue::Array(values) => {
+            let values = values.into_iter().map(|value| json(value.into_inner()));
+            Value::Array(values.collect::<Option<_>>()?)
         }
-    }
+        DeValue::Table(table) => {
+            let entry = |(key, value): (Spanned<DeString<'_>>, Spanned<DeValue<'_>>)| {
+                Some((key.into_inner().into_owned(), json(value.into_inner())?))
+            };
+            Value::Object(table.into_iter().map(entry).collect::<Option<_>>()?)
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => return None,
+    })
 }
 
 #[cfg(test)]
@@ -114,6 +122,19 @@ mod tests {
             .collect();
         let (b, a, t) = (json!(16), json!(["x", "y"]), json!({ "c": true }));
         assert_eq!(read, [("b", 2, &b), ("a", 4, &a), ("t", 5, &t)]);
+    }
+
+    #[test]
+    fn what_no_setting_can_be_is_told_without_its_value() {
+        for value in ["1.5", "2027-01-31", "12345678901234567890", "[1.5]"] {
+            let file = File::parse(&format!("jwt_secret = {value}\n"));
+            let [(line, what)] = file.problems.as_slice() else {
+                panic!("{:?}", file.problems);
+            };
+            assert_eq!(*line, Some(1));
+            assert!(what.starts_with("jwt_secret is neither"), "{what}");
+            assert!(file.entries.is_empty() && !what.contains(value), "{what}");
+        }
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Listen {
             Self::Systemd(_) => false,
         }
     }
+
+    /// Whether the system chooses the port, another one each time.
+    #[must_use]
+    pub fn is_any_port(&self) -> bool {
+        matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
 }
 
 impl Default for Listen {

@@ -1,14 +1,10 @@
 //! How settings are read: from a file, the environment and flags, with every problem told at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{PREFIX, Setting, Settings, as_map, file::File, settings, value::MASK};
+use super::{PREFIX, Setting, Settings, as_map, file::File, meant, settings, value::MASK};
 
 /// What is wrong with one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,22 +102,58 @@ pub fn read(
     }
     let settings = from_map(reading.values)
         .unwrap_or_else(|error| unreachable!("each of them was read: {error}"));
+    let origins = reading.origins.into_iter();
     Ok(Read {
         settings,
-        sources: reading.sources,
+        sources: origins
+            .map(|(name, origin)| (name, origin.source()))
+            .collect(),
         file,
         unknown: reading.unknown,
     })
 }
+
+/// Two ways of giving the same thing, of which the one that is given last is taken.
+const EITHER: [[&str; 2]; 2] = [
+    ["jwt_secret", "jwt_secret_file"],
+    ["jwt_previous_secrets", "jwt_previous_secrets_file"],
+];
 
 /// What was read so far.
 struct Reading {
     known: Vec<Setting>,
     /// The settings, of which each would do.
     values: Map<String, Value>,
-    sources: BTreeMap<String, String>,
+    origins: BTreeMap<String, Origin>,
     unknown: Vec<String>,
     problems: Vec<Problem>,
+}
+
+/// Where a setting was given.
+#[derive(Clone)]
+enum Origin {
+    /// A line, and the key.
+    File(String, String),
+    Variable(String),
+    Flag(String),
+}
+
+impl Origin {
+    /// For whoever looks for it.
+    fn source(self) -> String {
+        match self {
+            Self::File(source, _) | Self::Variable(source) | Self::Flag(source) => source,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(line, key) => write!(f, "{line}: {}", key.escape_debug()),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
 }
 
 impl Default for Reading {
@@ -129,7 +161,7 @@ impl Default for Reading {
         Self {
             known: settings(),
             values: as_map(&Settings::default()),
-            sources: BTreeMap::new(),
+            origins: BTreeMap::new(),
             unknown: Vec::new(),
             problems: Vec::new(),
         }
@@ -142,18 +174,20 @@ impl Reading {
         environment: &Environment,
         flags: &BTreeMap<String, String>,
     ) -> Option<PathBuf> {
-        let variable = format!("{PREFIX}{}", CONFIG.to_uppercase());
-        let named = match (flags.get(CONFIG), environment.get(&variable)) {
-            (Some(path), _) | (None, Some(Some(path))) if !path.is_empty() => Some(path.into()),
-            (None, None) => None,
-            (flag, _) => {
-                let flag = flag.is_some();
-                let name = if flag {
-                    format!("--{CONFIG}")
-                } else {
-                    variable
-                };
-                self.refuse(name, flag, "names no file".to_owned());
+        let flag = flags.get(CONFIG).map(|path| {
+            let flag = Origin::Flag(format!("--{CONFIG}"));
+            (flag, Some(path))
+        });
+        let variable = file_variable();
+        let variable = environment
+            .get(&variable)
+            .map(|path| (Origin::Variable(variable), path.as_ref()));
+        let named = match flag.or(variable) {
+            None => None,
+            Some((_, Some(path))) if !path.is_empty() => Some(path.into()),
+            Some((origin, path)) => {
+                let what = path.map_or("is not UTF-8", |_| "names no file");
+                self.refuse(&origin, what);
                 return None;
             }
         };
@@ -161,125 +195,147 @@ impl Reading {
         let path = file.path.display();
         for (line, what) in file.problems {
             let line = line.map_or_else(String::new, |line| format!(":{line}"));
-            self.refuse(format!("{path}{line}"), false, what);
+            self.problems.push(Problem {
+                name: format!("{path}{line}"),
+                flag: false,
+                what,
+            });
         }
         for entry in file.entries {
-            let place = format!("{path}:{}", entry.line);
-            let name = format!("{place}: {}", entry.key);
+            let origin = Origin::File(format!("{path}:{}", entry.line), entry.key.clone());
             let known = self.known.iter().position(|it| it.name == entry.key);
             if let Some(setting) = known {
-                self.take(setting, entry.value, name, place, false);
-            } else {
-                let what = unknown_key(&entry.key, &entry.value, &self.known);
-                self.refuse(name, false, what);
+                self.take(setting, entry.value, origin);
+                continue;
             }
+            let meant = meant::key(&entry.key, &entry.value, &self.known);
+            let table = if entry.value.is_object() {
+                ", and settings stand in no table"
+            } else {
+                ""
+            };
+            let what = format!("is not a setting{table}: did you mean {meant}?");
+            self.refuse(&origin, what);
         }
         Some(file.path)
     }
 
     fn environment(&mut self, environment: &Environment) {
-        for (name, value) in environment
-            .iter()
-            .filter(|(name, _)| name.starts_with(PREFIX))
-        {
-            if let Some(setting) = self
-                .known
-                .iter()
-                .position(|setting| setting.variable() == *name)
-            {
-                match value {
-                    Some(value) => self.take(
-                        setting,
-                        value.as_str().into(),
-                        name.clone(),
-                        name.clone(),
-                        false,
-                    ),
-                    None => self.refuse(name.clone(), false, "is not UTF-8".to_owned()),
-                }
-                continue;
-            }
-            let mut variables = self.known.iter().map(Setting::variable);
-            match variables.find(|known| is_near_miss(name, known)) {
-                Some(meant) => {
-                    let what = format!("is not a setting: did you mean {meant}?");
-                    self.refuse(name.clone(), false, what);
-                }
-                None if *name == format!("{PREFIX}{}", CONFIG.to_uppercase()) => {}
-                None => self.unknown.push(name.clone()),
+        let file = file_variable();
+        let ours = |name: &String| name.starts_with(PREFIX) && *name != file;
+        for (name, value) in environment.iter().filter(|(name, _)| ours(name)) {
+            let origin = Origin::Variable(name.clone());
+            let known = self.known.iter().position(|it| it.variable() == *name);
+            match (known, value) {
+                (Some(setting), Some(text)) => self.take_text(setting, text, origin),
+                (Some(_), None) => self.refuse(&origin, "is not UTF-8"),
+                (None, _) => match meant::variable(name, &self.known) {
+                    Some(meant) => {
+                        let what = format!("is not a setting: did you mean {meant}?");
+                        self.refuse(&origin, what);
+                    }
+                    None => self.unknown.push(name.clone()),
+                },
             }
         }
     }
 
     fn flags(&mut self, flags: &BTreeMap<String, String>) {
         for at in 0..self.known.len() {
-            let Some(value) = flags.get(&self.known[at].name) else {
-                continue;
-            };
-            let flag = format!("--{}", self.known[at].flag());
-            self.take(at, value.as_str().into(), flag.clone(), flag, true);
+            let setting = &self.known[at];
+            if let Some(text) = flags.get(&setting.name) {
+                let origin = Origin::Flag(format!("--{}", setting.flag()));
+                self.take_text(at, text, origin);
+            }
         }
     }
 
+    /// Takes a value of which the text alone is known.
+    fn take_text(&mut self, at: usize, text: &str, origin: Origin) {
+        let value = match text.parse::<u64>() {
+            Ok(number) if self.known[at].numeric => number.into(),
+            _ => text.into(),
+        };
+        self.take(at, value, origin);
+    }
+
     /// Takes a value for a setting, if it would do.
-    fn take(&mut self, at: usize, given: Value, name: String, source: String, flag: bool) {
+    fn take(&mut self, at: usize, given: Value, origin: Origin) {
         let setting = &self.known[at];
         match with(&self.values, setting, given) {
             Ok(values) => {
                 self.values = values;
-                self.sources.insert(setting.name.clone(), source);
+                self.origins.insert(setting.name.clone(), origin);
             }
-            Err(what) => self.refuse(name, flag, what),
+            Err(what) => self.refuse(&origin, what),
         }
     }
 
-    fn refuse(&mut self, name: String, flag: bool, what: String) {
-        self.problems.push(Problem { name, flag, what });
+    fn refuse(&mut self, origin: &Origin, what: impl Into<String>) {
+        self.problems.push(Problem {
+            name: origin.to_string(),
+            flag: matches!(origin, Origin::Flag(_)),
+            what: what.into(),
+        });
     }
 
     /// What does by itself, and not with what else is set.
     fn conflicts(&mut self) {
-        for (one, other) in [
-            ("jwt_secret", "jwt_secret_file"),
-            ("jwt_previous_secrets", "jwt_previous_secrets_file"),
-        ] {
-            if let (Some(one), Some(other)) = (self.place(one), self.place(other)) {
-                let what = format!("and {other} are both set: unset one of them");
-                self.refuse(one, false, what);
+        let of = |origins: &BTreeMap<_, Origin>, name| origins.get(name).cloned();
+        for [one, other] in EITHER {
+            match (of(&self.origins, one), of(&self.origins, other)) {
+                (Some(Origin::File(..)), Some(Origin::Variable(_) | Origin::Flag(_))) => {
+                    self.forget(one);
+                }
+                (Some(Origin::Variable(_) | Origin::Flag(_)), Some(Origin::File(..))) => {
+                    self.forget(other);
+                }
+                (Some(one), Some(other)) => {
+                    self.refuse(&one, format!("and {other} are both set: unset one of them"));
+                }
+                _ => {}
             }
         }
         for (given, missing) in [
             ("tls_certificate", "tls_key"),
             ("tls_key", "tls_certificate"),
         ] {
-            if let (Some(given), None) = (self.place(given), self.place(missing)) {
+            if let (Some(given), None) = (of(&self.origins, given), of(&self.origins, missing)) {
                 let what = format!("needs {missing} beside it: set both, or none");
-                self.refuse(given, false, what);
+                self.refuse(&given, what);
             }
         }
-        let flag = "--database-url";
-        let settings = from_map(self.values.clone());
-        if settings.is_ok_and(|settings| settings.database_url.has_password())
-            && self
-                .place("database_url")
-                .is_some_and(|place| place == flag)
+        let Ok(settings) = from_map(self.values.clone()) else {
+            return;
+        };
+        if let Some(origin @ Origin::Flag(_)) = of(&self.origins, "database_url")
+            && settings.database_url.has_password()
         {
             let what = "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
                         or give the password in PGPASSWORD or ~/.pgpass";
-            self.refuse(flag.to_owned(), true, what.to_owned());
+            self.refuse(&origin, what);
+        }
+        if let Some(origin) = of(&self.origins, "admin_listen")
+            && settings.admin_listen.as_ref() == Some(&settings.listen)
+            && !settings.listen.is_any_port()
+        {
+            self.refuse(
+                &origin,
+                "is where clients are served: operators take another place",
+            );
         }
     }
 
-    /// How a setting was given, if it was.
-    fn place(&self, name: &str) -> Option<String> {
-        let source = self.sources.get(name)?;
-        // A line of the file, which may have more than one key.
-        Some(if source.contains(':') {
-            format!("{source}: {name}")
-        } else {
-            source.clone()
-        })
+    /// Leaves a setting as if it was not given.
+    fn forget(&mut self, name: &str) {
+        self.origins.remove(name);
+        self.values.insert(name.to_owned(), Value::Null);
     }
+}
+
+/// The variable that names the file.
+fn file_variable() -> String {
+    format!("{PREFIX}{}", CONFIG.to_uppercase())
 }
 
 /// The name, among flags and variables, of the file.
@@ -299,10 +355,6 @@ fn with(
         Value::String(text) if text.is_empty() => {
             return Err("is set, but empty: give it a value, or unset it".to_owned());
         }
-        Value::String(text) => match text.parse::<u64>() {
-            Ok(number) if setting.numeric => number.into(),
-            _ => Value::String(text),
-        },
         Value::Array(items) if setting.list && items.iter().all(Value::is_string) => {
             let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
             items.join(",").into()
@@ -315,10 +367,19 @@ fn with(
         return Ok(changed);
     };
     // Neither is shown of what may be a secret: the error quotes the value.
-    let (shown, error) = if setting.secret || setting.name == "database_url" {
-        ("its value".to_owned(), "it is not a text".to_owned())
+    // And so may be what stands before the host of a URL.
+    let has_user = given.as_str().is_some_and(|text| text.contains('@'));
+    let is_hidden = setting.secret || setting.name == "database_url" || has_user;
+    let shown = if is_hidden {
+        "its value".to_owned()
     } else {
-        (given.to_string(), error.to_string())
+        given.to_string()
+    };
+    let is_text = given.is_string() || setting.numeric;
+    let error = if !is_text {
+        "it is a text, which stands in quotes".to_owned()
+    } else {
+        error.to_string()
     };
     let default = setting
         .default
@@ -329,46 +390,6 @@ fn with(
         setting.about,
         default.unwrap_or_default()
     ))
-}
-
-/// What to say of a key that is no setting: which was meant.
-fn unknown_key(key: &str, value: &Value, known: &[Setting]) -> String {
-    // The name of its variable or flag, perhaps.
-    let plain = key.to_lowercase().replace('-', "_");
-    let plain = plain.strip_prefix("signet_").unwrap_or(&plain);
-    // `[jwt]` with `expires_in`.
-    let inner = value.as_object().and_then(|table| table.keys().next());
-    let plain = inner.map_or_else(|| plain.to_owned(), |inner| format!("{plain}_{inner}"));
-    let distance = |setting: &&Setting| strsim::damerau_levenshtein(&plain, &setting.name);
-    let nearest = known
-        .iter()
-        .min_by_key(distance)
-        .map_or("listen", |setting| &setting.name);
-    let table = if value.is_object() {
-        ", and settings stand in no table"
-    } else {
-        ""
-    };
-    format!("is not a setting{table}: did you mean {nearest}?")
-}
-
-/// Whether `name` may well have been meant as `known`: a slip of the keyboard (the longer the name, the
-/// more of it may be off), or a word too few or too many. What Kubernetes injects is neither.
-fn is_near_miss(name: &str, known: &str) -> bool {
-    let words = |name: &str| {
-        name.split('_')
-            .skip(1)
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>()
-    };
-    let (given, wanted) = (words(name), words(known));
-    if given.contains("PORT") || given.contains("SERVICE") {
-        return false;
-    }
-    let length = known.len() - PREFIX.len();
-    strsim::damerau_levenshtein(name, known) <= 1 + length / 6
-        || given.is_subset(&wanted)
-        || wanted.is_subset(&given)
 }
 
 #[cfg(test)]
@@ -412,7 +433,10 @@ mod tests {
         let flags = ["log", "config"].into_iter().zip(["warn", "/dev/null"]);
         let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let flags = flags.collect();
-        assert_eq!(read(&environment, &flags).unwrap().settings.log, "warn");
+        assert_eq!(
+            read(&environment, &flags).unwrap().settings.log,
+            "warn".to_owned().try_into().unwrap()
+        );
     }
 
     #[test]
@@ -468,6 +492,7 @@ mod tests {
             "LOG_LEVEL",
             "EXPIRES_IN",
             "LISTEN_",
+            "CONFIG_FILE",
         ] {
             assert!(from(&[(&format!("SIGNET_{name}"), "x")]).is_err(), "{name}");
         }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
 use super::duration;
@@ -31,7 +32,8 @@ impl TryFrom<String> for PublicUrl {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err("it is not an http or https URL");
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        let is_somebodys = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || is_somebodys {
             return Err("it has more than a host and a path");
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
@@ -207,7 +209,11 @@ impl DatabaseUrl {
     #[must_use]
     pub fn has_password(&self) -> bool {
         let has_parameter = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
-        Url::parse(&self.0).is_ok_and(|url| url.password().is_some() || has_parameter(&url))
+        match Url::parse(&self.0) {
+            Ok(url) => url.password().is_some() || has_parameter(&url),
+            // Nobody knows what is what in it.
+            Err(_) => self.0.contains('@'),
+        }
     }
 
     /// The URL, for whoever may look on.
@@ -238,6 +244,52 @@ impl DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DatabaseUrl(..)")
+    }
+}
+
+/// What is logged: levels, and targets with levels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl TryFrom<String> for LogFilter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // A bare word that is no level would be taken for a module, and silence all others.
+        let is_known = |directive: &str| {
+            directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
+        };
+        if !text.split(',').all(is_known) {
+            return Err(
+                "write a level (error, warn, info, debug, trace, off), or target=level".to_owned(),
+            );
+        }
+        match EnvFilter::try_new(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl From<LogFilter> for String {
+    fn from(filter: LogFilter) -> Self {
+        filter.0
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -45,12 +45,21 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Serves it to its end. How it ends is the client's affair; its requests are logged.
-    pub(super) async fn serve(self, stream: Stream, stopped: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, stream: Stream, mut stopped: watch::Receiver<bool>) {
         let presence = stream.clone();
         let Some(tls) = &self.tls else {
             return self.exchange(stream, presence, Scheme::HTTP, stopped).await;
         };
-        match timeout(self.limits.header_time, tls.accept(stream)).await {
+        let mut handshake = pin!(timeout(self.limits.header_time, tls.accept(stream)));
+        let shaken = tokio::select! {
+            shaken = &mut handshake => shaken,
+            // Who has only just connected gets its first request answered.
+            () = told(&mut stopped) => match timeout(FLUSH, handshake).await {
+                Ok(shaken) => shaken,
+                Err(_) => return,
+            },
+        };
+        match shaken {
             Ok(Ok(stream)) => {
                 self.exchange(stream, presence, Scheme::HTTPS, stopped)
                     .await;
@@ -99,7 +108,7 @@ impl Connection {
         let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let stops = tokio::select! {
             _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => false,
-            _ = stopped.changed() => true,
+            () = told(&mut stopped) => true,
         };
         // Who has only just connected has sent its first request, or is about to.
         let begun = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
@@ -120,4 +129,10 @@ impl Connection {
             let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
         }
     }
+}
+
+/// Done when the service stops.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // Whoever would tell is gone: that is the end, too.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

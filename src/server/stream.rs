@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::AsFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -34,27 +35,43 @@ macro_rules! of {
 }
 
 impl Stream {
-    /// The end of what the client sends, unless there is something before it.
-    async fn ended(&self) -> bool {
+    /// The same connection, to be waited for by itself.
+    fn again(&self) -> io::Result<Self> {
+        let descriptor = of!(self, it => it.as_fd().try_clone_to_owned())?;
+        Ok(match self {
+            Self::Tcp(_) => Self::Tcp(Arc::new(TcpStream::from_std(descriptor.into())?)),
+            Self::Unix(_) => Self::Unix(Arc::new(UnixStream::from_std(descriptor.into())?)),
+        })
+    }
+
+    /// The end of what the client sends, whatever it sent before it that was not read yet.
+    async fn ended(&self) -> io::Result<()> {
         of!(self, it => loop {
-            if it.readable().await.is_err() {
-                return true;
+            if it.ready(Interest::READABLE).await?.is_read_closed() {
+                return Ok(());
             }
-            let peek = || Ok(recv(it, &mut [0; 1], RecvFlags::PEEK)?.1);
+            let peek = || match recv(it, &mut [0; 1], RecvFlags::PEEK) {
+                // Of the end behind it we are told when it comes.
+                Ok((_, 1..)) => Err(io::ErrorKind::WouldBlock.into()),
+                peeked => Ok(peeked?.1),
+            };
             match it.try_io(Interest::READABLE, peek) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                peeked => return !matches!(peeked, Ok(1..)),
+                _ => return Ok(()),
             }
         })
     }
 }
 
 impl Presence for Stream {
-    /// The end of what the client sends: it has gone, or has only finished. What it sent beyond its request hides it.
+    /// The end of what the client sends: it has gone, or has only finished.
     fn left(&self) -> BoxFuture<'_, ()> {
         async {
-            if !self.ended().await {
-                std::future::pending::<()>().await;
+            // By itself: to wait for more than what is there would take from the server what it waits for.
+            match self.again() {
+                Ok(watched) => drop(watched.ended().await),
+                // One that cannot be watched, for want of a descriptor, is taken to be there.
+                Err(_) => std::future::pending().await,
             }
         }
         .boxed()

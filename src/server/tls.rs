@@ -46,7 +46,7 @@ pub enum TlsError {
     #[error("cannot read the key in {}: {}. It must be PEM, without a passphrase", .0.display(), reason(.1))]
     Key(PathBuf, pem::Error),
     /// The two do not go together, or are of a kind that is not known.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}", .certificate.display(), .key.display())]
+    #[error("the certificate in {} and the key in {} cannot be used: {source}. The certificate comes before those that vouch for it, is of version 3, and of this key", .certificate.display(), .key.display())]
     Pair {
         /// The file of the certificate.
         certificate: PathBuf,

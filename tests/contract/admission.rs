@@ -3,14 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use signet::{
-    auth::{Budget, Cost},
-    server::ConnectionLimits,
-};
+use signet::auth::{Budget, Cost};
 
 use crate::{
     binary::{Home, exchange, stdout},
-    socket::{Server, obtain_request},
+    socket::{Server, limits, obtain_request},
     world::{GENEROUS, Setup, World},
 };
 
@@ -94,7 +91,7 @@ async fn refreshes_go_on_in_a_storm_of_logins() {
 #[tokio::test]
 async fn logins_whose_clients_have_gone_are_not_hashed_for() {
     let world = one_at_a_time(Duration::from_mins(10)).await;
-    let server = Server::of(world, ConnectionLimits::default()).await;
+    let server = Server::of(world, limits()).await;
     let single = std::time::Instant::now();
     server.exchange(obtain_request(EMAIL, PASSWORD)).await;
     let single = single.elapsed();

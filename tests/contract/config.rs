@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, process::Output};
 
 use serde_json::Value;
 
-use crate::binary::{Home, failure, stdout};
+use crate::binary::{Home, Service, failure, stdout};
 
 const SAMPLE: &str = include_str!("../../packaging/signet.toml");
 const SCHEMA: &str = include_str!("../../packaging/signet.schema.json");
@@ -83,7 +83,7 @@ fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
         "error: signet.toml:1: lsten is not a setting: did you mean listen?",
         "error: signet.toml:2: jwt_expires_in cannot be \"soon\"",
         "error: signet.toml:3: signet_log is not a setting: did you mean log?",
-        "error: signet.toml:4: jwt_secret cannot be its value",
+        "error: signet.toml:4: jwt_secret cannot be its value: it is a text, which stands in quotes",
         "error: signet.toml:5: argon2 is not a setting, and settings stand in no table: did you mean argon2_memory_kib?",
         "error: SIGNET_THROTTLE cannot be \"never\"",
     ] {

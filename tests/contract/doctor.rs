@@ -1,6 +1,10 @@
 //! `signet doctor`: what it says of a sound installation, and of each fault that it is there to find.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Output};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    process::Output,
+};
 
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
@@ -245,6 +249,26 @@ fn files_that_others_can_read_are_named() {
         // The service's own group may.
         set(name, 0o640);
         assert_found(&look(), "files", "good", "");
+        set(name, 0o600);
+    }
+    // What only root can try: files of others, and of their groups.
+    let give = |name: &str, user, group| chown(home.path().join(name), Some(user), Some(group));
+    if give("secret", 0, 12_345).is_ok() {
+        set("secret", 0o640);
+        assert_found(
+            &look(),
+            "files",
+            "doubtful",
+            "by a group that is not the service's",
+        );
+        set("secret", 0o600);
+        give("data/signet.db", 12_345, 0).unwrap();
+        assert_found(
+            &look(),
+            "files",
+            "doubtful",
+            "data/signet.db is another user's",
+        );
     }
 }
 
@@ -252,15 +276,16 @@ fn files_that_others_can_read_are_named() {
 fn a_certificate_is_told_by_its_last_day() {
     let home = Home::on_sqlite();
     let now = Clock::system().now();
-    for (days, verdict, part) in [
-        (-1, "bad", "it was good until"),
-        (3, "doubtful", "soon"),
-        (90, "good", "good until"),
+    for (first, last, verdict, part) in [
+        (-100, -1, "bad", "it was good until"),
+        (-100, 3, "doubtful", "soon"),
+        (-100, 90, "good", "good until"),
+        (1, 90, "bad", "not yet"),
     ] {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_before = now - time::Duration::days(100);
-        params.not_after = now + time::Duration::days(days);
+        params.not_before = now + time::Duration::days(first);
+        params.not_after = now + time::Duration::days(last);
         let certificate = params.self_signed(&key).unwrap();
         fs::write(home.path().join("cert.pem"), certificate.pem()).unwrap();
         fs::write(home.path().join("key.pem"), key.serialize_pem()).unwrap();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     os::{
         fd::OwnedFd,
         unix::{
@@ -13,7 +13,7 @@ use std::{
     },
     process::{Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use poem::Body;
@@ -30,6 +30,9 @@ use crate::{
     binary::{Home, Service, exchange, failure},
     world::{OBTAIN, Setup, World, post, request},
 };
+
+/// The shortest time-out that is set where a test has set no other.
+const A_DEFAULT: Duration = Duration::from_secs(8);
 
 const DOCUMENTED: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
 
@@ -172,8 +175,71 @@ fn who_shakes_no_hands_is_not_waited_for() {
     let home = Home::on_sqlite();
     certify(&home);
     let service = home.serve(&[&TLS[..], &["--header-timeout", "1s"]].concat());
+    let started = Instant::now();
     // It sends nothing, and sees the end all the same.
     assert_eq!(exchange(service.address, b""), "");
+    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
+}
+
+#[test]
+fn who_shakes_no_hands_does_not_hold_up_a_stop() {
+    let home = Home::on_sqlite();
+    certify(&home);
+    let service = home.serve(&TLS);
+    let silent = TcpStream::connect(service.address).unwrap();
+    // It has been accepted when one behind it is answered.
+    exchange(service.address, b"no handshake");
+    let started = Instant::now();
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success());
+    assert!(!log.contains("did not finish"), "{log}");
+    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
+    drop(silent);
+}
+
+#[test]
+fn a_certificate_is_read_anew_on_a_hangup_too() {
+    let home = Home::on_sqlite();
+    certify(&home);
+    let mut service = home.serve(&TLS);
+    // Nothing has changed: nobody else would read it.
+    service.signal("-HUP");
+    service.wait_for("read the certificate anew");
+}
+
+/// A client of TLS says goodbye before it goes, which must not be taken for another request.
+#[test]
+fn a_client_that_leaves_tls_frees_its_place_in_the_line() {
+    let home = Home::on_sqlite();
+    let certificate = certify(&home);
+    let slow = ["--argon2-memory-kib", "65536", "--argon2-iterations", "4"];
+    let one = [
+        "--hashing-memory-kib",
+        "65536",
+        "--hashing-wait",
+        "10m",
+        "--throttle",
+        "off",
+    ];
+    let service = home.serve(&[&TLS[..], &slow, &one].concat());
+    let leave = |_| {
+        let mut stream = secure(&service, &certificate);
+        stream.write_all(login().as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        stream.sock.shutdown(Shutdown::Write).unwrap();
+        stream
+    };
+    let left: Vec<_> = (0..20).map(leave).collect();
+    let answer = log_in(&mut secure(&service, &certificate));
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    drop(left);
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+    // All but those whose turn came before it was clear that they had gone.
+    let undone = log.matches(r#""status":503"#).count();
+    assert!(undone >= 10, "{undone}\n{log}");
 }
 
 #[test]
@@ -208,7 +274,35 @@ fn a_unix_socket_is_for_whom_its_mode_says_and_goes_with_the_service() {
 
     service.signal("-TERM");
     assert!(service.wait().0.success());
-    assert!(!path.exists());
+    let left = fs::read_dir(home.path()).unwrap().count();
+    assert_eq!(left, 0, "the socket and its lock go with it");
+}
+
+#[test]
+fn a_socket_is_taken_before_anybody_is_let_in() {
+    let home = Home::on_sqlite();
+    let path = home.path().join("http.sock");
+    // One that is bound, and does not listen: it looks like what a killed service has left.
+    let listen = format!("unix:{}", path.display());
+    let lock = fs::File::create(home.path().join("http.sock.lock")).unwrap();
+    lock.lock().unwrap();
+    let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", &listen]));
+    assert_eq!(code, 1);
+    assert!(said.contains("in use"), "{said}");
+    let both = [
+        "serve",
+        "--demo",
+        "--listen",
+        &listen,
+        "--admin-listen",
+        &listen,
+    ];
+    let (code, said) = failure(&home.run(&both));
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("--admin-listen is where clients are served"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -223,12 +317,16 @@ fn a_file_that_is_no_socket_is_left_alone() {
     assert_eq!(fs::read_to_string(path).unwrap(), "accounts");
 }
 
-/// A service that gets a socket as systemd gives it: as descriptor 3, with what it is in the environment.
-fn activated(home: &Home, socket: OwnedFd, listen: &str) -> Command {
+/// A service that gets a socket as systemd gives it: as descriptor 3, with what it is in the environment. `names` of more
+/// than one are given it again, as descriptor 4.
+fn activated(home: &Home, socket: OwnedFd, names: &str, listen: &str) -> Command {
     let signet = home.command(&["serve", "--listen", listen]);
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 0</dev/null"])
+        .args([
+            "-c",
+            "LISTEN_PID=$$ exec \"$0\" \"$@\" 3<&0 4<&0 0</dev/null",
+        ])
         .arg(signet.get_program())
         .args(signet.get_args())
         .env_clear()
@@ -237,7 +335,8 @@ fn activated(home: &Home, socket: OwnedFd, listen: &str) -> Command {
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         )
-        .envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "http")])
+        .env("LISTEN_FDS", names.split(':').count().to_string())
+        .env("LISTEN_FDNAMES", names)
         .current_dir(home.path())
         .stdin(Stdio::from(socket))
         .stdout(Stdio::piped())
@@ -260,7 +359,7 @@ fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         early.write_all(login().as_bytes()).unwrap();
-        let service = Service::of(activated(&home, listener.into(), listen));
+        let service = Service::of(activated(&home, listener.into(), "http", listen));
         let mut answer = String::new();
         early.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -268,7 +367,7 @@ fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
     }
     let path = home.path().join("systemd.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let service = Service::of(activated(&home, listener.into(), "systemd"));
+    let service = Service::of(activated(&home, listener.into(), "http", "systemd"));
     let answer = log_in(&mut UnixStream::connect(&path).unwrap());
     assert!(answer.contains(" 200 OK"), "{answer}");
     service.signal("-TERM");
@@ -280,7 +379,7 @@ fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
 fn a_socket_that_systemd_did_not_give_stops_the_start() {
     let home = Home::on_sqlite();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let other = activated(&home, listener.into(), "systemd:admin").output();
+    let other = activated(&home, listener.into(), "http", "systemd:admin").output();
     let none = home.command(&["serve", "--listen", "systemd"]).output();
     for (output, given) in [(other, "but 1 (http)"), (none, "but 0 ()")] {
         let (code, said) = failure(&output.unwrap());
@@ -296,6 +395,25 @@ fn a_socket_that_systemd_did_not_give_stops_the_start() {
 }
 
 #[test]
+fn a_socket_that_nobody_serves_is_told_of() {
+    let home = Home::on_sqlite();
+    let socket = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+    let twice = activated(&home, socket(), "http:http", "systemd:http").output();
+    let (code, said) = failure(&twice.unwrap());
+    assert_eq!(code, 1);
+    assert!(said.contains("more than one of this name"), "{said}");
+
+    let service = Service::of(activated(&home, socket(), "http:other", "systemd:http"));
+    let told = "a socket of systemd is not served";
+    assert!(service.started.contains(told), "{}", service.started);
+    assert!(
+        service.started.contains(r#""name":"other""#),
+        "{}",
+        service.started
+    );
+}
+
+#[test]
 fn systemd_is_told_how_the_service_stands() {
     let home = Home::on_sqlite();
     let path = home.path().join("notify");
@@ -306,7 +424,9 @@ fn systemd_is_told_how_the_service_stands() {
         let length = told.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_owned()).unwrap()
     };
-    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    let times = ["--stop-delay", "1s", "--stop-timeout", "5s"];
+    let args = [&["serve", "--demo", "--listen", "127.0.0.1:0"], &times[..]].concat();
+    let mut command = home.command(&args);
     command
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "60000000");
@@ -321,10 +441,10 @@ fn systemd_is_told_how_the_service_stands() {
     );
     assert!(next().starts_with("READY=1\n"));
     service.signal("-TERM");
-    // 30 s for the requests in flight, and 10 to close.
+    // The two of them, and 10 s to close.
     let stopping = next();
     assert!(
-        stopping.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000\n"),
+        stopping.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=16000000\n"),
         "{stopping}"
     );
     assert!(service.wait().0.success());
@@ -341,8 +461,10 @@ fn limits_are_settings() {
     let answer = exchange(service.address, long.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let half = login().replace(DOCUMENTED, "{");
+    let started = Instant::now();
     let answer = exchange(service.address, half.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
 }
 
 const PAGE: &str = "https://app.example.com";

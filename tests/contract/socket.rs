@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use signet::server::{ConnectionLimits, serve};
+use signet::{
+    config::Settings,
+    server::{ConnectionLimits, serve},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -74,10 +77,15 @@ async fn read(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// Those of a service that nobody has set up.
+pub(crate) fn limits() -> ConnectionLimits {
+    ConnectionLimits::from(&Settings::default())
+}
+
 fn hasty() -> ConnectionLimits {
     ConnectionLimits {
         header_time: Duration::from_millis(50),
-        ..ConnectionLimits::default()
+        ..limits()
     }
 }
 
@@ -124,7 +132,7 @@ async fn a_kept_connection_is_not_held_for_ever_either() {
 
 #[tokio::test]
 async fn a_body_that_does_not_end_gets_a_408() {
-    let server = Server::of(World::impatient().await, ConnectionLimits::default()).await;
+    let server = Server::of(World::impatient().await, limits()).await;
     let answer = server
         .exchange(obtain(
             "Connection: close\r\nContent-Length: 60\r\n",
@@ -143,7 +151,7 @@ async fn a_body_that_does_not_end_gets_a_408() {
 
 #[tokio::test]
 async fn a_chunked_body_is_a_body() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     let (start, end) = CREDENTIALS.split_at(20);
     let chunks = format!(
         "{:x}\r\n{start}\r\n{:x}\r\n{end}\r\n0\r\n\r\n",
@@ -174,7 +182,7 @@ async fn a_chunked_body_is_a_body() {
 
 #[tokio::test]
 async fn the_limit_of_a_body_is_exact_and_known_beforehand() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     let padded = |length: usize| CREDENTIALS.to_owned() + &" ".repeat(length - CREDENTIALS.len());
     let answer = server
         .exchange(with_length("Connection: close\r\n", &padded(65_536)))
@@ -207,7 +215,7 @@ async fn the_limit_of_a_body_is_exact_and_known_beforehand() {
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     let requests = [
         with_length("", CREDENTIALS),
         "GET /nope HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
@@ -225,7 +233,7 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn rubbish_is_refused_and_harms_nobody() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     for rubbish in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"GET\r\n\r\n",
@@ -258,7 +266,7 @@ async fn an_answer_that_is_not_taken_is_not_held() {
     let limits = ConnectionLimits {
         connections: 1,
         write_time: Duration::from_millis(50),
-        ..ConnectionLimits::default()
+        ..limits()
     };
     let server = Server::start(limits).await;
     let mut deaf = server.connect().await;
@@ -273,7 +281,7 @@ async fn an_answer_that_is_not_taken_is_not_held() {
 /// A client that is still sending when it is refused gets to read why.
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     let body = "x".repeat(10_000_000);
     for (request, status) in [
         (with_length("", &body), "413 Payload Too Large"),
@@ -303,7 +311,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
 
 #[tokio::test]
 async fn what_is_wrong_with_a_body_is_told_rightly() {
-    let server = Server::of(World::impatient().await, ConnectionLimits::default()).await;
+    let server = Server::of(World::impatient().await, limits()).await;
     let answer = server
         .exchange(obtain("Content-Length: 70000\r\n", "{"))
         .await;
@@ -328,7 +336,7 @@ async fn what_is_wrong_with_a_body_is_told_rightly() {
 async fn connections_beyond_the_limit_wait_their_turn() {
     let limits = ConnectionLimits {
         connections: 1,
-        ..ConnectionLimits::default()
+        ..limits()
     };
     let server = Server::start(limits).await;
     let mut first = server.connect().await;
@@ -355,7 +363,7 @@ async fn connections_beyond_the_limit_wait_their_turn() {
 
 #[tokio::test]
 async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     let mut idle = server.connect().await;
     idle.write_all(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -370,7 +378,7 @@ async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
 /// It may be what `nc` and old libraries do, or a hang-up: whoever need not wait in line gets an answer.
 #[tokio::test]
 async fn whoever_has_finished_sending_gets_its_answer() {
-    let server = Server::start(ConnectionLimits::default()).await;
+    let server = Server::start(limits()).await;
     for (request, start) in [
         (obtain_request("jonhdoeqa@email.com", "1234ABCD"), "200 OK"),
         (obtain_request("jonhdoeqa@email.com", "wrong"), "400 Bad"),
@@ -412,13 +420,7 @@ async fn whoever_has_connected_before_a_stop_is_served() {
         early.push(tokio::spawn(async move { read(&mut stream).await }));
     }
     let stop = std::future::ready(());
-    serve(
-        listener.into(),
-        world.app,
-        ConnectionLimits::default(),
-        stop,
-    )
-    .await;
+    serve(listener.into(), world.app, limits(), stop).await;
     for answer in early {
         let answer = answer.await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

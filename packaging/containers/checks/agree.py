@@ -34,12 +34,12 @@ def image_has_the_libraries(target: Target) -> Iterator[str]:
 
 
 def settings_are_known(target: Target) -> Iterator[str]:
-    """`signet openapi` reads every setting, as all commands do, and nothing else."""
+    """`signet config show` reads every setting, and none of the files that they name."""
     environments = {"Dockerfile": target.image.environment}
     environments |= {name: in_compose(target, name).environment for name in target.replicas}
     environments["the Deployment"] = in_kubernetes(target, target.secret["stringData"]).environment
     for origin, environment in environments.items():
-        output = subprocess.run([SIGNET, "openapi"], env=environment, capture_output=True, text=True)
+        output = subprocess.run([SIGNET, "config", "show"], env=environment, capture_output=True, text=True)
         if output.returncode or "SIGNET_" in output.stderr:
             yield f"setting: in {origin}: {output.stderr.strip()}"
 

@@ -45,7 +45,7 @@ def bad_setting(target: Target) -> None:
 
 
 def early_kill(target: Target) -> None:
-    target.edit("kubernetes/deployment.yaml", "terminationGracePeriodSeconds: 50", "terminationGracePeriodSeconds: 30")
+    target.edit("kubernetes/deployment.yaml", "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 30")
 
 
 def all_capabilities(target: Target) -> None:

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use rustix::process::geteuid;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Finding;
 use crate::{
@@ -75,16 +75,26 @@ fn tls(settings: &Settings, now: OffsetDateTime) -> Option<Finding> {
         Ok(None) => return None,
         Err(failure) => return Some(Finding::bad(subject, failure.message)),
     };
-    let Some(expires) = certificate.expires() else {
+    let Some((first, last)) = certificate.validity() else {
         return Some(Finding::doubtful(subject, "its last day cannot be told"));
     };
-    let said = format!("it is good until {expires}");
-    Some(if expires <= now {
-        Finding::bad(subject, format!("it was good until {expires}: renew it"))
-    } else if expires - now < SOON {
-        Finding::doubtful(subject, format!("{said}, which is soon: renew it"))
+    let text = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    Some(if now < first {
+        let said = format!(
+            "it is good from {} on, and not yet: is the clock right?",
+            text(first)
+        );
+        Finding::bad(subject, said)
+    } else if last <= now {
+        Finding::bad(
+            subject,
+            format!("it was good until {}: renew it", text(last)),
+        )
+    } else if last - now < SOON {
+        let said = format!("it is good until {}, which is soon: renew it", text(last));
+        Finding::doubtful(subject, said)
     } else {
-        Finding::good(subject, said)
+        Finding::good(subject, format!("it is good until {}", text(last)))
     })
 }
 

@@ -64,10 +64,7 @@ async fn measure(
 }
 
 fn files(settings: &Settings) -> Finding {
-    let wanted = ConnectionLimits {
-        connections: settings.connections.get(),
-        ..ConnectionLimits::default()
-    };
+    let wanted = ConnectionLimits::from(settings);
     let had = wanted.within_file_limit().connections;
     if had < wanted.connections {
         let said = format!(

@@ -1,13 +1,19 @@
 //! Sockets to listen on: opened here, or by systemd.
 
 use std::{
-    fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
 };
 
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
+use tracing::warn;
 
 use crate::{
     cli::Failure,
@@ -22,34 +28,51 @@ const BACKLOG: u32 = 1024;
 pub(in crate::cli) struct Inherited {
     sockets: ListenFd,
     names: Vec<String>,
+    used: Vec<usize>,
 }
 
 impl Inherited {
     /// To be called before there are threads: it takes them out of the environment.
     pub(in crate::cli) fn new(environment: &Environment) -> Self {
-        let names = environment.get("LISTEN_FDNAMES").cloned().flatten();
+        let sockets = ListenFd::from_env();
+        let given = environment.get("LISTEN_FDNAMES").cloned().flatten();
+        let given = given.iter().flat_map(|names| names.split(':'));
+        // Who named none has left them all without.
+        let names = given
+            .map(str::to_owned)
+            .chain(std::iter::repeat_with(|| "unknown".to_owned()));
         Self {
-            sockets: ListenFd::from_env(),
-            names: names
-                .iter()
-                .flat_map(|names| names.split(':'))
-                .map(str::to_owned)
-                .collect(),
+            names: names.take(sockets.len()).collect(),
+            sockets,
+            used: Vec::new(),
+        }
+    }
+
+    /// Whoever connects to one that nobody serves waits without end.
+    pub(super) fn warn_of_unused(&self) {
+        let unused = (0..self.names.len()).filter(|at| !self.used.contains(at));
+        for name in unused.map(|at| &self.names[at]) {
+            warn!(
+                name,
+                "a socket of systemd is not served: name it in SIGNET_LISTEN or SIGNET_ADMIN_LISTEN, as systemd:NAME"
+            );
         }
     }
 
     fn take(&mut self, name: Option<&str>) -> Result<Listener, String> {
-        let at = match name {
-            Some(name) => self.names.iter().position(|given| given == name),
-            None => Some(0),
-        };
-        let at = at.filter(|at| *at < self.sockets.len()).ok_or_else(|| {
+        let has_name = |at: &usize| name.is_none_or(|name| self.names[*at] == name);
+        let mut named = (0..self.names.len()).filter(has_name);
+        let at = named.next().ok_or_else(|| {
             format!(
-                "systemd gave no such socket, but {} ({}). A .socket unit gives them, and FileDescriptorName= their names",
-                self.sockets.len(),
+                "systemd gave no such socket, but {} ({}): a .socket unit gives them, and its FileDescriptorName= their names",
+                self.names.len(),
                 self.names.join(", ")
             )
         })?;
+        if name.is_some() && named.next().is_some() {
+            return Err("systemd gave more than one of this name: one socket can be served, such as ListenStream=[::]:443 for both kinds of addresses".to_owned());
+        }
+        self.used.push(at);
         self.open(at).map_err(|error| {
             format!("it is no stream socket that listens, or taken already: {error}")
         })
@@ -73,7 +96,7 @@ impl Inherited {
 /// A place that is taken, where nobody is let in yet.
 pub(super) struct Bound {
     socket: Socket,
-    setting: &'static str,
+    what: String,
     /// To be removed in the end.
     file: Option<SocketFile>,
 }
@@ -90,46 +113,23 @@ impl Bound {
         listen: &Listen,
         mode: Mode,
         inherited: &mut Inherited,
-        setting: &'static str,
+        setting: &str,
     ) -> Result<Self, Failure> {
-        let failed = |why: String| {
-            Failure::from(format!(
-                "cannot listen on {listen}: {why}. Stop what listens there, or set {setting}"
-            ))
-        };
+        let what = format!("cannot listen on {listen} ({setting})");
+        let failed = |error| Failure::from(format!("{what}: {}", advised(&error, listen)));
         let (socket, file) = match listen {
-            Listen::Tcp(address) => {
-                let socket = if address.is_ipv4() {
-                    TcpSocket::new_v4()
-                } else {
-                    TcpSocket::new_v6()
-                };
-                let bound = socket.and_then(|socket| {
-                    socket.set_reuseaddr(true)?;
-                    socket.bind(*address)?;
-                    Ok(socket)
-                });
-                (
-                    Socket::Tcp(bound.map_err(|error| failed(error.to_string()))?),
-                    None,
-                )
-            }
+            Listen::Tcp(address) => (Socket::Tcp(bind(*address).map_err(failed)?), None),
             Listen::Unix(path) => {
-                let (socket, file) = bind(path, mode).map_err(|error| failed(error.to_string()))?;
+                let (socket, file) = bind_file(path, mode).map_err(failed)?;
                 (Socket::Unix(socket), Some(file))
             }
             Listen::Systemd(name) => {
                 let taken = inherited.take(name.as_deref());
-                let open = taken
-                    .map_err(|why| format!("cannot listen on {listen}: {why}, or set {setting}"))?;
+                let open = taken.map_err(|why| format!("{what}: {why}"))?;
                 (Socket::Open(open), None)
             }
         };
-        Ok(Self {
-            socket,
-            setting,
-            file,
-        })
+        Ok(Self { socket, what, file })
     }
 
     /// Lets clients in, until both are dropped.
@@ -139,21 +139,45 @@ impl Bound {
             Socket::Unix(socket) => socket.listen(BACKLOG).map(Listener::from),
             Socket::Open(listener) => Ok(listener),
         };
-        let failed = |error| {
-            format!(
-                "cannot listen: {error}. Stop what listens there, or set {}",
-                self.setting
-            )
-        };
-        Ok((listener.map_err(failed)?, self.file))
+        let listener = listener.map_err(|error| format!("{}: {error}", self.what))?;
+        Ok((listener, self.file))
     }
 }
 
-/// Takes a path. What a service that was killed has left there is nobody's.
-fn bind(path: &Path, mode: Mode) -> io::Result<(UnixSocket, SocketFile)> {
+/// What happened, and what to do.
+fn advised(error: &io::Error, listen: &Listen) -> String {
+    let privileged = matches!(listen, Listen::Tcp(address) if (1..1024).contains(&address.port()));
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there, or take another place",
+        io::ErrorKind::PermissionDenied if privileged => {
+            "a port below 1024 is opened by root or by systemd: take a higher one, or systemd:NAME"
+        }
+        _ => "take another place",
+    };
+    format!("{error}; {advice}")
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Takes a path. What a service that was killed has left there is nobody's; who is alive has the lock beside it,
+/// though it may not listen yet.
+fn bind_file(path: &Path, mode: Mode) -> io::Result<(UnixSocket, SocketFile)> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let lock = File::create(&beside)?;
+    lock.try_lock().map_err(|_| io::ErrorKind::AddrInUse)?;
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
-        match std::os::unix::net::UnixStream::connect(path) {
+        // It may be another program's, which knows of no lock.
+        match UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 fs::remove_file(path)?;
             }
@@ -164,26 +188,25 @@ fn bind(path: &Path, mode: Mode) -> io::Result<(UnixSocket, SocketFile)> {
     socket.bind(path)?;
     // Nobody can have connected yet.
     fs::set_permissions(path, fs::Permissions::from_mode(mode.0))?;
-    let inode = fs::symlink_metadata(path)?.ino();
-    Ok((
-        socket,
-        SocketFile {
-            path: path.to_owned(),
-            inode,
-        },
-    ))
+    let file = SocketFile {
+        path: path.to_owned(),
+        beside: beside.into(),
+        _lock: lock,
+    };
+    Ok((socket, file))
 }
 
-/// The file of a Unix socket, which goes with it: unless another has come in its place.
+/// The file of a Unix socket, and the lock beside it, which go with the service.
 pub(super) struct SocketFile {
     path: PathBuf,
-    inode: u64,
+    beside: PathBuf,
+    _lock: File,
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
-            let _ = fs::remove_file(&self.path);
-        }
+        // Ours as long as the lock is: nobody else has put another one there.
+        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.beside);
     }
 }

@@ -19,12 +19,15 @@ pub(super) struct Operators {
 
 impl Operators {
     /// Lets them in at once.
-    pub(super) fn serve(bound: Bound, admin: &Admin) -> Result<Self, Failure> {
+    pub(super) fn serve(
+        bound: Bound,
+        admin: &Admin,
+        limits: ConnectionLimits,
+    ) -> Result<Self, Failure> {
         let (listener, file) = bound.listen()?;
         let place = listener.place();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let limits = ConnectionLimits::few();
         let served = tokio::spawn(server::serve(listener, admin.app(), limits, stopped));
         Ok(Self {
             place,
