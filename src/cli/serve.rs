@@ -40,18 +40,14 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(
         self,
-        mut settings: Settings,
+        settings: Settings,
         mut sockets: Inherited,
     ) -> Result<(), Failure> {
-        if self.demo {
-            if !settings.listen.is_local() {
-                return Err(Failure::usage(format!(
-                    "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
-                    settings.listen
-                )));
-            }
-            settings.database_url = DatabaseUrl("sqlite::memory:".to_owned());
-        }
+        let settings = if self.demo {
+            of_demo(settings)?
+        } else {
+            settings
+        };
         let Prepared {
             passwords,
             secrets,
@@ -79,11 +75,8 @@ impl Serve {
             Some(secrets) => secrets,
             None => secret::kept(&settings)?,
         };
-        let lifetimes = Lifetimes {
-            expires_in: settings.jwt_expires_in.get().into(),
-            refresh_window: settings.jwt_refresh_window.get().into(),
-        };
-        let tokens = Tokens::new(&secrets, lifetimes).map_err(|error| error.to_string())?;
+        let tokens = Tokens::new(&secrets, lifetimes(&settings));
+        let tokens = tokens.map_err(|error| error.to_string())?;
         let auth = Auth::from(Parts {
             users,
             passwords,
@@ -160,6 +153,27 @@ impl Serve {
         } else {
             database::users(settings, limits).await
         }
+    }
+}
+
+/// The same settings, for a database in memory and nobody but this machine.
+fn of_demo(settings: Settings) -> Result<Settings, Failure> {
+    if !settings.listen.is_local() {
+        return Err(Failure::usage(format!(
+            "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
+            settings.listen
+        )));
+    }
+    Ok(Settings {
+        database_url: DatabaseUrl("sqlite::memory:".to_owned()),
+        ..settings
+    })
+}
+
+fn lifetimes(settings: &Settings) -> Lifetimes {
+    Lifetimes {
+        expires_in: settings.jwt_expires_in.get().into(),
+        refresh_window: settings.jwt_refresh_window.get().into(),
     }
 }
 

@@ -58,13 +58,12 @@ impl File {
             for (key, value) in table.into_inner() {
                 let line = line(key.span().start);
                 let key = key.into_inner().into_owned();
-                match json(value.into_inner()) {
-                    Some(value) => file.entries.push(Entry { key, value, line }),
-                    None => {
-                        let key = key.escape_debug();
-                        let what = "is neither a whole number nor a text: write a text in quotes";
-                        file.problems.push((Some(line), format!("{key} {what}")));
-                    }
+                if let Some(value) = json(value.into_inner()) {
+                    file.entries.push(Entry { key, value, line });
+                } else {
+                    let key = key.escape_debug();
+                    let what = "is neither a whole number nor a text: write a text in quotes";
+                    file.problems.push((Some(line), format!("{key} {what}")));
                 }
             }
             file.entries.sort_by_key(|entry| entry.line);

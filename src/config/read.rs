@@ -376,10 +376,10 @@ fn with(
         given.to_string()
     };
     let is_text = given.is_string() || setting.numeric;
-    let error = if !is_text {
-        "it is a text, which stands in quotes".to_owned()
-    } else {
+    let error = if is_text {
         error.to_string()
+    } else {
+        "it is a text, which stands in quotes".to_owned()
     };
     let default = setting
         .default

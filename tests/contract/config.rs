@@ -161,7 +161,103 @@ fn a_check_refuses_what_the_service_would_and_makes_nothing() {
 }
 
 #[test]
-fn the_file_is_the_service_s_as_well() {
+fn what_the_check_refuses_the_service_does_with_the_same_words() {
+    let home = Home::on_sqlite();
+    for file in [
+        "jwt_previous_secrets_file = 'missing'\n",
+        "jwt_previous_secrets = '2027-13-31T00:00:00Z x'\n",
+        "database_url = 'mysql://x'\njwt_secret = '0123456789abcdef0123456789abcdef'\n",
+        "log = 'signet=loud'\nlisten = 'x'\n",
+        "argon2_memory_kib = 7\ntls_certificate = 'a'\ntls_key = 'b'\n",
+        "connections = '5'\n",
+        "throttle = false\n",
+        "socket_mode = 660\n",
+        "listen = 'unix:a'\nadmin_listen = 'unix:a'\n",
+        "database_wait = '25h'\n",
+    ] {
+        let check = failure(&with(&home, file, &["config", "check"]));
+        let serve = failure(&with(&home, file, &["serve"]));
+        assert_eq!(check, serve);
+        assert_eq!(check.0, 1, "{file}");
+        assert!(!home.path().join("data").exists(), "{file}");
+    }
+    let (_, said) = failure(&with(
+        &home,
+        "log = 'signet=loud'\nlisten = 'x'\n",
+        &["serve"],
+    ));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let (_, said) = failure(&with(&home, "throttle = false\n", &["serve"]));
+    assert!(said.contains("which stands in quotes"), "{said}");
+}
+
+#[test]
+fn a_secret_of_the_environment_is_taken_before_a_file_of_the_file() {
+    let home = Home::on_sqlite();
+    std::fs::write(
+        home.path().join("signet.toml"),
+        "jwt_secret_file = 'missing'\n",
+    )
+    .unwrap();
+    let mut show = home.command(&["--config", "signet.toml", "config", "show", "--json"]);
+    show.env("SIGNET_JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let output = show.output().unwrap();
+    assert_eq!(shown(&output, "jwt_secret").1, "SIGNET_JWT_SECRET");
+    assert_eq!(
+        shown(&output, "jwt_secret_file"),
+        (Value::Null, Value::Null)
+    );
+}
+
+#[test]
+fn the_largest_values_are_borne() {
+    let home = Home::on_sqlite();
+    let service = home.serve(&[
+        "--demo",
+        "--connections",
+        "4294967295",
+        "--header-bytes",
+        "4294967295",
+        "--header-timeout",
+        "4294967295",
+        "--body-timeout",
+        "4294967295",
+        "--write-timeout",
+        "4294967295",
+        "--stop-timeout",
+        "4294967295",
+        "--hashing-wait",
+        "4294967295",
+        "--database-wait",
+        "1d",
+        "--database-connections",
+        "4294967295",
+        "--jwt-expires-in",
+        "4294967295",
+        "--jwt-refresh-window",
+        "4294967295",
+    ]);
+    let documented = serde_json::json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let (status, body) = service.post(crate::world::OBTAIN, &documented);
+    assert_eq!(
+        (status, &body["expires_in"]),
+        (200, &4_294_967_295_i64.into())
+    );
+}
+
+#[test]
+fn the_service_is_started_by_a_file() {
+    let home = Home::on_sqlite();
+    let file = "listen = '127.0.0.1:0'\njwt_expires_in = '5m'\n";
+    std::fs::write(home.path().join("signet.toml"), file).unwrap();
+    let service = Service::start(home.command(&["serve", "--demo", "--config", "signet.toml"]));
+    let documented = serde_json::json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let (_, body) = service.post(crate::world::OBTAIN, &documented);
+    assert_eq!(body["expires_in"], 300);
+}
+
+#[test]
+fn the_file_is_for_every_command() {
     let home = Home::on_sqlite();
     let file =
         "database_url = 'sqlite:elsewhere/accounts.db'\nlisten = 'unix:http.sock'\nlog = 'warn'\n";
