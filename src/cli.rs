@@ -65,7 +65,6 @@ enum Command {
     /// Print what makes a shell complete these commands
     Completions(completions::Completions),
     /// Write the manual, a page a command, into a folder
-    #[command(hide = true)]
     Manual(completions::Manual),
 }
 

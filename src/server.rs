@@ -54,10 +54,10 @@ impl ConnectionLimits {
     }
 
     /// The same, with no more connections than this process may open files: some are left for the
-    /// database and the log.
+    /// database, the log, and those who are watched.
     #[must_use]
     pub fn within_file_limit(self) -> Self {
-        const OTHER_FILES: u32 = 64;
+        const OTHER_FILES: u32 = 64 + stream::WATCHES;
         let wanted = u64::from(self.connections) + u64::from(OTHER_FILES);
         let files = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
         let free = u32::try_from(files)

@@ -105,6 +105,16 @@ fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secret
         current,
         previous: previous(settings)?,
     };
+    for (at, secret) in secrets.previous.iter().enumerate() {
+        if secret.is_short() {
+            let (number, until) = (at + 1, secret.until);
+            warn!(
+                number,
+                ?until,
+                "a previous secret is shorter than 32 bytes: it verifies, but should go soon"
+            );
+        }
+    }
     secrets.check().map_err(|error| {
         format!(
             "the secret in {origin} is too short: {error}. Make one with `openssl rand -hex 32`"
@@ -134,16 +144,7 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
         Previous::read(line)
             .map_err(|error| format!("line {} of the previous secrets: {error}", at + 1))
     });
-    let previous: Vec<_> = previous.collect::<Result<_, _>>()?;
-    for (number, secret) in previous
-        .iter()
-        .enumerate()
-        .filter(|(_, secret)| secret.is_short())
-    {
-        let number = number + 1;
-        warn!(number, until = ?secret.until, "a previous secret is shorter than 32 bytes: it verifies, but should go soon");
-    }
-    Ok(previous)
+    Ok(previous.collect::<Result<_, _>>()?)
 }
 
 fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {

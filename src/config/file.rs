@@ -62,7 +62,7 @@ impl File {
                     file.entries.push(Entry { key, value, line });
                 } else {
                     let key = key.escape_debug();
-                    let what = "is neither a whole number nor a text: write a text in quotes";
+                    let what = "is neither a whole number nor a text, which stands in quotes";
                     file.problems.push((Some(line), format!("{key} {what}")));
                 }
             }
@@ -77,7 +77,7 @@ fn unreadable(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             "Run this as the user of the service (`sudo -u signet`), or name another file with --config"
         }
-        _ => "Name another file with --config, or unset SIGNET_CONFIG",
+        _ => "Mend that, or name another file with --config",
     };
     format!("cannot be read: {error}. {advice}")
 }

@@ -4,14 +4,22 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{CONFIG, PREFIX, Setting};
+use super::{CONFIG, PREFIX, Setting, read::file_variable};
 
-/// The variable that one of this name was meant as, if it is like one. Others may have put variables there with our
-/// prefix: Kubernetes does.
+/// The variable that one of this name was meant as, if it is like one: of several, the one most like it. Others may have put
+/// variables there with our prefix: Kubernetes does.
 pub(super) fn variable(name: &str, known: &[Setting]) -> Option<String> {
-    let file = format!("{PREFIX}{}", CONFIG.to_uppercase());
-    let mut variables = known.iter().map(Setting::variable).chain([file]);
-    variables.find(|known| is_near_miss(name, known))
+    let file = file_variable();
+    if ["_FILE", "_PATH"]
+        .iter()
+        .any(|end| name == format!("{file}{end}"))
+        || is_slip(name, &file)
+    {
+        return Some(file);
+    }
+    let variables = known.iter().map(Setting::variable);
+    let like = variables.filter(|known| is_near_miss(name, known));
+    like.min_by_key(|known| strsim::damerau_levenshtein(name, known))
 }
 
 /// The setting that a key of the file was meant as: the one most like it. Nobody else writes there.
@@ -40,8 +48,10 @@ fn is_near_miss(name: &str, known: &str) -> bool {
     if given.contains("PORT") || given.contains("SERVICE") {
         return false;
     }
+    is_slip(name, known) || given.is_subset(&wanted) || wanted.is_subset(&given)
+}
+
+fn is_slip(name: &str, known: &str) -> bool {
     let length = known.len() - PREFIX.len();
     strsim::damerau_levenshtein(name, known) <= 1 + length / 6
-        || given.is_subset(&wanted)
-        || wanted.is_subset(&given)
 }

@@ -1,6 +1,10 @@
 //! How settings are read: from a file, the environment and flags, with every problem told at once.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
 
 use serde_json::{Map, Value};
 
@@ -113,7 +117,8 @@ pub fn read(
     })
 }
 
-/// Two ways of giving the same thing, of which the one that is given last is taken.
+/// Two ways of giving the same thing. One in the environment or as a flag wins over the other in the file; whoever gives both
+/// otherwise must say which.
 const EITHER: [[&str; 2]; 2] = [
     ["jwt_secret", "jwt_secret_file"],
     ["jwt_previous_secrets", "jwt_previous_secrets_file"],
@@ -125,6 +130,8 @@ struct Reading {
     /// The settings, of which each would do.
     values: Map<String, Value>,
     origins: BTreeMap<String, Origin>,
+    /// The settings of which a value was refused.
+    refused: BTreeSet<String>,
     unknown: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -162,6 +169,7 @@ impl Default for Reading {
             known: settings(),
             values: as_map(&Settings::default()),
             origins: BTreeMap::new(),
+            refused: BTreeSet::new(),
             unknown: Vec::new(),
             problems: Vec::new(),
         }
@@ -231,7 +239,7 @@ impl Reading {
                 (Some(_), None) => self.refuse(&origin, "is not UTF-8"),
                 (None, _) => match meant::variable(name, &self.known) {
                     Some(meant) => {
-                        let what = format!("is not a setting: did you mean {meant}?");
+                        let what = format!("is not a setting: did you mean {meant}? Or unset it");
                         self.refuse(&origin, what);
                     }
                     None => self.unknown.push(name.clone()),
@@ -252,8 +260,9 @@ impl Reading {
 
     /// Takes a value of which the text alone is known.
     fn take_text(&mut self, at: usize, text: &str, origin: Origin) {
+        let is_number = self.known[at].numeric && text.bytes().all(|byte| byte.is_ascii_digit());
         let value = match text.parse::<u64>() {
-            Ok(number) if self.known[at].numeric => number.into(),
+            Ok(number) if is_number => number.into(),
             _ => text.into(),
         };
         self.take(at, value, origin);
@@ -267,7 +276,10 @@ impl Reading {
                 self.values = values;
                 self.origins.insert(setting.name.clone(), origin);
             }
-            Err(what) => self.refuse(&origin, what),
+            Err(what) => {
+                self.refused.insert(setting.name.clone());
+                self.refuse(&origin, what);
+            }
         }
     }
 
@@ -300,7 +312,9 @@ impl Reading {
             ("tls_certificate", "tls_key"),
             ("tls_key", "tls_certificate"),
         ] {
-            if let (Some(given), None) = (of(&self.origins, given), of(&self.origins, missing)) {
+            if let (Some(given), None) = (of(&self.origins, given), of(&self.origins, missing))
+                && !self.refused.contains(missing)
+            {
                 let what = format!("needs {missing} beside it: set both, or none");
                 self.refuse(&given, what);
             }
@@ -334,7 +348,7 @@ impl Reading {
 }
 
 /// The variable that names the file.
-fn file_variable() -> String {
+pub(super) fn file_variable() -> String {
     format!("{PREFIX}{}", CONFIG.to_uppercase())
 }
 
@@ -367,8 +381,8 @@ fn with(
         return Ok(changed);
     };
     // Neither is shown of what may be a secret: the error quotes the value.
-    // And so may be what stands before the host of a URL.
-    let has_user = given.as_str().is_some_and(|text| text.contains('@'));
+    // And so may be what stands before the host of a URL, wherever that was put.
+    let has_user = given.to_string().contains('@');
     let is_hidden = setting.secret || setting.name == "database_url" || has_user;
     let shown = if is_hidden {
         "its value".to_owned()
@@ -376,10 +390,10 @@ fn with(
         given.to_string()
     };
     let is_text = given.is_string() || setting.numeric;
-    let error = if is_text {
-        error.to_string()
-    } else {
-        "it is a text, which stands in quotes".to_owned()
+    let error = match (is_text, is_hidden) {
+        (false, _) => "it is a text, which stands in quotes".to_owned(),
+        (true, true) => "it is of another kind".to_owned(),
+        (true, false) => error.to_string(),
     };
     let default = setting
         .default
@@ -496,7 +510,18 @@ mod tests {
         ] {
             assert!(from(&[(&format!("SIGNET_{name}"), "x")]).is_err(), "{name}");
         }
+        for (name, meant) in [
+            ("JWT_SECRET_FILES", "JWT_SECRET_FILE"),
+            ("JWT_PREVIOUS_SECRETS_FILES", "JWT_PREVIOUS_SECRETS_FILE"),
+            ("THROTTLE_ADRESS", "THROTTLE_ADDRESS"),
+            ("CONFIG_FILE", "CONFIG"),
+        ] {
+            let problems = from(&[(&format!("SIGNET_{name}"), "x")]).unwrap_err();
+            let asked = format!("did you mean SIGNET_{meant}?");
+            assert!(problems.contains(&asked), "{problems}");
+        }
         let injected = [
+            ("SIGNET_CONFIG_HASH", "x"),
             ("SIGNET_SERVICE_HOST", "10.0.0.1"),
             ("SIGNET_SERVICE_PORT", "8000"),
             ("SIGNET_PORT", "tcp://10.0.0.1:8000"),

@@ -209,17 +209,24 @@ impl DatabaseUrl {
     #[must_use]
     pub fn has_password(&self) -> bool {
         let has_parameter = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
-        match Url::parse(&self.0) {
-            Ok(url) => url.password().is_some() || has_parameter(&url),
-            // Nobody knows what is what in it.
-            Err(_) => self.0.contains('@'),
-        }
+        self.readable().map_or_else(
+            || self.0.contains('@'),
+            |url| url.password().is_some() || has_parameter(&url),
+        )
+    }
+
+    /// None where nobody knows what is what in it, such as where a password was not escaped.
+    fn readable(&self) -> Option<Url> {
+        let url = Url::parse(&self.0).ok()?;
+        let rest = [Some(url.path()), url.query(), url.fragment()];
+        let is_odd = rest.into_iter().flatten().any(|part| part.contains('@'));
+        (!is_odd && url.fragment().is_none()).then_some(url)
     }
 
     /// The URL, for whoever may look on.
     #[must_use]
     pub fn masked(&self) -> String {
-        let Ok(mut url) = Url::parse(&self.0) else {
+        let Some(mut url) = self.readable() else {
             return MASK.to_owned();
         };
         if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
@@ -384,8 +391,18 @@ mod tests {
                 "postgres://a:***@db/x?password=***",
             ),
             ("hunter2", "***"),
+            ("signet:hunter2@db/signet", "***"),
+            ("postgres:signet:hunter2@db/signet", "***"),
+            ("postgres://signet:12/hunter2@db/signet", "***"),
+            ("postgres://signet:12?hunter2@db/signet", "***"),
+            ("postgres://signet:12#hunter2@db/signet", "***"),
         ] {
-            assert_eq!(DatabaseUrl(url.to_owned()).masked(), shown);
+            let url = DatabaseUrl(url.to_owned());
+            assert_eq!(url.masked(), shown);
+            assert_eq!(
+                url.has_password(),
+                url.0.contains("hunter2@") || url.0.contains("=hunter2")
+            );
         }
     }
 }

@@ -33,8 +33,9 @@ use crate::{app::App, auth::Caller};
 const FLUSH: Duration = Duration::from_secs(1);
 /// For a client that is still sending when it has its answer: closing at once would destroy the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// The longest that a connection without a request in flight outlives the service.
-pub(super) const LAST_WORDS: Duration = FLUSH.saturating_add(LINGER);
+/// The longest that a connection without a request in flight outlives the service: one that has only just shaken hands, and
+/// sent half a head.
+pub(super) const LAST_WORDS: Duration = FLUSH.saturating_mul(3).saturating_add(LINGER);
 
 pub(super) struct Connection {
     pub(super) app: Arc<App>,

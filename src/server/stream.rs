@@ -13,9 +13,14 @@ use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
+    sync::Semaphore,
 };
 
 use crate::auth::Presence;
+
+/// How many connections are watched at once: each takes another file.
+pub(super) const WATCHES: u32 = 256;
+static WATCHED: Semaphore = Semaphore::const_new(WATCHES as usize);
 
 /// One end of a connection, for the server and for whoever watches.
 #[derive(Clone, Debug)]
@@ -67,6 +72,8 @@ impl Presence for Stream {
     /// The end of what the client sends: it has gone, or has only finished.
     fn left(&self) -> BoxFuture<'_, ()> {
         async {
+            // As many as there are files for; the others' turn comes.
+            let _permit = WATCHED.acquire().await;
             // By itself: to wait for more than what is there would take from the server what it waits for.
             match self.again() {
                 Ok(watched) => drop(watched.ended().await),

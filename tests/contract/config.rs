@@ -3,6 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, process::Output};
 
 use serde_json::Value;
+use signet::config::settings;
 
 use crate::binary::{Home, Service, failure, stdout};
 
@@ -91,6 +92,45 @@ fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
     }
     assert_eq!(said.lines().count(), 6, "{said}");
     assert!(!said.contains("2718281828"), "{said}");
+}
+
+#[test]
+fn a_url_in_the_wrong_place_does_not_show_its_password() {
+    let home = Home::on_sqlite();
+    let url = "postgres://u:hunter2@db/x";
+    for setting in settings()
+        .iter()
+        .filter(|setting| setting.name != "database_url")
+    {
+        let show = home
+            .command(&["config", "show"])
+            .env(setting.variable(), url)
+            .output()
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&show.stdout),
+            failure(&show).1
+        );
+        // A path may be anything.
+        let is_path = setting.name.ends_with("_file");
+        assert_eq!(
+            said.contains("hunter2"),
+            is_path,
+            "{}: {said}",
+            setting.name
+        );
+    }
+    for line in [
+        "cors_origins = [1, 'https://u:hunter2@h']",
+        "listen = { u = 'a:hunter2@h' }",
+    ] {
+        let (_, said) = failure(&with(&home, line, &["config", "show"]));
+        assert!(
+            said.contains("cannot be its value") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 use signet::auth::{Rate, Rates};
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    self, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
     crypto::ring,
     pki_types::{CertificateDer, ServerName},
 };
@@ -31,7 +31,7 @@ use crate::{
     world::{OBTAIN, Setup, World, post, request},
 };
 
-/// The shortest time-out that is set where a test has set no other.
+/// Less than any of the time-outs of a connection, where a test has set no other.
 const A_DEFAULT: Duration = Duration::from_secs(8);
 
 const DOCUMENTED: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
@@ -73,10 +73,18 @@ fn secure(
     service: &Service,
     trusted: &CertificateDer<'static>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
+    secure_by(rustls::ALL_VERSIONS, service, trusted)
+}
+
+fn secure_by(
+    versions: &[&'static SupportedProtocolVersion],
+    service: &Service,
+    trusted: &CertificateDer<'static>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -103,9 +111,10 @@ fn a_token_comes_over_tls_and_nothing_comes_without() {
         "{}",
         service.started
     );
-    let answer = log_in(&mut secure(&service, &certificate));
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let answer = log_in(&mut secure_by(&[version], &service, &certificate));
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
     let plain = TcpStream::connect(service.address).map(|mut stream| {
         stream.write_all(login().as_bytes()).unwrap();
         let mut answer = Vec::new();
@@ -282,13 +291,15 @@ fn a_unix_socket_is_for_whom_its_mode_says_and_goes_with_the_service() {
 fn a_socket_is_taken_before_anybody_is_let_in() {
     let home = Home::on_sqlite();
     let path = home.path().join("http.sock");
-    // One that is bound, and does not listen: it looks like what a killed service has left.
     let listen = format!("unix:{}", path.display());
+    // Of a service that has not yet let anybody in, the socket looks like what one that was killed has left.
+    drop(UnixListener::bind(&path).unwrap());
     let lock = fs::File::create(home.path().join("http.sock.lock")).unwrap();
     lock.lock().unwrap();
     let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", &listen]));
     assert_eq!(code, 1);
     assert!(said.contains("in use"), "{said}");
+    assert!(path.exists());
     let both = [
         "serve",
         "--demo",
@@ -303,6 +314,29 @@ fn a_socket_is_taken_before_anybody_is_let_in() {
         said.contains("--admin-listen is where clients are served"),
         "{said}"
     );
+}
+
+#[test]
+fn a_lock_is_nobody_s_file() {
+    let home = Home::on_sqlite();
+    let precious = home.path().join("precious");
+    fs::write(&precious, "accounts").unwrap();
+    let listen = format!("unix:{}", home.path().join("http.sock").display());
+    let lock = home.path().join("http.sock.lock");
+    std::os::unix::fs::symlink(&precious, &lock).unwrap();
+    let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", &listen]));
+    assert_eq!(code, 1);
+    assert!(said.contains("http.sock.lock"), "{said}");
+    assert_eq!(fs::read_to_string(precious).unwrap(), "accounts");
+    fs::remove_file(lock).unwrap();
+
+    // What cannot be served leaves nothing behind.
+    let long = format!("unix:{}/{}", home.path().display(), "x".repeat(120));
+    assert_eq!(
+        failure(&home.run(&["serve", "--demo", "--listen", &long])).0,
+        1
+    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
 }
 
 #[test]
@@ -381,7 +415,7 @@ fn a_socket_that_systemd_did_not_give_stops_the_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = activated(&home, listener.into(), "http", "systemd:admin").output();
     let none = home.command(&["serve", "--listen", "systemd"]).output();
-    for (output, given) in [(other, "but 1 (http)"), (none, "but 0 ()")] {
+    for (output, given) in [(other, "but [http]"), (none, "but []")] {
         let (code, said) = failure(&output.unwrap());
         assert_eq!(code, 1);
         assert!(
@@ -499,6 +533,7 @@ async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
             Some("retry-after, x-request-id")
         );
         assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert_eq!(answer.header("set-cookie"), None);
         assert!(answer.header("vary").unwrap().contains("origin"));
     }
     let asks = [

@@ -133,6 +133,19 @@ class Package(unittest.TestCase):
         self.assertIn("Overall exposure level for signet.service", said)
         for unit in ["signet.service", "signet-http.socket"]:
             machine.do("systemd-analyze", "verify", "--recursive-errors=yes", unit)
+        main = machine.do("systemctl", "show", "--value", "--property=MainPID", "signet").strip()
+        status = machine.shell(f"grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/{main}/status").split()
+        user = machine.do("id", "-u", "signet").strip()
+        self.assertNotEqual(user, "0")
+        none = "0" * 16
+        self.assertEqual(status, ["Uid:", *[user] * 4, "CapEff:", none, "CapBnd:", none, "NoNewPrivs:", "1", "Seccomp:", "2"])
+        # In its own view of the disk, which is read-only but for its folders.
+        view = ["nsenter", f"--target={main}", "--mount", "--setuid", user]
+        for folder, may in [("/var/lib/signet", True), ("/run/signet", True), ("/etc/signet", False), ("/usr/bin", False), ("/srv", False)]:
+            wrote = machine.run(*view, "sh", "-c", f"touch {folder}/x")
+            self.assertEqual(wrote.returncode == 0, may, (folder, wrote.stderr))
+        as_root = machine.run("nsenter", f"--target={main}", "--mount", "touch", "/usr/bin/x")
+        self.assertIn("Read-only file system", as_root.stderr)
         # A threshold that cannot be met: the tool does tell.
         self.assertNotEqual(machine.run("systemd-analyze", "security", "--threshold=1", "signet").returncode, 0)
 

@@ -1,17 +1,19 @@
 //! Sockets to listen on: opened here, or by systemd.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
-    },
+    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use listenfd::ListenFd;
+use rustix::{
+    fs::OFlags,
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 use tracing::warn;
 
@@ -64,8 +66,7 @@ impl Inherited {
         let mut named = (0..self.names.len()).filter(has_name);
         let at = named.next().ok_or_else(|| {
             format!(
-                "systemd gave no such socket, but {} ({}): a .socket unit gives them, and its FileDescriptorName= their names",
-                self.names.len(),
+                "systemd gave no such socket, but [{}]: a .socket unit gives them, and its FileDescriptorName= their names",
                 self.names.join(", ")
             )
         })?;
@@ -170,43 +171,76 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 /// Takes a path. What a service that was killed has left there is nobody's; who is alive has the lock beside it,
 /// though it may not listen yet.
 fn bind_file(path: &Path, mode: Mode) -> io::Result<(UnixSocket, SocketFile)> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let lock = File::create(&beside)?;
-    lock.try_lock().map_err(|_| io::ErrorKind::AddrInUse)?;
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket {
+    let mut file = SocketFile::lock(path)?;
+    match fs::symlink_metadata(path) {
         // It may be another program's, which knows of no lock.
-        match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(path)?;
-            }
-            _ => return Err(io::ErrorKind::AddrInUse.into()),
-        }
+        Ok(found) if found.file_type().is_socket() && !is_served(path)? => fs::remove_file(path)?,
+        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        Err(_) => {}
     }
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
+    file.is_bound = true;
     // Nobody can have connected yet.
     fs::set_permissions(path, fs::Permissions::from_mode(mode.0))?;
-    let file = SocketFile {
-        path: path.to_owned(),
-        beside: beside.into(),
-        _lock: lock,
-    };
     Ok((socket, file))
+}
+
+/// Whether somebody answers at a socket, or would if there were not so many who ask.
+fn is_served(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&probe, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => Ok(false),
+        _ => Ok(true),
+    }
 }
 
 /// The file of a Unix socket, and the lock beside it, which go with the service.
 pub(super) struct SocketFile {
     path: PathBuf,
     beside: PathBuf,
+    is_bound: bool,
     _lock: File,
+}
+
+impl SocketFile {
+    fn lock(path: &Path) -> io::Result<Self> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let beside = PathBuf::from(beside);
+        loop {
+            // Not through a link, and nothing of what may be in it is changed.
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let lock = options
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&beside)
+                .map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", beside.display()))
+                })?;
+            lock.try_lock().map_err(|_| io::ErrorKind::AddrInUse)?;
+            // Whoever had it may have removed it since it was opened here: then it locks nobody out.
+            let is_current = fs::symlink_metadata(&beside)
+                .is_ok_and(|found| lock.metadata().is_ok_and(|own| own.ino() == found.ino()));
+            if is_current {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    beside,
+                    is_bound: false,
+                    _lock: lock,
+                });
+            }
+        }
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Ours as long as the lock is: nobody else has put another one there.
-        let _ = fs::remove_file(&self.path);
+        if self.is_bound {
+            let _ = fs::remove_file(&self.path);
+        }
         let _ = fs::remove_file(&self.beside);
     }
 }
