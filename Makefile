@@ -1,11 +1,12 @@
 # Every command that the README names. `make help` lists them.
 
 CARGO ?= cargo
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +25,7 @@ setup-test: ## Install PostgreSQL where it is missing, and this may
 
 check:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path bench/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
@@ -75,7 +77,13 @@ reproducible: setup-package ## Build the release twice, in two places, and compa
 measure: ## Measure what requests cost, with a release, and write it into docs/scaling.md
 	tests/scaling/setup
 	$(CARGO) build --locked --release
-	SIGNET="$(or $(CARGO_TARGET_DIR),target)/release/signet" tests/scaling/run
+	SIGNET="$(RELEASE)/signet" tests/scaling/run
+
+bench: ## Measure releases side by side with their limits and with Django, and write bench/results.md
+	bench/setup
+	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
+	SIGNET="$(RELEASE)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked

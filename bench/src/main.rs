@@ -1,0 +1,37 @@
+//! What `make bench` measures Signet against, and how it draws the outcome.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `echo KIND ADDRESS` | serves an echo on `hyper`, `poem` or `poem-openapi`, until it is killed |
+//! | `argon2 THREADS SECONDS` | hashes passwords and nothing else, and prints how many a second |
+//! | `chart FILE` | draws bars, from lines `label<TAB>value` on standard input, as SVG |
+
+use std::{error::Error, process::ExitCode};
+
+mod chart;
+mod echo;
+mod hashing;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    match arguments {
+        ["echo", kind, address] => echo::serve(kind, address.parse()?),
+        ["argon2", threads, seconds] => {
+            println!("{:.2}", hashing::rate(threads.parse()?, seconds.parse()?)?);
+            Ok(())
+        }
+        ["chart", file] => chart::draw(file.as_ref()),
+        _ => Err("use it as `echo KIND ADDRESS`, `argon2 THREADS SECONDS` or `chart FILE`".into()),
+    }
+}
