@@ -12,22 +12,26 @@ use serde_json::{Map, Value};
 
 mod duration;
 mod file;
+mod layers;
+mod list;
 mod listen;
 mod machine;
 mod meant;
 mod read;
 mod sample;
+mod secret;
 mod value;
 
 pub use duration::Seconds;
 pub use file::DEFAULT_FILE;
+pub use layers::CONFIG;
+pub use list::{Networks, Origins};
 pub use listen::{Listen, Mode};
 pub use machine::memory_kib;
-pub use read::{CONFIG, Environment, Problem, Read, Shown, environment, read};
+pub use read::{Environment, Problem, Read, Shown, environment, read};
 pub use sample::{sample, schema};
-pub use value::{
-    AuditEmails, DatabaseUrl, LogFilter, Networks, Origins, PublicUrl, Rate, Secret, Throttling,
-};
+pub use secret::{DatabaseUrl, Secret};
+pub use value::{AuditEmails, LogFilter, PublicUrl, Rate, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -194,6 +198,11 @@ impl Setting {
     #[must_use]
     pub fn variable(&self) -> String {
         PREFIX.to_owned() + &self.name.to_uppercase()
+    }
+
+    /// Whether a part of it, at least, may be a secret.
+    fn may_hold_secrets(&self) -> bool {
+        self.secret || self.name == "database_url"
     }
 
     /// The flag, without its dashes.

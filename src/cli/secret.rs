@@ -67,11 +67,8 @@ pub(super) fn existing(settings: &Settings) -> Result<Option<Secrets>, Failure> 
     if let Some(secrets) = given(settings)? {
         return Ok(Some(secrets));
     }
-    let Some(path) = kept_in(settings)?.filter(|path| path.exists()) else {
-        return Ok(None);
-    };
-    let secret = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    checked(settings, secret, &path.display().to_string()).map(Some)
+    let kept = kept_in(settings)?.filter(|path| path.exists());
+    kept.map(|path| in_file(settings, &path)).transpose()
 }
 
 /// The secrets as they are now, for a service that goes on: it never makes one, since that would end every
@@ -80,10 +77,15 @@ pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Fail
     if let Some(secrets) = given(settings)? {
         return Ok(secrets);
     }
-    let Some(path) = kept_in(settings)? else {
-        return checked(settings, held.current.clone(), "memory");
-    };
-    let secret = read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    match kept_in(settings)? {
+        Some(path) => in_file(settings, &path),
+        None => checked(settings, held.current.clone(), "memory"),
+    }
+}
+
+/// The secret of the service's own that is in this file, with the earlier ones.
+fn in_file(settings: &Settings, path: &Path) -> Result<Secrets, Failure> {
+    let secret = read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     checked(settings, secret, &path.display().to_string())
 }
 

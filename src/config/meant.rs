@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{CONFIG, PREFIX, Setting, read::file_variable};
+use super::{CONFIG, PREFIX, Setting, layers::file_variable};
 
 /// The variable that one of this name was meant as, if it is like one: of several, the one most like it. Others may have put
 /// variables there with our prefix: Kubernetes does.

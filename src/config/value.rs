@@ -1,12 +1,10 @@
 //! Values that are more than a number or a text.
 
-use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
-use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
-use url::Url;
 
 use super::duration;
 
@@ -109,151 +107,6 @@ impl From<Rate> for String {
     }
 }
 
-/// Those who are believed about others: addresses and networks, and whoever comes by a Unix socket.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "List")]
-pub struct Networks {
-    /// The addresses and networks.
-    pub addresses: Vec<IpNet>,
-    /// Whether who connects by a Unix socket is one: it has no address.
-    pub unix: bool,
-}
-
-impl TryFrom<String> for Networks {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut networks = Self::default();
-        for text in items(&text) {
-            let address = || text.parse::<IpAddr>().map(IpNet::from);
-            match text.parse::<IpNet>().or_else(|_| address()) {
-                Ok(network) => networks.addresses.push(network),
-                Err(_) if text == "unix" => networks.unix = true,
-                Err(_) => {
-                    return Err(
-                        "it is not a list of addresses or networks, such as 10.0.0.0/8,::1",
-                    );
-                }
-            }
-        }
-        Ok(networks)
-    }
-}
-
-impl From<Networks> for String {
-    fn from(networks: Networks) -> Self {
-        let unix = networks.unix.then(|| "unix".to_owned());
-        let addresses = networks.addresses.iter().map(ToString::to_string);
-        addresses.chain(unix).collect::<Vec<_>>().join(",")
-    }
-}
-
-/// Web pages, by where they come from, such as `https://app.example.com` (RFC 6454 section 4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "List")]
-pub struct Origins(pub Vec<String>);
-
-impl TryFrom<String> for Origins {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let origin = |text: &str| {
-            let url = Url::parse(text).ok()?;
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let nobodys = url.username().is_empty() && url.password().is_none();
-            let is_web = matches!(url.scheme(), "http" | "https");
-            // As browsers write it: without the port that goes without saying.
-            (is_web && is_bare && nobodys && !text.ends_with('/'))
-                .then(|| url.origin().ascii_serialization())
-        };
-        let origins: Option<_> = items(&text).map(origin).collect();
-        origins.map(Self).ok_or(
-            "it is not a list of origins, such as https://app.example.com,http://localhost:3000",
-        )
-    }
-}
-
-impl From<Origins> for String {
-    fn from(origins: Origins) -> Self {
-        origins.0.join(",")
-    }
-}
-
-/// How a list stands in a file: as an array, or as everywhere else, with commas between.
-#[derive(JsonSchema)]
-#[schemars(inline, extend("type" = ["array", "string"]))]
-#[expect(dead_code, reason = "it is there for its schema")]
-struct List(Vec<String>);
-
-fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-}
-
-/// A URL that may hold a password, and does not print itself.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct DatabaseUrl(pub String);
-
-impl DatabaseUrl {
-    /// The URL, password and all.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether whoever sees it sees a password.
-    #[must_use]
-    pub fn has_password(&self) -> bool {
-        let has_parameter = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
-        self.readable().map_or_else(
-            || self.0.contains('@'),
-            |url| url.password().is_some() || has_parameter(&url),
-        )
-    }
-
-    /// None where nobody knows what is what in it, such as where a password was not escaped.
-    fn readable(&self) -> Option<Url> {
-        let url = Url::parse(&self.0).ok()?;
-        let rest = [Some(url.path()), url.query(), url.fragment()];
-        let is_odd = rest.into_iter().flatten().any(|part| part.contains('@'));
-        (!is_odd && url.fragment().is_none()).then_some(url)
-    }
-
-    /// The URL, for whoever may look on.
-    #[must_use]
-    pub fn masked(&self) -> String {
-        let Some(mut url) = self.readable() else {
-            return MASK.to_owned();
-        };
-        if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
-            return MASK.to_owned();
-        }
-        if self.has_password() && url.query().is_some() {
-            let shown = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-                let value = if name == "password" {
-                    MASK.into()
-                } else {
-                    value
-                };
-                (name.into_owned(), value.into_owned())
-            };
-            let pairs: Vec<_> = url.query_pairs().map(shown).collect();
-            url.query_pairs_mut().clear().extend_pairs(pairs);
-        }
-        url.into()
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(..)")
-    }
-}
-
 /// What is logged: levels, and targets with levels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -300,23 +153,9 @@ impl From<LogFilter> for String {
     }
 }
 
-/// In the place of what is not shown.
-pub(super) const MASK: &str = "***";
-
-/// A value that does not print itself.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DatabaseUrl, Networks, Origins, Rate};
+    use super::Rate;
 
     #[test]
     fn a_rate_is_read_and_written() {
@@ -341,68 +180,6 @@ mod tests {
             "1001/1s",
         ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn networks_are_read_and_written() {
-        let networks = Networks::try_from("10.0.0.0/8, ::1,unix,192.0.2.7".to_owned()).unwrap();
-        assert!(networks.unix);
-        let text = "10.0.0.0/8,::1/128,192.0.2.7/32,unix";
-        assert_eq!(String::from(networks), text);
-        assert!(Networks::try_from("10.0.0.0/8,proxy".to_owned()).is_err());
-    }
-
-    #[test]
-    fn origins_are_read_and_written_as_browsers_do() {
-        let origins = "https://App.Example.com:443, http://localhost:3000".to_owned();
-        let origins = Origins::try_from(origins).unwrap();
-        let text = "https://app.example.com,http://localhost:3000";
-        assert_eq!(String::from(origins), text);
-        for text in [
-            "*",
-            "null",
-            "app.example.com",
-            "https://a/",
-            "https://a/x",
-            "https://u@a",
-            "ftp://a",
-            "https://a?b",
-        ] {
-            assert!(Origins::try_from(text.to_owned()).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_is_shown_without_its_password() {
-        for (url, shown) in [
-            ("sqlite:data/signet.db", "sqlite:data/signet.db"),
-            ("postgres://db/signet", "postgres://db/signet"),
-            (
-                "postgres://a:hunter2@db/signet",
-                "postgres://a:***@db/signet",
-            ),
-            (
-                "postgres://db/signet?user=a&password=hunter2",
-                "postgres://db/signet?user=a&password=***",
-            ),
-            (
-                "postgres://a:hunter2@db/x?password=hunter2",
-                "postgres://a:***@db/x?password=***",
-            ),
-            ("hunter2", "***"),
-            ("signet:hunter2@db/signet", "***"),
-            ("postgres:signet:hunter2@db/signet", "***"),
-            ("postgres://signet:12/hunter2@db/signet", "***"),
-            ("postgres://signet:12?hunter2@db/signet", "***"),
-            ("postgres://signet:12#hunter2@db/signet", "***"),
-        ] {
-            let url = DatabaseUrl(url.to_owned());
-            assert_eq!(url.masked(), shown);
-            assert_eq!(
-                url.has_password(),
-                url.0.contains("hunter2@") || url.0.contains("=hunter2")
-            );
         }
     }
 }

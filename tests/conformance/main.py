@@ -2,19 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from textwrap import indent
-from time import monotonic
-from traceback import format_exc
 
 import exchanges
 import proxy
 import tools
 from planted import IN_THE_ANSWERS, IN_THE_DOCUMENT, Check
 from target import DOCUMENT, Target, service
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from findings import finds, finds_nothing  # noqa: E402
 
 CHECKS: list[Check] = [
     tools.openapi_spec_validator,
@@ -58,45 +56,6 @@ def main() -> int:
                 passed.append(finds(check, target, change, kind))
     print(f"{passed.count(True)} passed, {passed.count(False)} failed")
     return 0 if all(passed) else 1
-
-
-def finds_nothing(check: Check, target: Target, how: str = "") -> bool:
-    """Runs a check that must find nothing."""
-    with line(f"{name(check)} {how}".strip()) as found:
-        found += findings(check, target)
-    return not found
-
-
-def finds(check: Check, target: Target, fault: Callable[..., object], kind: str) -> bool:
-    """Runs a check that must find the fault that is planted, and call it this kind."""
-    with line(f"planted {name(fault)}: {name(check)} finds {kind}") as wrong:
-        found = findings(check, target)
-        if not any(one.startswith(f"{kind}: ") for one in found):
-            wrong += found or ["nothing was found"]
-    return not wrong
-
-
-def findings(check: Check, target: Target) -> list[str]:
-    try:
-        return list(check(target))
-    except Exception:
-        return [f"the check itself failed: {format_exc()}"]
-
-
-@contextmanager
-def line(title: str) -> Iterator[list[str]]:
-    """Prints whether something was wrong, and below it what."""
-    wrong: list[str] = []
-    started = monotonic()
-    yield wrong
-    print(f"{'FAILED' if wrong else 'ok':6}  {title} ({monotonic() - started:.1f} s)")
-    for one in wrong:
-        print(indent(one, "        "))
-    sys.stdout.flush()
-
-
-def name(function: Callable[..., object]) -> str:
-    return function.__name__.replace("_", " ")
 
 
 if __name__ == "__main__":

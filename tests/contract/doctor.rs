@@ -276,6 +276,10 @@ fn files_that_others_can_read_are_named() {
 fn a_certificate_is_told_by_its_last_day() {
     let home = Home::on_sqlite();
     let now = Clock::system().now();
+    let look = |key| {
+        let files = ["--tls-certificate", "cert.pem", "--tls-key", key];
+        home.run(&[&DOCTOR[..], &files].concat())
+    };
     for (first, last, verdict, part) in [
         (-100, -1, "bad", "it was good until"),
         (-100, 3, "doubtful", "soon"),
@@ -289,24 +293,10 @@ fn a_certificate_is_told_by_its_last_day() {
         let certificate = params.self_signed(&key).unwrap();
         fs::write(home.path().join("cert.pem"), certificate.pem()).unwrap();
         fs::write(home.path().join("key.pem"), key.serialize_pem()).unwrap();
-        let output = home.run(&[
-            "doctor",
-            "--json",
-            "--tls-certificate",
-            "cert.pem",
-            "--tls-key",
-            "key.pem",
-        ]);
+        let output = look("key.pem");
         assert_found(&output, "certificate", verdict, part);
     }
-    let output = home.run(&[
-        "doctor",
-        "--json",
-        "--tls-certificate",
-        "cert.pem",
-        "--tls-key",
-        "cert.pem",
-    ]);
+    let output = look("cert.pem");
     assert_found(
         &output,
         "certificate",

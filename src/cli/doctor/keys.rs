@@ -19,13 +19,13 @@ const SOON: Duration = Duration::days(14);
 pub(super) fn look(read: &Read) -> Vec<Finding> {
     let settings = &read.settings;
     let now = Clock::system().now();
-    let mut findings = vec![signing(settings)];
+    let mut findings = vec![signing(settings, now)];
     findings.extend(tls(settings, now));
     findings.push(files(read));
     findings
 }
 
-fn signing(settings: &Settings) -> Finding {
+fn signing(settings: &Settings, now: OffsetDateTime) -> Finding {
     let subject = "secret";
     let secrets = match secret::existing(settings) {
         Ok(Some(secrets)) => secrets,
@@ -37,7 +37,6 @@ fn signing(settings: &Settings) -> Finding {
         }
         Err(failure) => return Finding::bad(subject, failure.message),
     };
-    let now = Clock::system().now();
     let is_past = |until: Option<OffsetDateTime>| until.is_some_and(|until| until < now);
     let past = secrets
         .previous
