@@ -31,7 +31,9 @@ pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords, Unverifiable, scheme_of};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
 pub use throttle::{Rate, Rates, Throttle, Throttled};
-pub use token::{Claims, Invalid, Lifetimes, Previous, SecretTooShort, Secrets, Tokens, doubt};
+pub use token::{
+    Claims, Invalid, Lifetimes, Presented, Previous, SecretTooShort, Secrets, Tokens, doubt,
+};
 
 /// What obtain and refresh work with. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 mod attempts;
+mod bearer;
 mod connection;
 mod cut;
 mod django;
@@ -26,6 +27,7 @@ mod store;
 mod vitals;
 
 pub use attempts::GUESS;
+pub use bearer::Bearer;
 pub use connection::{Pool, Unready};
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
@@ -34,6 +36,7 @@ pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{Limits, Location, OpenError, advice, is_temporary, open};
 pub use vitals::Vitals;
 
+use bearer::Line;
 use entity::{ActiveModel, Column, Entity, retired};
 
 /// The accounts in one database. Cheap to clone.
@@ -44,6 +47,8 @@ pub struct Users {
     wait: Duration,
     /// Connections for what may wait for another writer: the rest are for those who only read.
     writers: Arc<Semaphore>,
+    /// Who waits to be told of an account.
+    line: Line,
 }
 
 /// The lock that changes by hand take, so that each finds what the one before it left. Logins do not.
@@ -91,6 +96,7 @@ impl Users {
             db,
             wait: limits.wait,
             writers: Arc::new(Semaphore::new(writers as usize)),
+            line: Line::default(),
         }
     }
 
@@ -101,14 +107,6 @@ impl Users {
     pub async fn by_email(&self, email: &str) -> Result<Option<User>, DbErr> {
         let found = Entity::find().filter(Column::EmailKey.eq(email::key(email)));
         self.within(found.one(&self.db)).await
-    }
-
-    /// The account with this id.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn by_id(&self, id: i64) -> Result<Option<User>, DbErr> {
-        self.within(Entity::find_by_id(id).one(&self.db)).await
     }
 
     /// Every account, by id.

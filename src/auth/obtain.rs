@@ -126,9 +126,10 @@ async fn login(
         .map_err(Fault::from)?
         .ok_or(Refusal::Overtaken)?;
     let now = now.unix_timestamp();
+    let orig_iat = now.max(user.tokens_valid_after);
     let grant = auth
         .tokens
-        .issue(&user, now, now.max(user.tokens_valid_after));
+        .issue(user.id, user.email.clone(), now, orig_iat);
     Ok((user, grant))
 }
 

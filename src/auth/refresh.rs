@@ -96,7 +96,7 @@ async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refus
     }
     let user = auth
         .users
-        .by_id(id)
+        .bearer(id)
         .await
         .map_err(Fault::from)?
         .filter(|user| user.email == username)
@@ -114,5 +114,5 @@ async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refus
     if orig_iat < user.tokens_valid_after {
         return Err(Refusal::Revoked { user_id: user.id });
     }
-    Ok(auth.tokens.issue(&user, now, orig_iat))
+    Ok(auth.tokens.issue(user.id, user.email, now, orig_iat))
 }

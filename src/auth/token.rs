@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::Grant;
-use crate::users::{GUESS, User};
+use crate::users::GUESS;
 
 mod hs256;
 mod secrets;
@@ -85,10 +85,14 @@ pub enum Invalid {
 
 /// What a verified token says. Only `exp` is certain to be there.
 #[derive(Debug)]
-pub(super) struct Presented {
+pub struct Presented {
+    /// When it expires, in Unix seconds.
     pub exp: i64,
+    /// The account's id.
     pub user_id: Option<i64>,
+    /// The account's e-mail.
     pub username: Option<String>,
+    /// When the password was given, in Unix seconds.
     pub orig_iat: Option<i64>,
 }
 
@@ -134,13 +138,16 @@ impl Tokens {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Issues a token to `user` at `now`, for a password given at `orig_iat`.
-    pub(super) fn issue(&self, user: &User, now: i64, orig_iat: i64) -> Grant {
+    /// Issues a token to an account at `now`, for a password given at `orig_iat`.
+    ///
+    /// # Panics
+    /// Never: claims are JSON, and the key is for HS256.
+    pub fn issue(&self, user_id: i64, email: String, now: i64, orig_iat: i64) -> Grant {
         let claims = Claims {
-            user_id: user.id,
-            username: user.email.clone(),
+            user_id,
+            username: email.clone(),
             exp: now + self.lifetimes.expires_in,
-            email: user.email.clone(),
+            email,
             orig_iat,
         };
         Grant {
@@ -151,7 +158,10 @@ impl Tokens {
     }
 
     /// Verifies everything about a token but its expiry, which the caller checks next.
-    pub(super) fn verify(&self, token: &str, now: i64) -> Result<Presented, Invalid> {
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn verify(&self, token: &str, now: i64) -> Result<Presented, Invalid> {
         let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Segments)?;
         let (header, payload) = message.split_once('.').ok_or(Invalid::Segments)?;
         // A fourth segment shows as a dot, which base64url does not have.

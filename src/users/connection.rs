@@ -1,5 +1,6 @@
 //! The connection to the database: how it is, how long a query waits for it, and who waits for whom.
 
+use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{DbBackend, DbErr, RuntimeErr, sqlx};
 use tokio::time::timeout;
 use tracing::{Instrument, debug_span};
@@ -66,11 +67,22 @@ impl Users {
     }
 
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.
-    pub(super) async fn within<T>(
+    ///
+    /// A query takes kilobytes while it is under way. In a box of its own, it takes none of whoever may have to ask: what a
+    /// request has to carry from layer to layer stays small.
+    pub(super) fn within<'a, T: 'a>(
+        &'a self,
+        query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, DbErr>> {
+        let query = self.bounded(query);
+        query.instrument(debug_span!("database")).boxed()
+    }
+
+    /// The same for a query that many wait for: each has a span of its own.
+    pub(super) async fn bounded<T>(
         &self,
         query: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let query = query.instrument(debug_span!("database"));
         // SQLite is in this process: it bounds its waits itself, and what is cut in half costs its connection.
         if self.db.get_database_backend() == DbBackend::Sqlite {
             return query.await;
@@ -80,18 +92,22 @@ impl Users {
     }
 
     /// The same for what writes a row that others may be writing to.
-    pub(super) async fn write<T>(
-        &self,
-        query: impl Future<Output = Result<T, DbErr>>,
-    ) -> Result<T, DbErr> {
-        match timeout(self.wait, self.writers.acquire()).await {
-            Ok(turn) => {
-                let done = self.within(query).await;
-                drop(turn);
-                done
+    pub(super) fn write<'a, T: Send + 'a>(
+        &'a self,
+        query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, DbErr>> {
+        let query = self.within(query);
+        async {
+            match timeout(self.wait, self.writers.acquire()).await {
+                Ok(turn) => {
+                    let done = query.await;
+                    drop(turn);
+                    done
+                }
+                Err(_) => Err(self.gave_up()),
             }
-            Err(_) => Err(self.gave_up()),
         }
+        .boxed()
     }
 
     fn gave_up(&self) -> DbErr {

@@ -131,6 +131,8 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
         }
         Location::File(path) => {
             make_file(&path)?;
+            // It is in this process: to try a connection before its use would cost as much as the query.
+            options.test_before_acquire(false);
             path.display().to_string()
         }
         Location::Postgres(host) => {

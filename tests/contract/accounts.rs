@@ -138,7 +138,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
             writing.rollback().await.unwrap();
         };
         tokio::join!(revoke, release);
-        let account = users.by_id(account.id).await.unwrap().unwrap();
+        let account = world.account(account.id).await.unwrap();
         assert_eq!(account.tokens_valid_after, NOW + 6 + i64::from(all));
     }
 
@@ -190,7 +190,7 @@ async fn a_login_is_recorded_and_a_failed_one_is_not() {
     let world = World::new().await;
     world.add_documented().await;
     world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
-    let last_login = async || world.auth.users.by_id(1).await.unwrap().unwrap().last_login;
+    let last_login = async || world.account(1).await.unwrap().last_login;
     assert_eq!(last_login().await, None);
 
     world.set_clock(NOW + 5);
@@ -220,7 +220,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
     users.set_password(1, hash, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
-    let verified = users.by_id(1).await.unwrap().unwrap();
+    let verified = world.account(1).await.unwrap();
     users.set_active(1, false).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 }
@@ -233,7 +233,7 @@ async fn a_login_that_was_overtaken_by_another_e_mail_or_a_cut_gets_nothing() {
     users.revoke(1, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
-    let verified = users.by_id(1).await.unwrap().unwrap();
+    let verified = world.account(1).await.unwrap();
     let new = "new@example.com".to_owned();
     users.set_email(1, new, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
@@ -260,17 +260,7 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
         .await
         .unwrap();
 
-    let stored = async || {
-        world
-            .auth
-            .users
-            .by_id(1)
-            .await
-            .unwrap()
-            .unwrap()
-            .password
-            .unwrap()
-    };
+    let stored = async || world.account(1).await.unwrap().password.unwrap();
     world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
     assert_eq!(
         stored().await,
@@ -307,15 +297,7 @@ async fn a_hash_at_django_s_cost_is_verified_once() {
     world.auth.users.rehash(&account, imported).await.unwrap();
     world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
     world.token().await;
-    let stored = world
-        .auth
-        .users
-        .by_id(1)
-        .await
-        .unwrap()
-        .unwrap()
-        .password
-        .unwrap();
+    let stored = world.account(1).await.unwrap().password.unwrap();
     assert!(
         stored.0.starts_with("$argon2id$v=19$m=32,t=1,p=1$"),
         "{}",
@@ -419,6 +401,31 @@ async fn refreshes_go_on_while_logins_wait_to_be_written() {
     let (logins, ()) = tokio::join!(logins, refreshes);
     for answer in logins {
         assert!([200, 503].contains(&answer.status.as_u16()), "{answer:?}");
+    }
+}
+
+/// They share their queries, and nothing else.
+#[tokio::test]
+async fn each_of_many_refreshes_at_once_is_told_of_its_own_account() {
+    let world = World::new().await;
+    let mut tokens = Vec::new();
+    for id in 1..=100 {
+        let email = format!("user{id}@example.com");
+        world.add(id, &email, Some(PASSWORD)).await;
+        tokens.push(world.obtain(&email, PASSWORD).await.token());
+    }
+    world.auth.users.set_active(3, false).await.unwrap();
+    world.auth.users.delete(5).await.unwrap();
+
+    let refreshes = tokens.iter().map(|token| world.refresh(token));
+    let answers = futures_util::future::join_all(refreshes).await;
+    for ((answer, token), id) in answers.iter().zip(&tokens).zip(1..) {
+        match id {
+            3 => answer.assert_refused("User account is disabled."),
+            5 => answer.assert_refused("User doesn't exist."),
+            // In the second of its issue, a token is refreshed to itself.
+            _ => assert_eq!(answer.token(), *token),
+        }
     }
 }
 

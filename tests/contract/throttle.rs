@@ -489,7 +489,7 @@ async fn a_trusted_proxy_is_believed_and_nobody_else() {
     ] {
         let world = behind("10.0.0.0/8").await;
         send(&world, peer, headers, OBTAIN, &body).await.token();
-        let user = world.auth.users.by_id(1).await.unwrap().unwrap();
+        let user = world.account(1).await.unwrap();
         assert_eq!(
             user.last_login_from.as_deref(),
             Some(client),

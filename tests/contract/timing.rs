@@ -146,7 +146,7 @@ async fn of_many_accounts_a_sample_tells_what_most_have() {
     let of_most = made
         .iter()
         .find(|(_, hash)| hash.0.starts_with("pbkdf2_sha256$30000$"));
-    let user = world.auth.users.by_id(1).await.unwrap().unwrap();
+    let user = world.account(1).await.unwrap();
     let hashes = [user.password.unwrap().0, of_most.unwrap().1.0.clone()];
     let many = format!(
         "WITH RECURSIVE ids(id) AS (SELECT 2 UNION ALL SELECT id + 1 FROM ids WHERE id < 40000) \

@@ -206,6 +206,12 @@ impl World {
         self.auth.users.add(account, self.now()).await.unwrap()
     }
 
+    /// The account with this id, as it stands in the database.
+    pub(crate) async fn account(&self, id: i64) -> Option<User> {
+        let accounts = self.auth.users.all().await.unwrap();
+        accounts.into_iter().find(|account| account.id == id)
+    }
+
     /// The account of the contract's login example.
     pub(crate) async fn add_documented(&self) -> User {
         self.add(1, "jonhdoeqa@email.com", Some("1234ABCD")).await
