@@ -1,7 +1,7 @@
 //! How a request body is read: bounded in size and time, then its media type, then as JSON, then
 //! against the published schema. What fails first is what the client is told.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use poem::{Request, RequestBody, http::StatusCode};
@@ -10,9 +10,17 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaRequest, Registry},
     types::ParseFromJSON,
 };
+use serde::{
+    Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Value, value::RawValue};
 
-use super::{json::MEDIA_TYPE, rejection::Rejection, schema::Schemas};
+use super::{
+    json::MEDIA_TYPE,
+    rejection::Rejection,
+    schema::{Schema, Schemas},
+};
 
 /// How much of a body is read, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -88,9 +96,7 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
                 Rejection::Malformed(format!("invalid UTF-8 after byte {}", error.valid_up_to()))
             })?
         };
-        let value = parse(text, schema.fields())?;
-        schema.check(&value, text).map_err(Rejection::Invalid)?;
-        T::parse_from_json(Some(value))
+        T::parse_from_json(Some(schema.read(text)?))
             .map(Self)
             .map_err(|_| ours("a type refuses what its schema accepts"))
     }
@@ -100,26 +106,59 @@ fn ours(fault: &'static str) -> poem::Error {
     poem::Error::from_string(fault, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+impl Schema {
+    /// Reads a body, and checks it.
+    ///
+    /// # Errors
+    /// When it is not JSON, or not what the schema asks for.
+    pub fn read(&self, text: &str) -> Result<Value, Rejection> {
+        let value = parse(text, self.fields())?;
+        self.check(&value, text).map_err(Rejection::Invalid)?;
+        Ok(value)
+    }
+}
+
 /// Reads JSON; of an object, no more than the fields that are asked for. The others are ignored, so
 /// that they need only be well-formed. Of duplicate keys, the last one wins.
-pub(super) fn parse<'a>(
-    text: &str,
-    fields: impl IntoIterator<Item = &'a String>,
-) -> Result<Value, Rejection> {
-    let malformed = |error: serde_json::Error| Rejection::Malformed(error.to_string());
-    let whole: &RawValue = serde_json::from_str(text).map_err(malformed)?;
-    if !whole.get().starts_with('{') {
-        return value(whole).map_err(malformed);
+pub(super) fn parse(text: &str, fields: &[String]) -> Result<Value, Rejection> {
+    parse_fields(text, fields).map_err(|error| Rejection::Malformed(error.to_string()))
+}
+
+fn parse_fields(text: &str, fields: &[String]) -> Result<Value, serde_json::Error> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return value(serde_json::from_str(text)?);
     }
-    let mut given: HashMap<String, &RawValue> = serde_json::from_str(text).map_err(malformed)?;
-    let asked = fields
-        .into_iter()
-        .filter_map(|name| given.remove_entry(name))
-        .map(|(name, raw)| Ok((name, value(raw)?)));
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let given = reader.deserialize_map(Asked(fields))?;
+    reader.end()?;
+    let asked = fields.iter().zip(given);
+    let asked = asked.filter_map(|(name, raw)| Some((name.clone(), raw?)));
     asked
+        .map(|(name, raw)| Ok((name, value(raw)?)))
         .collect::<Result<_, _>>()
         .map(Value::Object)
-        .map_err(malformed)
+}
+
+/// An object's fields of these names, as they stand there.
+struct Asked<'a>(&'a [String]);
+
+impl<'de> Visitor<'de> for Asked<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut given = vec![None; self.0.len()];
+        while let Some(name) = object.next_key::<String>()? {
+            match self.0.iter().position(|asked| *asked == name) {
+                Some(field) => given[field] = Some(object.next_value()?),
+                None => drop(object.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(given)
+    }
 }
 
 /// A number may be larger than any that the machine has: it is a number all the same.

@@ -71,7 +71,7 @@ impl Exchange {
 
 /// The answers that every operation has, as it gives them.
 pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) -> Vec<Exchange> {
-    let malformed = body::parse("{", []).expect_err("it is not JSON");
+    let malformed = body::parse("{", &[]).expect_err("it is not JSON");
     let throttled = Rejection::Throttled(Throttled { seconds: 90 });
     let text = Rejection::UnsupportedMediaType("text/plain".to_owned());
     [
