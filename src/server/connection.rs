@@ -1,25 +1,28 @@
 //! One connection, from its first byte to its last.
 
 use std::{
+    convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
-    Endpoint, Request,
+    Endpoint, Request, Response,
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    runtime::Handle,
     sync::watch,
     time::timeout,
 };
@@ -62,8 +65,9 @@ impl Connection {
         };
         match shaken {
             Ok(Ok(stream)) => {
-                self.exchange(stream, presence, Scheme::HTTPS, stopped)
-                    .await;
+                let exchange = self.exchange(stream, presence, Scheme::HTTPS, stopped);
+                // Apart: a connection without TLS need not have room for it.
+                Box::pin(exchange).await;
             }
             // Scanners, and health checks that only connect: no event for the usual log.
             Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
@@ -96,14 +100,12 @@ impl Connection {
             request.set_data(Caller::waiting(self.ends.address(), presence.clone()));
             begun.store(true, Ordering::SeqCst);
             in_flight.fetch_add(1, Ordering::SeqCst);
-            // In a task of its own, which goes on when the client does not wait for it: a query that is
-            // cut in half costs its database connection, and a request without an end has no log line.
-            let answer = tokio::spawn(async move { app.get_response(request).await });
+            let answer = ToItsEnd::new(async move { app.get_response(request).await });
             let in_flight = &in_flight;
             Box::pin(async move {
                 let answer = answer.await;
                 in_flight.fetch_sub(1, Ordering::SeqCst);
-                answer.map(hyper::Response::from)
+                Ok::<_, Infallible>(hyper::Response::from(answer))
             })
         });
         let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
@@ -128,6 +130,38 @@ impl Connection {
         let mut stream = connection.into_parts().io.into_inner();
         if stream.shutdown().await.is_ok() {
             let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+        }
+    }
+}
+
+/// The work on an answer. It goes on when its client does not wait for it: a query that is cut in half costs its
+/// database connection, and a request without an end has no log line.
+///
+/// To begin each in a task of its own would see to that, too, and cost a refresh half a microsecond or more.
+struct ToItsEnd(Option<BoxFuture<'static, Response>>);
+
+impl ToItsEnd {
+    fn new(work: impl Future<Output = Response> + Send + 'static) -> Self {
+        Self(Some(Box::pin(work)))
+    }
+}
+
+impl Future for ToItsEnd {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let work = self.0.as_mut().expect("nobody asks for an answer again");
+        let answer = ready!(work.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for ToItsEnd {
+    fn drop(&mut self) {
+        // Without a runtime, the process is at its end.
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
         }
     }
 }

@@ -93,13 +93,30 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(of!(&*self, it => it.poll_read_ready(cx)))?;
-            match of!(&*self, it => it.try_read(buffer.initialize_unfilled())) {
+            let room = buffer.initialize_unfilled();
+            let mut part = 0;
+            let read = of!(&*self, it => it.try_io(Interest::READABLE, || {
+                let (_, read) = recv(it, &mut *room, RecvFlags::empty())?;
+                if (1..room.len()).contains(&read) {
+                    // That was all there is: to wait for more without asking in vain saves a call for each request.
+                    part = read;
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(read)
+            }));
+            match read {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                Err(_) if part > 0 => {
+                    buffer.advance(part);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_) => {}
             }
         }
     }
