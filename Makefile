@@ -6,7 +6,11 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench picture openapi sample snapshots contract-diff
+TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
+BENCH := PATH="$(TOOLS):$$PATH" SIGNET="$(RELEASE)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
+
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench instructions test-instructions picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -63,10 +67,10 @@ setup-package: ## Install what that takes: debootstrap, cargo-deb, cargo-deny an
 	tests/package/setup
 
 supply-chain: setup-package ## Hold the dependencies against deny.toml: licences, sources, duplicates
-	PATH="$(or $(CARGO_TARGET_DIR),target)/tools/bin:$$PATH" $(CARGO) deny --locked check licenses bans sources
+	PATH="$(TOOLS):$$PATH" $(CARGO) deny --locked check licenses bans sources
 
 advisories: setup-package ## Ask RustSec whether a dependency is known to be vulnerable. It needs the network
-	PATH="$(or $(CARGO_TARGET_DIR),target)/tools/bin:$$PATH" $(CARGO) deny --locked check advisories
+	PATH="$(TOOLS):$$PATH" $(CARGO) deny --locked check advisories
 
 package: setup-package ## Build the release, and its Debian package, into target/package
 	packaging/release
@@ -79,11 +83,28 @@ measure: ## Measure what requests cost, with a release, and write it into docs/s
 	$(CARGO) build --locked --release
 	SIGNET="$(RELEASE)/signet" tests/scaling/run
 
-bench: ## Measure releases side by side with their limits and with Django, and write bench/results.md
+bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
+	$(BENCH) main.py
+
+bench-scale: setup-bench ## Measure what requests cost with ten million accounts
+	$(BENCH) users.py 10000000
+
+flamegraph: ## Draw where the time of a refresh goes, into bench/refresh.svg
+	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
+	$(BENCH) profile.py
+
+setup-bench: ## Install what that takes, pinned, and build the releases
 	bench/setup
 	$(CARGO) build --locked --release
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
-	SIGNET="$(RELEASE)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+
+instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
+	bench/setup-instructions
+	$(COUNT) write
+
+test-instructions: ## Hold these counts against bench/instructions.json
+	bench/setup-instructions
+	$(COUNT)
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked

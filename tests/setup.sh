@@ -42,3 +42,12 @@ postgres_server() {
         apt-get install -qy --no-install-recommends postgresql
     fi
 }
+
+# cargo_tool NAME@VERSION: builds a tool of crates.io, beside the build.
+cargo_tool() {
+    local tools=${CARGO_TARGET_DIR:-$(git rev-parse --show-toplevel)/target}/tools
+    if [ "$(cat "$tools/${1%@*}.version" 2>/dev/null)" != "$1" ]; then
+        cargo install --quiet --locked --root "$tools" "$1"
+        echo "$1" >"$tools/${1%@*}.version"
+    fi
+}

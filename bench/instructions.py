@@ -1,0 +1,52 @@
+"""Counts instructions and holds them against instructions.json; `write` as an argument writes it anew.
+
+A count that is more than a twentieth larger fails. One that is as much smaller is good news, and fails too until it is written
+down: what was won stays won.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FILE = Path(__file__).parent / "instructions.json"
+LEEWAY = 0.05
+
+
+def counted():
+    """Instructions by benchmark."""
+    command = [os.environ.get("CARGO", "cargo"), "bench", "--locked", "--quiet", "--bench", "instructions", "--", "--output-format=json"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if told.returncode != 0:
+        sys.exit(told.returncode)
+    counts = {}
+    for line in told.stdout.splitlines():
+        summary = json.loads(line)
+        name = "_".join(filter(None, [summary["function_name"], summary.get("id")]))
+        [profile] = summary["profiles"]
+        counts[name] = profile["data"]["total"]["metrics"]["Ir"]["values"]["new"]
+    return counts
+
+
+def main():
+    counts = counted()
+    known = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for name, count in counts.items():
+        before = known.get(name)
+        change = f"{count / before - 1:+.1%}" if before else "new"
+        print(f"{name:20} {count:>9,} instructions  {change}")
+    if sys.argv[1:] == ["write"]:
+        FILE.write_text(json.dumps(counts, indent=2) + "\n")
+        return
+    apart = [name for name in counts.keys() | known.keys() if abs(counts.get(name, 0) / known.get(name, 1) - 1) > LEEWAY]
+    if apart:
+        sys.exit(
+            f"error: {', '.join(sorted(apart))}: not within {LEEWAY:.0%} of {FILE.name}. If that is meant, run `make instructions`, "
+            "and say in the commit what it is for"
+        )
+    print(f"{len(counts)} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+//! How many instructions the parts of a refresh take, and a hundred whole ones: they repeat on the noisiest machine. What is counted
+//! has been done before, and gives back what it works with: to make ready and to clear away is not counted.
+//!
+//! `make instructions` counts them by callgrind and writes instructions.json; `make test-instructions`, which CI runs, fails where one
+//! has grown by more than a twentieth. What SQLite does on its own thread is not among them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what cannot be made ready is not counted"
+)]
+#![expect(missing_docs, reason = "the modules are made by macros")]
+
+use std::{hint::black_box, time::Duration};
+
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use poem::{
+    Endpoint, Request, Response,
+    http::{Method, StatusCode},
+};
+use serde_json::{Value, json};
+use signet::{
+    api::{Document, Rejection, Schemas},
+    app::{Admin, App, Options, compose},
+    auth::{
+        Audit, Auth, Budget, Clock, Cost, Grant, Invalid, Lifetimes, Meter, Parts, Passwords,
+        Presented, Secrets, Throttle, Tokens,
+    },
+    users::{self, Limits, NewUser, Users},
+};
+use time::OffsetDateTime;
+use tokio::runtime::{self, Runtime};
+
+const EMAIL: &str = "jonhdoeqa@email.com";
+const NOW: i64 = 1_539_737_696;
+const MANY: usize = 100;
+
+fn tokens() -> Tokens {
+    let lifetimes = Lifetimes {
+        expires_in: 3600,
+        refresh_window: 604_800,
+    };
+    let secrets = Secrets::only(b"counted-with-a-secret-of-no-account-0123456789");
+    Tokens::new(&secrets, lifetimes).unwrap()
+}
+
+fn token() -> (Tokens, String) {
+    let tokens = tokens();
+    let grant = tokens.issue(1, EMAIL.to_owned(), NOW, NOW);
+    assert!(tokens.verify(&grant.token, NOW).is_ok());
+    (tokens, grant.token)
+}
+
+#[library_benchmark(setup = token)]
+fn token_encode((tokens, _): (Tokens, String)) -> (Grant, Tokens) {
+    (
+        black_box(tokens.issue(1, EMAIL.to_owned(), NOW, NOW)),
+        tokens,
+    )
+}
+
+#[library_benchmark(setup = token)]
+fn token_decode((tokens, token): (Tokens, String)) -> (Result<Presented, Invalid>, Tokens) {
+    (black_box(tokens.verify(&token, NOW)), tokens)
+}
+
+fn body(body: Value) -> (Schemas, String) {
+    let (schemas, body) = (Schemas::compile(&Document::build(None)), body.to_string());
+    let _ = schemas.get("ObtainRequest").unwrap().read(&body);
+    (schemas, body)
+}
+
+fn good() -> (Schemas, String) {
+    body(json!({ "email": EMAIL, "password": "1234ABCD" }))
+}
+
+/// All its fields are wrong.
+fn bad() -> (Schemas, String) {
+    body(json!({ "email": "jonhdoeqa", "password": null }))
+}
+
+#[library_benchmark]
+#[bench::good(setup = good)]
+#[bench::bad(setup = bad)]
+fn validation((schemas, body): (Schemas, String)) -> (Result<Value, Rejection>, Schemas) {
+    let schema = schemas.get("ObtainRequest").unwrap();
+    (black_box(schema.read(&body)), schemas)
+}
+
+/// A service with one account, and a request that it has answered.
+struct World {
+    app: App,
+    runtime: Runtime,
+    body: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.unwrap();
+        let (app, token) = runtime.block_on(service());
+        let body = json!({ "token": token }).to_string();
+        let world = Self { app, runtime, body };
+        for _ in 0..MANY {
+            assert_eq!(world.refresh().status(), StatusCode::OK);
+        }
+        world
+    }
+
+    fn refresh(&self) -> Response {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri_str("/v1/auth/jwt/refresh/")
+            .content_type("application/json")
+            .body(self.body.clone());
+        self.runtime.block_on(self.app.get_response(request))
+    }
+}
+
+async fn service() -> (App, String) {
+    let limits = Limits {
+        connections: 1.try_into().unwrap(),
+        wait: Duration::from_mins(1),
+        hurried: false,
+    };
+    let db = users::open("sqlite::memory:", limits).await.unwrap();
+    migration::apply(&db, "a count", limits.wait).await.unwrap();
+    let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
+    let cost = Cost {
+        memory_kib: 32,
+        iterations: 1,
+        parallelism: 1,
+    };
+    let budget = Budget {
+        threads: 1,
+        memory_kib: 32,
+        wait: limits.wait,
+    };
+    let (tokens, token) = token();
+    let auth = Auth::from(Parts {
+        users: Users::new(db, limits),
+        passwords: Passwords::new(cost, budget).unwrap(),
+        tokens,
+        throttle: Throttle::new(None),
+        audit: Audit {
+            whole_emails: false,
+        },
+        meter: Meter::default(),
+        clock: Clock::new(move || now),
+    });
+    let account = NewUser {
+        id: Some(1),
+        email: EMAIL.to_owned(),
+        password: None,
+    };
+    auth.users.add(account, now).await.unwrap();
+    let app = compose(&auth, Options::default(), &Admin::default()).app;
+    (app, token)
+}
+
+// So many, since threads do not meet in the same way each time.
+#[library_benchmark(setup = World::new)]
+fn refreshes(world: World) -> World {
+    for _ in 0..MANY {
+        black_box(world.refresh());
+    }
+    world
+}
+
+library_benchmark_group!(
+    name = parts,
+    benchmarks = [token_encode, token_decode, validation, refreshes]
+);
+
+main!(library_benchmark_groups = parts);
