@@ -99,8 +99,16 @@ class OnSqlite(Contender):
         return [SIGNET, "serve", "--listen", f"127.0.0.1:{self.port}"]
 
 
+class Quiet(OnSqlite):
+    name, description = "Signet, quiet", "the same with SIGNET_LOG=warn: no line for each request, as nobody else here writes one"
+
+    def prepare(self):
+        super().prepare()
+        self.environment["SIGNET_LOG"] = "warn"
+
+
 class OnPostgres(OnSqlite):
-    name, description = "Signet on PostgreSQL", "the same; the database's processes count, and share its processor"
+    name, description = "Signet on PostgreSQL", "as it ships; the database's processes count, and share its processor"
 
     def prepare(self):
         self.postgres = Postgres(fsync="on")
@@ -163,4 +171,4 @@ class Django(Contender):
         return [HERE / ".venv/bin/gunicorn", "--workers=2", "--threads=4", "--keep-alive=60", f"--bind={bind}", app]
 
 
-ALL = [OnSqlite, OnPostgres, PoemEcho, PoemOpenapiEcho, HyperEcho, Django]
+ALL = [OnSqlite, Quiet, OnPostgres, PoemEcho, PoemOpenapiEcho, HyperEcho, Django]

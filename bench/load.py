@@ -1,0 +1,63 @@
+"""Asks a contender, without pause or at a rate, and tells what came of it."""
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+
+from contenders import HERE, PATH
+
+ROUNDS = 5
+SECONDS = 3
+CONNECTIONS = 64
+SERVER, GENERATOR = "0", "1"
+
+
+def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, cores=GENERATOR, expected=200):
+    """Asks without pause; how many answers a second, the processor time of each in microseconds, and latencies in milliseconds."""
+    command = ["taskset", "-c", cores, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "-s", HERE / "post.lua"]
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(json.dumps(body) + "\n" for body in bodies)
+        file.flush()
+        environment = os.environ | {"BODIES": file.name, "EXPECTED": str(expected)}
+        before = contender.seconds()
+        told = subprocess.run([*command, url(contender, operation)], env=environment, text=True, capture_output=True, check=True)
+        used = contender.seconds() - before
+    figures = json.loads(told.stderr.splitlines()[-1])
+    assert figures["failed"] == 0, (contender.name, told.stdout)
+    return {
+        "rate": figures["requests"] / figures["seconds"],
+        "cost": used / figures["requests"] * 1e6,
+        "p50": figures["p50"] / 1000,
+        "p99": figures["p99"] / 1000,
+    }
+
+
+def at_rate(contender, operation, body, rate, seconds=SECONDS):
+    """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask."""
+    command = ["taskset", "-c", GENERATOR, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
+    command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json", "-d", json.dumps(body)]
+    told = subprocess.run([*command, url(contender, operation)], text=True, capture_output=True, check=True)
+    told = json.loads(told.stdout)
+    assert set(told["statusCodeDistribution"]) == {"200"}, (contender.name, told)
+    return {
+        "rate": told["summary"]["requestsPerSec"],
+        "p50": told["latencyPercentiles"]["p50"] * 1000,
+        "p99": told["latencyPercentiles"]["p99"] * 1000,
+    }
+
+
+def url(contender, operation):
+    return f"http://127.0.0.1:{contender.port}{PATH.format(operation)}"
+
+
+def in_turn(measures):
+    """Medians of what each measure tells, round after round: what the machine does meanwhile falls on all of them."""
+    rounds = {name: [] for name in measures}
+    for number in range(ROUNDS + 1):
+        for name, measure in measures.items():
+            told = measure()
+            if number > 0:  # The first is to warm up.
+                rounds[name].append(told)
+    return {name: {key: statistics.median(each[key] for each in told) for key in told[0]} for name, told in rounds.items()}
