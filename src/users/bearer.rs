@@ -5,14 +5,17 @@
 //! begins after all have come that it answers: what another process has committed before a refresh, the refresh sees.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, RuntimeErr,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult,
+    QuerySelect, QueryTrait, RuntimeErr,
 };
-use tokio::{sync::oneshot, task::yield_now};
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use super::{
     Users,
@@ -32,12 +35,17 @@ pub struct Bearer {
     pub tokens_valid_after: i64,
 }
 
-/// Accounts in one query: connections keep a prepared statement for each number up to a hundred.
+/// Accounts in one query.
 const TOGETHER: usize = 64;
 /// Queries at once, where one is not enough: the more wait for each, the less each costs.
 const AT_ONCE: usize = 4;
+/// For so long, others wait for a query: one that hangs on its connection is not to stop them all.
+const LATE: Duration = Duration::from_millis(20);
+/// Queries that are late, at once. If there are more it is not one connection that hangs, but the database.
+const LATE_AT_ONCE: usize = 8;
 
 type Answer = Result<Option<Bearer>, DbErr>;
+type Found = HashMap<i64, Result<Bearer, DbErr>>;
 
 /// Those who wait for a query.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +53,17 @@ pub(super) struct Line(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    who: Vec<(i64, oneshot::Sender<Answer>)>,
-    /// Tasks that query for them.
+    who: VecDeque<Asking>,
+    /// Tasks that query for them in time.
     asking: usize,
+    /// Tasks that wait for a query that is late, and for nothing else.
+    late: usize,
+}
+
+#[derive(Debug)]
+struct Asking {
+    id: i64,
+    reply: oneshot::Sender<Answer>,
 }
 
 impl Users {
@@ -57,11 +73,15 @@ impl Users {
     /// When the database does not answer.
     pub async fn bearer(&self, id: i64) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if let Some(turn) = self.line.join(id, reply) {
-            tokio::spawn(self.clone().ask(turn));
+        if let Some(turn) = self.line.join(Asking { id, reply }) {
+            self.begin(turn);
         }
         let lost = |_| DbErr::Conn(RuntimeErr::Internal("the query was given up".to_owned()));
         self.within(async { answer.await.map_err(lost)? }).await
+    }
+
+    fn begin(&self, turn: Turn) {
+        tokio::spawn(self.clone().ask(turn));
     }
 
     /// Asks for those who wait, until nobody does.
@@ -70,13 +90,21 @@ impl Users {
             // Who has a request to be read now comes along.
             yield_now().await;
             let Some(asking) = turn.next() else { return };
-            let mut ids: Vec<_> = asking.iter().map(|(id, _)| *id).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            let found = self.bounded(bearers(&self.db, ids)).await;
-            for (id, reply) in asking {
-                let answer = found.as_ref().map_err(DbErr::clone);
-                let answer = answer.map(|bearers| bearers.get(&id).cloned());
+            let ids = asking.iter().map(|asking| asking.id).collect();
+            let mut query = pin!(self.bounded(bearers(&self.db, ids)));
+            let found = if let Ok(found) = timeout(LATE, &mut query).await {
+                found
+            } else {
+                if let Some(turn) = turn.hand_over() {
+                    self.begin(turn);
+                }
+                query.await
+            };
+            for Asking { id, reply } in asking {
+                let answer = match &found {
+                    Ok(found) => found.get(&id).cloned().transpose(),
+                    Err(error) => Err(error.clone()),
+                };
                 // It may not be waited for any more.
                 let _ = reply.send(answer);
             }
@@ -84,7 +112,12 @@ impl Users {
     }
 }
 
-async fn bearers(db: &DatabaseConnection, ids: Vec<i64>) -> Result<HashMap<i64, Bearer>, DbErr> {
+/// The accounts with these ids. A row that cannot be read is the fault of that account alone.
+async fn bearers(db: &DatabaseConnection, mut ids: Vec<i64>) -> Result<Found, DbErr> {
+    ids.sort_unstable();
+    ids.dedup();
+    // A connection keeps a prepared statement for each number of ids: so there are seven.
+    ids.resize(ids.len().next_power_of_two(), ids[0]);
     let accounts = Entity::find()
         .select_only()
         .columns([
@@ -94,30 +127,41 @@ async fn bearers(db: &DatabaseConnection, ids: Vec<i64>) -> Result<HashMap<i64, 
             Column::TokensValidAfter,
         ])
         .filter(Column::Id.is_in(ids))
-        // By place: to find columns by their names takes longer than to read them.
-        .into_tuple::<(i64, String, bool, i64)>();
-    let accounts = accounts.all(db).await?.into_iter();
-    let bearers = accounts.map(|(id, email, is_active, tokens_valid_after)| Bearer {
-        id,
-        email,
-        is_active,
-        tokens_valid_after,
-    });
-    Ok(bearers.map(|bearer| (bearer.id, bearer)).collect())
+        .into_query();
+    let rows = db.query_all(&accounts).await?.into_iter();
+    rows.map(|row| Ok((row.try_get_by_index(0)?, Bearer::of(&row))))
+        .collect()
+}
+
+impl Bearer {
+    /// By place: to find columns by their names takes longer than to read them.
+    fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.try_get_by_index(0)?,
+            email: row.try_get_by_index(1)?,
+            is_active: row.try_get_by_index(2)?,
+            tokens_valid_after: row.try_get_by_index(3)?,
+        })
+    }
 }
 
 impl Line {
     /// Queues up. Whom this gives a turn is to ask for the others.
-    fn join(&self, id: i64, reply: oneshot::Sender<Answer>) -> Option<Turn> {
+    fn join(&self, asking: Asking) -> Option<Turn> {
         let mut line = self.lock();
-        line.who.push((id, reply));
-        if line.asking >= (line.who.len() / TOGETHER + 1).min(AT_ONCE) {
+        line.who.push_back(asking);
+        self.turn(line)
+    }
+
+    /// Another turn, if those that there are are not enough.
+    fn turn(&self, mut line: MutexGuard<'_, Waiting>) -> Option<Turn> {
+        if line.asking >= line.who.len().div_ceil(TOGETHER).min(AT_ONCE) {
             return None;
         }
         line.asking += 1;
         Some(Turn {
             line: self.clone(),
-            over: false,
+            state: State::InTime,
         })
     }
 
@@ -129,33 +173,68 @@ impl Line {
 /// That of one who asks for the others.
 struct Turn {
     line: Line,
-    over: bool,
+    state: State,
+}
+
+enum State {
+    InTime,
+    Late,
+    Over,
 }
 
 impl Turn {
     /// Those to ask for now. None is the end of the turn: whoever comes then begins another.
-    fn next(&mut self) -> Option<Vec<(i64, oneshot::Sender<Answer>)>> {
-        let mut line = self.line.lock();
-        let together = line.who.len().min(TOGETHER);
-        if together == 0 {
-            line.asking -= 1;
-            self.over = true;
+    fn next(&mut self) -> Option<Vec<Asking>> {
+        let line = self.line.clone();
+        let mut line = line.lock();
+        let mut asking = Vec::new();
+        if matches!(self.state, State::InTime) {
+            // Some may have given up.
+            while asking.len() < TOGETHER
+                && let Some(who) = line.who.pop_front()
+            {
+                if !who.reply.is_closed() {
+                    asking.push(who);
+                }
+            }
+        }
+        if asking.is_empty() {
+            self.end(&mut line);
             return None;
         }
-        Some(line.who.drain(..together).collect())
+        Some(asking)
+    }
+
+    /// The query of this turn is late: it is the last of it, and this is the turn of those who wait already, if any do.
+    fn hand_over(&mut self) -> Option<Turn> {
+        let mut line = self.line.lock();
+        if line.late == LATE_AT_ONCE {
+            return None;
+        }
+        line.asking -= 1;
+        line.late += 1;
+        self.state = State::Late;
+        self.line.turn(line)
+    }
+
+    fn end(&mut self, line: &mut Waiting) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::InTime => line.asking -= 1,
+            State::Late => line.late -= 1,
+            State::Over => {}
+        }
     }
 }
 
 /// Of a turn that is cut short, by a panic or by the end of the process, nobody waits for ever.
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.over {
-            let mut line = self.line.lock();
-            line.asking -= 1;
-            if line.asking == 0 {
-                line.who.clear();
-            }
+        let line = self.line.clone();
+        let mut line = line.lock();
+        if matches!(self.state, State::InTime) && line.asking == 1 {
+            line.who.clear();
         }
+        self.end(&mut line);
     }
 }
 
@@ -165,22 +244,28 @@ mod tests {
 
     fn comes(line: &Line, id: i64) -> (Option<Turn>, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (line.join(id, reply), answer)
+        (line.join(Asking { id, reply }), answer)
+    }
+
+    fn next(turn: &mut Turn) -> Option<Vec<i64>> {
+        let asking = turn.next()?;
+        Some(asking.into_iter().map(|asking| asking.id).collect())
     }
 
     #[test]
     fn one_asks_for_all_who_wait() {
         let line = Line::default();
-        let mut turn = comes(&line, 1).0.unwrap();
+        let (turn, _first) = comes(&line, 1);
+        let mut turn = turn.unwrap();
         let others = [2, 3].map(|id| comes(&line, id));
         assert!(others.iter().all(|(turn, _)| turn.is_none()));
-        let asking: Vec<_> = turn.next().unwrap().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(asking, [1, 2, 3]);
+        assert_eq!(next(&mut turn).unwrap(), [1, 2, 3]);
 
         // Who comes while the query is under way was not asked for: the next query is for them.
-        assert!(comes(&line, 2).0.is_none());
-        assert_eq!(turn.next().unwrap().len(), 1);
-        assert!(turn.next().is_none());
+        let (none, _late) = comes(&line, 2);
+        assert!(none.is_none());
+        assert_eq!(next(&mut turn).unwrap(), [2]);
+        assert_eq!(next(&mut turn), None);
         assert!(comes(&line, 4).0.is_some());
     }
 
@@ -188,13 +273,53 @@ mod tests {
     fn where_too_many_wait_for_one_several_ask() {
         let line = Line::default();
         let all: Vec<_> = (0..1000).map(|id| comes(&line, id)).collect();
-        let mut turns: Vec<_> = all.into_iter().filter_map(|(turn, _)| turn).collect();
+        let (turns, _answers): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let mut turns: Vec<_> = turns.into_iter().flatten().collect();
         assert_eq!(turns.len(), AT_ONCE);
-        assert!(
-            turns
-                .iter_mut()
-                .all(|turn| turn.next().unwrap().len() == TOGETHER)
-        );
+        for turn in &mut turns {
+            assert_eq!(next(turn).unwrap().len(), TOGETHER);
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_for_who_has_given_up() {
+        let line = Line::default();
+        let (turn, answer) = comes(&line, 1);
+        let (_, _second) = comes(&line, 2);
+        drop(answer);
+        assert_eq!(next(&mut turn.unwrap()).unwrap(), [2]);
+    }
+
+    #[test]
+    fn a_query_that_hangs_holds_up_only_those_it_is_for() {
+        let line = Line::default();
+        let (hangs, _first) = comes(&line, 1);
+        let mut hangs = hangs.unwrap();
+        assert_eq!(next(&mut hangs).unwrap(), [1]);
+        let (none, _second) = comes(&line, 2);
+        assert!(none.is_none());
+        let mut turn = hangs.hand_over().unwrap();
+        assert_eq!(next(&mut turn).unwrap(), [2]);
+        assert_eq!(next(&mut turn), None);
+        // Whoever comes now does not wait for it, either.
+        let (turn, _third) = comes(&line, 3);
+        assert_eq!(next(&mut turn.unwrap()).unwrap(), [3]);
+        assert_eq!(next(&mut hangs), None);
+    }
+
+    #[test]
+    fn if_too_many_hang_the_others_wait() {
+        let line = Line::default();
+        let late: Vec<_> = (0..=9)
+            .map_while(|id| {
+                let (turn, _answer) = comes(&line, id);
+                let mut turn = turn?;
+                assert_eq!(next(&mut turn).unwrap(), [id]);
+                assert!(turn.hand_over().is_none());
+                Some(turn)
+            })
+            .collect();
+        assert_eq!(late.len(), LATE_AT_ONCE + 1);
     }
 
     #[test]
@@ -202,10 +327,8 @@ mod tests {
         let line = Line::default();
         let (turn, mut answer) = comes(&line, 1);
         drop(turn);
-        assert!(matches!(
-            answer.try_recv(),
-            Err(oneshot::error::TryRecvError::Closed)
-        ));
+        let closed = oneshot::error::TryRecvError::Closed;
+        assert_eq!(answer.try_recv().unwrap_err(), closed);
         assert!(comes(&line, 1).0.is_some());
     }
 }

@@ -96,11 +96,10 @@ impl Users {
         &'a self,
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
-        let query = self.within(query);
-        async {
+        async move {
             match timeout(self.wait, self.writers.acquire()).await {
                 Ok(turn) => {
-                    let done = query.await;
+                    let done = self.within(query).await;
                     drop(turn);
                     done
                 }

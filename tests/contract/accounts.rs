@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, TransactionTrait};
 use serde_json::json;
 use signet::{
     auth::{Cost, Passwords},
@@ -427,6 +427,25 @@ async fn each_of_many_refreshes_at_once_is_told_of_its_own_account() {
             _ => assert_eq!(answer.token(), *token),
         }
     }
+}
+
+/// Only SQLite lets a column hold what is not of its type.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_fails_its_own_refreshes_alone() {
+    let world = World::new().await;
+    if world.db.get_database_backend() != DbBackend::Sqlite {
+        return;
+    }
+    world.add_documented().await;
+    world.add(2, "other@example.com", Some(PASSWORD)).await;
+    let good = world.token().await;
+    let bad = world.obtain("other@example.com", PASSWORD).await.token();
+    let spoil = "UPDATE users SET tokens_valid_after = 'soon' WHERE id = 2";
+    world.db.execute_unprepared(spoil).await.unwrap();
+
+    let (good, bad) = tokio::join!(world.refresh(&good), world.refresh(&bad));
+    assert_eq!(bad.status, 500);
+    assert_eq!(good.status, 200);
 }
 
 #[tokio::test]
