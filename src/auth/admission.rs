@@ -222,12 +222,11 @@ fn work_off(queue: &Mutex<mpsc::Receiver<Job>>, spare: &Mutex<Vec<Blocks>>, rest
     }
     loop {
         let jobs = lock(queue);
-        let job = match jobs.recv_timeout(rest) {
-            Err(RecvTimeoutError::Timeout) => {
-                lock(spare).clear();
-                jobs.recv().ok()
+        let job = loop {
+            match jobs.recv_timeout(rest) {
+                Err(RecvTimeoutError::Timeout) => lock(spare).clear(),
+                job => break job.ok(),
             }
-            job => job.ok(),
         };
         drop(jobs);
         // A panic ends one hash, not the thread.

@@ -150,6 +150,11 @@ impl Visit for Writing<'_> {
         self.member(field, value);
     }
 
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has no infinity.
+        self.member(field, serde_json::Value::from(value));
+    }
+
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.member(field, value);
     }

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -150,10 +150,13 @@ impl Future for ToItsEnd {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let work = self.0.as_mut().expect("nobody asks for an answer again");
-        let answer = ready!(work.as_mut().poll(cx));
-        self.0 = None;
-        Poll::Ready(answer)
+        // Taken, and put back: what panics is not gone on with.
+        let mut work = self.0.take().expect("nobody asks for an answer again");
+        let answer = work.as_mut().poll(cx);
+        if answer.is_pending() {
+            self.0 = Some(work);
+        }
+        answer
     }
 }
 
