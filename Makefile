@@ -90,6 +90,7 @@ bench-scale: setup-bench ## Measure what requests cost with ten million accounts
 	$(BENCH) users.py 10000000
 
 flamegraph: ## Draw where the time of a refresh goes, into bench/refresh.svg
+	bench/setup-flamegraph
 	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
 	$(BENCH) profile.py
 

@@ -1,9 +1,13 @@
 """What is measured: each is started on an empty folder, answers, is asked, and ends."""
 
+import base64
+import hashlib
+import hmac
 import http.client
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,6 +22,20 @@ SIGNET, BENCH = os.environ["SIGNET"], os.environ["BENCH"]
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
 SECRET = "measured-with-a-secret-of-no-account-0123456789"
 PATH = "/v1/auth/jwt/{}/"
+# So many accounts are asked for, where there are as many: from all over.
+ASKED = 2_000
+
+
+def part(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def token(user_id, email):
+    """A token of this account, as the service would issue it now."""
+    now = int(time.time())
+    claims = {"user_id": user_id, "username": email, "exp": now + 3600, "email": email, "orig_iat": now}
+    message = part(b'{"typ":"JWT","alg":"HS256"}') + b"." + part(json.dumps(claims).encode())
+    return (message + b"." + part(hmac.digest(SECRET.encode(), message, hashlib.sha256))).decode()
 
 
 def tree(process):
@@ -27,19 +45,21 @@ def tree(process):
 
 
 def seconds(process):
-    """The processor time of one process so far."""
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    """The processor time of one process so far, and of those that it has waited for. Of one that has ended, nothing is known."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return 0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 class Contender:
     """Its processes share the processors that are given to it; `cores` is what taskset takes."""
 
     name, description = "", ""
-    # One more token is asked of whoever gives some.
-    gives_tokens = False
 
-    def __init__(self, cores):
+    def __init__(self, cores, accounts=64):
+        self.cores, self.accounts = cores, accounts
         self.folder = Path(tempfile.mkdtemp())
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
@@ -51,18 +71,36 @@ class Contender:
         while self.post("refresh", {"token": "x"}) is None:
             time.sleep(0.001)
         self.started_in = time.monotonic() - started
-        self.token = "e30." * 60 + "e30"
-        if self.gives_tokens:
-            self.token = self.post("obtain", {"email": EMAIL, "password": PASSWORD})["token"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def asked(self):
+        """Ids and e-mails of those who are asked for."""
+        some = min(self.accounts, ASKED)
+        ids = [1 + number * (self.accounts // some) for number in range(some)]
+        # Not in the order in which they lie.
+        ids = [ids[number * 7919 % some] for number in range(some)]
+        return [(id, EMAIL if id == 1 else f"user{id}@example.com") for id in ids]
+
+    def refreshes(self):
+        return [{"token": token(*account)} for account in self.asked()]
+
+    def logins(self):
+        return [{"email": email, "password": PASSWORD} for _, email in self.asked()]
 
     def prepare(self):
         pass
 
     def post(self, operation, body):
+        """The status of the answer, if somebody listens."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST", PATH.format(operation), json.dumps(body), {"Content-Type": "application/json"})
-            return json.loads(connection.getresponse().read() or "null") or {}
+            return connection.getresponse().status
         except ConnectionRefusedError:
             assert self.process.poll() is None, (self.folder / "log").read_text()
             return None
@@ -85,7 +123,6 @@ class Contender:
 
 class OnSqlite(Contender):
     name, description = "Signet on SQLite", "as it ships, with its log in a file"
-    gives_tokens = True
     url = None
 
     def prepare(self):
@@ -94,6 +131,20 @@ class OnSqlite(Contender):
         command = [SIGNET, "user", "add", EMAIL, "--password-stdin", "--force"]
         options = {"cwd": self.folder, "env": self.environment, "input": PASSWORD, "text": True}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+        if self.accounts > 1:
+            self.add_others()
+
+    def add_others(self):
+        with sqlite3.connect(self.folder / "data/signet.db") as database:
+            database.execute(self.others([row[1] for row in database.execute("PRAGMA table_info(users)")]))
+        database.close()
+
+    def others(self, columns):
+        """The statement that adds the other accounts, of the same password."""
+        email = "'user' || number || '@example.com'"
+        values = ", ".join({"id": "number", "email": email, "email_key": email}.get(column, column) for column in columns)
+        numbers = f"SELECT 2 AS number UNION ALL SELECT number + 1 FROM numbers WHERE number < {self.accounts}"
+        return f"WITH RECURSIVE numbers AS ({numbers}) INSERT INTO users SELECT {values} FROM numbers, users WHERE id = 1"
 
     def command(self):
         return [SIGNET, "serve", "--listen", f"127.0.0.1:{self.port}"]
@@ -116,10 +167,14 @@ class OnPostgres(OnSqlite):
         self.url = self.postgres.url("signet")
         super().prepare()
 
+    def add_others(self):
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'users' ORDER BY ordinal_position"
+        self.postgres.sql(self.others(self.postgres.sql(columns, "signet").split()), "signet")
+
     def processes(self):
         processes = self.postgres.processes()
         for process in processes:
-            subprocess.run(["taskset", "-cp", "0", str(process)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(["taskset", "-cp", self.cores, str(process)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return super().processes() + processes
 
     def close(self):
@@ -146,7 +201,6 @@ class HyperEcho(Echo):
 
 class Django(Contender):
     name, description = "Django", "djangorestframework-jwt 1.11 on Django 3.2, gunicorn with two workers that keep connections, SQLite"
-    gives_tokens = True
 
     def prepare(self):
         service = HERE.parent / "tests/django/service"
@@ -158,7 +212,8 @@ class Django(Contender):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         self.manage("migrate", "--verbosity=0")
-        account = f"from refapi.models import User; it = User(email={EMAIL!r}); it.set_password({PASSWORD!r}); it.save()"
+        account = f"from refapi.models import User; it = User(email={EMAIL!r}); it.set_password({PASSWORD!r}); it.save(); "
+        account += f"User.objects.bulk_create([User(id=n, email=f'user{{n}}@example.com') for n in range(2, {self.accounts} + 1)])"
         self.manage("shell", "--command", account)
 
     def manage(self, *arguments):

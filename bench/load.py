@@ -16,6 +16,7 @@ SERVER, GENERATOR = "0", "1"
 
 def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, cores=GENERATOR, expected=200):
     """Asks without pause; how many answers a second, the processor time of each in microseconds, and latencies in milliseconds."""
+    assert contender.post(operation, bodies[0]) == expected, contender.name
     command = ["taskset", "-c", cores, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "-s", HERE / "post.lua"]
     with tempfile.NamedTemporaryFile("w") as file:
         file.writelines(json.dumps(body) + "\n" for body in bodies)
@@ -34,9 +35,9 @@ def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, 
     }
 
 
-def at_rate(contender, operation, body, rate, seconds=SECONDS):
+def at_rate(contender, operation, body, rate, seconds=SECONDS, cores=GENERATOR):
     """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask."""
-    command = ["taskset", "-c", GENERATOR, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
+    command = ["taskset", "-c", cores, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
     command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json", "-d", json.dumps(body)]
     told = subprocess.run([*command, url(contender, operation)], text=True, capture_output=True, check=True)
     told = json.loads(told.stdout)

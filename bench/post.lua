@@ -1,5 +1,5 @@
--- Sends what BODIES holds, a line a request, again and again; each answer is to have the status EXPECTED. Tells how long that
--- took as one line of JSON.
+-- Sends what BODIES holds, a line a request, again and again; the answers are to be good ones where 200 is EXPECTED, and refusals
+-- elsewhere. Tells how long that took as one line of JSON.
 local requests, next = {}, 0
 
 function init()

@@ -14,9 +14,9 @@ def main():
     data = service.folder / "perf.data"
     try:
         record = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{service.process.pid}", "-o", data]
-        wrk(service, "refresh", [{"token": service.token}], seconds=1)
+        wrk(service, "refresh", service.refreshes(), seconds=1)
         with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
-            wrk(service, "refresh", [{"token": service.token}])
+            wrk(service, "refresh", service.refreshes())
         script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
     finally:
         service.close()

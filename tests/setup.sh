@@ -45,7 +45,9 @@ postgres_server() {
 
 # cargo_tool NAME@VERSION: builds a tool of crates.io, beside the build.
 cargo_tool() {
-    local tools=${CARGO_TARGET_DIR:-$(git rev-parse --show-toplevel)/target}/tools
+    local here tools
+    here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+    tools=${CARGO_TARGET_DIR:-$here/../target}/tools
     if [ "$(cat "$tools/${1%@*}.version" 2>/dev/null)" != "$1" ]; then
         cargo install --quiet --locked --root "$tools" "$1"
         echo "$1" >"$tools/${1%@*}.version"
