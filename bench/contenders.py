@@ -68,7 +68,7 @@ class Contender:
         command = ["taskset", "-c", cores, *map(str, self.command())]
         with open(self.folder / "log", "w") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
-        while self.post("refresh", {"token": "x"}) is None:
+        while self.post("refresh", {}) is None:
             time.sleep(0.001)
         self.started_in = time.monotonic() - started
 

@@ -2,7 +2,7 @@
 //! has been done before, and gives back what it works with: to make ready and to clear away is not counted.
 //!
 //! `make instructions` counts them by callgrind and writes instructions.json; `make test-instructions`, which CI runs, fails where one
-//! has grown by more than a twentieth. What SQLite does on its own thread is not among them.
+//! has changed by more than a twentieth. What SQLite does on its own thread is not among them.
 
 #![expect(
     clippy::unwrap_used,
