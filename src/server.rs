@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 mod connection;
 mod listener;
+mod rest;
 mod stream;
 mod tls;
 
@@ -36,6 +37,8 @@ pub struct ConnectionLimits {
     /// For a TLS handshake, and for a whole request head, counted from the end of the request before: an idle
     /// connection ends with it too.
     pub header_time: Duration,
+    /// A connection on which nobody has asked anything for this long gives back what it holds, but for the connection itself.
+    pub rest: Duration,
     /// For a client to take the next piece of an answer.
     pub write_time: Duration,
     /// For the requests in flight when the service stops.
@@ -43,6 +46,9 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
+    /// A second: a client that goes on at once does not notice, and ten thousand that do not take a tenth of the memory.
+    pub const REST: Duration = Duration::from_secs(1);
+
     /// The same, for those who ask one thing now and then.
     #[must_use]
     pub fn for_few(self) -> Self {

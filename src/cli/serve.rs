@@ -197,6 +197,7 @@ impl From<&Settings> for ConnectionLimits {
             connections: settings.connections.get(),
             header_size: settings.header_bytes.get() as usize,
             header_time: settings.header_timeout.duration(),
+            rest: ConnectionLimits::REST,
             write_time: settings.write_timeout.duration(),
             stop_time: settings.stop_timeout.duration(),
         }

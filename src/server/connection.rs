@@ -4,16 +4,17 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Endpoint, Request, Response,
@@ -24,12 +25,17 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     runtime::Handle,
     sync::watch,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tracing::debug;
 
-use super::{ConnectionLimits, Tls, listener::Ends, stream::Stream};
+use super::{
+    ConnectionLimits, Tls,
+    listener::Ends,
+    rest::{Activity, Noted},
+    stream::Stream,
+};
 use crate::{app::App, auth::Caller};
 
 /// For an answer that is on its way when the service stops.
@@ -75,6 +81,7 @@ impl Connection {
         }
     }
 
+    /// Requests and their answers, with rests between them, until one of both ends it.
     async fn exchange(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -82,40 +89,87 @@ impl Connection {
         scheme: Scheme,
         mut stopped: watch::Receiver<bool>,
     ) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.limits.write_time));
+        let mut stream = Box::pin(stream);
+        let mut early = Bytes::new();
+        let left = self.limits.header_time.saturating_sub(self.limits.rest);
+        loop {
+            let talk = self.talk(stream, early, &presence, &scheme, &mut stopped);
+            // Apart: hyper has its room as long as somebody talks.
+            let rests;
+            (stream, early, rests) = Box::pin(talk).await;
+            let goes_on = rests
+                && (!early.is_empty()
+                    || tokio::select! {
+                        readable = timeout(left, presence.readable()) => readable.is_ok(),
+                        () = told(&mut stopped) => false,
+                    });
+            if !goes_on {
+                break;
+            }
+        }
+        if stream.shutdown().await.is_ok() {
+            let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+        }
+    }
+
+    /// Requests and their answers until the connection rests, or ends: which of both is told, after what was read too early.
+    async fn talk<S: AsyncRead + AsyncWrite + Send + Unpin>(
+        &self,
+        stream: S,
+        early: Bytes,
+        presence: &Stream,
+        scheme: &Scheme,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> (S, Bytes, bool) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             // Who has finished sending may still read: hyper would hang up on it.
             .half_close(true)
             .header_read_timeout(self.limits.header_time)
             .max_header_size(self.limits.header_size);
-        let presence = Arc::new(presence);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write_time));
-        let (begun, in_flight) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let presence = Arc::new(presence.clone());
+        let activity = Activity::default();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let app = Arc::clone(&self.app);
             let local = LocalAddr(self.ends.local());
             let remote = RemoteAddr(self.ends.peer());
             let mut request = Request::from((request, local, remote, scheme.clone()));
             request.set_data(Caller::waiting(self.ends.address(), presence.clone()));
-            begun.store(true, Ordering::SeqCst);
-            in_flight.fetch_add(1, Ordering::SeqCst);
+            activity.begin();
             let answer = ToItsEnd::new(async move { app.get_response(request).await });
-            let in_flight = &in_flight;
+            let activity = &activity;
             Box::pin(async move {
                 let answer = answer.await;
-                in_flight.fetch_sub(1, Ordering::SeqCst);
+                activity.end();
                 Ok::<_, Infallible>(hyper::Response::from(answer))
             })
         });
-        let mut connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let stops = tokio::select! {
-            _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => false,
-            () = told(&mut stopped) => true,
+        let stream = Noted {
+            stream,
+            early,
+            activity: &activity,
+        };
+        let mut connection = http.serve_connection(TokioIo::new(stream), service);
+        let (mut rests, mut asked) = (false, 0);
+        let stops = loop {
+            tokio::select! {
+                _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break false,
+                () = told(stopped) => break true,
+                () = sleep(self.limits.rest), if !rests => {
+                    rests = activity.asked() == asked && activity.is_resting();
+                    asked = activity.asked();
+                    if rests {
+                        // It ends without a word, and at once: nobody has been told of an end.
+                        Pin::new(&mut connection).graceful_shutdown();
+                    }
+                }
+            }
         };
         // Who has only just connected has sent its first request, or is about to.
         let begun = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
-            Poll::Pending if begun.load(Ordering::SeqCst) => Poll::Ready(true),
+            Poll::Pending if activity.has_begun() => Poll::Ready(true),
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(false),
         });
@@ -123,14 +177,14 @@ impl Connection {
             Pin::new(&mut connection).graceful_shutdown();
             let mut ended = poll_fn(|cx| connection.poll_without_shutdown(cx));
             // A request of which the head is not whole is not in flight.
-            while timeout(FLUSH, &mut ended).await.is_err() && in_flight.load(Ordering::SeqCst) > 0
-            {
-            }
+            while timeout(FLUSH, &mut ended).await.is_err() && activity.in_flight() {}
         }
-        let mut stream = connection.into_parts().io.into_inner();
-        if stream.shutdown().await.is_ok() {
-            let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
-        }
+        let parts = connection.into_parts();
+        (
+            parts.io.into_inner().stream,
+            parts.read_buf,
+            rests && !stops,
+        )
     }
 }
 
@@ -173,4 +227,117 @@ impl Drop for ToItsEnd {
 async fn told(stopped: &mut watch::Receiver<bool>) {
     // Whoever would tell is gone: that is the end, too.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{EndpointExt, endpoint::make_sync};
+    use tokio::{io::AsyncReadExt, net::UnixStream};
+
+    use super::*;
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\n\r\n";
+    const BRIEF: Duration = Duration::from_millis(50);
+
+    /// A connection, and what its client has not sent yet.
+    struct Exchange {
+        connection: Connection,
+        client: UnixStream,
+        stream: Option<UnixStream>,
+        early: Bytes,
+    }
+
+    impl Exchange {
+        fn of(answer: &'static str) -> Self {
+            let long = Duration::from_mins(1);
+            let limits = ConnectionLimits {
+                connections: 1,
+                header_size: 8192,
+                header_time: BRIEF,
+                rest: Duration::from_millis(1),
+                write_time: long,
+                stop_time: long,
+            };
+            let connection = Connection {
+                app: Arc::new(make_sync(move |_| answer).map_to_response().boxed()),
+                tls: None,
+                ends: Ends::default(),
+                limits,
+            };
+            let (client, stream) = UnixStream::pair().unwrap();
+            Self {
+                connection,
+                client,
+                stream: Some(stream),
+                early: Bytes::new(),
+            }
+        }
+
+        /// Whether it rests after this was sent. It ends with the time for the next head, if it does not.
+        async fn rests_after(&mut self, sent: &str) -> bool {
+            self.client.write_all(sent.as_bytes()).await.unwrap();
+            let (_never, mut stopped) = watch::channel(false);
+            let presence = Stream::Unix(Arc::new(UnixStream::pair().unwrap().0));
+            let stream = self.stream.take().unwrap();
+            let early = std::mem::take(&mut self.early);
+            let talk = self
+                .connection
+                .talk(stream, early, &presence, &Scheme::HTTP, &mut stopped);
+            let (stream, early, rests) = talk.await;
+            (self.stream, self.early) = (Some(stream), early);
+            rests
+        }
+
+        /// Reads as many answers.
+        async fn takes(&mut self, answers: usize) {
+            let mut taken = Vec::new();
+            while !taken.ends_with(b"answer")
+                || taken.windows(8).filter(|it| it == b"HTTP/1.1").count() < answers
+            {
+                assert!(self.client.read_buf(&mut taken).await.unwrap() > 0);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_rests_when_all_is_answered() {
+        let mut exchange = Exchange::of("answer");
+        assert!(exchange.rests_after(REQUEST).await);
+        exchange.takes(1).await;
+        assert!(exchange.rests_after(&REQUEST.repeat(2)).await);
+        exchange.takes(2).await;
+        assert_eq!(exchange.early, "");
+    }
+
+    #[tokio::test]
+    async fn what_came_too_early_is_answered_after_the_rest() {
+        let mut exchange = Exchange::of("answer");
+        let (first, second) = REQUEST.split_at(10);
+        assert!(exchange.rests_after(&format!("{REQUEST}{first}")).await);
+        assert_eq!(exchange.early, first);
+        assert!(exchange.rests_after(second).await);
+        exchange.takes(2).await;
+    }
+
+    #[tokio::test]
+    async fn nobody_rests_before_the_first_request_or_in_the_midst_of_one() {
+        assert!(!Exchange::of("answer").rests_after("").await);
+        let half = &REQUEST[..10];
+        assert!(!Exchange::of("answer").rests_after(half).await);
+
+        let mut exchange = Exchange::of("answer");
+        assert!(exchange.rests_after(&format!("{REQUEST}{half}")).await);
+        assert!(
+            !exchange.rests_after("").await,
+            "half a head is waited for once"
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_rests_who_has_not_taken_the_answer() {
+        let mut exchange = Exchange::of("x".repeat(1 << 20).leak());
+        // To take a piece of it has a time of its own.
+        let rests = timeout(2 * BRIEF, exchange.rests_after(REQUEST)).await;
+        assert!(rests.is_err(), "{rests:?}");
+    }
 }

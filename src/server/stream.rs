@@ -49,6 +49,11 @@ impl Stream {
         })
     }
 
+    /// Something to read, or the end.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        of!(self, it => it.readable().await)
+    }
+
     /// The end of what the client sends, whatever it sent before it that was not read yet.
     async fn ended(&self) -> io::Result<()> {
         of!(self, it => loop {
