@@ -22,6 +22,7 @@ mod django;
 pub mod email;
 mod entity;
 mod import;
+mod kept;
 mod sample;
 mod store;
 mod vitals;

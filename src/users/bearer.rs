@@ -12,14 +12,14 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult,
-    QuerySelect, QueryTrait, RuntimeErr,
+    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait, RuntimeErr,
 };
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use super::{
     Users,
     entity::{Column, Entity},
+    kept::Kept,
 };
 
 /// What decides whether an account's token is refreshed.
@@ -86,12 +86,24 @@ impl Users {
 
     /// Asks for those who wait, until nobody does.
     async fn ask(self, mut turn: Turn) {
+        let mut kept = None;
         loop {
             // Who has a request to be read now comes along.
             yield_now().await;
             let Some(asking) = turn.next() else { return };
             let ids = asking.iter().map(|asking| asking.id).collect();
-            let mut query = pin!(self.bounded(bearers(&self.db, ids)));
+            // Not after an error: then nobody knows in what state it is.
+            let before = kept.take();
+            let query = async {
+                let connection = match before {
+                    Some(connection) => connection,
+                    None => Kept::of(&self.db).await?,
+                };
+                let found;
+                (found, kept) = bearers(connection, ids).await?;
+                Ok(found)
+            };
+            let mut query = pin!(self.bounded(query));
             let found = if let Ok(found) = timeout(LATE, &mut query).await {
                 found
             } else {
@@ -113,7 +125,7 @@ impl Users {
 }
 
 /// The accounts with these ids. A row that cannot be read is the fault of that account alone.
-async fn bearers(db: &DatabaseConnection, mut ids: Vec<i64>) -> Result<Found, DbErr> {
+async fn bearers(connection: Kept, mut ids: Vec<i64>) -> Result<(Found, Option<Kept>), DbErr> {
     ids.sort_unstable();
     ids.dedup();
     // A connection keeps a prepared statement for each number of ids: so there are seven.
@@ -126,11 +138,14 @@ async fn bearers(db: &DatabaseConnection, mut ids: Vec<i64>) -> Result<Found, Db
             Column::IsActive,
             Column::TokensValidAfter,
         ])
-        .filter(Column::Id.is_in(ids))
+        .filter(Column::Id.is_in(ids.iter().copied()))
         .into_query();
-    let rows = db.query_all(&accounts).await?.into_iter();
-    rows.map(|row| Ok((row.try_get_by_index(0)?, Bearer::of(&row))))
-        .collect()
+    let (rows, kept) = connection.rows(&accounts, &ids).await?;
+    let found = rows
+        .into_iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, Bearer::of(&row))))
+        .collect::<Result<_, DbErr>>()?;
+    Ok((found, kept))
 }
 
 impl Bearer {
