@@ -28,6 +28,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::{
@@ -60,25 +61,31 @@ impl Connection {
         let Some(tls) = &self.tls else {
             return self.exchange(stream, presence, Scheme::HTTP, stopped).await;
         };
+        // Each apart: a connection without TLS has no room for it, nor one that rests for its handshake.
+        if let Some(stream) = Box::pin(self.shake_hands(tls, stream, &mut stopped)).await {
+            Box::pin(self.exchange(stream, presence, Scheme::HTTPS, stopped)).await;
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        tls: &Tls,
+        stream: Stream,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<Box<TlsStream<Stream>>> {
         let mut handshake = pin!(timeout(self.limits.header_time, tls.accept(stream)));
         let shaken = tokio::select! {
             shaken = &mut handshake => shaken,
             // Who has only just connected gets its first request answered.
-            () = told(&mut stopped) => match timeout(FLUSH, handshake).await {
-                Ok(shaken) => shaken,
-                Err(_) => return,
-            },
+            () = told(stopped) => timeout(FLUSH, handshake).await.ok()?,
         };
         match shaken {
-            Ok(Ok(stream)) => {
-                let exchange = self.exchange(stream, presence, Scheme::HTTPS, stopped);
-                // Apart: a connection without TLS need not have room for it.
-                Box::pin(exchange).await;
-            }
+            Ok(Ok(stream)) => return Some(Box::new(stream)),
             // Scanners, and health checks that only connect: no event for the usual log.
             Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
             Err(_) => debug!("a TLS handshake took too long"),
         }
+        None
     }
 
     /// Requests and their answers, with rests between them, until one of both ends it.
@@ -180,11 +187,9 @@ impl Connection {
             while timeout(FLUSH, &mut ended).await.is_err() && activity.in_flight() {}
         }
         let parts = connection.into_parts();
-        (
-            parts.io.into_inner().stream,
-            parts.read_buf,
-            rests && !stops,
-        )
+        // Copied: as it is, it holds all that there was to read into.
+        let early = Bytes::copy_from_slice(&parts.read_buf);
+        (parts.io.into_inner().stream, early, rests && !stops)
     }
 }
 
@@ -339,5 +344,14 @@ mod tests {
         // To take a piece of it has a time of its own.
         let rests = timeout(2 * BRIEF, exchange.rests_after(REQUEST)).await;
         assert!(rests.is_err(), "{rests:?}");
+    }
+
+    /// Ten thousand are served at once, and most of them rest. hyper, and the handshake, have boxes of their own.
+    #[tokio::test]
+    async fn a_connection_has_no_room_for_what_it_does_now_and_then() {
+        let Exchange { connection, .. } = Exchange::of("answer");
+        let stream = Stream::Unix(Arc::new(UnixStream::pair().unwrap().0));
+        let (_never, stopped) = watch::channel(false);
+        assert!(size_of_val(&connection.serve(stream, stopped)) < 1536);
     }
 }
