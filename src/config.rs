@@ -71,7 +71,7 @@ pub struct Settings {
     pub stop_timeout: Seconds<1>,
     /// Where the accounts are: `sqlite:PATH`, `sqlite::memory:` for a database that ends with the process, or `postgres://USER@HOST/DATABASE`
     pub database_url: DatabaseUrl,
-    /// Connections to the database at once. Those of all replicas together must be fewer than it allows
+    /// Connections to the database at once, of which a SQLite file gets no more than 4. Those of all replicas together must be fewer than PostgreSQL allows
     pub database_connections: NonZeroU32,
     /// Time that one query waits for the database; a request whose query would wait longer is told to try again
     pub database_wait: Seconds<1, 86_400>,

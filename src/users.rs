@@ -92,7 +92,7 @@ impl Users {
     /// The accounts behind `db`, whose tables must be current.
     #[must_use]
     pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
-        let writers = limits.connections.get().div_ceil(2);
+        let writers = Pool::of(&db).limit.div_ceil(2);
         Self {
             db,
             wait: limits.wait,

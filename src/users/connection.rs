@@ -1,7 +1,7 @@
 //! The connection to the database: how it is, how long a query waits for it, and who waits for whom.
 
 use futures_util::{FutureExt, future::BoxFuture};
-use sea_orm::{DbBackend, DbErr, RuntimeErr, sqlx};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use tokio::time::timeout;
 use tracing::{Instrument, debug_span};
 
@@ -16,6 +16,23 @@ pub struct Pool {
     pub idle: u32,
     /// How many there may be.
     pub limit: u32,
+}
+
+impl Pool {
+    pub(super) fn of(db: &DatabaseConnection) -> Self {
+        fn told<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            Pool {
+                used: pool.size().saturating_sub(idle),
+                idle,
+                limit: pool.options().get_max_connections(),
+            }
+        }
+        match db.get_database_backend() {
+            DbBackend::Sqlite => told(db.get_sqlite_connection_pool()),
+            _ => told(db.get_postgres_connection_pool()),
+        }
+    }
 }
 
 /// Why nothing can be asked of the accounts.
@@ -52,18 +69,7 @@ impl Users {
     /// The connections to the database.
     #[must_use]
     pub fn pool(&self) -> Pool {
-        fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
-            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-            Pool {
-                used: pool.size().saturating_sub(idle),
-                idle,
-                limit: pool.options().get_max_connections(),
-            }
-        }
-        match self.db.get_database_backend() {
-            DbBackend::Sqlite => of(self.db.get_sqlite_connection_pool()),
-            _ => of(self.db.get_postgres_connection_pool()),
-        }
+        Pool::of(&self.db)
     }
 
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.

@@ -41,6 +41,9 @@ pub struct Limits {
     pub hurried: bool,
 }
 
+/// Connections to a SQLite file: more take a thread and half a MiB each, and make nothing faster, since one query takes microseconds,
+/// and one alone may write.
+const TO_A_FILE: u32 = 4;
 /// A connection that was idle for so long is tried before it is used: the database may have been restarted.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -132,7 +135,9 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
         Location::File(path) => {
             make_file(&path)?;
             // It is in this process: to try a connection before its use would cost as much as the query.
-            options.test_before_acquire(false);
+            options
+                .test_before_acquire(false)
+                .max_connections(connections.get().min(TO_A_FILE));
             path.display().to_string()
         }
         Location::Postgres(host) => {

@@ -12,6 +12,7 @@ use signet::auth::Caller;
 
 use crate::{
     binary::{Home, Service, exchange},
+    store::Store,
     throttle::RATES,
     world::{OBTAIN, REFRESH, Setup, World, post, request},
 };
@@ -109,6 +110,11 @@ async fn what_happens_is_measured_by_operation_status_and_reason() {
         .await;
 
     let metrics = measured(&world).await;
+    let connections = if Store::is_postgres() {
+        r#"signet_database_connections{state="limit"} 8"#
+    } else {
+        r#"signet_database_connections{state="limit"} 4"#
+    };
     assert_has(
         &metrics,
         &[
@@ -135,7 +141,7 @@ async fn what_happens_is_measured_by_operation_status_and_reason() {
             "signet_hash_wait_seconds_count 13",
             "signet_hash_rejections_total 0",
             r#"signet_secret_verifications_total{secret="current"} 1"#,
-            r#"signet_database_connections{state="limit"} 8"#,
+            connections,
         ],
     );
     assert!(

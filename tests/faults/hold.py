@@ -1,6 +1,7 @@
-"""Opens many connections, sends nothing, and tells when the other side has closed them.
+"""Opens many connections, and tells when the other side has closed them.
 
-    python3 hold.py PORT COUNT
+    python3 hold.py PORT COUNT          says nothing on them
+    python3 hold.py PORT COUNT ask      asks something on each, and once more when it is sent a line
 
 It is a process of its own, which may open as many files as the service may.
 """
@@ -12,24 +13,41 @@ import socket
 import sys
 import time
 
+REQUEST = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
 
-def main(port, count):
+
+def main(port, count, asks=False):
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    opened = {socket.create_connection(("127.0.0.1", port), timeout=60): time.monotonic() for _ in range(count)}
+    answered = ask(opened) if asks else 0
+    tell(held=len(opened), answered=answered)
+    if asks:
+        sys.stdin.readline()
+        tell(answered=ask(opened))
     selector = selectors.DefaultSelector()
-    for _ in range(count):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-        selector.register(connection, selectors.EVENT_READ, time.monotonic())
-    print(json.dumps({"held": len(selector.get_map())}), flush=True)
+    for connection in opened:
+        selector.register(connection, selectors.EVENT_READ)
     seconds = []
     while selector.get_map():
         for key, _ in selector.select():
             if key.fileobj.recv(1) == b"":
-                seconds.append(time.monotonic() - key.data)
+                seconds.append(time.monotonic() - opened[key.fileobj])
                 selector.unregister(key.fileobj)
                 key.fileobj.close()
-    print(json.dumps({"closed": len(seconds), "soonest": min(seconds), "latest": max(seconds)}), flush=True)
+    tell(closed=len(seconds), soonest=min(seconds), latest=max(seconds))
+
+
+def ask(connections):
+    """How many of them answer."""
+    for connection in connections:
+        connection.sendall(REQUEST)
+    return sum(connection.recv(4096).startswith(b"HTTP/1.1 404") for connection in connections)
+
+
+def tell(**what):
+    print(json.dumps(what), flush=True)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -1,4 +1,4 @@
-"""Ten thousand clients connect, and say nothing."""
+"""Ten thousand clients connect, and say nothing, or nothing more."""
 
 import json
 import subprocess
@@ -13,20 +13,27 @@ from service import running
 
 EMAILS = [f"client-{number}@example.com" for number in range(6)]
 CONNECTIONS = 10_000
+# KiB for each that rests.
+EACH = 8
 # As a login shell has it; the service raises it to what it may have.
 FEW_FILES = ["sh", "-c", 'ulimit -S -n 1024 && exec "$0" "$@"']
 
 
 class Idle(unittest.TestCase):
+    def hold(self, service, *arguments):
+        """The process that holds the connections, once it does."""
+        command = [sys.executable, Path(__file__).with_name("hold.py"), str(service.port), str(CONNECTIONS), *arguments]
+        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(holder.communicate)
+        self.addCleanup(holder.kill)
+        self.assertEqual(json.loads(holder.stdout.readline()), {"held": CONNECTIONS, "answered": CONNECTIONS if arguments else 0})
+        return holder
+
     def test_ten_thousand_connections(self):
         service = running(self.addCleanup, *EMAILS, inside=FEW_FILES)
         before = service.sockets()
         with Load(service.port, EMAILS) as load:
-            command = [sys.executable, Path(__file__).with_name("hold.py"), str(service.port), str(CONNECTIONS)]
-            holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            self.addCleanup(holder.communicate)
-            self.addCleanup(holder.kill)
-            self.assertEqual(json.loads(holder.stdout.readline()), {"held": CONNECTIONS})
+            holder = self.hold(service)
             until(lambda: service.sockets() >= before + CONNECTIONS, "the service has accepted them")
             load.steady()
             # It closes each of them in its time.
@@ -37,3 +44,17 @@ class Idle(unittest.TestCase):
         self.assertLess(load.slowest(), 2)
         until(lambda: service.sockets() <= before, "the service is as it was before")
         table.survived(self, f"{CONNECTIONS:,} idle connections: closed after 30 s", load)
+
+    def test_ten_thousand_that_have_asked_take_little_and_may_ask_again(self):
+        service = running(self.addCleanup, *EMAILS, inside=FEW_FILES)
+        with Load(service.port, EMAILS) as load:
+            load.steady()
+            before = service.memory_kib()
+            holder = self.hold(service, "ask")
+            each = lambda: (service.memory_kib() - before) / CONNECTIONS
+            until(lambda: each() < EACH, lambda: f"a connection that rests takes {EACH} KiB at most: {each():.1f}", seconds=15)
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            self.assertEqual(json.loads(holder.stdout.readline()), {"answered": CONNECTIONS})
+            load.steady()
+        table.survived(self, f"{CONNECTIONS:,} connections that rest: {EACH} KiB each at most, and answered when they go on", load)

@@ -116,6 +116,10 @@ class Service:
                 pass  # It was closed meanwhile.
         return count
 
+    def memory_kib(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
     def kill(self):
         self.process.kill()
         self.process.wait()
