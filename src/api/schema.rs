@@ -66,9 +66,11 @@ impl Schemas {
     /// When a schema does not compile: the document is made from our own types.
     #[must_use]
     pub fn compile(document: &Document) -> Self {
-        let components = &document.value()["components"];
-        let schemas = components["schemas"].as_object().into_iter().flatten();
-        let compile = |(name, schema)| (String::clone(name), Schema::compile(schema, components));
+        let schemas = document.value()["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        let compile = |(name, schema)| (String::clone(name), Schema::compile(schema));
         Self(schemas.map(compile).collect())
     }
 
@@ -80,10 +82,9 @@ impl Schemas {
 }
 
 impl Schema {
-    fn compile(schema: &Value, components: &Value) -> Self {
-        let validator = |mut schema: Value| {
-            // Others may be referred to.
-            schema["components"] = components.clone();
+    fn compile(schema: &Value) -> Self {
+        // They refer to no others, which each validator would hold a copy of.
+        let validator = |schema: Value| {
             jsonschema::options()
                 // OpenAPI 3.0 describes its schemas in the terms of drafts 4 and 5.
                 .with_draft(Draft::Draft4)
@@ -101,8 +102,8 @@ impl Schema {
         let field = |(name, property): (&String, &Value)| {
             let keywords = property.as_object().into_iter().flatten();
             let mut keywords: Vec<_> = keywords
-                .map(|(keyword, value)| {
-                    (Keyword::of(keyword), validator(json!({ keyword: value })))
+                .filter_map(|(name, value)| {
+                    Some((Keyword::of(name)?, validator(json!({ name: value }))))
                 })
                 .collect();
             keywords.sort_by_key(|(keyword, _)| *keyword);
@@ -190,12 +191,14 @@ impl Field {
 }
 
 impl Keyword {
-    fn of(name: &str) -> Self {
+    fn of(name: &str) -> Option<Self> {
         match name {
-            "type" => Self::Type,
-            "minLength" => Self::MinLength,
-            "pattern" => Self::Pattern,
-            _ => Self::Other,
+            "type" => Some(Self::Type),
+            "minLength" => Some(Self::MinLength),
+            "pattern" => Some(Self::Pattern),
+            // For people: nothing fails it.
+            "title" | "description" => None,
+            _ => Some(Self::Other),
         }
     }
 }

@@ -114,15 +114,15 @@ def rows(store, service, postgres=None):
 
 
 def memory(service):
-    """KiB of the service as it is, and of each idle connection."""
+    """KiB of the service as it is, and of each connection on which a request has begun."""
     before = service.memory_kib()
-    idle = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(IDLE)]
-    for connection in idle:
+    open = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(IDLE)]
+    for connection in open:
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"[:20])
     while service.post("refresh", {}) != {"token": ["This field is required."]}:
         pass
     each = (service.memory_kib() - before) / IDLE
-    for connection in idle:
+    for connection in open:
         connection.close()
     return before, each
 
@@ -150,7 +150,8 @@ Processor time of one request, on {os.cpu_count()} cores of {model[1] if model e
 |---|---|---|---|---|---|
 {chr(10).join(lines)}
 
-Memory: {start / 1024:.0f} MiB to start with, {each:.1f} KiB for each idle connection.
+Memory: {start / 1024:.0f} MiB to start with, {each:.1f} KiB for each connection that is being talked on, and [a fraction](../bench/results.md) of
+it for one that rests.
 {END}"""
     print(table)
     page = PAGE.read_text()
