@@ -26,6 +26,8 @@ IDLE = 10_000
 CORES = f"0-{os.cpu_count() - 1}"
 # Of what can be answered at most.
 SHARES = [0.2, 0.5, 0.8]
+# So many ask at once.
+CLIENTS = [1, 8, 64, 512]
 # Refreshes a second, over 64 connections, while others log in.
 IN_A_STORM = 1_000
 # Signet gives the memory of its hashes back when there was none for ten seconds.
@@ -40,6 +42,8 @@ def refreshes():
         contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
         ours = contenders[OnSqlite.name]
         measures = {name: lambda it=it: wrk(it, "refresh", it.refreshes()) for name, it in contenders.items()}
+        for count in CLIENTS:
+            measures[f"{count} clients"] = lambda count=count: wrk(ours, "refresh", ours.refreshes(), connections=count)
         measures["bad"] = lambda: wrk(ours, "refresh", [{"token": None}], expected=400)
         told = in_turn(measures)
         rates = {share: told[OnSqlite.name]["rate"] * share for share in SHARES}
@@ -155,6 +159,11 @@ def table(refresh, login, growth):
     rates = "\n".join(
         f"| {share:.0%} | {refresh[share]['rate']:,.0f} | {refresh[share]['p50']:.2f} ms | {refresh[share]['p99']:.2f} ms |" for share in SHARES
     )
+    clients = "\n".join(
+        f"| {count} | {figures['rate']:,.0f} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms |"
+        for count in CLIENTS
+        for figures in [refresh[f"{count} clients"]]
+    )
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return f"""# What `make bench` measured
 
@@ -177,6 +186,12 @@ All but the last are asked for 64 accounts in turn. Signet on SQLite at rates th
 | of capacity | requests a second | median | 99th percentile |
 |---|---|---|---|
 {rates}
+
+With more or fewer clients, each of which asks without pause:
+
+| clients | requests a second | processor for each | median | 99th percentile |
+|---|---|---|---|---|
+{clients}
 
 With more accounts, asked for from all over, on SQLite:
 
