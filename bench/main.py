@@ -147,11 +147,15 @@ def targets(refresh, login, growth):
     ]
 
 
+def cells(figures):
+    return f"{figures['rate']:,.0f} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms"
+
+
 def table(refresh, login, growth):
     rows = targets(refresh, login, growth)
     lines = "\n".join(f"| {what} | {figure} | {target} | {verdict(met)} |" for what, figure, target, met in rows)
     contenders = "\n".join(
-        f"| {kind.name} | {figures['rate']:,.0f} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {kind.description} |"
+        f"| {kind.name} | {cells(figures)} | {kind.description} |"
         for kind in ALL
         for figures in [refresh[kind.name]]
     )
@@ -160,7 +164,7 @@ def table(refresh, login, growth):
         f"| {share:.0%} | {refresh[share]['rate']:,.0f} | {refresh[share]['p50']:.2f} ms | {refresh[share]['p99']:.2f} ms |" for share in SHARES
     )
     clients = "\n".join(
-        f"| {count} | {figures['rate']:,.0f} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms |"
+        f"| {count} | {cells(figures)} |"
         for count in CLIENTS
         for figures in [refresh[f"{count} clients"]]
     )
@@ -179,7 +183,7 @@ Refreshes on one processor, {CONNECTIONS} connections, medians of {ROUNDS} round
 | | requests a second | processor for each | median | 99th percentile | |
 |---|---|---|---|---|---|
 {contenders}
-| Signet, refused | {bad['rate']:,.0f} | {bad['cost']:.1f} us | {bad['p50']:.2f} ms | {bad['p99']:.2f} ms | a body that has no token, on SQLite |
+| Signet, refused | {cells(bad)} | a body that has no token, on SQLite |
 
 All but the last are asked for 64 accounts in turn. Signet on SQLite at rates that it can keep up with, latencies counted from when it was time to ask:
 

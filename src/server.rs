@@ -13,6 +13,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+mod answer;
 mod connection;
 mod listener;
 mod rest;

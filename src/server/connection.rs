@@ -5,11 +5,10 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
 use hyper::{
     body::{Bytes, Incoming},
     server::conn::http1,
@@ -17,13 +16,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
-    Endpoint, Request, Response,
+    Endpoint, Request,
     http::uri::Scheme,
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    runtime::Handle,
     sync::watch,
     time::{sleep, timeout},
 };
@@ -33,6 +31,7 @@ use tracing::debug;
 
 use super::{
     ConnectionLimits, Tls,
+    answer::ToItsEnd,
     listener::Ends,
     rest::{Activity, Noted},
     stream::Stream,
@@ -193,41 +192,6 @@ impl Connection {
     }
 }
 
-/// The work on an answer. It goes on when its client does not wait for it: a query that is cut in half costs its
-/// database connection, and a request without an end has no log line.
-///
-/// To begin each in a task of its own would see to that, too, and cost a refresh half a microsecond or more.
-struct ToItsEnd(Option<BoxFuture<'static, Response>>);
-
-impl ToItsEnd {
-    fn new(work: impl Future<Output = Response> + Send + 'static) -> Self {
-        Self(Some(Box::pin(work)))
-    }
-}
-
-impl Future for ToItsEnd {
-    type Output = Response;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        // Taken, and put back: what panics is not gone on with.
-        let mut work = self.0.take().expect("nobody asks for an answer again");
-        let answer = work.as_mut().poll(cx);
-        if answer.is_pending() {
-            self.0 = Some(work);
-        }
-        answer
-    }
-}
-
-impl Drop for ToItsEnd {
-    fn drop(&mut self) {
-        // Without a runtime, the process is at its end.
-        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(work);
-        }
-    }
-}
-
 /// Done when the service stops.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     // Whoever would tell is gone: that is the end, too.
@@ -244,7 +208,7 @@ mod tests {
     const REQUEST: &str = "GET / HTTP/1.1\r\n\r\n";
     const BRIEF: Duration = Duration::from_millis(50);
 
-    /// A connection, and what its client has not sent yet.
+    /// A connection with both its ends, and what was read of it too early.
     struct Exchange {
         connection: Connection,
         client: UnixStream,

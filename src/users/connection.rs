@@ -19,6 +19,7 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// As it is now.
     pub(super) fn of(db: &DatabaseConnection) -> Self {
         fn told<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
             let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);

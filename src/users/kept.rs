@@ -89,3 +89,34 @@ where
     let rows = query.fetch_all(connection).await?;
     Ok(rows.into_iter().map(QueryResult::from).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sea_orm::sea_query::{Expr, Query};
+
+    use super::*;
+    use crate::users::{Limits, Pool, open};
+
+    #[tokio::test]
+    async fn a_connection_is_kept_for_some_queries_and_then_given_back() {
+        let limits = Limits {
+            connections: 1.try_into().unwrap(),
+            wait: Duration::from_secs(1),
+            hurried: false,
+        };
+        let db = open("sqlite::memory:", limits).await.unwrap();
+        let query = Query::select().expr(Expr::value(7)).to_owned();
+        let mut kept = Kept::of(&db).await.unwrap();
+        for _ in 1..QUERIES {
+            let (rows, again) = kept.rows(&query, &[7]).await.unwrap();
+            assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 7);
+            kept = again.unwrap();
+            assert_eq!(Pool::of(&db).used, 1);
+        }
+        assert!(kept.rows(&query, &[7]).await.unwrap().1.is_none());
+        // Whoever waits for it has it: there is no other.
+        Kept::of(&db).await.unwrap();
+    }
+}
