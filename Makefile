@@ -89,7 +89,7 @@ bench: setup-bench ## Measure releases side by side with their limits and with D
 bench-scale: setup-bench ## Measure what requests cost with ten million accounts
 	$(BENCH) users.py 10000000
 
-flamegraph: ## Draw where the time of a refresh goes, into bench/refresh.svg
+flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
 	bench/setup-flamegraph
 	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
 	$(BENCH) profile.py

@@ -1,28 +1,35 @@
-"""Draws where the time of a refresh goes, as a flame graph. The binary must have its symbols."""
+"""Draws where the time of a refresh goes, and of a login where all log in without pause, as flame graphs.
+
+The binary must have its symbols.
+"""
 
 import subprocess
 
 from contenders import HERE, OnSqlite
-from load import SECONDS, SERVER, wrk
+from load import GENERATOR, SECONDS, SERVER, wrk
+from main import CORES
 
 WIDTH = 0.3
 """What takes less of the whole, in percent, is left out."""
 
 
-def main():
-    service = OnSqlite(SERVER)
-    data = service.folder / "perf.data"
-    try:
+def draw(title, cores, generator, operation, bodies):
+    with OnSqlite(cores) as service:
+        data = service.folder / "perf.data"
         record = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{service.process.pid}", "-o", data]
-        wrk(service, "refresh", service.refreshes(), seconds=1)
+        asked = service, operation, bodies(service)
+        wrk(*asked, seconds=1, cores=generator)
         with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
-            wrk(service, "refresh", service.refreshes())
+            wrk(*asked, cores=generator)
         script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
-    finally:
-        service.close()
     collapsed = subprocess.run(["inferno-collapse-perf"], input=script, stdout=subprocess.PIPE, check=True).stdout
-    draw = ["inferno-flamegraph", "--title=A refresh", f"--minwidth={WIDTH}", "--deterministic", "--colors=rust"]
-    (HERE / "refresh.svg").write_bytes(subprocess.run(draw, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)
+    flame = ["inferno-flamegraph", f"--title={title}", f"--minwidth={WIDTH}", "--deterministic", "--colors=rust"]
+    (HERE / f"{operation}.svg").write_bytes(subprocess.run(flame, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def main():
+    draw("A refresh", SERVER, GENERATOR, "refresh", OnSqlite.refreshes)
+    draw("A login, in a storm of them", CORES, CORES, "obtain", lambda service: service.logins()[:1])
 
 
 if __name__ == "__main__":
