@@ -61,4 +61,11 @@ def in_turn(measures):
             told = measure()
             if number > 0:  # The first is to warm up.
                 rounds[name].append(told)
-    return {name: {key: statistics.median(each[key] for each in told) for key in told[0]} for name, told in rounds.items()}
+    return {name: summary(told) for name, told in rounds.items()}
+
+
+def summary(rounds):
+    figures = {key: statistics.median(told[key] for told in rounds) for key in rounds[0]}
+    if "p99" in figures:
+        figures["p99 of rounds"] = min(told["p99"] for told in rounds), max(told["p99"] for told in rounds)
+    return figures
