@@ -199,7 +199,7 @@ impl Users {
     /// Records a login, if the account is still the one whose password was verified.
     ///
     /// The hash takes tens of milliseconds. An account that was disabled or revoked, or got another password
-    /// or e-mail meanwhile, gives none; one that was only rehashed by a login beside this one is the same.
+    /// or e-mail meanwhile, is not; one that was only rehashed by a login beside this one is.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -208,7 +208,7 @@ impl Users {
         verified: &User,
         now: OffsetDateTime,
         from: Option<String>,
-    ) -> Result<Option<User>, DbErr> {
+    ) -> Result<bool, DbErr> {
         // A clock that was set back must not hide a token that was issued before: a cut goes past the last login.
         let known = Expr::col(Column::LastLogin);
         let latest = Expr::case(known.clone().gt(now), known).finally(now);
@@ -218,10 +218,11 @@ impl Users {
             .filter(Column::Id.eq(verified.id))
             .filter(Column::IsActive.eq(true))
             .filter(Column::PasswordChanged.eq(verified.password_changed))
-            .filter(Column::EmailKey.eq(&verified.email_key))
+            .filter(Column::Email.eq(&verified.email))
             .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after));
-        let rows = self.write(record.exec_with_returning(&self.db)).await?;
-        Ok(rows.into_iter().next())
+        // Without the row: SQLite would wake us for it before the commit, and for the commit again.
+        let recorded = self.write(record.exec(&self.db)).await?;
+        Ok(recorded.rows_affected > 0)
     }
 
     /// Replaces the hash of an unchanged password. It sets no cut.

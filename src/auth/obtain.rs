@@ -119,12 +119,14 @@ async fn login(
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
-    let user = auth
+    let recorded = auth
         .users
         .record_login(&user, now, caller.address.map(throttle::prefix))
         .await
-        .map_err(Fault::from)?
-        .ok_or(Refusal::Overtaken)?;
+        .map_err(Fault::from)?;
+    if !recorded {
+        return Err(Refusal::Overtaken);
+    }
     let now = now.unix_timestamp();
     let orig_iat = now.max(user.tokens_valid_after);
     let grant = auth

@@ -201,7 +201,7 @@ async fn a_login_is_recorded_and_a_failed_one_is_not() {
 /// Whether nothing is issued for the account as it was verified.
 async fn is_overtaken(world: &World, verified: &User) -> bool {
     let login = world.auth.users.record_login(verified, world.now(), None);
-    login.await.unwrap().is_none()
+    !login.await.unwrap()
 }
 
 /// What is verified while the account changes must not be issued for what it was before.
