@@ -76,6 +76,10 @@ class Proxy:
 
         until(ready, lambda: f"HAProxy finds every replica ready: {states()}")
 
+    def under_way(self, number):
+        """How many requests wait for this replica."""
+        return int(self.servers()[number]["scur"])
+
     def count(self, column):
         """The sum over all replicas."""
         return sum(int(server[column]) for server in self.servers())

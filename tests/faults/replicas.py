@@ -5,6 +5,7 @@ import unittest
 
 import table
 from load import Load
+from poll import until
 from postgres import Postgres
 from proxy import NO_RETRIES, RETRIES, Proxy
 from service import running
@@ -58,6 +59,9 @@ class Replicas(unittest.TestCase):
         proxy = self.proxy(RETRIES)
         with Load(proxy.port, EMAILS) as load:
             load.steady()
+            # What it has now it takes with it. Most requests are over before a signal comes.
+            self.replicas[0].freeze()
+            until(lambda: proxy.under_way(0) >= len(EMAILS) / 2, "half of the clients wait for it")
             self.replicas[0].kill()
             killed = time.monotonic()
             load.steady()
