@@ -99,24 +99,28 @@ impl Connection {
         stream.set_write_timeout(Some(self.limits.write_time));
         let mut stream = Box::pin(stream);
         let mut early = Bytes::new();
-        let left = self.limits.header_time.saturating_sub(self.limits.rest);
         loop {
             let talk = self.talk(stream, early, &presence, &scheme, &mut stopped);
             // Apart: hyper has its room as long as somebody talks.
             let rests;
             (stream, early, rests) = Box::pin(talk).await;
-            let goes_on = rests
-                && (!early.is_empty()
-                    || tokio::select! {
-                        readable = timeout(left, presence.readable()) => readable.is_ok(),
-                        () = told(&mut stopped) => false,
-                    });
-            if !goes_on {
+            if !rests || early.is_empty() && !self.wakes(&presence, &mut stopped).await {
                 break;
             }
         }
         if stream.shutdown().await.is_ok() {
             let _ = timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+        }
+    }
+
+    /// Whether the client goes on after a rest, before its time is over and before the service stops.
+    async fn wakes(&self, presence: &Stream, stopped: &mut watch::Receiver<bool>) -> bool {
+        let left = self.limits.header_time.saturating_sub(self.limits.rest);
+        tokio::select! {
+            biased;
+            // A request that was there before the stop is answered.
+            () = told(stopped) => presence.has_sent(),
+            readable = timeout(left, presence.readable()) => readable.is_ok(),
         }
     }
 
@@ -135,14 +139,14 @@ impl Connection {
             .half_close(true)
             .header_read_timeout(self.limits.header_time)
             .max_header_size(self.limits.header_size);
-        let presence = Arc::new(presence.clone());
+        let watched = Arc::new(presence.clone());
         let activity = Activity::default();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let app = Arc::clone(&self.app);
             let local = LocalAddr(self.ends.local());
             let remote = RemoteAddr(self.ends.peer());
             let mut request = Request::from((request, local, remote, scheme.clone()));
-            request.set_data(Caller::waiting(self.ends.address(), presence.clone()));
+            request.set_data(Caller::waiting(self.ends.address(), watched.clone()));
             activity.begin();
             let answer = ToItsEnd::new(async move { app.get_response(request).await });
             let activity = &activity;
@@ -173,11 +177,12 @@ impl Connection {
                 }
             }
         };
-        // Who has only just connected has sent its first request, or is about to.
+        // Who has only just connected has sent its first request, or is about to. One that has sent another is answered, too.
         let begun = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
-            Poll::Pending if activity.has_begun() => Poll::Ready(true),
-            Poll::Pending => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending if activity.in_flight() => Poll::Ready(true),
+            Poll::Pending if activity.has_begun() && !presence.has_sent() => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
         });
         if stops && timeout(FLUSH, begun).await.unwrap_or(true) {
             Pin::new(&mut connection).graceful_shutdown();
@@ -188,7 +193,7 @@ impl Connection {
         let parts = connection.into_parts();
         // Copied: as it is, it holds all that there was to read into.
         let early = Bytes::copy_from_slice(&parts.read_buf);
-        (parts.io.into_inner().stream, early, rests && !stops)
+        (parts.io.into_inner().stream, early, rests)
     }
 }
 
@@ -201,7 +206,7 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use poem::{EndpointExt, endpoint::make_sync};
-    use tokio::{io::AsyncReadExt, net::UnixStream};
+    use tokio::{io::AsyncReadExt, net::UnixStream, task::yield_now};
 
     use super::*;
 
@@ -212,7 +217,7 @@ mod tests {
     struct Exchange {
         connection: Connection,
         client: UnixStream,
-        stream: Option<UnixStream>,
+        stream: Stream,
         early: Bytes,
     }
 
@@ -237,34 +242,43 @@ mod tests {
             Self {
                 connection,
                 client,
-                stream: Some(stream),
+                stream: Stream::Unix(Arc::new(stream)),
                 early: Bytes::new(),
             }
         }
 
         /// Whether it rests after this was sent. It ends with the time for the next head, if it does not.
         async fn rests_after(&mut self, sent: &str) -> bool {
-            self.client.write_all(sent.as_bytes()).await.unwrap();
+            ask(&mut self.client, sent).await;
             let (_never, mut stopped) = watch::channel(false);
-            let presence = Stream::Unix(Arc::new(UnixStream::pair().unwrap().0));
-            let stream = self.stream.take().unwrap();
+            let stream = self.stream.clone();
             let early = std::mem::take(&mut self.early);
-            let talk = self
-                .connection
-                .talk(stream, early, &presence, &Scheme::HTTP, &mut stopped);
-            let (stream, early, rests) = talk.await;
-            (self.stream, self.early) = (Some(stream), early);
+            let talk =
+                self.connection
+                    .talk(stream, early, &self.stream, &Scheme::HTTP, &mut stopped);
+            let (_, early, rests) = talk.await;
+            self.early = early;
             rests
         }
 
-        /// Reads as many answers.
-        async fn takes(&mut self, answers: usize) {
-            let mut taken = Vec::new();
-            while !taken.ends_with(b"answer")
-                || taken.windows(8).filter(|it| it == b"HTTP/1.1").count() < answers
-            {
-                assert!(self.client.read_buf(&mut taken).await.unwrap() > 0);
-            }
+        /// Whether it goes on after a rest.
+        async fn wakes(&self, stops: bool) -> bool {
+            let (_stop, mut stopped) = watch::channel(stops);
+            self.connection.wakes(&self.stream, &mut stopped).await
+        }
+    }
+
+    async fn ask(client: &mut UnixStream, request: &str) {
+        client.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// Reads as many answers.
+    async fn take(client: &mut UnixStream, answers: usize) {
+        let mut taken = Vec::new();
+        while !taken.ends_with(b"answer")
+            || taken.windows(8).filter(|it| it == b"HTTP/1.1").count() < answers
+        {
+            assert!(client.read_buf(&mut taken).await.unwrap() > 0);
         }
     }
 
@@ -272,9 +286,9 @@ mod tests {
     async fn a_connection_rests_when_all_is_answered() {
         let mut exchange = Exchange::of("answer");
         assert!(exchange.rests_after(REQUEST).await);
-        exchange.takes(1).await;
+        take(&mut exchange.client, 1).await;
         assert!(exchange.rests_after(&REQUEST.repeat(2)).await);
-        exchange.takes(2).await;
+        take(&mut exchange.client, 2).await;
         assert_eq!(exchange.early, "");
     }
 
@@ -285,7 +299,7 @@ mod tests {
         assert!(exchange.rests_after(&format!("{REQUEST}{first}")).await);
         assert_eq!(exchange.early, first);
         assert!(exchange.rests_after(second).await);
-        exchange.takes(2).await;
+        take(&mut exchange.client, 2).await;
     }
 
     #[tokio::test]
@@ -308,6 +322,67 @@ mod tests {
         // To take a piece of it has a time of its own.
         let rests = timeout(2 * BRIEF, exchange.rests_after(REQUEST)).await;
         assert!(rests.is_err(), "{rests:?}");
+    }
+
+    #[tokio::test]
+    async fn a_rest_ends_with_what_the_client_sends_or_with_its_time() {
+        let mut exchange = Exchange::of("answer");
+        assert!(!exchange.wakes(false).await);
+        ask(&mut exchange.client, REQUEST).await;
+        assert!(exchange.wakes(false).await);
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_a_rest_unless_a_request_has_arrived() {
+        let mut exchange = Exchange::of("answer");
+        assert!(!exchange.wakes(true).await);
+        ask(&mut exchange.client, REQUEST).await;
+        assert!(exchange.wakes(true).await);
+
+        let Exchange { client, stream, .. } = &mut exchange;
+        ask(client, REQUEST).await;
+        client.shutdown().await.unwrap();
+        tokio::io::copy(stream, &mut tokio::io::sink())
+            .await
+            .unwrap();
+        assert!(!exchange.wakes(true).await, "there is only the end");
+    }
+
+    /// Whether the connection rests at that moment, or still waits as it has from its beginning.
+    #[tokio::test]
+    async fn no_request_that_came_before_the_stop_is_without_its_answer() {
+        for rests in [true, false].repeat(50) {
+            let Exchange {
+                connection,
+                mut client,
+                stream,
+                ..
+            } = Exchange::of("answer");
+            let (stop, stopped) = watch::channel(false);
+            let presence = stream.clone();
+            let held = match &presence {
+                Stream::Unix(held) => Arc::downgrade(held),
+                Stream::Tcp(_) => unreachable!(),
+            };
+            let served = tokio::spawn(async move {
+                connection
+                    .exchange(stream, presence, Scheme::HTTP, stopped)
+                    .await;
+            });
+            for _ in 0..2 {
+                ask(&mut client, REQUEST).await;
+                take(&mut client, 1).await;
+                // A request that may be under way watches it, too.
+                while rests && held.strong_count() > 2 {
+                    yield_now().await;
+                }
+            }
+            ask(&mut client, REQUEST).await;
+            stop.send_replace(true);
+            take(&mut client, 1).await;
+            drop(client);
+            served.await.unwrap();
+        }
     }
 
     /// Ten thousand are served at once, and most of them rest. hyper, and the handshake, have boxes of their own.

@@ -54,6 +54,11 @@ impl Stream {
         of!(self, it => it.readable().await)
     }
 
+    /// Whether there is something to read now, though nobody was told of it yet.
+    pub(super) fn has_sent(&self) -> bool {
+        of!(self, it => recv(it, &mut [0; 1], RecvFlags::PEEK)).is_ok_and(|(_, sent)| sent > 0)
+    }
+
     /// The end of what the client sends, whatever it sent before it that was not read yet.
     async fn ended(&self) -> io::Result<()> {
         of!(self, it => loop {
