@@ -36,7 +36,8 @@ pub struct ConnectionLimits {
     /// The largest request head, in bytes; a larger one gets a 431.
     pub header_size: usize,
     /// For a TLS handshake, and for a whole request head, counted from the end of the request before, or from its own first byte
-    /// when the connection rested meanwhile. An idle connection ends with it too.
+    /// when the connection rested meanwhile. An idle connection ends with it too, or up
+    /// to `rest` later.
     pub header_time: Duration,
     /// A connection on which nobody has asked anything for this long gives back what it holds, but for the connection itself.
     pub rest: Duration,

@@ -12,7 +12,8 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait, RuntimeErr,
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect,
+    QueryTrait, RuntimeErr,
 };
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
@@ -41,8 +42,6 @@ const TOGETHER: usize = 64;
 const AT_ONCE: usize = 4;
 /// For so long, others wait for a query: one that hangs on its connection is not to stop them all.
 const LATE: Duration = Duration::from_millis(20);
-/// Queries that are late, at once. If there are more it is not one connection that hangs, but the database.
-const LATE_AT_ONCE: usize = 8;
 
 type Answer = Result<Option<Bearer>, DbErr>;
 type Found = HashMap<i64, Result<Bearer, DbErr>>;
@@ -95,19 +94,17 @@ impl Users {
             // Not after an error: then nobody knows in what state it is.
             let before = kept.take();
             let query = async {
-                let connection = match before {
-                    Some(connection) => connection,
-                    None => Kept::of(&self.db).await?,
-                };
                 let found;
-                (found, kept) = bearers(connection, ids).await?;
+                (found, kept) = bearers(&self.db, before, ids).await?;
                 Ok(found)
             };
             let mut query = pin!(self.bounded(query));
             let found = if let Ok(found) = timeout(LATE, &mut query).await {
                 found
             } else {
-                if let Some(turn) = turn.hand_over() {
+                // The others need connections, too. If more hang it is not one of them, but the database.
+                let most = self.pool().limit / 2;
+                if let Some(turn) = turn.hand_over(most as usize) {
                     self.begin(turn);
                 }
                 query.await
@@ -125,7 +122,11 @@ impl Users {
 }
 
 /// The accounts with these ids. A row that cannot be read is the fault of that account alone.
-async fn bearers(connection: Kept, mut ids: Vec<i64>) -> Result<(Found, Option<Kept>), DbErr> {
+async fn bearers(
+    db: &DatabaseConnection,
+    kept: Option<Kept>,
+    mut ids: Vec<i64>,
+) -> Result<(Found, Option<Kept>), DbErr> {
     ids.sort_unstable();
     ids.dedup();
     // A connection keeps a prepared statement for each number of ids: so there are seven.
@@ -140,7 +141,7 @@ async fn bearers(connection: Kept, mut ids: Vec<i64>) -> Result<(Found, Option<K
         ])
         .filter(Column::Id.is_in(ids.iter().copied()))
         .into_query();
-    let (rows, kept) = connection.rows(&accounts, &ids).await?;
+    let (rows, kept) = Kept::rows(kept, db, &accounts, &ids).await?;
     let found = rows
         .into_iter()
         .map(|row| Ok((row.try_get_by_index(0)?, Bearer::of(&row))))
@@ -220,10 +221,11 @@ impl Turn {
         Some(asking)
     }
 
-    /// The query of this turn is late: it is the last of it, and this is the turn of those who wait already, if any do.
-    fn hand_over(&mut self) -> Option<Turn> {
+    /// The query of this turn is late: it is the last of it, and this is the turn of those who wait already, if any do;
+    /// unless so many are late already.
+    fn hand_over(&mut self, most: usize) -> Option<Turn> {
         let mut line = self.line.lock();
-        if line.late == LATE_AT_ONCE {
+        if line.late >= most {
             return None;
         }
         line.asking -= 1;
@@ -313,7 +315,7 @@ mod tests {
         assert_eq!(next(&mut hangs).unwrap(), [1]);
         let (none, _second) = comes(&line, 2);
         assert!(none.is_none());
-        let mut turn = hangs.hand_over().unwrap();
+        let mut turn = hangs.hand_over(1).unwrap();
         assert_eq!(next(&mut turn).unwrap(), [2]);
         assert_eq!(next(&mut turn), None);
         // Whoever comes now does not wait for it, either.
@@ -325,16 +327,17 @@ mod tests {
     #[test]
     fn if_too_many_hang_the_others_wait() {
         let line = Line::default();
-        let late: Vec<_> = (0..=9)
+        let most = 4;
+        let late: Vec<_> = (0..9)
             .map_while(|id| {
                 let (turn, _answer) = comes(&line, id);
                 let mut turn = turn?;
                 assert_eq!(next(&mut turn).unwrap(), [id]);
-                assert!(turn.hand_over().is_none());
+                assert!(turn.hand_over(most).is_none());
                 Some(turn)
             })
             .collect();
-        assert_eq!(late.len(), LATE_AT_ONCE + 1);
+        assert_eq!(late.len(), most + 1);
     }
 
     #[test]

@@ -30,7 +30,7 @@ enum Connection {
 const QUERIES: u8 = 32;
 
 impl Kept {
-    pub(super) async fn of(db: &DatabaseConnection) -> Result<Self, DbErr> {
+    async fn of(db: &DatabaseConnection) -> Result<Self, DbErr> {
         let connection = match db.get_database_backend() {
             DbBackend::Sqlite => {
                 db.get_sqlite_connection_pool()
@@ -52,8 +52,27 @@ impl Kept {
         })
     }
 
-    /// The rows of `query`, of which the parameters are `ids`; and the connection, unless it was kept for long enough.
+    /// The rows of `query`, of which the parameters are `ids`, over `kept` or else over another connection; and the one that it
+    /// was, unless it was kept for long enough.
+    ///
+    /// # Errors
+    /// When the database does not answer. That one which was kept is dead, as after a restart of PostgreSQL, is none: the pool
+    /// has, or opens, another one, and whoever waits is not to notice.
     pub(super) async fn rows(
+        kept: Option<Self>,
+        db: &DatabaseConnection,
+        query: &SelectStatement,
+        ids: &[i64],
+    ) -> Result<(Vec<QueryResult>, Option<Self>), DbErr> {
+        if let Some(kept) = kept
+            && let Ok(answered) = kept.ask(query, ids).await
+        {
+            return Ok(answered);
+        }
+        Self::of(db).await?.ask(query, ids).await
+    }
+
+    async fn ask(
         mut self,
         query: &SelectStatement,
         ids: &[i64],
@@ -92,31 +111,67 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{num::NonZeroU32, time::Duration};
 
-    use sea_orm::sea_query::{Expr, Query};
+    use sea_orm::{
+        ConnectionTrait,
+        sea_query::{Alias, Expr, Query},
+    };
 
     use super::*;
     use crate::users::{Limits, Pool, open};
 
+    const LIMITS: Limits = Limits {
+        connections: NonZeroU32::MIN.saturating_add(1),
+        wait: Duration::from_secs(1),
+        hurried: false,
+    };
+
     #[tokio::test]
     async fn a_connection_is_kept_for_some_queries_and_then_given_back() {
-        let limits = Limits {
-            connections: 1.try_into().unwrap(),
-            wait: Duration::from_secs(1),
-            hurried: false,
-        };
-        let db = open("sqlite::memory:", limits).await.unwrap();
+        let db = open("sqlite::memory:", LIMITS).await.unwrap();
         let query = Query::select().expr(Expr::value(7)).to_owned();
-        let mut kept = Kept::of(&db).await.unwrap();
+        let mut kept = None;
         for _ in 1..QUERIES {
-            let (rows, again) = kept.rows(&query, &[7]).await.unwrap();
+            let (rows, again) = Kept::rows(kept, &db, &query, &[7]).await.unwrap();
             assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 7);
-            kept = again.unwrap();
+            assert!(again.is_some());
+            kept = again;
             assert_eq!(Pool::of(&db).used, 1);
         }
-        assert!(kept.rows(&query, &[7]).await.unwrap().1.is_none());
-        // Whoever waits for it has it: there is no other.
+        let (_, given_back) = Kept::rows(kept, &db, &query, &[7]).await.unwrap();
+        assert!(given_back.is_none());
+        // Whoever waits for it has it: in memory there is no other.
         Kept::of(&db).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_a_connection_that_died_while_it_was_kept_nobody_hears() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/signet.db", folder.path().display());
+        let db = open(&url, LIMITS).await.unwrap();
+        db.execute_unprepared("CREATE TABLE letters (id INTEGER); INSERT INTO letters VALUES (7)")
+            .await
+            .unwrap();
+        let letters = Alias::new("letters");
+        let query = Query::select()
+            .column((letters.clone(), Alias::new("id")))
+            .from(letters)
+            .to_owned();
+        let (_, mut kept) = Kept::rows(None, &db, &query, &[]).await.unwrap();
+
+        // As good as dead: on this one, and only on it, the query fails.
+        let Some(Connection::Sqlite(connection)) = kept.as_mut().map(|it| &mut it.connection)
+        else {
+            panic!("it was not kept");
+        };
+        sqlx::query("CREATE TEMP TABLE letters (name TEXT)")
+            .execute(&mut **connection)
+            .await
+            .unwrap();
+        connection.close_on_drop();
+        let (rows, kept) = Kept::rows(kept, &db, &query, &[]).await.unwrap();
+        assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 7);
+        assert!(kept.is_some());
     }
 }
