@@ -63,7 +63,8 @@ impl Schemas {
     /// Compiles the schemas of `document`.
     ///
     /// # Panics
-    /// When a schema does not compile: the document is made from our own types.
+    /// When a schema does not compile, or has a keyword that is not known to mean by itself what it means among others: the
+    /// document is made from our own types.
     #[must_use]
     pub fn compile(document: &Document) -> Self {
         let schemas = document.value()["components"]["schemas"]
@@ -116,6 +117,10 @@ impl Schema {
         let mut object = schema.clone();
         for of_the_fields in ["properties", "required"] {
             object.as_object_mut().map(|it| it.remove(of_the_fields));
+        }
+        // Such as `additionalProperties`, of which nobody would know what they are added to.
+        for (name, _) in object.as_object().into_iter().flatten() {
+            let _ = Keyword::of(name);
         }
         Self {
             object: validator(object),
@@ -198,7 +203,9 @@ impl Keyword {
             "pattern" => Some(Self::Pattern),
             // For people: nothing fails it.
             "title" | "description" => None,
-            _ => Some(Self::Other),
+            "format" | "enum" | "items" => Some(Self::Other),
+            // Some act in pairs, as `exclusiveMinimum` does, and would be wrong without a word.
+            unknown => panic!("a schema has `{unknown}`: can it be asked by itself?"),
         }
     }
 }
@@ -250,6 +257,24 @@ mod tests {
             .unwrap()
             .remove("required");
         assert!(takes_nothing(&document));
+    }
+
+    #[test]
+    #[should_panic(expected = "`exclusiveMinimum`")]
+    fn no_keyword_of_a_field_is_taken_out_of_its_context() {
+        let mut document = Document::build(None);
+        let schemas = &mut document.value_mut()["components"]["schemas"];
+        schemas["ObtainRequest"]["properties"]["email"]["exclusiveMinimum"] = true.into();
+        let _ = Schemas::compile(&document);
+    }
+
+    #[test]
+    #[should_panic(expected = "`additionalProperties`")]
+    fn nor_one_of_the_body() {
+        let mut document = Document::build(None);
+        let schemas = &mut document.value_mut()["components"]["schemas"];
+        schemas["ObtainRequest"]["additionalProperties"] = false.into();
+        let _ = Schemas::compile(&document);
     }
 
     #[test]
