@@ -109,7 +109,9 @@ impl From<&str> for Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
-    match run(&matches) {
+    let done = run(&matches);
+    log::write_out();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {}", failure.message);
@@ -132,7 +134,10 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let environment = environment();
     let sockets = Inherited::new(&environment);
-    let runtime = tokio::runtime::Runtime::new()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(log::before_rest)
+        .build()
         .map_err(|error| format!("cannot start the async runtime: {error}"))?;
     runtime.block_on(async {
         let traces = match cli.command {

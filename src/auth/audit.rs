@@ -16,6 +16,9 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// The target of its events.
+    pub const TARGET: &str = "audit";
+
     pub(super) fn login(
         self,
         email: &str,
@@ -26,14 +29,14 @@ impl Audit {
         let email = self.shown(email);
         match outcome {
             Ok((user, _)) => {
-                info!(target: "audit", event = "login", user_id = user.id, email, address);
+                info!(target: Audit::TARGET, event = "login", user_id = user.id, email, address);
             }
             Err(obtain::Refusal::Throttled(throttled)) => {
-                warn!(target: "audit", event = "login_throttled", email, address, wait = throttled.seconds);
+                warn!(target: Audit::TARGET, event = "login_throttled", email, address, wait = throttled.seconds);
             }
             Err(obtain::Refusal::Fault(_)) => {}
             Err(cause) => {
-                warn!(target: "audit", event = "login_failed", email, address, %cause);
+                warn!(target: Audit::TARGET, event = "login_failed", email, address, %cause);
             }
         }
     }
@@ -42,10 +45,10 @@ impl Audit {
         let address = address.map(tracing::field::display);
         match refusal {
             refresh::Refusal::Revoked { user_id } => {
-                warn!(target: "audit", event = "refresh_after_revocation", user_id, address);
+                warn!(target: Audit::TARGET, event = "refresh_after_revocation", user_id, address);
             }
             refresh::Refusal::Throttled(throttled) => {
-                warn!(target: "audit", event = "refresh_throttled", address, wait = throttled.seconds);
+                warn!(target: Audit::TARGET, event = "refresh_throttled", address, wait = throttled.seconds);
             }
             _ => {}
         }
@@ -54,17 +57,17 @@ impl Audit {
     /// What an operator did to an account.
     pub fn changed(self, event: &str, account: &User) {
         let email = self.shown(&account.email);
-        info!(target: "audit", event, user_id = account.id, email);
+        info!(target: Audit::TARGET, event, user_id = account.id, email);
     }
 
     /// An operator ended the tokens of every account.
     pub fn all_revoked(self, accounts: u64) {
-        info!(target: "audit", event = "all_tokens_revoked", accounts);
+        info!(target: Audit::TARGET, event = "all_tokens_revoked", accounts);
     }
 
     /// An operator brought in accounts from elsewhere.
     pub fn imported(self, added: u64, updated: u64) {
-        info!(target: "audit", event = "accounts_imported", added, updated);
+        info!(target: Audit::TARGET, event = "accounts_imported", added, updated);
     }
 
     /// Escaped, since a quoted local part may hold anything.

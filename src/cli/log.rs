@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal},
 };
 
+use serde::Serialize;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -25,12 +26,17 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+mod lines;
+
+pub(super) use lines::{before_rest, write_out};
+
 use super::trace::Traces;
 use crate::config::LogFilter;
+use lines::Lines;
 
 /// Starts logging what `filter` lets through; a panic is logged like everything else.
 pub(super) fn init(filter: &LogFilter, traces: Option<&Traces>) {
-    let log = fmt::layer().with_writer(io::stderr);
+    let log = fmt::layer().with_writer(Lines);
     let log = if io::stderr().is_terminal() {
         log.boxed()
     } else {
@@ -86,7 +92,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, Members> for Json {
         write!(line, "\",\"level\":\"{}\"", metadata.level())?;
         context.format_fields(line.by_ref(), event)?;
         write!(line, ",\"target\":\"{}\"", metadata.target())?;
-        if let Some(span) = context.lookup_current() {
+        if let Some(span) = context.parent_span() {
             write!(line, ",\"span\":{{\"name\":\"{}\"", span.name())?;
             if let Some(fields) = span.extensions().get::<FormattedFields<Members>>() {
                 line.write_str(fields)?;
@@ -101,13 +107,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, Members> for Json {
 struct Members;
 
 impl<'a> FormatFields<'a> for Members {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> form::Result {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'a>, fields: R) -> form::Result {
+        // Written in one piece: the library's text would grow with each.
         let mut members = Writing {
-            writer,
+            text: Vec::with_capacity(128),
             result: Ok(()),
         };
         fields.record(&mut members);
-        members.result
+        members.result.map_err(|_| form::Error)?;
+        writer.write_str(str::from_utf8(&members.text).map_err(|_| form::Error)?)
     }
 
     fn add_fields(
@@ -119,31 +127,31 @@ impl<'a> FormatFields<'a> for Members {
     }
 }
 
-struct Writing<'a> {
-    writer: Writer<'a>,
-    result: form::Result,
+struct Writing {
+    text: Vec<u8>,
+    result: serde_json::Result<()>,
 }
 
-impl Writing<'_> {
-    fn member(&mut self, field: &Field, value: impl form::Display) {
+impl Writing {
+    fn member(&mut self, field: &Field, value: impl Serialize) {
         let name = field.name();
         // What the bridge from the `log` crate adds stands in the line already.
         if self.result.is_ok() && !name.starts_with("log.") {
-            self.result = write!(self.writer, ",\"{name}\":{value}");
+            self.text.extend_from_slice(b",\"");
+            self.text.extend_from_slice(name.as_bytes());
+            self.text.extend_from_slice(b"\":");
+            self.result = serde_json::to_writer(&mut self.text, &value);
         }
     }
 }
 
-impl Visit for Writing<'_> {
+impl Visit for Writing {
     fn record_debug(&mut self, field: &Field, value: &dyn form::Debug) {
-        self.record_str(field, &format!("{value:?}"));
+        self.member(field, format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match serde_json::to_string(value) {
-            Ok(text) => self.member(field, text),
-            Err(_) => self.result = Err(form::Error),
-        }
+        self.member(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -151,8 +159,8 @@ impl Visit for Writing<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no infinity.
-        self.member(field, serde_json::Value::from(value));
+        // One that JSON does not have is null.
+        self.member(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

@@ -141,3 +141,17 @@ fn a_change_by_hand_counts_at_once() {
     );
     assert_eq!(service.post(OBTAIN, &credentials).0, 200);
 }
+
+/// Lines of the log may wait for others; what the trail tells is there before its answer.
+#[test]
+fn the_trail_outlives_a_service_that_is_killed() {
+    let home = Home::new();
+    stdout(&add(&home));
+    let service = home.serve(&[]);
+    let credentials = json!({ "email": EMAIL, "password": "correct horse" });
+    assert_eq!(service.post(OBTAIN, &credentials).0, 200);
+    service.signal("-KILL");
+    let (_, log) = service.wait();
+    let told = ("login".to_owned(), Some(1), "y…@example.com".to_owned());
+    assert_eq!(trail(&log), [told]);
+}
