@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ipnet::IpNet;
-use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
+use poem::{EndpointExt, Response, endpoint::BoxEndpoint};
 use prometheus_client::{
     metrics::{gauge::Gauge, info::Info},
     registry::Registry,
@@ -19,6 +19,7 @@ mod admin;
 mod cors;
 mod docs;
 mod edge;
+mod ids;
 mod methods;
 mod trace;
 mod traffic;
@@ -26,7 +27,8 @@ mod traffic;
 pub use admin::{Admin, Stopping};
 
 use cors::Cors;
-use edge::Edge;
+use edge::{Edge, Operation};
+use ids::Ids;
 use methods::Methods;
 use traffic::Traffic;
 
@@ -71,9 +73,9 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
     let reader = Arc::new(Reader {
         limits: options.limits,
         schemas: Schemas::compile(&document),
+        proxies: TrustedProxies::new(options.proxies, options.proxies_on_unix),
     });
-    let mut route = docs::routes(Route::new(), &document);
-    let mut paths: HashMap<_, _> = docs::PATHS.map(|path| (path.to_owned(), "docs")).into();
+    let mut operations = HashMap::new();
     let ids = api::operation_ids();
     for (path, methods) in api::routes(api::operations(auth)) {
         // A path without its trailing slash is served like the documented one: no redirect.
@@ -81,8 +83,8 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
         let methods = Arc::new(Methods::new(methods));
         let id = ids[&path];
         for spelling in [path, bare] {
-            route = route.at(&spelling, Arc::clone(&methods));
-            paths.insert(spelling, id);
+            let methods = Arc::clone(&methods);
+            operations.insert(spelling, Operation { id, methods });
         }
     }
     let mut registry = Registry::with_prefix("signet");
@@ -95,15 +97,12 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
         registry.register(name, "When the certificate expires, in Unix time", expiry);
     }
     let stopping = Stopping::default();
-    let proxies = Arc::new(TrustedProxies::new(
-        options.proxies,
-        options.proxies_on_unix,
-    ));
     let edge = Edge {
-        inner: route.data(reader).data(Arc::clone(&proxies)),
-        paths,
+        operations,
+        pages: docs::routes(&document),
+        reader,
         cors: Cors::new(&options.cors_origins),
-        proxies,
+        ids: Ids::begin(),
         traffic,
         stopping: stopping.clone(),
     };

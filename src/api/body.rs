@@ -20,6 +20,7 @@ use super::{
     json::MEDIA_TYPE,
     rejection::Rejection,
     schema::{Schema, Schemas},
+    sender::TrustedProxies,
 };
 
 /// How much of a body is read, and for how long.
@@ -40,13 +41,15 @@ impl Default for BodyLimits {
     }
 }
 
-/// What [`Body`] reads with; the routes carry it as data.
+/// What requests are read with: [`Body`] and [`Sender`](super::sender::Sender) find it in their data.
 #[derive(Debug)]
 pub struct Reader {
     /// How much is read.
     pub limits: BodyLimits,
     /// What is accepted.
     pub schemas: Schemas,
+    /// Who is believed about whom.
+    pub proxies: TrustedProxies,
 }
 
 /// A request's body, checked against the schema of `T`.
@@ -78,14 +81,14 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let Some(Reader { limits, schemas }) = request.data::<Arc<Reader>>().map(AsRef::as_ref)
-        else {
-            return Err(ours("the routes carry no Reader"));
+        let Some(reader) = request.data::<Arc<Reader>>() else {
+            return Err(ours("the request carries no Reader"));
         };
-        let schema = schemas
+        let schema = reader
+            .schemas
             .get(&T::name())
             .ok_or_else(|| ours("the document lacks the schema of a request"))?;
-        let bytes = read(request, body.take()?, limits).await?;
+        let bytes = read(request, body.take()?, &reader.limits).await?;
 
         // No body at all counts as an empty object, whatever it is declared as.
         let text = if bytes.is_empty() {

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use poem::{FromRequest, Request, RequestBody};
 use tracing::warn;
 
+use super::Reader;
 use crate::auth::Caller;
 
 /// The client behind a request. A request that came over no connection is waited for, from nowhere.
@@ -153,8 +154,8 @@ fn address(node: &str) -> Option<IpAddr> {
 impl<'a> FromRequest<'a> for Sender {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let mut caller = request.data::<Caller>().cloned().unwrap_or_default();
-        if let Some(proxies) = request.data::<Arc<TrustedProxies>>() {
-            caller.address = proxies.client(caller.address, request);
+        if let Some(reader) = request.data::<Arc<Reader>>() {
+            caller.address = reader.proxies.client(caller.address, request);
         }
         Ok(Self(caller))
     }

@@ -40,8 +40,8 @@ pub(super) const FILES: &str = "/docs/assets/";
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Adds the pages about `document`.
-pub(super) fn routes(route: Route, document: &Document) -> Route {
+/// The pages about `document`.
+pub(super) fn routes(document: &Document) -> Route {
     let assets = Arc::new(Assets::load());
     let title = document.value()["info"]["title"]
         .as_str()
@@ -56,7 +56,7 @@ pub(super) fn routes(route: Route, document: &Document) -> Route {
             .answer(&request, name)
             .ok_or_else(|| poem::Error::from(NotFoundError))
     });
-    route
+    Route::new()
         .at("/", answer(|| redirect("docs/")))
         .at("/docs", answer(|| redirect("docs/")))
         .at("/docs/", answer(move || html_page(swagger.clone())))

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc,
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, IntoResponse, Request, Response, Result,
+    Endpoint, IntoResponse, Request, Response, Result, Route,
     error::NotFoundError,
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
@@ -17,10 +17,10 @@ use poem::{
 use serde_json::json;
 use tracing::{Instrument, error, field::Empty, info, info_span};
 
-use super::{Stopping, cors::Cors, docs, trace, traffic::Traffic};
+use super::{Stopping, cors::Cors, docs, ids::Ids, methods::Methods, trace, traffic::Traffic};
 use crate::{
-    api::{FAILED, TrustedProxies},
-    auth::{Caller, random},
+    api::{FAILED, Reader},
+    auth::Caller,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,54 +34,61 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// The outermost endpoint.
-pub(super) struct Edge<E> {
-    pub(super) inner: E,
-    /// The paths that are served, and what is served there. No other path is logged: a client may have put
-    /// anything there.
-    pub(super) paths: HashMap<String, &'static str>,
+pub(super) struct Edge {
+    /// The operations, by path.
+    pub(super) operations: HashMap<String, Operation>,
+    /// Whatever else is served.
+    pub(super) pages: Route,
+    pub(super) reader: Arc<Reader>,
     pub(super) cors: Cors,
-    /// They may have given the request an id.
-    pub(super) proxies: Arc<TrustedProxies>,
+    pub(super) ids: Ids,
     pub(super) traffic: Traffic,
     pub(super) stopping: Stopping,
 }
 
-impl<E> Edge<E> {
-    /// A path, as it may be told, and what is served there.
-    fn known(&self, path: &str) -> (&str, &'static str) {
-        match self.paths.get_key_value(path) {
-            Some((path, operation)) => (path, operation),
-            None if path.starts_with(docs::FILES) => (docs::FILES, "docs"),
-            None => ("-", "-"),
+/// What is served at a path of the contract.
+pub(super) struct Operation {
+    pub(super) id: &'static str,
+    pub(super) methods: Arc<Methods>,
+}
+
+impl Edge {
+    /// What is served at a path: the path, as it may be told; its name; and the operation, if it is one. No other path is
+    /// logged: a client may have put anything there.
+    fn known(&self, path: &str) -> (&str, &'static str, Option<&Methods>) {
+        if let Some((path, Operation { id, methods })) = self.operations.get_key_value(path) {
+            return (path, id, Some(methods));
+        }
+        match docs::PATHS.iter().find(|page| **page == path) {
+            Some(page) => (page, "docs", None),
+            None if path.starts_with(docs::FILES) => (docs::FILES, "docs", None),
+            None => ("-", "-", None),
         }
     }
 
     /// The id of a request: that of a proxy that is trusted, or a new one.
-    fn id(&self, peer: Option<IpAddr>, request: &Request) -> String {
-        let is_trusted = self.proxies.trusts(peer);
-        let given = request.header(REQUEST_ID).filter(|id| is_an_id(id));
-        match given.filter(|_| is_trusted) {
-            Some(id) => id.to_owned(),
-            None => random::hex::<8>(),
-        }
+    fn id(&self, peer: Option<IpAddr>, request: &Request) -> HeaderValue {
+        let given = request.headers().get(REQUEST_ID);
+        let given = given.filter(|id| is_an_id(id) && self.reader.proxies.trusts(peer));
+        given.cloned().unwrap_or_else(|| self.ids.next())
     }
 }
 
-impl<E: Endpoint> Endpoint for Edge<E> {
+impl Endpoint for Edge {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    async fn call(&self, mut request: Request) -> Result<Response> {
         let started = Instant::now();
         let caller = request.data::<Caller>();
         let peer = caller.and_then(|caller| caller.address);
         let id = self.id(peer, &request);
         let origin = self.cors.allowed(&request);
         let method = method_for_the_log(request.method());
-        let (path, operation) = self.known(request.uri().path());
+        let (path, operation, methods) = self.known(request.uri().path());
 
         let span = info_span!(
             "request",
-            id,
+            id = id.to_str().unwrap_or_default(),
             method,
             path,
             trace_id = Empty,
@@ -89,7 +96,12 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             otel.name = Empty
         );
         trace::join(&span, &request, method, path);
-        let mut response = AssertUnwindSafe(self.inner.call(request))
+        request.set_data(Arc::clone(&self.reader));
+        let answer = match methods {
+            Some(methods) => methods.call(request).left_future(),
+            None => self.pages.call(request).right_future(),
+        };
+        let mut response = AssertUnwindSafe(answer)
             .catch_unwind()
             .instrument(span.clone())
             .await
@@ -102,10 +114,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         for (name, value) in HEADERS {
             headers.entry(name).or_insert(value);
         }
-        headers.insert(
-            REQUEST_ID,
-            HeaderValue::from_str(&id).expect("an id is letters and digits"),
-        );
+        headers.insert(REQUEST_ID, id);
         self.cors.tell(origin, headers);
         if self.stopping.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -113,14 +122,13 @@ impl<E: Endpoint> Endpoint for Edge<E> {
         let took = started.elapsed();
         trace::answered(&span, response.status());
         self.traffic.count(operation, response.status(), took);
-        span.in_scope(|| {
-            info!(
-                status = response.status().as_u16(),
-                duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                peer = peer.map(tracing::field::display),
-                "answered"
-            );
-        });
+        info!(
+            parent: &span,
+            status = response.status().as_u16(),
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            peer = peer.map(tracing::field::display),
+            "answered"
+        );
         Ok(response)
     }
 }
@@ -143,9 +151,9 @@ pub(super) fn into_json(unanswered: poem::Error) -> Response {
 }
 
 /// Whether it may be told on, in a header and in the log.
-fn is_an_id(id: &str) -> bool {
-    let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=128).contains(&id.len()) && id.bytes().all(is_harmless)
+fn is_an_id(id: &HeaderValue) -> bool {
+    let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (1..=128).contains(&id.len()) && id.as_bytes().iter().all(is_harmless)
 }
 
 /// A client may make up a method, and put anything in it.
