@@ -1,6 +1,7 @@
 //! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
 
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
 use tracing::info;
 
 use super::{
@@ -59,16 +60,20 @@ pub struct Credentials {
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.
-#[derive(Clone, Debug, Default, Object)]
+#[derive(Clone, Debug, Default, Object, Serialize)]
 #[oai(rename = "ObtainError", skip_serializing_if_is_none)]
 pub struct Errors {
     /// What is wrong with the e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Vec<String>>,
     /// What is wrong with the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Vec<String>>,
     /// What is wrong with the request as a whole, such as credentials that do not match.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
     /// Why the request was not looked into at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! `POST /v1/auth/jwt/refresh/`: a token that is still good becomes a newer one.
 
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
 use tracing::info;
 
 use super::{
@@ -56,14 +57,17 @@ pub struct Presented {
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.
-#[derive(Clone, Debug, Default, Object)]
+#[derive(Clone, Debug, Default, Object, Serialize)]
 #[oai(rename = "RefreshError", skip_serializing_if_is_none)]
 pub struct Errors {
     /// What is wrong with the field `token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Vec<String>>,
     /// What is wrong with the request as a whole, such as a token that does not verify.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
     /// Why the request was not looked into at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 

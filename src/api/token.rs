@@ -7,12 +7,13 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::auth::Grant;
 
 /// A signed token.
-#[derive(Object)]
+#[derive(Object, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the contract names the fields")]
 pub struct Token {
     /// `JWT`
@@ -104,5 +105,11 @@ impl ParseFromJSON for TokenType {
 impl ToJSON for TokenType {
     fn to_json(&self) -> Option<Value> {
         Some(Self::NAME.into())
+    }
+}
+
+impl Serialize for TokenType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::NAME)
     }
 }
