@@ -102,7 +102,7 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
         pages: docs::routes(&document),
         reader,
         cors: Cors::new(&options.cors_origins),
-        ids: Ids::begin(),
+        ids: Ids::new(),
         traffic,
         stopping: stopping.clone(),
     };

@@ -1,27 +1,41 @@
-//! The ids of requests: none is given twice, and none looks like the one before.
+//! The ids of requests: drawn, so that nobody learns from two of them how many were given in between.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
 use poem::http::HeaderValue;
 
 use crate::auth::random;
 
-/// Odd, so that all numbers come before one comes again; and large, so that the first digits of each differ (the golden ratio).
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+const ID: usize = 8;
+/// So many are drawn at once: to ask the system for each would take a fiftieth of a refresh.
+const IDS: usize = 512;
 
-/// Gives ids. To draw each from the system's generator would take a fiftieth of a refresh.
-pub(super) struct Ids(AtomicU64);
+/// Gives ids.
+pub(super) struct Ids(Mutex<Drawn>);
+
+struct Drawn {
+    bytes: [u8; IDS * ID],
+    given: usize,
+}
 
 impl Ids {
-    /// Each process begins elsewhere: replicas give other ids.
-    pub(super) fn begin() -> Self {
-        Self(AtomicU64::new(u64::from_le_bytes(random::bytes())))
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Drawn {
+            bytes: random::bytes(),
+            given: 0,
+        }))
     }
 
     pub(super) fn next(&self) -> HeaderValue {
-        let number = self.0.fetch_add(STEP, Ordering::Relaxed);
-        let digits = HEXLOWER.encode(&number.to_be_bytes());
+        let mut drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if drawn.given == IDS {
+            drawn.bytes = random::bytes();
+            drawn.given = 0;
+        }
+        let start = drawn.given * ID;
+        let digits = HEXLOWER.encode(&drawn.bytes[start..start + ID]);
+        drawn.given += 1;
         HeaderValue::try_from(digits).expect("digits may stand in a header")
     }
 }
@@ -30,25 +44,21 @@ impl Ids {
 mod tests {
     use std::collections::HashSet;
 
-    use super::Ids;
+    use super::{ID, IDS, Ids};
 
     #[test]
-    fn no_id_is_given_twice_by_one_process_or_by_two() {
-        let processes = [Ids::begin(), Ids::begin()];
-        let ids = processes
-            .iter()
-            .flat_map(|ids| (0..1000).map(|_| ids.next()));
-        let ids: HashSet<_> = ids.collect();
-        assert_eq!(ids.len(), 2000);
-        assert!(ids.iter().all(|id| id.len() == 16));
+    fn no_id_comes_again_when_others_are_drawn() {
+        let ids = Ids::new();
+        let given: HashSet<_> = (0..3 * IDS).map(|_| ids.next()).collect();
+        assert_eq!(given.len(), 3 * IDS);
+        assert!(given.iter().all(|id| id.len() == 2 * ID));
     }
 
     #[test]
-    fn ids_that_follow_each_other_are_told_apart_at_a_glance() {
-        let ids = Ids::begin();
-        let starts: HashSet<_> = (0..10)
-            .map(|_| ids.next().as_bytes()[0..2].to_owned())
-            .collect();
-        assert_eq!(starts.len(), 10);
+    fn ids_do_not_tell_how_many_were_given() {
+        let ids = Ids::new();
+        let number = || u64::from_str_radix(ids.next().to_str().unwrap(), 16).unwrap();
+        let (a, b, c) = (number(), number(), number());
+        assert_ne!(b.wrapping_sub(a), c.wrapping_sub(b));
     }
 }
