@@ -122,13 +122,15 @@ impl Endpoint for Edge {
         let took = started.elapsed();
         trace::answered(&span, response.status());
         self.traffic.count(operation, response.status(), took);
-        info!(
-            parent: &span,
-            status = response.status().as_u16(),
-            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            peer = peer.map(tracing::field::display),
-            "answered"
-        );
+        // Within it: a filter may let through what is within some spans alone.
+        span.in_scope(|| {
+            info!(
+                status = response.status().as_u16(),
+                duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                peer = peer.map(tracing::field::display),
+                "answered"
+            );
+        });
         Ok(response)
     }
 }

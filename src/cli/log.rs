@@ -92,7 +92,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, Members> for Json {
         write!(line, "\",\"level\":\"{}\"", metadata.level())?;
         context.format_fields(line.by_ref(), event)?;
         write!(line, ",\"target\":\"{}\"", metadata.target())?;
-        if let Some(span) = context.parent_span() {
+        if let Some(span) = context.lookup_current() {
             write!(line, ",\"span\":{{\"name\":\"{}\"", span.name())?;
             if let Some(fields) = span.extensions().get::<FormattedFields<Members>>() {
                 line.write_str(fields)?;

@@ -11,7 +11,7 @@ use std::{
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
-use super::{Failure, signal};
+use super::{Failure, log, signal};
 use crate::{
     auth::{Budget, Cost, Passwords, policy},
     config::{self, Settings},
@@ -119,6 +119,7 @@ async fn from_prompt() -> Result<String, Failure> {
             tokio::spawn(async {
                 if let Ok(stop) = signal::stop() {
                     stop.await;
+                    log::write_out();
                     std::process::exit(130);
                 }
             });

@@ -12,7 +12,7 @@ mod systemd;
 
 pub(super) use listen::Inherited;
 
-use super::{Failure, database, prepared::Prepared, secret, signal, throttle};
+use super::{Failure, database, log, prepared::Prepared, secret, signal, throttle};
 use crate::{
     app::{Admin, BodyLimits, Composition, Options, compose},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
@@ -250,6 +250,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             let Ok(second) = second else { return };
             second.await;
             warn!("a second signal: ending at once");
+            log::write_out();
             std::process::exit(1);
         });
     })

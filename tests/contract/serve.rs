@@ -191,6 +191,19 @@ fn a_log_line_tells_a_request_and_none_of_its_secrets() {
     );
 }
 
+/// Lines may wait for others, but not for a second request.
+#[test]
+fn a_request_is_in_the_log_while_nothing_else_happens() {
+    let home = Home::new();
+    let mut service = home.serve(&["--demo"]);
+    service.post(REFRESH, &json!({}));
+    let line = service.wait_for("answered");
+    assert_eq!(
+        (&line["status"], &line["level"]),
+        (&json!(400), &json!("INFO"))
+    );
+}
+
 /// A client that hangs up costs nothing: not the database in memory, and not the log line.
 #[test]
 fn a_client_that_hangs_up_harms_nobody() {

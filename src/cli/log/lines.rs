@@ -1,13 +1,13 @@
 //! Where the lines of the log go: to standard error, those of many requests at once.
 //!
 //! To write a line is a call of the kernel, which takes a twentieth of a refresh. A thread that answers requests has many of them
-//! under way, and writes what they have to say when it has nothing else to do, and at the latest when that fills a page. What is
-//! more than news is written at once, with all that came before it. Whoever kills the service takes that page along.
+//! under way, and writes what they have to say when it has nothing else to do, and at the latest when that fills a page: no clock
+//! is asked. What is more than news is written at once, with all that came before it. Whoever kills the service takes that page along.
 
 use std::{
     cell::Cell,
     io::{self, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, PoisonError, TryLockError},
 };
 
 use tracing::{Level, Metadata};
@@ -17,28 +17,33 @@ use crate::auth::Audit;
 
 /// So much is written whole, whoever else writes to the same pipe (`PIPE_BUF` in `pipe(7)`).
 const WHOLE: usize = 4096;
+/// Of a log that takes nothing, as on a disk that is full, no more than this is kept for when it does again.
+const KEPT: usize = 16 * WHOLE;
 
-/// The lines of all threads, so that they stay in order.
+/// The lines of all threads, in the order of their coming.
 static WAITING: Mutex<Waiting> = Mutex::new(Waiting(Vec::new()));
 
 thread_local! {
-    /// Whether this thread tells of its rests. Nobody would write what another one leaves behind.
+    /// Whether this thread tells of its rests. Of what another one leaves behind, nobody is sure to write it soon.
     static TELLS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// To be called by a thread each time before it waits for something to do.
 pub(in crate::cli) fn before_rest() {
     TELLS.set(true);
-    write_out();
+    // Whoever has it writes all there is, or adds to it and will come to rest in its turn. It may be held up by a log that takes
+    // nothing, which is no reason for others to stand still.
+    match WAITING.try_lock() {
+        Ok(mut waiting) => waiting.write(&mut io::stderr()),
+        Err(TryLockError::Poisoned(waiting)) => waiting.into_inner().write(&mut io::stderr()),
+        Err(TryLockError::WouldBlock) => {}
+    }
 }
 
-/// Writes what waits: before the process ends, too.
+/// Writes what waits, before the process ends.
 pub(in crate::cli) fn write_out() {
-    waiting().write(&mut io::stderr());
-}
-
-fn waiting() -> MutexGuard<'static, Waiting> {
-    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    waiting.write(&mut io::stderr());
 }
 
 /// Lines that wait for others, to be written with them.
@@ -50,15 +55,23 @@ impl Waiting {
             self.write(log);
         }
         self.0.extend_from_slice(line);
-        if !waits {
+        if !waits || self.0.len() >= WHOLE {
             self.write(log);
         }
     }
 
     fn write(&mut self, log: &mut impl Write) {
-        // If the log cannot be written, there is nobody to be told.
-        let _ = log.write_all(&self.0);
-        self.0.clear();
+        while !self.0.is_empty() {
+            match log.write(&self.0) {
+                Ok(written @ 1..) => drop(self.0.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // There is nobody to be told. What is left comes with the next.
+                Ok(0) | Err(_) => break,
+            }
+        }
+        if self.0.len() > KEPT {
+            self.0.clear();
+        }
     }
 }
 
@@ -92,7 +105,8 @@ pub(super) struct Line {
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let waits = self.waits && TELLS.get();
-        waiting().add(line, waits, &mut io::stderr());
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.add(line, waits, &mut io::stderr());
         Ok(line.len())
     }
 
@@ -113,6 +127,28 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.push(String::from_utf8_lossy(bytes).into_owned());
             Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A disk that has room for so many bytes.
+    struct Disk {
+        room: usize,
+        held: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let some = bytes.len().min(self.room);
+            self.room -= some;
+            self.held.extend_from_slice(&bytes[..some]);
+            Ok(some)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -144,6 +180,33 @@ mod tests {
         assert_eq!(log.0.concat(), line.repeat(100));
         for call in log.0 {
             assert!(call.len() <= WHOLE && call.ends_with('\n'), "{call}");
+        }
+    }
+
+    #[test]
+    fn a_line_longer_than_a_page_does_not_wait() {
+        let (mut waiting, mut log) = (Waiting(Vec::new()), Calls::default());
+        waiting.add(&[b'x'; WHOLE + 1], true, &mut log);
+        assert_eq!(log.0.len(), 1);
+    }
+
+    #[test]
+    fn what_the_log_does_not_take_comes_when_it_does_and_there_is_an_end_to_it() {
+        let mut waiting = Waiting(Vec::new());
+        let mut disk = Disk {
+            room: 3,
+            held: Vec::new(),
+        };
+        waiting.add(b"one\n", false, &mut disk);
+        waiting.add(b"two\n", false, &mut disk);
+        disk.room = 100;
+        waiting.add(b"three\n", false, &mut disk);
+        assert_eq!(disk.held, b"one\ntwo\nthree\n");
+
+        disk.room = 0;
+        for _ in 0..100_000 {
+            waiting.add(b"one more line\n", true, &mut disk);
+            assert!(waiting.0.len() <= KEPT + WHOLE);
         }
     }
 
