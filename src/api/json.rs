@@ -30,8 +30,8 @@ impl<T: Type> Payload for Json<T> {
     }
 }
 
-/// By serde: poem-openapi would make a `Value` of it first, which takes a fortieth of a refresh. Were its names not those of the
-/// schema, the examples in the document would not be valid.
+/// By serde: poem-openapi would make a `Value` of it first, which takes a fortieth of a refresh. The corpus
+/// pins what serde calls the fields.
 impl<T: Serialize + Send> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         Response::builder()

@@ -168,7 +168,6 @@ impl Tokens {
         let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Segments)?;
         let (header, payload) = message.split_once('.').ok_or(Invalid::Segments)?;
         if header != OUR_HEADER {
-            // A fourth segment shows as a dot, which base64url does not have.
             let header: JoseHeader = decode(header).ok_or(Invalid::Header)?;
             if header.crit.is_some() {
                 return Err(Invalid::Critical);
@@ -180,6 +179,7 @@ impl Tokens {
         if !self.keys().verify(message, signature, now) {
             return Err(Invalid::Signature);
         }
+        // A fourth segment shows as a dot, which base64url does not have.
         let payload: Payload = decode(payload).ok_or(Invalid::Payload)?;
         if payload.nbf.is_some_and(|nbf| nbf > now) {
             return Err(Invalid::NotYet);
@@ -254,4 +254,22 @@ fn decode<T: serde::de::DeserializeOwned>(segment: &str) -> Option<T> {
         return None;
     }
     serde_json::from_str(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_that_is_not_read_is_the_one_that_is_written() {
+        let lifetimes = Lifetimes {
+            expires_in: 1,
+            refresh_window: 1,
+        };
+        let tokens = Tokens::new(&Secrets::only(&[7; 32]), lifetimes).unwrap();
+        let token = tokens.issue(1, "you@example.com".to_owned(), 0, 0).token;
+        assert_eq!(token.split('.').next(), Some(OUR_HEADER));
+        let header: JoseHeader = decode(OUR_HEADER).unwrap();
+        assert_eq!((header.alg.as_str(), header.crit), ("HS256", None));
+    }
 }
