@@ -54,16 +54,16 @@ def seconds(process):
 
 
 def copy(binary, folder):
-    """The binary anew, in a folder that is thrown away.
+    """The binary anew, beside those that were copied before, in a folder that is thrown away.
 
     Where in memory the kernel happens to hold the pages of a file makes the same hash of the same binary up to 40 % slower, for as
     long as it holds them: that is not to be the luck of one contender for a whole run.
     """
-    return shutil.copy(binary, folder)
+    return shutil.copy(binary, tempfile.mkdtemp(dir=folder))
 
 
 class Contender:
-    """Its processes share the processors that are given to it; `cores` is what taskset takes."""
+    """Its processes share the processors that are given to it; `cores` is what taskset takes. Each start is of a new copy."""
 
     name, description = "", ""
 
@@ -73,13 +73,26 @@ class Contender:
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         self.prepare()
+        self.start()
+
+    def start(self):
+        command = ["taskset", "-c", self.cores, *map(str, self.command())]
         started = time.monotonic()
-        command = ["taskset", "-c", cores, *map(str, self.command())]
         with open(self.folder / "log", "w") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
         while self.post("refresh", {}) is None:
             time.sleep(0.001)
         self.started_in = time.monotonic() - started
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def anew(self):
+        """The same, which knows its accounts and nothing else any more."""
+        self.stop()
+        self.start()
+        return self
 
     def __enter__(self):
         return self
@@ -95,11 +108,13 @@ class Contender:
         ids = [ids[number * 7919 % some] for number in range(some)]
         return [(id, EMAIL if id == 1 else f"user{id}@example.com") for id in ids]
 
-    def refreshes(self):
-        return [{"token": token(*account)} for account in self.asked()]
-
-    def logins(self):
-        return [{"email": email, "password": PASSWORD} for _, email in self.asked()]
+    def bodies(self, operation):
+        """Good ones, of all who are asked for."""
+        kinds = {
+            "refresh": lambda id, email: {"token": token(id, email)},
+            "obtain": lambda _, email: {"email": email, "password": PASSWORD},
+        }
+        return [kinds[operation](*account) for account in self.asked()]
 
     def prepare(self):
         pass
@@ -125,8 +140,7 @@ class Contender:
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(figure))
 
     def close(self):
-        self.process.terminate()
-        self.process.wait()
+        self.stop()
         shutil.rmtree(self.folder)
 
 
@@ -135,10 +149,9 @@ class OnSqlite(Contender):
     url = None
 
     def prepare(self):
-        self.binary = copy(SIGNET, self.folder)
         self.environment |= {"SIGNET_CONFIG": "/dev/null", "SIGNET_JWT_SECRET": SECRET, "SIGNET_HASHING_WAIT": "60s"}
         self.environment |= {"SIGNET_DATABASE_URL": self.url} if self.url else {}
-        command = [self.binary, "user", "add", EMAIL, "--password-stdin", "--force"]
+        command = [SIGNET, "user", "add", EMAIL, "--password-stdin", "--force"]
         options = {"cwd": self.folder, "env": self.environment, "input": PASSWORD, "text": True}
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
         if self.accounts > 1:
@@ -157,7 +170,7 @@ class OnSqlite(Contender):
         return f"WITH RECURSIVE numbers AS ({numbers}) INSERT INTO users SELECT {values} FROM numbers, users WHERE id = 1"
 
     def command(self):
-        return [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}"]
+        return [copy(SIGNET, self.folder), "serve", "--listen", f"127.0.0.1:{self.port}"]
 
 
 class Quiet(OnSqlite):

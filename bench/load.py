@@ -10,8 +10,15 @@ from contenders import HERE, PATH
 
 ROUNDS = 5
 SECONDS = 3
+WARM = 1
 CONNECTIONS = 64
 SERVER, GENERATOR = "0", "1"
+
+
+def anew(measure, contender, operation, asked, *more, **how):
+    """What a measure tells of a contender that was started for it, and has been asked for a moment."""
+    wrk(contender.anew(), operation, contender.bodies(operation), seconds=WARM)
+    return measure(contender, operation, asked, *more, **how)
 
 
 def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, cores=GENERATOR, expected=200):

@@ -1,7 +1,7 @@
 """Measures everything side by side in one run, on the user's own machine, and writes the table and the chart.
 
-A server has the first processor, and the generator of load the second; all contenders alike. Each is asked in turn, round after
-round, so that what the machine does meanwhile falls on all of them; what is told are medians. Only ratios mean something.
+A server has the first processor, and the generator of load the second; all contenders alike. Each is started anew and asked in turn,
+round after round, so that what the machine does meanwhile falls on all of them; what is told are medians. Only ratios mean something.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import users
 from contenders import ALL, BENCH, HERE, SIGNET, Django, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
-from load import CONNECTIONS, ROUNDS, SECONDS, SERVER, at_rate, in_turn, wrk
+from load import CONNECTIONS, GENERATOR, ROUNDS, SECONDS, SERVER, anew, at_rate, in_turn, wrk
 
 IDLE = 10_000
 CORES = f"0-{os.cpu_count() - 1}"
@@ -43,15 +43,26 @@ def refreshes():
     """What a refresh costs each contender; what a bad one costs Signet, and how long one takes at rates that it can keep up with."""
     with ExitStack() as stack:
         contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
-        ours = contenders[OnSqlite.name]
-        measures = {name: lambda it=it: wrk(it, "refresh", it.refreshes()) for name, it in contenders.items()}
+        ours, limit = contenders[OnSqlite.name], contenders[HyperEcho.name]
+        bodies = ours.bodies("refresh")
+        measures = {name: lambda it=it: anew(wrk, it, "refresh", bodies) for name, it in contenders.items()}
         for count in CLIENTS:
-            measures[f"{count} clients"] = lambda count=count: wrk(ours, "refresh", ours.refreshes(), connections=count)
-        measures["bad"] = lambda: wrk(ours, "refresh", [{"token": None}], expected=400)
+            measures[f"{count} clients"] = lambda count=count: anew(wrk, ours, "refresh", bodies, connections=count)
+        measures["bad"] = lambda: anew(wrk, ours, "refresh", [{"token": None}], expected=400)
         told = in_turn(measures)
-        rates = {share: told[OnSqlite.name]["rate"] * share for share in SHARES}
-        body = ours.refreshes()[0]
-        return told | in_turn({share: lambda rate=rate: at_rate(ours, "refresh", body, rate, SHARE_SECONDS) for share, rate in rates.items()})
+        kept_up = lambda it, share: anew(at_rate, it, "refresh", bodies[0], told[OnSqlite.name]["rate"] * share, SHARE_SECONDS)
+        measures = {share: lambda share=share: kept_up(ours, share) for share in SHARES}
+        measures["limit"] = lambda: kept_up(limit, SHARES[-1])
+        return told | in_turn(measures)
+
+
+def pauses():
+    """How often the two processors stop who is at work on both and does nothing else, and for how many milliseconds, in so many seconds."""
+    command = lambda processor: ["taskset", "-c", processor, BENCH, "pauses", str(SHARE_SECONDS)]
+    probes = [subprocess.Popen(command(processor), text=True, stdout=subprocess.PIPE) for processor in [SERVER, GENERATOR]]
+    each = [float(line) for probe in probes for line in probe.communicate()[0].splitlines()]
+    assert all(probe.returncode == 0 for probe in probes)
+    return {"count": len(each), "all": sum(each), "longest": max(each, default=0)}
 
 
 def hashes(processors):
@@ -68,7 +79,7 @@ def storm():
     They are of one account: those that wrk gives up at its end count as guesses, and as one if they are the same.
     """
     with OnSqlite(CORES) as service:
-        return wrk(service, "obtain", service.logins()[:1], cores=CORES)
+        return wrk(service, "obtain", service.bodies("obtain")[:1], cores=CORES)
 
 
 def logins():
@@ -88,9 +99,9 @@ def logins():
 def in_a_storm(service):
     """The 99th percentile of refreshes while as many as ever log in without pause."""
     with ThreadPoolExecutor() as pool:
-        storm = pool.submit(wrk, service, "obtain", service.logins()[:1], seconds=SECONDS + 2, cores=CORES)
+        storm = pool.submit(wrk, service, "obtain", service.bodies("obtain")[:1], seconds=SECONDS + 2, cores=CORES)
         time.sleep(1)
-        told = at_rate(service, "refresh", service.refreshes()[0], IN_A_STORM, cores=CORES)
+        told = at_rate(service, "refresh", service.bodies("refresh")[0], IN_A_STORM, cores=CORES)
         storm.result()
     return told["p99"]
 
@@ -109,7 +120,7 @@ def idle(service):
         assert connection.recv(4096).startswith(b"HTTP/1.1 404")
     time.sleep(REST / 4)
     # What is free goes back with requests.
-    wrk(service, "refresh", service.refreshes())
+    wrk(service, "refresh", service.bodies("refresh"))
     each = (service.memory_kib() - before) / IDLE
     for connection in connections:
         connection.close()
@@ -161,7 +172,7 @@ def cells(figures):
     return f"{figures['rate']:,.0f} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms"
 
 
-def table(refresh, login, growth):
+def table(refresh, login, growth, machine):
     rows = targets(refresh, login, growth)
     lines = "\n".join(f"| {what} | {figure} | {target} | {verdict(met)} |" for what, figure, target, met in rows)
     contenders = "\n".join(
@@ -171,9 +182,9 @@ def table(refresh, login, growth):
     )
     bad = refresh["bad"]
     rates = "\n".join(
-        f"| {share:.0%} | {figures['rate']:,.0f} | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {best:.2f} to {worst:.2f} ms |"
-        for share in SHARES
-        for figures in [refresh[share]]
+        f"| {what} | {figures['rate']:,.0f} | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {best:.2f} to {worst:.2f} ms |"
+        for what, key in [*((f"{share:.0%}", share) for share in SHARES), (f"{SHARES[-1]:.0%}, asked of the {HyperEcho.name}", "limit")]
+        for figures in [refresh[key]]
         for best, worst in [figures["p99 of rounds"]]
     )
     clients = "\n".join(
@@ -205,6 +216,9 @@ counted from when it was time to ask:
 |---|---|---|---|---|
 {rates}
 
+When nothing was done but to look at the clock, on both processors, the machine stopped one of them for a millisecond or more {machine['count']:.0f} times in
+{SHARE_SECONDS} seconds: for {machine['all']:.1f} ms in all, and at the longest for {machine['longest']:.1f} ms.
+
 With more or fewer clients, each of which asks without pause:
 
 | clients | requests a second | processor for each | median | 99th percentile |
@@ -221,8 +235,9 @@ The refreshes in that storm are {IN_A_STORM:,} a second, over {CONNECTIONS} conn
 
 
 def main():
+    machine = in_turn({"pauses": pauses})["pauses"]
     refresh, login, growth = refreshes(), logins(), users.growth()
-    page = table(refresh, login, growth)
+    page = table(refresh, login, growth, machine)
     print(page)
     (HERE / "results.md").write_text(page)
     rows = [f"{kind.name}\t{refresh[kind.name]['rate']:.0f}" for kind in [OnSqlite, Quiet, OnPostgres, PoemEcho, HyperEcho, Django]]

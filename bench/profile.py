@@ -13,11 +13,11 @@ WIDTH = 0.3
 """What takes less of the whole, in percent, is left out."""
 
 
-def draw(title, cores, generator, operation, bodies):
+def draw(title, cores, generator, operation, accounts):
     with OnSqlite(cores) as service:
         data = service.folder / "perf.data"
         record = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{service.process.pid}", "-o", data]
-        asked = service, operation, bodies(service)
+        asked = service, operation, service.bodies(operation)[:accounts]
         wrk(*asked, seconds=1, cores=generator)
         with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
             wrk(*asked, cores=generator)
@@ -28,8 +28,8 @@ def draw(title, cores, generator, operation, bodies):
 
 
 def main():
-    draw("A refresh", SERVER, GENERATOR, "refresh", OnSqlite.refreshes)
-    draw("A login, in a storm of them", CORES, CORES, "obtain", lambda service: service.logins()[:1])
+    draw("A refresh", SERVER, GENERATOR, "refresh", 64)
+    draw("A login, in a storm of them", CORES, CORES, "obtain", 1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 
 from contenders import ASKED, OnSqlite
-from load import SERVER, in_turn, wrk
+from load import SERVER, anew, in_turn, wrk
 
 MANY = 100_000
 
@@ -23,11 +23,12 @@ class Crowd(OnSqlite):
 def growth(many=MANY):
     """Microseconds of processor for a refresh and for the rest of a login, by operation and by how many accounts there are."""
     with ExitStack() as stack:
-        measures = {}
-        for accounts in [1, ASKED, many]:
-            crowd = stack.enter_context(Crowd(SERVER, accounts))
-            measures["refresh", accounts] = lambda crowd=crowd, bodies=crowd.refreshes(): wrk(crowd, "refresh", bodies)
-            measures["obtain", accounts] = lambda crowd=crowd, bodies=crowd.logins(): wrk(crowd, "obtain", bodies)
+        crowds = {accounts: stack.enter_context(Crowd(SERVER, accounts)) for accounts in [1, ASKED, many]}
+        measures = {
+            (operation, accounts): lambda crowd=crowd, operation=operation, bodies=crowd.bodies(operation): anew(wrk, crowd, operation, bodies)
+            for accounts, crowd in crowds.items()
+            for operation in ["refresh", "obtain"]
+        }
         return {key: figures["cost"] for key, figures in in_turn(measures).items()}
 
 

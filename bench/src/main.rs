@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `echo KIND ADDRESS` | serves an echo on `hyper`, `poem` or `poem-openapi`, until it is killed |
 //! | `argon2 THREADS SECONDS` | hashes passwords and nothing else, and prints how many a second |
+//! | `pauses SECONDS` | looks at the clock, and prints for how many milliseconds it was stopped each time |
 //! | `chart FILE` | draws bars, from lines `label<TAB>value` on standard input, as SVG |
 
 use std::{error::Error, process::ExitCode};
@@ -11,6 +12,7 @@ use std::{error::Error, process::ExitCode};
 mod chart;
 mod echo;
 mod hashing;
+mod pauses;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -31,7 +33,13 @@ fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             println!("{:.2}", hashing::rate(threads.parse()?, seconds.parse()?)?);
             Ok(())
         }
+        ["pauses", seconds] => {
+            for pause in pauses::pauses(seconds.parse()?) {
+                println!("{pause:.2}");
+            }
+            Ok(())
+        }
         ["chart", file] => chart::draw(file.as_ref()),
-        _ => Err("use it as `echo KIND ADDRESS`, `argon2 THREADS SECONDS` or `chart FILE`".into()),
+        _ => Err("use it as the table at the top of its main.rs says".into()),
     }
 }
