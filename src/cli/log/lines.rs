@@ -7,10 +7,11 @@
 use std::{
     cell::Cell,
     io::{self, Write},
-    sync::{Mutex, PoisonError, TryLockError},
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::auth::Audit;
@@ -21,7 +22,7 @@ const WHOLE: usize = 4096;
 const KEPT: usize = 16 * WHOLE;
 
 /// The lines of all threads, in the order of their coming.
-static WAITING: Mutex<Waiting> = Mutex::new(Waiting(Vec::new()));
+static LINES: Pages = Pages::new();
 
 thread_local! {
     /// Whether this thread tells of its rests. Of what another one leaves behind, nobody is sure to write it soon.
@@ -31,48 +32,114 @@ thread_local! {
 /// To be called by a thread each time before it waits for something to do.
 pub(in crate::cli) fn before_rest() {
     TELLS.set(true);
-    // Whoever has it writes all there is, or adds to it and will come to rest in its turn. It may be held up by a log that takes
-    // nothing, which is no reason for others to stand still.
-    match WAITING.try_lock() {
-        Ok(mut waiting) => waiting.write(&mut io::stderr()),
-        Err(TryLockError::Poisoned(waiting)) => waiting.into_inner().write(&mut io::stderr()),
-        Err(TryLockError::WouldBlock) => {}
+    LINES.write(false, &mut io::stderr());
+    let lost = LINES.lost();
+    if lost > 0 {
+        warn!(lost, "the log took nothing, and lines of it are lost");
     }
 }
 
 /// Writes what waits, before the process ends.
 pub(in crate::cli) fn write_out() {
-    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-    waiting.write(&mut io::stderr());
+    LINES.write(true, &mut io::stderr());
 }
 
 /// Lines that wait for others, to be written with them.
-struct Waiting(Vec<u8>);
+struct Pages {
+    waiting: Mutex<Waiting>,
+    /// What is being written. A log that takes nothing, as a pipe that nobody reads, holds up whoever has this, and not those
+    /// who only have news.
+    page: Mutex<Vec<u8>>,
+}
 
-impl Waiting {
-    fn add(&mut self, line: &[u8], waits: bool, log: &mut impl Write) {
-        if self.0.len() + line.len() > WHOLE {
-            self.write(log);
-        }
-        self.0.extend_from_slice(line);
-        if !waits || self.0.len() >= WHOLE {
-            self.write(log);
+struct Waiting {
+    lines: Vec<u8>,
+    /// How many there was no room for.
+    lost: usize,
+}
+
+impl Pages {
+    const fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                lines: Vec::new(),
+                lost: 0,
+            }),
+            page: Mutex::new(Vec::new()),
         }
     }
 
-    fn write(&mut self, log: &mut impl Write) {
-        while !self.0.is_empty() {
-            match log.write(&self.0) {
-                Ok(written @ 1..) => drop(self.0.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // There is nobody to be told. What is left comes with the next.
-                Ok(0) | Err(_) => break,
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, line: &[u8], waits: bool, log: &mut impl Write) {
+        let mut waiting = self.waiting();
+        if waiting.lines.len() + line.len() > WHOLE {
+            drop(waiting);
+            self.write(!waits, log);
+            waiting = self.waiting();
+        }
+        if waiting.lines.is_empty() || waiting.lines.len() + line.len() <= KEPT {
+            waiting.lines.extend_from_slice(line);
+        } else {
+            waiting.lost += 1;
+        }
+        drop(waiting);
+        if !waits || line.len() > WHOLE {
+            self.write(!waits, log);
+        }
+    }
+
+    /// Writes all there is. Where `is_waited_for` is not so, it may also leave that to somebody who does so already, and who looks
+    /// once more when it is done.
+    fn write(&self, is_waited_for: bool, log: &mut impl Write) {
+        loop {
+            let mut page = match self.page.try_lock() {
+                Ok(page) => page,
+                Err(TryLockError::Poisoned(page)) => page.into_inner(),
+                Err(TryLockError::WouldBlock) if is_waited_for => {
+                    self.page.lock().unwrap_or_else(PoisonError::into_inner)
+                }
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if page.is_empty() {
+                mem::swap(&mut *page, &mut self.waiting().lines);
+            }
+            while !page.is_empty() {
+                match log.write(&page[..whole(&page)]) {
+                    Ok(written @ 1..) => drop(page.drain(..written)),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // There is nobody to be told. What is left comes with the next.
+                    Ok(0) | Err(_) => return,
+                }
+            }
+            drop(page);
+            if self.waiting().lines.is_empty() {
+                return;
             }
         }
-        if self.0.len() > KEPT {
-            self.0.clear();
-        }
     }
+
+    /// How many lines were lost, once the log takes some again.
+    fn lost(&self) -> usize {
+        let mut waiting = self.waiting();
+        if waiting.lines.is_empty() {
+            return mem::take(&mut waiting.lost);
+        }
+        0
+    }
+}
+
+/// How much of `lines` to write at once: as many as can be written whole, or one that is longer than that.
+fn whole(lines: &[u8]) -> usize {
+    if lines.len() <= WHOLE {
+        return lines.len();
+    }
+    let is_end = |byte: &u8| *byte == b'\n';
+    let last = lines[..WHOLE].iter().rposition(is_end);
+    let end = last.or_else(|| lines.iter().position(is_end));
+    end.map_or(lines.len(), |end| end + 1)
 }
 
 /// Takes the lines.
@@ -105,8 +172,7 @@ pub(super) struct Line {
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let waits = self.waits && TELLS.get();
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.add(line, waits, &mut io::stderr());
+        LINES.add(line, waits, &mut io::stderr());
         Ok(line.len())
     }
 
@@ -135,6 +201,7 @@ mod tests {
     }
 
     /// A disk that has room for so many bytes.
+    #[derive(Default)]
     struct Disk {
         room: usize,
         held: Vec<u8>,
@@ -158,25 +225,25 @@ mod tests {
 
     #[test]
     fn news_waits_and_what_is_more_is_written_at_once_behind_it() {
-        let (mut waiting, mut log) = (Waiting(Vec::new()), Calls::default());
-        waiting.add(b"one\n", true, &mut log);
-        waiting.add(b"two\n", true, &mut log);
+        let (lines, mut log) = (Pages::new(), Calls::default());
+        lines.add(b"one\n", true, &mut log);
+        lines.add(b"two\n", true, &mut log);
         assert!(log.0.is_empty());
-        waiting.add(b"a fault\n", false, &mut log);
+        lines.add(b"a fault\n", false, &mut log);
         assert_eq!(log.0, ["one\ntwo\na fault\n"]);
-        waiting.write(&mut log);
+        lines.write(true, &mut log);
         assert_eq!(log.0.len(), 1);
     }
 
     #[test]
     fn a_page_of_lines_is_written_whole() {
-        let (mut waiting, mut log) = (Waiting(Vec::new()), Calls::default());
+        let (lines, mut log) = (Pages::new(), Calls::default());
         let line = format!("{}\n", "x".repeat(299));
         for _ in 0..100 {
-            waiting.add(line.as_bytes(), true, &mut log);
+            lines.add(line.as_bytes(), true, &mut log);
         }
         assert!(log.0.len() < 10);
-        waiting.write(&mut log);
+        lines.write(true, &mut log);
         assert_eq!(log.0.concat(), line.repeat(100));
         for call in log.0 {
             assert!(call.len() <= WHOLE && call.ends_with('\n'), "{call}");
@@ -185,29 +252,60 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_a_page_does_not_wait() {
-        let (mut waiting, mut log) = (Waiting(Vec::new()), Calls::default());
-        waiting.add(&[b'x'; WHOLE + 1], true, &mut log);
+        let (lines, mut log) = (Pages::new(), Calls::default());
+        lines.add(&[b'x'; WHOLE + 1], true, &mut log);
         assert_eq!(log.0.len(), 1);
     }
 
     #[test]
-    fn what_the_log_does_not_take_comes_when_it_does_and_there_is_an_end_to_it() {
-        let mut waiting = Waiting(Vec::new());
-        let mut disk = Disk {
-            room: 3,
-            held: Vec::new(),
-        };
-        waiting.add(b"one\n", false, &mut disk);
-        waiting.add(b"two\n", false, &mut disk);
+    fn what_the_log_does_not_take_comes_when_it_does() {
+        let (lines, mut disk) = (Pages::new(), Disk::default());
+        disk.room = 3;
+        lines.add(b"one\n", false, &mut disk);
+        lines.add(b"two\n", false, &mut disk);
         disk.room = 100;
-        waiting.add(b"three\n", false, &mut disk);
+        lines.add(b"three\n", false, &mut disk);
         assert_eq!(disk.held, b"one\ntwo\nthree\n");
+        assert_eq!(lines.lost(), 0);
+    }
 
-        disk.room = 0;
-        for _ in 0..100_000 {
-            waiting.add(b"one more line\n", true, &mut disk);
-            assert!(waiting.0.len() <= KEPT + WHOLE);
+    #[test]
+    fn what_is_lost_are_whole_lines_and_they_are_counted() {
+        let (lines, mut disk) = (Pages::new(), Disk::default());
+        disk.room = 3;
+        for number in 0..10_000 {
+            let line = format!("line {number:06}\n");
+            lines.add(line.as_bytes(), number % 2 == 0, &mut disk);
+            assert!(lines.waiting().lines.len() <= KEPT);
         }
+        assert_eq!(lines.lost(), 0, "the log takes nothing yet");
+        disk.room = usize::MAX;
+        lines.write(true, &mut disk);
+        let held = String::from_utf8(disk.held).unwrap();
+        for (number, line) in held.lines().enumerate() {
+            assert_eq!(line, format!("line {number:06}"));
+        }
+        assert_eq!(held.lines().count() + lines.lost(), 10_000);
+        assert_eq!(lines.lost(), 0);
+    }
+
+    #[test]
+    fn a_log_that_is_stalled_holds_up_nobody_who_has_only_news() {
+        let (lines, mut log) = (Pages::new(), Calls::default());
+        let stalled = lines.page.lock().unwrap();
+        for _ in 0..100_000 {
+            lines.add(b"news\n", true, &mut log);
+        }
+        lines.write(false, &mut log);
+        drop(stalled);
+        assert!(log.0.is_empty());
+        lines.write(true, &mut log);
+        assert_eq!(log.0.concat().len() + lines.lost() * 5, 500_000);
+        assert!(
+            log.0
+                .iter()
+                .all(|call| call.len() <= WHOLE && call.ends_with('\n'))
+        );
     }
 
     #[test]
