@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -98,17 +98,11 @@ impl Users {
                 (found, kept) = bearers(&self.db, before, ids).await?;
                 Ok(found)
             };
-            let mut query = pin!(self.bounded(query));
-            let found = if let Ok(found) = timeout(LATE, &mut query).await {
-                found
-            } else {
-                // The others need connections, too. If more hang it is not one of them, but the database.
-                let most = self.pool().limit / 2;
-                if let Some(turn) = turn.hand_over(most as usize) {
-                    self.begin(turn);
-                }
-                query.await
-            };
+            // The others need connections, too. If more hang it is not one of them, but the database.
+            let most = || self.pool().limit as usize / 2;
+            let begin = |turn| self.begin(turn);
+            let query = pin!(self.bounded(query));
+            let found = turn.wait_for(query, most, begin).await;
             for Asking { id, reply } in asking {
                 let answer = match &found {
                     Ok(found) => found.get(&id).cloned().transpose(),
@@ -221,6 +215,24 @@ impl Turn {
         Some(asking)
     }
 
+    /// What the query of this turn finds. When it is late, the others go on without it, as soon as no more than `most` are.
+    async fn wait_for<T>(
+        &mut self,
+        mut query: Pin<&mut impl Future<Output = T>>,
+        most: impl Fn() -> usize,
+        begin: impl Fn(Turn),
+    ) -> T {
+        while matches!(self.state, State::InTime) {
+            if let Ok(found) = timeout(LATE, &mut query).await {
+                return found;
+            }
+            if let Some(turn) = self.hand_over(most()) {
+                begin(turn);
+            }
+        }
+        query.await
+    }
+
     /// The query of this turn is late: it is the last of it, and this is the turn of those who wait already, if any do;
     /// unless so many are late already.
     fn hand_over(&mut self, most: usize) -> Option<Turn> {
@@ -257,6 +269,10 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, future::pending};
+
+    use tokio::sync::mpsc;
+
     use super::*;
 
     fn comes(line: &Line, id: i64) -> (Option<Turn>, oneshot::Receiver<Answer>) {
@@ -338,6 +354,28 @@ mod tests {
             })
             .collect();
         assert_eq!(late.len(), most + 1);
+    }
+
+    #[tokio::test]
+    async fn those_who_had_to_wait_for_one_that_hangs_go_on_as_soon_as_they_may() {
+        let line = Line::default();
+        let (turn, _first) = comes(&line, 1);
+        let mut turn = turn.unwrap();
+        assert_eq!(next(&mut turn).unwrap(), [1]);
+        let (none, _second) = comes(&line, 2);
+        assert!(none.is_none());
+
+        let looked = Cell::new(0);
+        let others_hang_at_first = || usize::from(looked.replace(looked.get() + 1) == 2);
+        let (go_on, mut others) = mpsc::unbounded_channel();
+        let begin = |turn| go_on.send(turn).unwrap();
+        let hangs = pin!(pending::<()>());
+        let mut others = tokio::select! {
+            () = turn.wait_for(hangs, others_hang_at_first, begin) => unreachable!(),
+            others = others.recv() => others.unwrap(),
+        };
+        assert_eq!(looked.get(), 3);
+        assert_eq!(next(&mut others).unwrap(), [2]);
     }
 
     #[test]
