@@ -30,6 +30,7 @@ setup-test: ## Install PostgreSQL where it is missing, and this may
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path bench/Cargo.toml --check
+	$(CARGO) clippy --locked --manifest-path bench/Cargo.toml -- --deny warnings
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
@@ -78,12 +79,11 @@ package: setup-package ## Build the release, and its Debian package, into target
 reproducible: setup-package ## Build the release twice, in two places, and compare
 	packaging/reproduce
 
-measure: ## Measure what requests cost, with a release, and write it into docs/scaling.md
-	tests/scaling/setup
-	$(CARGO) build --locked --release
-	SIGNET="$(RELEASE)/signet" tests/scaling/run
+measure: setup-bench ## Measure what requests cost, with a release, and write it into docs/scaling.md
+	$(BENCH) scaling.py
 
 bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
+	bench/setup-instructions
 	$(BENCH) main.py
 
 bench-scale: setup-bench ## Measure what requests cost with ten million accounts

@@ -22,8 +22,8 @@ SIGNET, BENCH = os.environ["SIGNET"], os.environ["BENCH"]
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
 SECRET = "measured-with-a-secret-of-no-account-0123456789"
 PATH = "/v1/auth/jwt/{}/"
-# So many accounts are asked for, where there are as many: from all over.
-ASKED = 2_000
+# Of more accounts, so many are asked for, from all over.
+SPREAD = 2_000
 
 
 def part(data):
@@ -54,7 +54,7 @@ def seconds(process):
 
 
 def copy(binary, folder):
-    """The binary anew, beside those that were copied before, in a folder that is thrown away.
+    """The binary anew, in a folder that is thrown away.
 
     Where in memory the kernel happens to hold the pages of a file makes the same hash of the same binary up to 40 % slower, for as
     long as it holds them: that is not to be the luck of one contender for a whole run.
@@ -72,11 +72,23 @@ class Contender:
         self.folder = Path(tempfile.mkdtemp())
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-        self.prepare()
-        self.start()
+        self.binary = self.process = None
+        try:
+            self.prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def start(self):
+        """Starts it, until it answers. What was written before is on its disk by then, and not written while it is measured."""
         command = ["taskset", "-c", self.cores, *map(str, self.command())]
+        os.sync()
         started = time.monotonic()
         with open(self.folder / "log", "w") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
@@ -85,24 +97,21 @@ class Contender:
         self.started_in = time.monotonic() - started
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
 
-    def anew(self):
-        """The same, which knows its accounts and nothing else any more."""
-        self.stop()
-        self.start()
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def copied(self, binary):
+        """A new copy, instead of the one before."""
+        before, self.binary = self.binary, copy(binary, self.folder)
+        if before:
+            os.remove(before)
+        return self.binary
 
     def asked(self):
         """Ids and e-mails of those who are asked for."""
-        some = min(self.accounts, ASKED)
+        some = min(self.accounts, SPREAD)
         ids = [1 + number * (self.accounts // some) for number in range(some)]
         # Not in the order in which they lie.
         ids = [ids[number * 7919 % some] for number in range(some)]
@@ -146,10 +155,10 @@ class Contender:
 
 class OnSqlite(Contender):
     name, description = "Signet on SQLite", "as it ships, with its log in a file"
-    url = None
+    store, url = "SQLite", None
 
     def prepare(self):
-        self.environment |= {"SIGNET_CONFIG": "/dev/null", "SIGNET_JWT_SECRET": SECRET, "SIGNET_HASHING_WAIT": "60s"}
+        self.environment |= {"SIGNET_CONFIG": "/dev/null", "SIGNET_JWT_SECRET": SECRET}
         self.environment |= {"SIGNET_DATABASE_URL": self.url} if self.url else {}
         command = [SIGNET, "user", "add", EMAIL, "--password-stdin", "--force"]
         options = {"cwd": self.folder, "env": self.environment, "input": PASSWORD, "text": True}
@@ -170,7 +179,7 @@ class OnSqlite(Contender):
         return f"WITH RECURSIVE numbers AS ({numbers}) INSERT INTO users SELECT {values} FROM numbers, users WHERE id = 1"
 
     def command(self):
-        return [copy(SIGNET, self.folder), "serve", "--listen", f"127.0.0.1:{self.port}"]
+        return [self.copied(SIGNET), "serve", "--listen", f"127.0.0.1:{self.port}"]
 
 
 class Quiet(OnSqlite):
@@ -183,6 +192,7 @@ class Quiet(OnSqlite):
 
 class OnPostgres(OnSqlite):
     name, description = "Signet on PostgreSQL", "as it ships; the database's processes count, and share its processor"
+    store, postgres = "PostgreSQL", None
 
     def prepare(self):
         self.postgres = Postgres(fsync="on")
@@ -201,13 +211,16 @@ class OnPostgres(OnSqlite):
         return super().processes() + processes
 
     def close(self):
-        super().close()
-        self.postgres.close()
+        try:
+            super().close()
+        finally:
+            if self.postgres:
+                self.postgres.close()
 
 
 class Echo(Contender):
     def command(self):
-        return [copy(BENCH, self.folder), "echo", self.kind, f"127.0.0.1:{self.port}"]
+        return [self.copied(BENCH), "echo", self.kind, f"127.0.0.1:{self.port}"]
 
 
 class PoemEcho(Echo):

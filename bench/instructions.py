@@ -10,14 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-FILE = Path(__file__).parent / "instructions.json"
+FILE = Path(__file__).parent.resolve() / "instructions.json"
 LEEWAY = 0.05
 
 
 def counted():
     """Instructions by benchmark."""
     command = [os.environ.get("CARGO", "cargo"), "bench", "--locked", "--quiet", "--bench", "instructions", "--", "--output-format=json"]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    told = subprocess.run(command, cwd=FILE.parent.parent, stdout=subprocess.PIPE, text=True)
     if told.returncode != 0:
         sys.exit(told.returncode)
     counts = {}
@@ -29,17 +29,21 @@ def counted():
     return counts
 
 
+def known():
+    """Those that are committed."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+
+
 def main():
-    counts = counted()
-    known = json.loads(FILE.read_text()) if FILE.exists() else {}
+    counts, committed = counted(), known()
     for name, count in counts.items():
-        before = known.get(name)
+        before = committed.get(name)
         change = f"{count / before - 1:+.1%}" if before else "new"
         print(f"{name:20} {count:>9,} instructions  {change}")
     if sys.argv[1:] == ["write"]:
         FILE.write_text(json.dumps(counts, indent=2) + "\n")
         return
-    apart = [name for name in counts.keys() | known.keys() if abs(counts.get(name, 0) / known.get(name, 1) - 1) > LEEWAY]
+    apart = [name for name in counts.keys() | committed.keys() if abs(counts.get(name, 0) / committed.get(name, 1) - 1) > LEEWAY]
     if apart:
         sys.exit(
             f"error: {', '.join(sorted(apart))}: not within {LEEWAY:.0%} of {FILE.name}. If that is meant, run `make instructions`, "

@@ -2,9 +2,14 @@
 
 import json
 import os
+import platform
+import random
+import re
+import resource
 import statistics
 import subprocess
 import tempfile
+from pathlib import Path
 
 from contenders import HERE, PATH
 
@@ -12,22 +17,46 @@ ROUNDS = 5
 SECONDS = 3
 WARM = 1
 CONNECTIONS = 64
-SERVER, GENERATOR = "0", "1"
+# The first two that may be used: one for a server, and one for who asks. And all of them.
+OURS = sorted(os.sched_getaffinity(0))
+SERVER, GENERATOR, CORES = str(OURS[0]), str(OURS[1 % len(OURS)]), ",".join(map(str, OURS))
 
 
-def anew(measure, contender, operation, asked, *more, **how):
+def processor():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return model[1] if model else platform.machine()
+
+
+def may_open(connections):
+    """Lets this process open so many, and what it has open besides."""
+    wanted = connections + 1000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), max(hard, wanted)))
+
+
+def anew(measure, contender, operation, bodies, *more, **how):
     """What a measure tells of a contender that was started for it, and has been asked for a moment."""
-    wrk(contender.anew(), operation, contender.bodies(operation), seconds=WARM)
-    return measure(contender, operation, asked, *more, **how)
+    contender.start()
+    try:
+        wrk(contender, operation, contender.bodies(operation), seconds=WARM)
+        return measure(contender, operation, bodies, *more, **how)
+    finally:
+        contender.stop()
+
+
+def lines(bodies):
+    """A file with a body on each line."""
+    file = tempfile.NamedTemporaryFile("w")
+    file.writelines(json.dumps(body) + "\n" for body in bodies)
+    file.flush()
+    return file
 
 
 def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, cores=GENERATOR, expected=200):
     """Asks without pause; how many answers a second, the processor time of each in microseconds, and latencies in milliseconds."""
     assert contender.post(operation, bodies[0]) == expected, contender.name
     command = ["taskset", "-c", cores, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "-s", HERE / "post.lua"]
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.writelines(json.dumps(body) + "\n" for body in bodies)
-        file.flush()
+    with lines(bodies) as file:
         environment = os.environ | {"BODIES": file.name, "EXPECTED": str(expected)}
         before = contender.seconds()
         told = subprocess.run([*command, url(contender, operation)], env=environment, text=True, capture_output=True, check=True)
@@ -35,22 +64,29 @@ def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, 
     figures = json.loads(told.stderr.splitlines()[-1])
     assert figures["failed"] == 0, (contender.name, told.stdout)
     return {
+        "requests": figures["requests"],
         "rate": figures["requests"] / figures["seconds"],
+        "busy": used / figures["seconds"],
         "cost": used / figures["requests"] * 1e6,
         "p50": figures["p50"] / 1000,
         "p99": figures["p99"] / 1000,
     }
 
 
-def at_rate(contender, operation, body, rate, seconds=SECONDS, cores=GENERATOR):
+def at_rate(contender, operation, bodies, rate, seconds=SECONDS, cores=GENERATOR):
     """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask."""
     command = ["taskset", "-c", cores, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
-    command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json", "-d", json.dumps(body)]
-    told = subprocess.run([*command, url(contender, operation)], text=True, capture_output=True, check=True)
+    command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json"]
+    with lines(bodies) as file:
+        told = subprocess.run([*command, "-Z", file.name, url(contender, operation)], text=True, capture_output=True, check=True)
     told = json.loads(told.stdout)
-    assert set(told["statusCodeDistribution"]) == {"200"}, (contender.name, told)
+    # What is under way at the end is given up.
+    unanswered = set(told["errorDistribution"]) - {"aborted due to deadline"}
+    assert set(told["statusCodeDistribution"]) == {"200"} and not unanswered, (contender.name, told)
+    kept = told["summary"]["requestsPerSec"]
+    assert kept > 0.9 * rate, (contender.name, rate, kept)
     return {
-        "rate": told["summary"]["requestsPerSec"],
+        "rate": kept,
         "p50": told["latencyPercentiles"]["p50"] * 1000,
         "p99": told["latencyPercentiles"]["p99"] * 1000,
     }
@@ -61,11 +97,12 @@ def url(contender, operation):
 
 
 def in_turn(measures):
-    """Medians of what each measure tells, round after round: what the machine does meanwhile falls on all of them."""
+    """Medians of what each measure tells, round after round: what the machine does meanwhile falls on all of them. Each round has an
+    order of its own, so that none always comes after the same other."""
     rounds = {name: [] for name in measures}
     for number in range(ROUNDS + 1):
-        for name, measure in measures.items():
-            told = measure()
+        for name in random.Random(number).sample(list(measures), len(measures)):
+            told = measures[name]()
             if number > 0:  # The first is to warm up.
                 rounds[name].append(told)
     return {name: summary(told) for name, told in rounds.items()}

@@ -6,19 +6,19 @@ The binary must have its symbols.
 import subprocess
 
 from contenders import HERE, OnSqlite
-from load import GENERATOR, SECONDS, SERVER, wrk
-from main import CORES
+from load import CORES, GENERATOR, SECONDS, SERVER, WARM, wrk
 
+# What takes less of the whole, in percent, is left out.
 WIDTH = 0.3
-"""What takes less of the whole, in percent, is left out."""
 
 
 def draw(title, cores, generator, operation, accounts):
     with OnSqlite(cores) as service:
+        service.start()
         data = service.folder / "perf.data"
         record = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{service.process.pid}", "-o", data]
         asked = service, operation, service.bodies(operation)[:accounts]
-        wrk(*asked, seconds=1, cores=generator)
+        wrk(*asked, seconds=WARM, cores=generator)
         with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
             wrk(*asked, cores=generator)
         script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout

@@ -1,4 +1,5 @@
-"""How what a request costs grows with the accounts there are: one, as many as are asked for, and 100,000, or as many as the argument says.
+"""How what a request costs grows with the accounts there are: one, as many as are asked for, and 100,000, or as many as the argument says,
+of whom as many are asked for, from all over.
 
 Hashing is made as cheap as it can be, so that what is left of a login is seen.
 """
@@ -6,7 +7,7 @@ Hashing is made as cheap as it can be, so that what is left of a login is seen.
 import sys
 from contextlib import ExitStack
 
-from contenders import ASKED, OnSqlite
+from contenders import SPREAD, OnSqlite
 from load import SERVER, anew, in_turn, wrk
 
 MANY = 100_000
@@ -23,7 +24,7 @@ class Crowd(OnSqlite):
 def growth(many=MANY):
     """Microseconds of processor for a refresh and for the rest of a login, by operation and by how many accounts there are."""
     with ExitStack() as stack:
-        crowds = {accounts: stack.enter_context(Crowd(SERVER, accounts)) for accounts in [1, ASKED, many]}
+        crowds = {accounts: stack.enter_context(Crowd(SERVER, accounts)) for accounts in [1, SPREAD, many]}
         measures = {
             (operation, accounts): lambda crowd=crowd, operation=operation, bodies=crowd.bodies(operation): anew(wrk, crowd, operation, bodies)
             for accounts, crowd in crowds.items()
@@ -34,7 +35,10 @@ def growth(many=MANY):
 
 def table(costs):
     """The same, with how many times that is of what it costs with one."""
-    cell = lambda operation, accounts: f"{costs[operation, accounts]:.1f} us | {costs[operation, accounts] / costs[operation, 1]:.2f}"
+
+    def cell(operation, accounts):
+        return f"{costs[operation, accounts]:.1f} us | {costs[operation, accounts] / costs[operation, 1]:.2f}"
+
     rows = (f"| {count:,} | {cell('refresh', count)} | {cell('obtain', count)} |" for name, count in costs if name == "refresh")
     return "\n".join(["| accounts | refresh | times | login without its hash | times |", "|---|---|---|---|---|", *rows])
 

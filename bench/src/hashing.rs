@@ -1,4 +1,4 @@
-//! Argon2 alone, at the service's default cost: what logins can be at most.
+//! Argon2 alone, at the service's cost: what logins can be at most.
 
 use std::{
     error::Error,
@@ -8,20 +8,24 @@ use std::{
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
+/// Of one lane.
+pub(crate) fn cost(kib: u32, passes: u32) -> Result<Params, Box<dyn Error>> {
+    Ok(Params::new(kib, passes, 1, None).map_err(|error| error.to_string())?)
+}
+
 /// How many hashes a second so many threads make, in memory that each keeps.
-pub(crate) fn rate(threads: usize, seconds: u64) -> Result<f64, Box<dyn Error>> {
-    let params = Params::new(19_456, 2, 1, None).map_err(|error| error.to_string())?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+pub(crate) fn rate(cost: &Params, threads: usize, seconds: u64) -> f64 {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.clone());
     let started = Instant::now();
     let end = started + Duration::from_secs(seconds);
     let hashes: u32 = thread::scope(|scope| {
         let work = || {
-            let mut memory = vec![Block::default(); params.block_count()];
+            let mut memory = vec![Block::default(); cost.block_count()];
             let mut hashes = 0;
             while Instant::now() < end {
                 let done = argon2.hash_password_into_with_memory(
                     b"a password",
-                    b"a salt of sixteen",
+                    b"a salt of 16 byt",
                     &mut [0; 32],
                     &mut memory,
                 );
@@ -35,5 +39,5 @@ pub(crate) fn rate(threads: usize, seconds: u64) -> Result<f64, Box<dyn Error>> 
             .map(|worker| worker.join().unwrap_or(0))
             .sum()
     });
-    Ok(f64::from(hashes) / started.elapsed().as_secs_f64())
+    f64::from(hashes) / started.elapsed().as_secs_f64()
 }
