@@ -1,8 +1,9 @@
-//! How many instructions the parts of a refresh take, and a hundred whole ones: they repeat on the noisiest machine. What is counted
-//! has been done before, and gives back what it works with: to make ready and to clear away is not counted.
+//! How many instructions the parts of a refresh take, and a hundred whole ones with the text of what they log: they repeat on the
+//! noisiest machine. What is counted has been done before, and gives back what it works with: to make ready and to clear away is
+//! not counted. Nor is what the kernel does, the connection, and what SQLite does on its own thread.
 //!
 //! `make instructions` counts them by callgrind and writes instructions.json; `make test-instructions`, which CI runs, fails where one
-//! has changed by more than a twentieth. What SQLite does on its own thread is not among them.
+//! has changed by more than a twentieth.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,7 +11,7 @@
 )]
 #![expect(missing_docs, reason = "the modules are made by macros")]
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, io, time::Duration};
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use poem::{
@@ -25,10 +26,13 @@ use signet::{
         Audit, Auth, Budget, Clock, Cost, Grant, Invalid, Lifetimes, Meter, Parts, Passwords,
         Presented, Secrets, Throttle, Tokens,
     },
+    cli::json_log,
+    config::Settings,
     users::{self, Limits, NewUser, Users},
 };
 use time::OffsetDateTime;
 use tokio::runtime::{self, Runtime};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 const EMAIL: &str = "jonhdoeqa@email.com";
 const NOW: i64 = 1_539_737_696;
@@ -95,6 +99,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        tracing_subscriber::registry()
+            .with(json_log(io::sink))
+            .with(Settings::default().log.filter())
+            .init();
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.unwrap();
         let (app, token) = runtime.block_on(service());

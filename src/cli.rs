@@ -30,6 +30,8 @@ mod trace;
 mod user;
 mod verify;
 
+pub use log::json as json_log;
+
 use serve::Inherited;
 use trace::Traces;
 

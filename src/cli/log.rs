@@ -17,7 +17,7 @@ use tracing_subscriber::{
     field::RecordFields,
     filter::filter_fn,
     fmt::{
-        self, FmtContext, FormatEvent, FormatFields, FormattedFields,
+        self, FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::Writer,
         time::{FormatTime, SystemTime},
     },
@@ -36,11 +36,10 @@ use lines::Lines;
 
 /// Starts logging what `filter` lets through; a panic is logged like everything else.
 pub(super) fn init(filter: &LogFilter, traces: Option<&Traces>) {
-    let log = fmt::layer().with_writer(Lines);
     let log = if io::stderr().is_terminal() {
-        log.boxed()
+        fmt::layer().with_writer(Lines).boxed()
     } else {
-        log.fmt_fields(Members).event_format(Json).boxed()
+        json(Lines).boxed()
     };
     match traces {
         // One filter for all costs a refresh a microsecond less than one for each of two.
@@ -69,6 +68,18 @@ pub(super) fn init(filter: &LogFilter, traces: Option<&Traces>) {
         // Not its message: that may hold what was being worked on.
         tracing::error!(location, "a panic: this is a bug");
     }));
+}
+
+/// Writes events as JSON, each as a line.
+pub fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer()
+        .with_writer(writer)
+        .fmt_fields(Members)
+        .event_format(Json)
 }
 
 /// An event as one line of JSON, with the innermost span it is in.
@@ -178,15 +189,14 @@ mod tests {
 
     use serde_json::{Value, json};
     use tracing::{field::Empty, info, info_span, subscriber::with_default};
-    use tracing_subscriber::{fmt, layer::SubscriberExt};
+    use tracing_subscriber::layer::SubscriberExt;
 
-    use super::{Json, Members};
+    use super::json;
 
     fn lines(log: impl FnOnce()) -> Vec<Value> {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(file.reopen().unwrap());
-        let layer = fmt::layer().fmt_fields(Members).event_format(Json);
-        let subscriber = tracing_subscriber::registry().with(layer.with_writer(Mutex::new(writer)));
+        let subscriber = tracing_subscriber::registry().with(json(Mutex::new(writer)));
         with_default(subscriber, log);
         let text = std::fs::read_to_string(file.path()).unwrap();
         text.lines()
