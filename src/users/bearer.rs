@@ -215,7 +215,8 @@ impl Turn {
         Some(asking)
     }
 
-    /// What the query of this turn finds. When it is late, the others go on without it, as soon as no more than `most` are.
+    /// What the query of this turn finds. When it is late, the others go on without it, if fewer than `most` are; if not, it looks
+    /// again in as long.
     async fn wait_for<T>(
         &mut self,
         mut query: Pin<&mut impl Future<Output = T>>,
