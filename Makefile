@@ -30,7 +30,7 @@ setup-test: ## Install PostgreSQL where it is missing, and this may
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path bench/Cargo.toml --check
-	$(CARGO) clippy --locked --manifest-path bench/Cargo.toml -- --deny warnings
+	$(CARGO) clippy --locked --manifest-path bench/Cargo.toml --quiet -- --deny warnings
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 

@@ -73,7 +73,7 @@ def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, 
     }
 
 
-def at_rate(contender, operation, bodies, rate, seconds=SECONDS, cores=GENERATOR):
+def at_rate(contender, operation, bodies, rate, seconds, cores=GENERATOR):
     """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask."""
     command = ["taskset", "-c", cores, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
     command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json"]
