@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,12 @@ HERE = Path(__file__).parent.resolve()
 sys.path.insert(0, str(HERE.parent / "tests"))
 from postgres import Postgres, free_port  # noqa: E402
 
-SIGNET, BENCH = os.environ["SIGNET"], os.environ["BENCH"]
+# SIGTERM is like ^C: whatever was started ends, too.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+# Whoever builds meanwhile changes nothing of what is measured.
+KEPT = tempfile.TemporaryDirectory()
+SIGNET, BENCH = (shutil.copy(os.environ[name], KEPT.name) for name in ["SIGNET", "BENCH"])
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
 SECRET = "measured-with-a-secret-of-no-account-0123456789"
 PATH = "/v1/auth/jwt/{}/"
