@@ -27,6 +27,7 @@ use tracing_subscriber::{
 };
 
 mod lines;
+mod outlet;
 
 pub(super) use lines::{before_rest, write_out};
 

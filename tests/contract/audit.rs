@@ -155,3 +155,22 @@ fn the_trail_outlives_a_service_that_is_killed() {
     let told = ("login".to_owned(), Some(1), "y…@example.com".to_owned());
     assert_eq!(trail(&log), [told]);
 }
+
+/// As of a terminal that is stopped, or of a collector that hangs.
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let home = Home::new();
+    stdout(&add(&home));
+    let service = home.serve(&[]);
+    let credentials = json!({ "email": EMAIL, "password": "correct horse" });
+    let (_, granted) = service.post(OBTAIN, &credentials);
+    // The pipe takes 64 KiB, and the service keeps as much.
+    for _ in 0..1000 {
+        let (status, _) = service.post(OBTAIN, &json!({ "email": EMAIL, "password": "a guess" }));
+        assert!([400, 429].contains(&status), "{status}");
+    }
+    let refreshed = service.post(REFRESH, &json!({ "token": granted["token"] }));
+    assert_eq!(refreshed.0, 200);
+    service.signal("-TERM");
+    assert!(service.ended().success());
+}

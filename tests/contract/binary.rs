@@ -5,12 +5,16 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::store::Store;
+
+/// No answer takes so long.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder in which commands run, and a database; both go with them.
 pub(crate) struct Home {
@@ -188,6 +192,11 @@ impl Service {
         }
     }
 
+    /// How it ended, when nobody had read its log.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// How it ended, and what it logged since it listened.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
@@ -221,6 +230,8 @@ impl Drop for Service {
 /// Sends `bytes`, and reads until the other side closes.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
+    // Whoever gets no answer is to be told where.
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(bytes).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -2,8 +2,10 @@
 //!
 //! To write a line is a call of the kernel, which takes a twentieth of a refresh. A thread that answers requests has many of them
 //! under way, and writes what they have to say when it has nothing else to do, and at the latest when that fills a page: no clock
-//! is asked. What is more than news is written at once, with all that came before it. Whoever kills the service takes that page along,
-//! and of a log that takes nothing, what is kept for it.
+//! is asked. What is more than news is written at once, with all that came before it. Whoever kills the service takes that page along.
+//!
+//! A log that takes nothing, as a pipe that nobody reads or a disk that is full, holds up nobody for more than a second
+//! ([`outlet`](super::outlet)): lines are kept for it, and those are lost, and counted, for which there is no room.
 
 use std::{
     cell::Cell,
@@ -15,12 +17,11 @@ use std::{
 use tracing::{Level, Metadata, error};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::outlet::{WHOLE, stderr};
 use crate::auth::Audit;
 
-/// So much is written whole, whoever else writes to the same pipe (`PIPE_BUF` in `pipe(7)`).
-const WHOLE: usize = 4096;
-/// Of a log that takes nothing, as on a disk that is full, so much is kept for when it does again, and as much that it was being given:
-/// of news half of it, to have room for the rest.
+/// For a log that takes nothing, so much is kept until it does again, and as much that was on its way to it. News fill half of it, so
+/// that there is room for what is more.
 const KEPT: usize = 16 * WHOLE;
 
 /// The lines of all threads, in the order of their coming.
@@ -34,14 +35,14 @@ thread_local! {
 /// To be called by a thread each time before it waits for something to do.
 pub(in crate::cli) fn before_rest() {
     TELLS.set(true);
-    if LINES.write(false, &mut io::stderr()) {
+    if LINES.write(false, &mut stderr(false)) {
         tell_losses();
     }
 }
 
 /// Writes what waits, before the process ends.
 pub(in crate::cli) fn write_out() {
-    if LINES.write(true, &mut io::stderr()) {
+    if LINES.write(true, &mut stderr(true)) {
         tell_losses();
     }
 }
@@ -50,7 +51,7 @@ pub(in crate::cli) fn write_out() {
 fn tell_losses() {
     let lost = LINES.lost();
     if lost > 0 {
-        error!(lost, "the log took nothing, and lines of it are lost");
+        error!(lost, "the log was too slow, and lines of it are lost");
     }
 }
 
@@ -178,7 +179,7 @@ pub(super) struct Line {
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let waits = self.waits && TELLS.get();
-        LINES.add(line, waits, &mut io::stderr());
+        LINES.add(line, waits, &mut stderr(!waits));
         Ok(line.len())
     }
 
