@@ -40,7 +40,7 @@ def token(user_id, email):
     """A token of this account, as the service would issue it now."""
     now = int(time.time())
     claims = {"user_id": user_id, "username": email, "exp": now + 3600, "email": email, "orig_iat": now}
-    message = part(b'{"typ":"JWT","alg":"HS256"}') + b"." + part(json.dumps(claims).encode())
+    message = part(b'{"typ":"JWT","alg":"HS256"}') + b"." + part(json.dumps(claims, separators=(",", ":")).encode())
     return (message + b"." + part(hmac.digest(SECRET.encode(), message, hashlib.sha256))).decode()
 
 
@@ -78,7 +78,7 @@ class Contender:
         self.folder = Path(tempfile.mkdtemp())
         self.port = free_port()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
-        self.binary = self.process = None
+        self.binary = self.process = self.size = None
         try:
             self.prepare()
         except BaseException:
@@ -135,11 +135,13 @@ class Contender:
         pass
 
     def post(self, operation, body):
-        """The status of the answer, if somebody listens."""
+        """The status of the answer, if somebody listens. Its size is kept."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST", PATH.format(operation), json.dumps(body), {"Content-Type": "application/json"})
-            return connection.getresponse().status
+            answer = connection.getresponse()
+            self.size = len(answer.read())
+            return answer.status
         except ConnectionRefusedError:
             assert self.process.poll() is None, (self.folder / "log").read_text()
             return None
@@ -225,8 +227,11 @@ class OnPostgres(OnSqlite):
 
 
 class Echo(Contender):
+    # Microseconds of work with each request, beyond what it is.
+    work = 0
+
     def command(self):
-        return [self.copied(BENCH), "echo", self.kind, f"127.0.0.1:{self.port}"]
+        return [self.copied(BENCH), "echo", self.kind, f"127.0.0.1:{self.port}", f"{self.work * 1000:.0f}"]
 
 
 class PoemEcho(Echo):
@@ -241,8 +246,12 @@ class HyperEcho(Echo):
     name, description, kind = "hyper echo", "the same without a framework: the runtime's limit", "hyper"
 
 
+class AsLong(HyperEcho):
+    """With as much work for each request as a refresh, and nothing else that could hold one up: the limit of latencies at a rate."""
+
+
 class Django(Contender):
-    name, description = "Django", "djangorestframework-jwt 1.11 on Django 3.2, gunicorn with two workers that keep connections, SQLite"
+    name, description = "Django", "djangorestframework-jwt 1.11 on Django 3.2, gunicorn with two workers, which keep no connections, SQLite"
 
     def prepare(self):
         service = HERE.parent / "tests/django/service"
@@ -263,9 +272,10 @@ class Django(Contender):
         subprocess.run(command, cwd=self.folder, env=self.environment, check=True)
 
     def command(self):
+        # Threads, and connections that are kept, would cost it a twentieth more.
         app = "django.core.wsgi:get_wsgi_application()"
         bind = f"127.0.0.1:{self.port}"
-        return [HERE / ".venv/bin/gunicorn", "--workers=2", "--threads=4", "--keep-alive=60", f"--bind={bind}", app]
+        return [HERE / ".venv/bin/gunicorn", "--workers=2", f"--bind={bind}", app]
 
 
 ALL = [OnSqlite, Quiet, OnPostgres, PoemEcho, PoemOpenapiEcho, HyperEcho, Django]

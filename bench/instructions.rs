@@ -1,6 +1,7 @@
 //! How many instructions the parts of a refresh take, and a hundred whole ones with the text of what they log: they repeat on the
 //! noisiest machine. What is counted has been done before, and gives back what it works with: to make ready and to clear away is
-//! not counted. Nor is what the kernel does, the connection, and what SQLite does on its own thread.
+//! not counted. Nor is what the kernel does, the connection, and what SQLite does on its own thread. The processor of valgrind has
+//! no instructions for SHA-256, so that signatures count for more than they take; and another compiler makes other counts.
 //!
 //! `make instructions` counts them by callgrind and writes instructions.json; `make test-instructions`, which CI runs, fails where one
 //! has changed by more than a twentieth.

@@ -1,14 +1,17 @@
 """Asks a contender, without pause or at a rate, and tells what came of it."""
 
 import json
+import math
 import os
 import platform
 import random
 import re
 import resource
+import sqlite3
 import statistics
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from contenders import HERE, PATH
@@ -17,6 +20,8 @@ ROUNDS = 5
 SECONDS = 3
 WARM = 1
 CONNECTIONS = 64
+# Requests of one run of oha, at most.
+AT_ONCE = 2**17
 # The first two that may be used: one for a server, and one for who asks. And all of them.
 OURS = sorted(os.sched_getaffinity(0))
 SERVER, GENERATOR, CORES = str(OURS[0]), str(OURS[1 % len(OURS)]), ",".join(map(str, OURS))
@@ -65,6 +70,7 @@ def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, 
     assert figures["failed"] == 0, (contender.name, told.stdout)
     return {
         "requests": figures["requests"],
+        "size": contender.size,
         "rate": figures["requests"] / figures["seconds"],
         "busy": used / figures["seconds"],
         "cost": used / figures["requests"] * 1e6,
@@ -74,22 +80,41 @@ def wrk(contender, operation, bodies, connections=CONNECTIONS, seconds=SECONDS, 
 
 
 def at_rate(contender, operation, bodies, rate, seconds, cores=GENERATOR):
-    """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask."""
+    """Asks so many times a second, whatever the answers take: latencies in milliseconds, counted from when it was time to ask.
+
+    oha keeps what it is told in a list, stands still while that doubles, for 20 ms at half a million, and counts that as the server's:
+    so it is started anew before there is so much.
+    """
+    runs = math.ceil(rate * seconds / AT_ONCE)
     command = ["taskset", "-c", cores, "oha", "--no-tui", "--output-format=json", "--latency-correction", "--method=POST"]
-    command += [f"-z{seconds}s", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json"]
+    command += [f"-z{seconds * 1000 / runs:.0f}ms", f"-q{rate:.0f}", f"-c{CONNECTIONS}", "-HContent-Type: application/json", "-Z"]
     with lines(bodies) as file:
-        told = subprocess.run([*command, "-Z", file.name, url(contender, operation)], text=True, capture_output=True, check=True)
-    told = json.loads(told.stdout)
-    # What is under way at the end is given up.
-    unanswered = set(told["errorDistribution"]) - {"aborted due to deadline"}
-    assert set(told["statusCodeDistribution"]) == {"200"} and not unanswered, (contender.name, told)
-    kept = told["summary"]["requestsPerSec"]
-    assert kept > 0.9 * rate, (contender.name, rate, kept)
+        before = contender.seconds()
+        told = [oha(contender, [*command, file.name, url(contender, operation)]) for _ in range(runs)]
+        used = contender.seconds() - before
+    took = sum(seconds for seconds, _ in told)
+    latencies = sorted(latency for _, latencies in told for latency in latencies)
+    answered = len(latencies)
+    assert answered > 0.9 * rate * took, (contender.name, rate, answered / took)
     return {
-        "rate": kept,
-        "p50": told["latencyPercentiles"]["p50"] * 1000,
-        "p99": told["latencyPercentiles"]["p99"] * 1000,
+        "rate": answered / took,
+        "busy": used / took,
+        "p50": latencies[answered // 2] * 1000,
+        "p99": latencies[answered * 99 // 100] * 1000,
     }
+
+
+def oha(contender, command):
+    """Runs it: for how many seconds it asked, and how many each answer took."""
+    # In memory: none of it is on its way to the disk while others are asked.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        answers = f"{folder}/answers"
+        told = json.loads(subprocess.run([*command, f"--db-url={answers}"], text=True, capture_output=True, check=True).stdout)
+        # What is under way at the end is given up.
+        unanswered = set(told["errorDistribution"]) - {"aborted due to deadline"}
+        assert set(told["statusCodeDistribution"]) == {"200"} and not unanswered, (contender.name, told)
+        with closing(sqlite3.connect(answers)) as database:
+            return told["summary"]["total"], [latency for (latency,) in database.execute("SELECT duration FROM oha")]
 
 
 def url(contender, operation):

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import instructions
 import users
-from contenders import ALL, BENCH, HERE, SIGNET, Django, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
+from contenders import ALL, BENCH, HERE, SIGNET, AsLong, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
 from load import CONNECTIONS, CORES, GENERATOR, OURS, ROUNDS, SERVER, anew, at_rate, in_turn, may_open, processor, wrk
 
 IDLE = 10_000
@@ -29,7 +29,7 @@ SHARES = [0.01, 0.2, 0.5, 0.8]
 # machine did something else; and where what is unfinished at the end is a part of the whole.
 LONG = 10
 # So many ask at once.
-CLIENTS = [1, 8, CONNECTIONS, 512]
+CLIENTS = [1, 8, CONNECTIONS, 256, 512]
 # Refreshes a second, over as many connections as ever, while others log in.
 IN_A_STORM = 1_000
 # Signet gives the memory of its hashes back when there was none for ten seconds.
@@ -40,7 +40,7 @@ def refreshes():
     """What a refresh costs each contender; what a bad one costs Signet, and how long one takes at rates that it can keep up with."""
     with ExitStack() as stack:
         contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
-        ours, limit, everywhere = contenders[OnSqlite.name], contenders[HyperEcho.name], stack.enter_context(OnSqlite(CORES))
+        ours, limit, everywhere = contenders[OnSqlite.name], stack.enter_context(AsLong(SERVER)), stack.enter_context(OnSqlite(CORES))
         bodies = ours.bodies("refresh")
         measures = {name: lambda it=it: anew(wrk, it, "refresh", bodies) for name, it in contenders.items()}
         for count in CLIENTS:
@@ -50,6 +50,8 @@ def refreshes():
         measures["bad"] = lambda: anew(wrk, ours, "refresh", [{"token": None}], expected=400)
         told = in_turn(measures)
         told[CONNECTIONS] = told[OnSqlite.name]
+        assert all(told[kind.name]["size"] == told[OnSqlite.name]["size"] for kind in ALL if issubclass(kind, Echo))
+        limit.work = told[OnSqlite.name]["cost"] - told[HyperEcho.name]["cost"]
 
         def kept_up(contender, share):
             return anew(at_rate, contender, "refresh", bodies, told[OnSqlite.name]["rate"] * share, LONG)
@@ -183,7 +185,7 @@ def targets(refresh, login, growth, counts, size):
 
 
 def verdict(beyond):
-    return "met" if beyond <= 0 else f"**missed** by {beyond:.0%}: [why](../docs/performance.md#what-is-missed-and-why)"
+    return "met" if beyond <= 0 else f"**missed** by {beyond:.1%}: [why](../docs/performance.md#what-is-missed-and-why)"
 
 
 def cells(figures):
@@ -200,8 +202,8 @@ def table(refresh, login, growth, counts, size, machine):
     )
     bad = refresh["bad"]
     rates = "\n".join(
-        f"| {what} | {figures['rate']:,.0f} | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {best:.2f} to {worst:.2f} ms |"
-        for what, key in [*((f"{share:.0%}", share) for share in SHARES), (f"the {HyperEcho.name}, at the same rate", "limit")]
+        f"| {what} | {figures['rate']:,.0f} | {figures['busy']:.0%} | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {best:.2f} to {worst:.2f} ms |"
+        for what, key in [*((f"{share:.0%}", share) for share in SHARES), ("an echo that works as long, at the same rate", "limit")]
         for figures in [refresh[key]]
         for best, worst in [figures["p99 of rounds"]]
     )
@@ -229,8 +231,8 @@ Refreshes on one processor, {CONNECTIONS} connections, medians of {ROUNDS} round
 All but the last are asked for 64 accounts in turn. Signet on SQLite at rates that it can keep up with, asked for them at random, for {LONG} seconds a round, latencies
 counted from when it was time to ask:
 
-| of capacity | requests a second | median | 99th percentile | of each round |
-|---|---|---|---|---|
+| of capacity | requests a second | of its processor | median | 99th percentile | of each round |
+|---|---|---|---|---|---|
 {rates}
 
 When nothing was done but to look at the clock, on both processors, the machine stopped one of them for a millisecond or more {machine['count']:.0f} times in

@@ -1,12 +1,19 @@
 //! Servers that parse the body of a refresh, and answer one of the same size, with nothing in between: the limits of what a
 //! refresh can be.
 
-use std::{convert::Infallible, error::Error, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    error::Error,
+    hint,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
-    Request, Response,
+    Request, Response, StatusCode,
     body::{Bytes, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -44,11 +51,11 @@ impl From<Refresh> for Grant {
     }
 }
 
-/// Serves one of them until it is killed.
-pub(crate) fn serve(kind: &str, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+/// Serves one of them until it is killed. That on hyper is at work for so long with each request, besides.
+pub(crate) fn serve(kind: &str, address: SocketAddr, work: Duration) -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     match kind {
-        "hyper" => runtime.block_on(on_hyper(address)),
+        "hyper" => runtime.block_on(on_hyper(address, work)),
         "poem" => runtime.block_on(on_poem(address, Route::new().at(PATH, post(echo)))),
         "poem-openapi" => {
             let api = OpenApiService::new(Api, "echo", "1");
@@ -80,27 +87,36 @@ impl Api {
     }
 }
 
-async fn on_hyper(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+async fn on_hyper(address: SocketAddr, work: Duration) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)),
-        );
+        let answer = service_fn(move |request| answer(request, work));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    work: Duration,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(Collected::to_bytes);
     let refresh = body
         .ok()
         .and_then(|body| serde_json::from_slice::<Refresh>(&body).ok());
-    let text = refresh.and_then(|refresh| serde_json::to_vec(&Grant::from(refresh)).ok());
-    let mut response = Response::new(Full::from(text.unwrap_or_default()));
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(hyper::header::CONTENT_TYPE, json);
+    let Some(text) = refresh.and_then(|refresh| serde_json::to_vec(&Grant::from(refresh)).ok())
+    else {
+        let mut refused = Response::default();
+        *refused.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(refused);
+    };
+    let started = Instant::now();
+    while started.elapsed() < work {
+        hint::spin_loop();
+    }
+    let mut response = Response::new(Full::from(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     Ok(response)
 }

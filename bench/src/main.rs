@@ -2,12 +2,12 @@
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `echo KIND ADDRESS` | serves an echo on `hyper`, `poem` or `poem-openapi`, until it is killed |
+//! | `echo KIND ADDRESS NANOSECONDS` | serves an echo on `hyper`, `poem` or `poem-openapi`, until it is killed; that on `hyper` is at work for so long with each request |
 //! | `argon2 THREADS SECONDS KIB PASSES` | hashes passwords at that cost and nothing else, and prints how many a second |
 //! | `pauses SECONDS` | looks at the clock, and prints for how many milliseconds it was stopped each time |
 //! | `chart FILE` | draws bars, from lines `label<TAB>value` on standard input, as SVG |
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use tikv_jemallocator::Jemalloc;
 
@@ -34,7 +34,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match arguments {
-        ["echo", kind, address] => echo::serve(kind, address.parse()?),
+        ["echo", kind, address, nanoseconds] => {
+            let work = Duration::from_nanos(nanoseconds.parse()?);
+            echo::serve(kind, address.parse()?, work)
+        }
         ["argon2", threads, seconds, kib, passes] => {
             let cost = hashing::cost(kib.parse()?, passes.parse()?)?;
             println!(

@@ -87,7 +87,7 @@ impl Users {
     async fn ask(self, mut turn: Turn) {
         let mut kept = None;
         loop {
-            // Who has a request to be read now comes along.
+            // Who has a request to be read now comes along: all sharing comes of that.
             yield_now().await;
             let Some(asking) = turn.next() else { return };
             let ids = asking.iter().map(|asking| asking.id).collect();

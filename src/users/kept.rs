@@ -57,8 +57,8 @@ impl Kept {
     /// was, unless it was kept for long enough.
     ///
     /// # Errors
-    /// When the database does not answer. That one which was kept is dead, as after a restart of PostgreSQL, is none: the pool
-    /// has, or opens, another one, and whoever waits is not to notice.
+    /// When the database does not answer. That one which was kept fails is none, whatever the cause: most likely it is dead, as after
+    /// a restart of PostgreSQL. The pool has, or opens, another one, and whoever waits is not to notice.
     pub(super) async fn rows(
         kept: Option<Self>,
         db: &DatabaseConnection,
