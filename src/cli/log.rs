@@ -30,6 +30,7 @@ mod lines;
 mod outlet;
 
 pub(super) use lines::{before_rest, write_out};
+pub(super) use outlet::hold_up_nobody;
 
 use super::trace::Traces;
 use crate::config::LogFilter;

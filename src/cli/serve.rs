@@ -43,6 +43,7 @@ impl Serve {
         settings: Settings,
         mut sockets: Inherited,
     ) -> Result<(), Failure> {
+        log::hold_up_nobody();
         let settings = if self.demo {
             of_demo(settings)?
         } else {

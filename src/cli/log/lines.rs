@@ -4,7 +4,7 @@
 //! under way, and writes what they have to say when it has nothing else to do, and at the latest when that fills a page: no clock
 //! is asked. What is more than news is written at once, with all that came before it. Whoever kills the service takes that page along.
 //!
-//! A log that takes nothing, as a pipe that nobody reads or a disk that is full, holds up nobody for more than a second
+//! A log that takes nothing, as a pipe that nobody reads or a disk that is full, holds up no service for more than a second
 //! ([`outlet`](super::outlet)): lines are kept for it, and those are lost, and counted, for which there is no room.
 
 use std::{

@@ -1,4 +1,5 @@
-//! Standard error, for who must not be held up by it: a pipe that nobody reads, say of a terminal that is stopped, takes nothing.
+//! Standard error, which holds up no service: a pipe that nobody reads, say of a collector that hangs, takes nothing. A command has nobody
+//! to answer, and waits as long as it takes: `signet user import` tells of each account, and a pager may be read tomorrow.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -10,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// A pipe that takes anything takes so much at once and keeps it together, whoever else writes to it (`PIPE_BUF` in `pipe(7)`).
 pub(super) const WHOLE: usize = 4096;
-/// What is more than news waits so long for a log that takes nothing: not longer, since a thread that waits answers nobody.
+/// In a service, what is more than news waits so long for a log that takes nothing: not longer, since a thread that waits answers nobody.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
@@ -20,36 +21,50 @@ const NONE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// Whether standard error took nothing when it was asked last.
+/// Whether this is a service.
+static ANSWERS: AtomicBool = AtomicBool::new(false);
+/// Whether somebody waited in vain, and standard error took nothing since.
 static STALLED: AtomicBool = AtomicBool::new(false);
 
 /// Takes what its other end takes without waiting; of that, a page at a time.
 pub(super) struct Outlet<'a, W> {
     to: W,
-    /// Whether to wait a moment.
-    is_waited_for: bool,
+    /// How long to wait for the other end; none is for ever.
+    patience: Option<Timespec>,
     stalled: &'a AtomicBool,
 }
 
-/// Standard error; if it takes nothing, it `is_waited_for`, but by nobody after one who did so in vain.
+/// To be called by what has others to answer, before it does.
+pub(in crate::cli) fn hold_up_nobody() {
+    ANSWERS.store(true, Ordering::Relaxed);
+}
+
+/// Standard error; if it takes nothing, it `is_waited_for`: in a service for a moment, and by nobody after one who did so in vain.
 pub(super) fn stderr(is_waited_for: bool) -> Outlet<'static, io::Stderr> {
+    let patience = match (is_waited_for, ANSWERS.load(Ordering::Relaxed)) {
+        (false, _) => Some(NONE),
+        (true, true) => Some(PATIENCE),
+        (true, false) => None,
+    };
     Outlet {
         to: io::stderr(),
-        is_waited_for,
+        patience,
         stalled: &STALLED,
     }
 }
 
 impl<W: Write + AsFd> Write for Outlet<'_, W> {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let waits = self.is_waited_for && !self.stalled.load(Ordering::Relaxed);
-        let patience = if waits { PATIENCE } else { NONE };
+        let patience = match self.patience {
+            Some(_) if self.stalled.load(Ordering::Relaxed) => Some(NONE),
+            patience => patience,
+        };
         let takes = poll(
             &mut [PollFd::new(&self.to, PollFlags::OUT)],
-            Some(&patience),
+            patience.as_ref(),
         )? > 0;
         // Who did not wait does not know.
-        if takes || waits {
+        if takes || patience != Some(NONE) {
             self.stalled.store(!takes, Ordering::Relaxed);
         }
         if takes {
@@ -66,7 +81,10 @@ impl<W: Write + AsFd> Write for Outlet<'_, W> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, pipe};
+    use std::{
+        io::{Read, pipe},
+        thread,
+    };
 
     use super::*;
 
@@ -76,7 +94,7 @@ mod tests {
         let stalled = AtomicBool::new(false);
         let mut outlet = Outlet {
             to,
-            is_waited_for: false,
+            patience: Some(NONE),
             stalled: &stalled,
         };
         let page = [b'x'; WHOLE];
@@ -91,12 +109,18 @@ mod tests {
         assert!(taken >= WHOLE && !stalled.load(Ordering::Relaxed));
 
         // One waits, and then nobody.
-        outlet.is_waited_for = true;
+        outlet.patience = Some(PATIENCE);
         assert!(outlet.write(&page).is_err());
         assert!(stalled.load(Ordering::Relaxed));
 
-        reads.read_exact(&mut vec![0; taken]).unwrap();
-        assert_eq!(outlet.write(&page).unwrap(), WHOLE);
+        // A command waits even then.
+        outlet.patience = None;
+        let written = thread::scope(|scope| {
+            let writes = scope.spawn(|| outlet.write(&page));
+            reads.read_exact(&mut vec![0; taken]).unwrap();
+            writes.join().unwrap()
+        });
+        assert_eq!(written.unwrap(), WHOLE);
         assert!(!stalled.load(Ordering::Relaxed));
     }
 
@@ -106,7 +130,7 @@ mod tests {
         let stalled = AtomicBool::new(false);
         let mut outlet = Outlet {
             to,
-            is_waited_for: true,
+            patience: None,
             stalled: &stalled,
         };
         assert_eq!(outlet.write(&[b'x'; 3 * WHOLE]).unwrap(), WHOLE);
