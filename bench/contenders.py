@@ -246,10 +246,6 @@ class HyperEcho(Echo):
     name, description, kind = "hyper echo", "the same without a framework: the runtime's limit", "hyper"
 
 
-class AsLong(HyperEcho):
-    """With as much work for each request as a refresh, and nothing else that could hold one up: the limit of latencies at a rate."""
-
-
 class Django(Contender):
     name, description = "Django", "djangorestframework-jwt 1.11 on Django 3.2, gunicorn with two workers, which keep no connections, SQLite"
 

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import instructions
 import users
-from contenders import ALL, BENCH, HERE, SIGNET, AsLong, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
+from contenders import ALL, BENCH, HERE, SIGNET, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
 from load import CONNECTIONS, CORES, GENERATOR, OURS, ROUNDS, SERVER, anew, at_rate, in_turn, may_open, processor, wrk
 
 IDLE = 10_000
@@ -40,7 +40,7 @@ def refreshes():
     """What a refresh costs each contender; what a bad one costs Signet, and how long one takes at rates that it can keep up with."""
     with ExitStack() as stack:
         contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
-        ours, limit, everywhere = contenders[OnSqlite.name], stack.enter_context(AsLong(SERVER)), stack.enter_context(OnSqlite(CORES))
+        ours, limit, everywhere = contenders[OnSqlite.name], stack.enter_context(HyperEcho(SERVER)), stack.enter_context(OnSqlite(CORES))
         bodies = ours.bodies("refresh")
         measures = {name: lambda it=it: anew(wrk, it, "refresh", bodies) for name, it in contenders.items()}
         for count in CLIENTS:
@@ -51,6 +51,7 @@ def refreshes():
         told = in_turn(measures)
         told[CONNECTIONS] = told[OnSqlite.name]
         assert all(told[kind.name]["size"] == told[OnSqlite.name]["size"] for kind in ALL if issubclass(kind, Echo))
+        # As much work as a refresh, and nothing that could hold one up: the limit of latencies at a rate.
         limit.work = told[OnSqlite.name]["cost"] - told[HyperEcho.name]["cost"]
 
         def kept_up(contender, share):
