@@ -29,7 +29,7 @@ use tracing_subscriber::{
 mod lines;
 mod outlet;
 
-pub(super) use lines::{before_rest, write_out};
+pub(super) use lines::{before_rest, lost, write_out};
 pub(super) use outlet::hold_up_nobody;
 
 use super::trace::Traces;

@@ -187,6 +187,7 @@ fn options(settings: &Settings) -> Options {
         proxies: settings.trusted_proxies.addresses.clone(),
         proxies_on_unix: settings.trusted_proxies.unix,
         cors_origins: settings.cors_origins.0.clone(),
+        lost_lines: log::lost(),
         public_url: settings.public_url().map(str::to_owned),
         ..Options::default()
     }

@@ -158,10 +158,16 @@ fn the_trail_outlives_a_service_that_is_killed() {
 
 /// As of a terminal that is stopped, or of a collector that hangs.
 #[test]
-fn a_log_that_nobody_reads_holds_up_nobody() {
+fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
     let home = Home::new();
     stdout(&add(&home));
-    let service = home.serve(&[]);
+    let service = home.serve(&["--admin-listen", "unix:admin.sock"]);
+    let lost = || -> u64 {
+        let metrics = home.metrics();
+        let count = metrics.split("\nsignet_log_lines_lost_total ").nth(1);
+        count.unwrap().lines().next().unwrap().parse().unwrap()
+    };
+    assert_eq!(lost(), 0);
     let credentials = json!({ "email": EMAIL, "password": "correct horse" });
     let (_, granted) = service.post(OBTAIN, &credentials);
     // The pipe takes 64 KiB, and the service keeps as much.
@@ -171,6 +177,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     }
     let refreshed = service.post(REFRESH, &json!({ "token": granted["token"] }));
     assert_eq!(refreshed.0, 200);
+    assert!(lost() > 0);
     service.signal("-TERM");
     assert!(service.ended().success());
 }

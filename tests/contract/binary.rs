@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
+    os::unix::net::UnixStream,
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
     time::Duration,
@@ -91,6 +92,16 @@ impl Home {
         // A command that refuses early does not read its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
+    }
+
+    /// What operators hear at `/metrics`, of a service that listens for them at `admin.sock` in this folder.
+    pub(crate) fn metrics(&self) -> String {
+        let mut operator = UnixStream::connect(self.path().join("admin.sock")).unwrap();
+        let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        operator.write_all(ask).unwrap();
+        let mut metrics = String::new();
+        operator.read_to_string(&mut metrics).unwrap();
+        metrics
     }
 
     /// Starts a service on a free port, and waits until it listens.

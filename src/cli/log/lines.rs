@@ -11,9 +11,10 @@ use std::{
     cell::Cell,
     io::{self, Write},
     mem,
-    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tracing::{Level, Metadata, error};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -24,8 +25,11 @@ use crate::auth::Audit;
 /// that there is room for what is more.
 const KEPT: usize = 16 * WHOLE;
 
+/// Losses of which one hears before the log has caught up, which it may never.
+const MANY: u64 = 10_000;
+
 /// The lines of all threads, in the order of their coming.
-static LINES: Pages = Pages::new();
+static LINES: LazyLock<Pages> = LazyLock::new(Pages::default);
 
 thread_local! {
     /// Whether this thread tells of its rests. Of what another one leaves behind, nobody is sure to write it soon.
@@ -35,7 +39,7 @@ thread_local! {
 /// To be called by a thread each time before it waits for something to do.
 pub(in crate::cli) fn before_rest() {
     TELLS.set(true);
-    if LINES.write(false, &mut stderr(false)) {
+    if LINES.rest(&mut stderr(false)) {
         tell_losses();
     }
 }
@@ -47,38 +51,36 @@ pub(in crate::cli) fn write_out() {
     }
 }
 
+/// Lines that there was no room for, since the start.
+pub(in crate::cli) fn lost() -> Counter {
+    LINES.lost.clone()
+}
+
 /// An error, so that no filter of usual levels hides it.
 fn tell_losses() {
-    let lost = LINES.lost();
+    let lost = LINES.tell();
     if lost > 0 {
         error!(lost, "the log was too slow, and lines of it are lost");
     }
 }
 
 /// Lines that wait for others, to be written with them.
+#[derive(Default)]
 struct Pages {
     waiting: Mutex<Waiting>,
     /// What is being written, apart: lines are added meanwhile.
     page: Mutex<Vec<u8>>,
+    lost: Counter,
 }
 
+#[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// How many there was no room for.
-    lost: usize,
+    /// Of those that are lost, how many somebody was told of.
+    told: u64,
 }
 
 impl Pages {
-    const fn new() -> Self {
-        Self {
-            waiting: Mutex::new(Waiting {
-                lines: Vec::new(),
-                lost: 0,
-            }),
-            page: Mutex::new(Vec::new()),
-        }
-    }
-
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,7 +96,7 @@ impl Pages {
         if waiting.lines.is_empty() || waiting.lines.len() + line.len() <= room {
             waiting.lines.extend_from_slice(line);
         } else {
-            waiting.lost += 1;
+            self.lost.inc();
         }
         drop(waiting);
         if !waits || line.len() > WHOLE {
@@ -132,9 +134,22 @@ impl Pages {
         }
     }
 
-    /// How many lines there was no room for since this was asked.
-    fn lost(&self) -> usize {
-        mem::take(&mut self.waiting().lost)
+    /// Writes what waits, and tells whether losses are to be told: when it is all written, or when they are many.
+    fn rest(&self, log: &mut impl Write) -> bool {
+        self.write(false, log) || self.untold() >= MANY
+    }
+
+    /// How many lines are lost of which nobody was told.
+    fn untold(&self) -> u64 {
+        let waiting = self.waiting();
+        self.lost.get() - waiting.told
+    }
+
+    /// The same, and of these somebody is told now.
+    fn tell(&self) -> u64 {
+        let mut waiting = self.waiting();
+        let lost = self.lost.get();
+        lost - mem::replace(&mut waiting.told, lost)
     }
 }
 
@@ -232,7 +247,7 @@ mod tests {
 
     #[test]
     fn news_waits_and_what_is_more_is_written_at_once_behind_it() {
-        let (lines, mut log) = (Pages::new(), Calls::default());
+        let (lines, mut log) = (Pages::default(), Calls::default());
         lines.add(b"one\n", true, &mut log);
         lines.add(b"two\n", true, &mut log);
         assert!(log.0.is_empty());
@@ -244,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_page_of_lines_is_written_whole() {
-        let (lines, mut log) = (Pages::new(), Calls::default());
+        let (lines, mut log) = (Pages::default(), Calls::default());
         let line = format!("{}\n", "x".repeat(299));
         for _ in 0..100 {
             lines.add(line.as_bytes(), true, &mut log);
@@ -259,26 +274,26 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_a_page_does_not_wait() {
-        let (lines, mut log) = (Pages::new(), Calls::default());
+        let (lines, mut log) = (Pages::default(), Calls::default());
         lines.add(&[b'x'; WHOLE + 1], true, &mut log);
         assert_eq!(log.0.len(), 1);
     }
 
     #[test]
     fn what_the_log_does_not_take_comes_when_it_does() {
-        let (lines, mut disk) = (Pages::new(), Disk::default());
+        let (lines, mut disk) = (Pages::default(), Disk::default());
         disk.room = 3;
         lines.add(b"one\n", false, &mut disk);
         lines.add(b"two\n", false, &mut disk);
         disk.room = 100;
         lines.add(b"three\n", false, &mut disk);
         assert_eq!(disk.held, b"one\ntwo\nthree\n");
-        assert_eq!(lines.lost(), 0);
+        assert_eq!(lines.tell(), 0);
     }
 
     #[test]
     fn what_is_lost_are_whole_lines_and_they_are_counted() {
-        let (lines, mut disk) = (Pages::new(), Disk::default());
+        let (lines, mut disk) = (Pages::default(), Disk::default());
         disk.room = 3;
         for number in 0..10_000 {
             let line = format!("line {number:06}\n");
@@ -295,13 +310,33 @@ mod tests {
         let others = |line: &&str| line.ends_with(['1', '3', '5', '7', '9']);
         let count = held.lines().count();
         assert!(held.lines().filter(others).count() > count * 2 / 3);
-        assert_eq!(held.lines().count() + lines.lost(), 10_000);
-        assert_eq!(lines.lost(), 0);
+        assert_eq!(count as u64 + lines.untold(), 10_000);
+        assert_eq!(lines.untold(), lines.tell());
+        assert_eq!(lines.tell(), 0);
+    }
+
+    #[test]
+    fn losses_are_told_when_the_log_has_caught_up_or_when_they_are_many() {
+        let (lines, mut disk) = (Pages::default(), Disk::default());
+        let mut lose = |count| {
+            for _ in 0..count {
+                lines.add(&[b'x'; WHOLE], true, &mut disk);
+            }
+            (lines.rest(&mut disk), lines.untold())
+        };
+        let (is_time, few) = lose(100);
+        assert!(!is_time && few > 0);
+        let (is_time, many) = lose(MANY);
+        assert!(is_time && many > MANY);
+        assert_eq!(lines.tell(), many);
+        disk.room = usize::MAX;
+        assert!(lines.rest(&mut disk));
+        assert_eq!(lines.tell(), 0);
     }
 
     #[test]
     fn lines_are_added_while_others_are_written() {
-        let (lines, mut log) = (Pages::new(), Calls::default());
+        let (lines, mut log) = (Pages::default(), Calls::default());
         let stalled = lines.page.lock().unwrap();
         for _ in 0..100_000 {
             lines.add(b"news\n", true, &mut log);
@@ -310,7 +345,7 @@ mod tests {
         drop(stalled);
         assert!(log.0.is_empty());
         lines.write(true, &mut log);
-        assert_eq!(log.0.concat().len() + lines.lost() * 5, 500_000);
+        assert_eq!(log.0.concat().len() as u64 + lines.tell() * 5, 500_000);
         assert!(
             log.0
                 .iter()
