@@ -63,8 +63,8 @@ impl Schemas {
     /// Compiles the schemas of `document`.
     ///
     /// # Panics
-    /// When a schema does not compile, or has a keyword that is not known to mean by itself what it means among others: the
-    /// document is made from our own types.
+    /// When a schema does not compile, or has a keyword whose meaning may depend on those beside it, as that of
+    /// `additionalProperties` does: the document is made from our own types.
     #[must_use]
     pub fn compile(document: &Document) -> Self {
         let schemas = document.value()["components"]["schemas"]

@@ -156,7 +156,7 @@ impl Bearer {
 }
 
 impl Line {
-    /// Queues up. Whom this gives a turn is to ask for the others.
+    /// Queues up. Whoever is given a turn then has to ask, for all who wait.
     fn join(&self, asking: Asking) -> Option<Turn> {
         let mut line = self.lock();
         line.who.push_back(asking);

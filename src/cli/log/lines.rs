@@ -1,8 +1,8 @@
 //! Where the lines of the log go: to standard error, those of many requests at once.
 //!
-//! To write a line is a call of the kernel, which takes a twentieth of a refresh. A thread that answers requests has many of them
-//! under way, and writes what they have to say when it has nothing else to do, and at the latest when that fills a page: no clock
-//! is asked. What is more than news is written at once, with all that came before it. Whoever kills the service takes that page along.
+//! A call of the kernel for each would take a twentieth of a refresh. So a thread that answers requests collects their news, and writes
+//! it when it has nothing else to do, or when it fills a page; no clock is asked. A warning, an error or an event of the audit trail is
+//! written at once, behind what was collected before it. Whoever kills the service takes along what is collected by then.
 //!
 //! A log that takes nothing, as a pipe that nobody reads or a disk that is full, holds up no service for more than a second
 //! ([`outlet`](super::outlet)): lines are kept for it, and those are lost, and counted, for which there is no room.

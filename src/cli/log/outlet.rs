@@ -1,5 +1,5 @@
-//! Standard error, which holds up no service: a pipe that nobody reads, say of a collector that hangs, takes nothing. A command has nobody
-//! to answer, and waits as long as it takes: `signet user import` tells of each account, and a pager may be read tomorrow.
+//! Standard error, written so that it holds up no service: a pipe that nobody reads, say of a collector that hangs, takes nothing. A command
+//! has nobody to answer, and waits as long as it takes: `signet user import` tells of each account, and a pager may be read tomorrow.
 
 use std::{
     io::{self, ErrorKind, Write},
