@@ -1,16 +1,16 @@
 # Every command that the README names. `make help` lists them.
 
 CARGO ?= cargo
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-BENCH := PATH="$(TOOLS):$$PATH" SIGNET="$(RELEASE)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+# A program of bench/, and how what it measures was built.
+MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/$(1)/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench instructions test-instructions picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench instructions test-instructions test-bench picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -80,19 +80,19 @@ reproducible: setup-package ## Build the release twice, in two places, and compa
 	packaging/reproduce
 
 measure: setup-bench ## Measure what requests cost, with a release, and write it into docs/scaling.md
-	$(BENCH) scaling.py
+	$(call MEASURE,release) scaling.py
 
 bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
 	bench/setup-instructions
-	$(BENCH) main.py
+	$(call MEASURE,release) main.py
 
-bench-scale: setup-bench ## Measure what requests cost with ten million accounts
-	$(BENCH) users.py 10000000
+bench-scale: setup-bench ## Measure what requests cost with ten million accounts, and write bench/scale.md
+	$(call MEASURE,release) users.py 10000000
 
 flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
 	bench/setup-flamegraph
 	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
-	$(BENCH) profile.py
+	$(call MEASURE,release) profile.py
 
 setup-bench: ## Install what that takes, pinned, and build the releases
 	bench/setup
@@ -106,6 +106,15 @@ instructions: ## Count the instructions of a refresh and its parts, and write be
 test-instructions: ## Hold these counts against bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
+
+test-bench: ## Try for a moment whether what bench, bench-scale and measure measure can be measured
+	bench/setup
+	bench/setup-instructions
+	$(CARGO) build --locked
+	$(CARGO) build --locked --manifest-path bench/Cargo.toml
+	for program in main.py "users.py 4000" scaling.py; do \
+	    $(call MEASURE,debug) $$program --short || exit 1; \
+	done
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked

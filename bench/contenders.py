@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from effort import SPREAD
+
 HERE = Path(__file__).parent.resolve()
 sys.path.insert(0, str(HERE.parent / "tests"))
 from postgres import Postgres, free_port  # noqa: E402
@@ -28,8 +30,6 @@ SIGNET, BENCH = (shutil.copy(os.environ[name], KEPT.name) for name in ["SIGNET",
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
 SECRET = "measured-with-a-secret-of-no-account-0123456789"
 PATH = "/v1/auth/jwt/{}/"
-# Of more accounts, so many are asked for, from all over.
-SPREAD = 2_000
 
 
 def part(data):

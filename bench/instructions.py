@@ -1,7 +1,7 @@
 """Counts instructions and holds them against instructions.json; `write` as an argument writes it anew.
 
-A count that is more than a twentieth larger fails. One that is as much smaller is good news, and fails too until it is written
-down: what was won stays won.
+A count that is larger by more than the leeway fails. One that is as much smaller is good news, and fails too until it is written down:
+what was won stays won.
 """
 
 import json
@@ -14,14 +14,23 @@ FILE = Path(__file__).parent.resolve() / "instructions.json"
 LEEWAY = 0.05
 
 
-def counted():
-    """Instructions by benchmark."""
-    command = [os.environ.get("CARGO", "cargo"), "bench", "--locked", "--quiet", "--bench", "instructions", "--", "--output-format=json"]
+def told_by(*command):
     told = subprocess.run(command, cwd=FILE.parent.parent, stdout=subprocess.PIPE, text=True)
     if told.returncode != 0:
         sys.exit(told.returncode)
+    return told.stdout
+
+
+def compiler():
+    return told_by(os.environ.get("RUSTC", "rustc"), "--version").strip()
+
+
+def counted():
+    """Instructions by benchmark."""
+    cargo = os.environ.get("CARGO", "cargo")
+    told = told_by(cargo, "bench", "--locked", "--quiet", "--bench", "instructions", "--", "--output-format=json")
     counts = {}
-    for line in told.stdout.splitlines():
+    for line in told.splitlines():
         summary = json.loads(line)
         name = "_".join(filter(None, [summary["function_name"], summary.get("id")]))
         [profile] = summary["profiles"]
@@ -30,21 +39,23 @@ def counted():
 
 
 def known():
-    """Those that are committed."""
-    return json.loads(FILE.read_text()) if FILE.exists() else {}
+    """What is committed: counts, and of whose making the binary was."""
+    return json.loads(FILE.read_text()) if FILE.exists() else {"compiler": None, "counts": {}}
 
 
 def main():
-    counts, committed = counted(), known()
+    counts, before = counted(), known()
+    committed = before["counts"]
     for name, count in counts.items():
-        before = committed.get(name)
-        change = f"{count / before - 1:+.1%}" if before else "new"
+        change = f"{count / committed[name] - 1:+.1%}" if name in committed else "new"
         print(f"{name:20} {count:>9,} instructions  {change}")
     if sys.argv[1:] == ["write"]:
-        FILE.write_text(json.dumps(counts, indent=2) + "\n")
+        FILE.write_text(json.dumps({"compiler": compiler(), "counts": counts}, indent=2) + "\n")
         return
     apart = [name for name in counts.keys() | committed.keys() if abs(counts.get(name, 0) / committed.get(name, 1) - 1) > LEEWAY]
     if apart:
+        if before["compiler"] != compiler():
+            print(f"These are of {compiler()}, and those of {FILE.name} of {before['compiler']}: that alone may be why.", file=sys.stderr)
         sys.exit(
             f"error: {', '.join(sorted(apart))}: not within {LEEWAY:.0%} of {FILE.name}. If that is meant, run `make instructions`, "
             "and say in the commit what it is for"

@@ -1,5 +1,6 @@
 """Asks a contender, without pause or at a rate, and tells what came of it."""
 
+import datetime
 import json
 import math
 import os
@@ -14,22 +15,35 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from contenders import HERE, PATH
+from contenders import HERE, KEPT, PATH
+from effort import CONNECTIONS, ROUNDS, SECONDS, SHORT, WARM
 
-ROUNDS = 5
-SECONDS = 3
-WARM = 1
-CONNECTIONS = 64
 # Requests of one run of oha, at most.
 AT_ONCE = 2**17
 # The first two that may be used: one for a server, and one for who asks. And all of them.
 OURS = sorted(os.sched_getaffinity(0))
 SERVER, GENERATOR, CORES = str(OURS[0]), str(OURS[1 % len(OURS)]), ",".join(map(str, OURS))
 
+# Where pages go. One whose figures mean nothing is thrown away.
+FOLDER = Path(KEPT.name) if SHORT else HERE
+
 
 def processor():
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return model[1] if model else platform.machine()
+
+
+def heading():
+    """What a page of figures begins with."""
+    machine = f"{len(OURS)} processors of {processor()}, Linux {platform.release()}"
+    meant = "of a moment and of whatever build: no figure means anything" if SHORT else "side by side:\nonly ratios mean something elsewhere"
+    return f"On {datetime.date.today()}, on {machine}. All of it in one run, {meant}."
+
+
+def keep(name, page):
+    """Tells a page of figures, and writes it."""
+    print(page)
+    (FOLDER / name).write_text(page)
 
 
 def may_open(connections):
@@ -136,5 +150,5 @@ def in_turn(measures):
 def summary(rounds):
     figures = {key: statistics.median(told[key] for told in rounds) for key in rounds[0]}
     if "p99" in figures:
-        figures["p99 of rounds"] = min(told["p99"] for told in rounds), max(told["p99"] for told in rounds)
+        figures["best"], figures["worst"] = (extreme(told["p99"] for told in rounds) for extreme in [min, max])
     return figures

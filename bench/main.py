@@ -5,10 +5,7 @@ the server has all of them, and the generators share them. Contenders are alike 
 after round, so that what the machine does meanwhile falls on all of them; what is told are medians. Only ratios mean something.
 """
 
-import datetime
 import json
-import os
-import platform
 import socket
 import subprocess
 import time
@@ -18,26 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import instructions
+import results
 import users
-from contenders import ALL, BENCH, HERE, SIGNET, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
-from load import CONNECTIONS, CORES, GENERATOR, OURS, ROUNDS, SERVER, anew, at_rate, in_turn, may_open, processor, wrk
-
-IDLE = 10_000
-# Of what can be answered at most.
-SHARES = [0.01, 0.2, 0.5, 0.8]
-# For so many seconds, where it is the slowest hundredth that matters, which of three seconds would be that of one moment in which the
-# machine did something else; and where what is unfinished at the end is a part of the whole.
-LONG = 10
-# So many ask at once.
-CLIENTS = [1, 8, CONNECTIONS, 256, 512]
-# Refreshes a second, over as many connections as ever, while others log in.
-IN_A_STORM = 1_000
-# Signet gives the memory of its hashes back when there was none for ten seconds.
-REST = 12
+from contenders import ALL, BENCH, SIGNET, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
+from effort import CLIENTS, CONNECTIONS, IDLE, IN_A_STORM, LONG, REST, SHARES
+from load import CORES, FOLDER, GENERATOR, OURS, SERVER, anew, at_rate, in_turn, keep, may_open, wrk
 
 
 def refreshes():
-    """What a refresh costs each contender; what a bad one costs Signet, and how long one takes at rates that it can keep up with."""
+    """What a refresh costs each contender; what it costs Signet by clients, on more than one processor, and if it is refused; and how
+    long one takes at rates that it can keep up with, beside the limit of that."""
     with ExitStack() as stack:
         contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
         ours, limit, everywhere = contenders[OnSqlite.name], stack.enter_context(HyperEcho(SERVER)), stack.enter_context(OnSqlite(CORES))
@@ -47,7 +34,7 @@ def refreshes():
             if count != CONNECTIONS:
                 measures[count] = lambda count=count: anew(wrk, ours, "refresh", bodies, connections=count)
         measures["everywhere"] = lambda: anew(wrk, everywhere, "refresh", bodies, cores=CORES)
-        measures["bad"] = lambda: anew(wrk, ours, "refresh", [{"token": None}], expected=400)
+        measures["refused"] = lambda: anew(wrk, ours, "refresh", [{"token": None}], expected=400)
         told = in_turn(measures)
         told[CONNECTIONS] = told[OnSqlite.name]
         assert all(told[kind.name]["size"] == told[OnSqlite.name]["size"] for kind in ALL if issubclass(kind, Echo))
@@ -59,7 +46,15 @@ def refreshes():
 
         measures = {share: lambda share=share: kept_up(ours, share) for share in SHARES}
         measures["limit"] = lambda: kept_up(limit, SHARES[-1])
-        return told | in_turn(measures)
+        at_rates = in_turn(measures)
+    return {
+        "contenders": {name: told[name] for name in contenders},
+        "clients": {count: told[count] for count in CLIENTS},
+        "everywhere": told["everywhere"],
+        "refused": told["refused"],
+        "rates": {share: at_rates[share] for share in SHARES},
+        "limit": at_rates["limit"],
+    }
 
 
 def pauses():
@@ -145,131 +140,25 @@ def settled(service):
     return service.memory_kib()
 
 
-def least(what, figure, target, form="{:.2f}"):
-    return what, form.format(figure), f"at least {target}", 1 - figure / target
-
-
-def most(what, figure, target, form="{:.2f}"):
-    return what, form.format(figure), f"at most {form.format(target)}", figure / target - 1
-
-
-def inverse(what, figure, target):
-    return what, f"1/{figure:.1f}", f"at most 1/{target}", 1 - figure / target
-
-
-def targets(refresh, login, growth, counts, size):
-    """What is wanted, in the order of its importance: what, the figure, the target, and what share of that it is beyond it."""
-    ours, echo, django = refresh[OnSqlite.name], refresh[PoemEcho.name], refresh[Django.name]
-    life, (kib, _) = login["life"], cost_of_a_hash()
-    storm = life["idle"] + len(OURS) * kib / 1024 * 1.1
-    spread = max(refresh[share]["p99"] / refresh[share]["p50"] for share in SHARES)
-    shares = ", ".join(f"{share:.0%}" for share in SHARES)
-    grown = {operation: growth[operation, users.MANY] / growth[operation, 1] for operation in ["refresh", "obtain"]}
-    return [
-        least("refresh against the poem echo, requests a second", ours["rate"] / echo["rate"], 0.65),
-        most("the same, processor for a request", ours["cost"] / echo["cost"], 1.8),
-        least("refresh against Django, requests a second", ours["rate"] / django["rate"], 45, "{:.0f}"),
-        inverse("the same, processor for a request", django["cost"] / ours["cost"], 80),
-        most(f"refresh, 99th percentile against the median, the worst of {shares} of capacity", spread, 4, "{:.1f}"),
-        least("logins against Argon2 alone, on all processors", login["logins"]["rate"] / login["all"]["rate"], 0.95),
-        most("refresh, 99th percentile, while 64 clients log in without pause", life["refresh"], 10, "{:.1f} ms"),
-        most("memory, idle", life["idle"], 20, "{:.1f} MiB"),
-        most("memory, in that storm", life["peak"], storm, "{:.1f} MiB"),
-        most(f"{IDLE:,} idle connections, each", life["connection"], 8, "{:.1f} KiB"),
-        most("start to the first answer", life["start"], 100, "{:.0f} ms"),
-        most("validation of a bad body against a good one, instructions", counts["validation_bad"] / counts["validation_good"], 1.3),
-        most(f"refresh with {users.MANY:,} accounts against one, processor", grown["refresh"], 1.3),
-        most("login without its hash, the same", grown["obtain"], 1.3),
-        most("binary, stripped", size / 2**20, 25, "{:.1f} MiB"),
-        most("instructions of a refresh against [those committed](instructions.json)", counts["refreshes"] / instructions.known()["refreshes"], 1.05),
-    ]
-
-
-def verdict(beyond):
-    return "met" if beyond <= 0 else f"**missed** by {beyond:.1%}: [why](../docs/performance.md#what-is-missed-and-why)"
-
-
-def cells(figures):
-    return f"{figures['rate']:,.0f} | {figures['busy']:.0%} | {figures['cost']:.1f} us | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms"
-
-
-def table(refresh, login, growth, counts, size, machine):
-    rows = targets(refresh, login, growth, counts, size)
-    lines = "\n".join(f"| {what} | {figure} | {target} | {verdict(beyond)} |" for what, figure, target, beyond in rows)
-    contenders = "\n".join(
-        f"| {kind.name} | {cells(figures)} | {kind.description} |"
-        for kind in ALL
-        for figures in [refresh[kind.name]]
-    )
-    bad = refresh["bad"]
-    rates = "\n".join(
-        f"| {what} | {figures['rate']:,.0f} | {figures['busy']:.0%} | {figures['p50']:.2f} ms | {figures['p99']:.2f} ms | {best:.2f} to {worst:.2f} ms |"
-        for what, key in [*((f"{share:.0%}", share) for share in SHARES), ("an echo that works as long, at the same rate", "limit")]
-        for figures in [refresh[key]]
-        for best, worst in [figures["p99 of rounds"]]
-    )
-    clients = "\n".join(
-        f"| {count} | {cells(figures)} |"
-        for count in CLIENTS
-        for figures in [refresh[count]]
-    )
-    return f"""# What `make bench` measured
-
-On {datetime.date.today()}, on {len(OURS)} processors of {processor()}, Linux {platform.release()}. All of it in one run, side by side:
-only ratios mean something elsewhere. [How it is measured](main.py), and [what it means](../docs/performance.md).
-
-| what | measured | target | |
-|---|---|---|---|
-{lines}
-
-Refreshes on one processor, {CONNECTIONS} connections, medians of {ROUNDS} rounds in turn:
-
-| | requests a second | of its processor | for each | median | 99th percentile | |
-|---|---|---|---|---|---|---|
-{contenders}
-| Signet, refused | {cells(bad)} | a body that has no token, on SQLite |
-
-All but the last are asked for 64 accounts in turn. Signet on SQLite at rates that it can keep up with, asked for them at random, for {LONG} seconds a round, latencies
-counted from when it was time to ask:
-
-| of capacity | requests a second | of its processor | median | 99th percentile | of each round |
-|---|---|---|---|---|---|
-{rates}
-
-When nothing was done but to look at the clock, on both processors, the machine stopped one of them for a millisecond or more {machine['count']:.0f} times in
-{LONG} seconds: for {machine['all']:.1f} ms in all, and at the longest for {machine['longest']:.1f} ms, in the median round.
-
-With more or fewer clients, each of which asks without pause:
-
-| clients | requests a second | of its processor | for each | median | 99th percentile |
-|---|---|---|---|---|---|
-{clients}
-| {CONNECTIONS}, on {len(OURS)} processors that they share | {cells(refresh['everywhere'])} |
-
-With more accounts, of whom {users.SPREAD:,} are asked for, from all over, on SQLite; the kernel holds their pages:
-
-{users.table(growth)}
-
-Instructions: {", ".join(f"{name} {count:,}" for name, count in counts.items())}. The refreshes are a hundred.
-
-Hashes a second of Argon2 alone: {login['one']['rate']:.1f} on one processor, {login['all']['rate']:.1f} on {len(OURS)}. Logins a second: {login['logins']['rate']:.1f}.
-The refreshes in that storm are {IN_A_STORM:,} a second, over {CONNECTIONS} connections.
-"""
+def chart(contenders):
+    rows = [f"{kind.name}\t{contenders[kind.name]['rate']:.0f}" for kind in [OnSqlite, Quiet, OnPostgres, PoemEcho, HyperEcho, Django]]
+    bars = "\n".join(["Refreshes a second, on one processor", *rows])
+    subprocess.run([BENCH, "chart", FOLDER / "results.svg"], input=bars, text=True, check=True)
 
 
 def main():
-    size = Path(SIGNET).stat().st_size
-    # First, since it fails where valgrind does: nothing that takes long is lost with it.
-    counts = instructions.counted()
-    machine = in_turn({"pauses": pauses})["pauses"]
-    login = in_turn({"one": lambda: hashes(1), "all": lambda: hashes(len(OURS)), "logins": logins, "life": life})
-    refresh = refreshes()
-    page = table(refresh, login, users.growth(), counts, size, machine)
-    print(page)
-    (HERE / "results.md").write_text(page)
-    rows = [f"{kind.name}\t{refresh[kind.name]['rate']:.0f}" for kind in [OnSqlite, Quiet, OnPostgres, PoemEcho, HyperEcho, Django]]
-    bars = "\n".join(["Refreshes a second, on one processor", *rows])
-    subprocess.run([BENCH, "chart", HERE / "results.svg"], input=bars, text=True, check=True)
+    told = {
+        "binary": Path(SIGNET).stat().st_size,
+        "hash_kib": cost_of_a_hash()[0],
+        # Before the rest, since it fails where valgrind does: nothing that takes long is lost with it.
+        "instructions": instructions.counted(),
+        "pauses": in_turn({"pauses": pauses})["pauses"],
+        "logins": in_turn({"one": lambda: hashes(1), "all": lambda: hashes(len(OURS)), "storm": logins, "service": life}),
+        "refreshes": refreshes(),
+        "accounts": users.growth(),
+    }
+    keep("results.md", results.page(told))
+    chart(told["refreshes"]["contenders"])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ The binary must have its symbols.
 import subprocess
 
 from contenders import HERE, OnSqlite
-from load import CORES, GENERATOR, SECONDS, SERVER, WARM, wrk
+from effort import SECONDS, WARM
+from load import CORES, GENERATOR, SERVER, wrk
 
 # What takes less of the whole, in percent, is left out.
 WIDTH = 0.3

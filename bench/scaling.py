@@ -8,11 +8,11 @@ import socket
 import time
 
 from contenders import HERE, OnPostgres, OnSqlite, seconds
-from load import CORES, WARM, may_open, processor, wrk
+from effort import LONG, SHORT, WARM
+from load import CORES, may_open, processor, wrk
 
 PAGE = HERE.parent / "docs/scaling.md"
 START, END = "<!-- measured -->", "<!-- /measured -->"
-SECONDS = 10
 # So many ask at once, for so many accounts.
 WHO = {"refresh": (16, 64), "obtain": (8, 1)}
 # So many connections are talked on.
@@ -35,7 +35,7 @@ def row(contender, operation):
     asked = {"connections": connections, "cores": CORES}
     wrk(contender, operation, bodies, seconds=WARM, **asked)
     before = used(contender)
-    requests = wrk(contender, operation, bodies, seconds=SECONDS, **asked)["requests"]
+    requests = wrk(contender, operation, bodies, seconds=LONG, **asked)["requests"]
     own, theirs, transactions = ((late - early) / requests for early, late in zip(before, used(contender)))
     apart = isinstance(contender, OnPostgres)
     database = f"{theirs * 1000:.3f} ms | {transactions:.1f}" if apart else "in the service | -"
@@ -80,7 +80,9 @@ it for one that rests.
 {END}"""
     print(table)
     page = PAGE.read_text()
-    PAGE.write_text(page[: page.index(START)] + table + page[page.index(END) + len(END) :])
+    page = page[: page.index(START)] + table + page[page.index(END) + len(END) :]
+    if not SHORT:
+        PAGE.write_text(page)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """How what a request costs grows with the accounts there are: one, as many as are asked for, and 100,000, or as many as the argument says,
-of whom as many are asked for, from all over.
+of whom as many are asked for, from all over. With an argument, it writes scale.md.
 
 Hashing is made as cheap as it can be, so that what is left of a login is seen.
 """
@@ -7,10 +7,13 @@ Hashing is made as cheap as it can be, so that what is left of a login is seen.
 import sys
 from contextlib import ExitStack
 
-from contenders import SPREAD, OnSqlite
-from load import SERVER, anew, in_turn, wrk
+import targets
+from contenders import OnSqlite
+from effort import MANY, SPREAD
+from load import SERVER, anew, heading, in_turn, keep, wrk
 
-MANY = 100_000
+# Both, and what the table calls them.
+OPERATIONS = {"refresh": "refresh", "obtain": "login without its hash"}
 
 
 class Crowd(OnSqlite):
@@ -26,22 +29,47 @@ def growth(many=MANY):
     with ExitStack() as stack:
         crowds = {accounts: stack.enter_context(Crowd(SERVER, accounts)) for accounts in [1, SPREAD, many]}
         measures = {
-            (operation, accounts): lambda crowd=crowd, operation=operation, bodies=crowd.bodies(operation): anew(wrk, crowd, operation, bodies)
+            (operation, accounts): lambda crowd=crowd, operation=operation: anew(wrk, crowd, operation, crowd.bodies(operation))
             for accounts, crowd in crowds.items()
-            for operation in ["refresh", "obtain"]
+            for operation in OPERATIONS
         }
         return {key: figures["cost"] for key, figures in in_turn(measures).items()}
 
 
+def times(costs, operation, accounts):
+    """Of what it costs with one."""
+    return costs[operation, accounts] / costs[operation, 1]
+
+
+def wanted(costs):
+    many = max(accounts for _, accounts in costs)
+    return [
+        targets.most(f"{what} with {many:,} accounts against one, processor", times(costs, operation, many), 1.3)
+        for operation, what in OPERATIONS.items()
+    ]
+
+
 def table(costs):
-    """The same, with how many times that is of what it costs with one."""
+    def row(accounts):
+        return " | ".join(f"{costs[operation, accounts]:.1f} us | {times(costs, operation, accounts):.2f}" for operation in OPERATIONS)
 
-    def cell(operation, accounts):
-        return f"{costs[operation, accounts]:.1f} us | {costs[operation, accounts] / costs[operation, 1]:.2f}"
+    counts = sorted({accounts for _, accounts in costs})
+    names = " | times | ".join(OPERATIONS.values())
+    return "\n".join([f"| accounts | {names} | times |", "|---|---|---|---|---|", *(f"| {count:,} | {row(count)} |" for count in counts)])
 
-    rows = (f"| {count:,} | {cell('refresh', count)} | {cell('obtain', count)} |" for name, count in costs if name == "refresh")
-    return "\n".join(["| accounts | refresh | times | login without its hash | times |", "|---|---|---|---|---|", *rows])
+
+def page(costs):
+    return f"""# What `make bench-scale` measured
+
+{heading()} [How it is measured](users.py).
+
+{targets.table(wanted(costs))}
+
+{SPREAD:,} accounts are asked for, from all over, on SQLite; the kernel holds their pages:
+
+{table(costs)}
+"""
 
 
 if __name__ == "__main__":
-    print(table(growth(int(sys.argv[1]))))
+    keep("scale.md", page(growth(int(sys.argv[1]))))
