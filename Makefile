@@ -10,7 +10,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/$(1)/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench instructions test-instructions test-bench picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -92,12 +92,19 @@ bench-scale: setup-bench ## Measure what requests cost with ten million accounts
 flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
 	bench/setup-flamegraph
 	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
-	$(call MEASURE,release) profile.py
+	$(call MEASURE,release) flamegraph.py
 
 setup-bench: ## Install what that takes, pinned, and build the releases
 	bench/setup
-	$(CARGO) build --locked --release
+	packaging/build
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
+
+profile: ## Have a release do its work, and write packaging/signet.profdata of what it was busy with, for the compiler
+	bench/setup
+	bench/setup-train
+	packaging/build instrumented
+	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
+	SIGNET="$(or $(CARGO_TARGET_DIR),target)/instrumented/release/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run train.py
 
 instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
 	bench/setup-instructions
