@@ -54,7 +54,7 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// When the certificate that they are shown expires, in Unix seconds.
     pub certificate_expiry: Option<Gauge>,
-    /// Lines of the log that are lost, since it was too slow.
+    /// Lines of the log that there was no room for.
     pub lost_lines: Counter,
     /// Where clients reach the service, if not where its document is.
     pub public_url: Option<String>,
@@ -98,7 +98,7 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
         let name = "tls_certificate_expiry_timestamp_seconds";
         registry.register(name, "When the certificate expires, in Unix time", expiry);
     }
-    let lost = "Lines of the log that are lost, since it was too slow";
+    let lost = "Lines of the log that were lost, because it was too slow";
     registry.register("log_lines_lost", lost, options.lost_lines);
     let stopping = Stopping::default();
     let edge = Edge {

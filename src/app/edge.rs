@@ -35,8 +35,8 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The outermost endpoint.
 pub(super) struct Edge {
-    /// The operations, by path: one look finds what is told of a request and what answers it. To ask a router, too, takes a refresh
-    /// a microsecond.
+    /// The operations, by path: one look finds what is told of a request and what answers it. A router, asked besides, would add
+    /// 0.9 us to a refresh.
     pub(super) operations: HashMap<String, Operation>,
     /// Whatever else is served.
     pub(super) pages: Route,

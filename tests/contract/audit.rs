@@ -157,17 +157,11 @@ fn the_trail_outlives_a_service_that_is_killed() {
 }
 
 /// As of a terminal that is stopped, or of a collector that hangs.
-#[test]
-fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
-    let home = Home::new();
-    stdout(&add(&home));
+/// A service whose log nobody reads, and which had more to tell than there is room for.
+fn unread(home: &Home) -> Service {
+    stdout(&add(home));
     let service = home.serve(&["--admin-listen", "unix:admin.sock"]);
-    let lost = || -> u64 {
-        let metrics = home.metrics();
-        let count = metrics.split("\nsignet_log_lines_lost_total ").nth(1);
-        count.unwrap().lines().next().unwrap().parse().unwrap()
-    };
-    assert_eq!(lost(), 0);
+    assert_eq!(lost(home), 0);
     let credentials = json!({ "email": EMAIL, "password": "correct horse" });
     let (_, granted) = service.post(OBTAIN, &credentials);
     // The pipe takes 64 KiB, and the service keeps as much.
@@ -177,7 +171,38 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
     }
     let refreshed = service.post(REFRESH, &json!({ "token": granted["token"] }));
     assert_eq!(refreshed.0, 200);
-    assert!(lost() > 0);
+    service
+}
+
+/// How many lines of the log are lost, as operators hear.
+fn lost(home: &Home) -> u64 {
+    let metrics = home.metrics();
+    let count = metrics.split("\nsignet_log_lines_lost_total ").nth(1);
+    count.unwrap().lines().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
+    let home = Home::new();
+    let service = unread(&home);
+    assert!(lost(&home) > 0);
     service.signal("-TERM");
     assert!(service.ended().success());
+}
+
+#[test]
+fn a_log_that_is_read_again_tells_how_much_of_it_is_lost() {
+    let home = Home::new();
+    let mut service = unread(&home);
+    let lost = lost(&home);
+    service.wait_for("answered");
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success());
+    // Whole lines, all of them.
+    let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    let told: u64 = events
+        .filter_map(|event: Value| event["lost"].as_u64())
+        .sum();
+    assert!(told >= lost, "{told} of {lost}");
 }

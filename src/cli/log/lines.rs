@@ -25,9 +25,6 @@ use crate::auth::Audit;
 /// that there is room for what is more.
 const KEPT: usize = 16 * WHOLE;
 
-/// Losses of which one hears before the log has caught up, which it may never.
-const MANY: u64 = 10_000;
-
 /// The lines of all threads, in the order of their coming.
 static LINES: LazyLock<Pages> = LazyLock::new(Pages::default);
 
@@ -39,7 +36,7 @@ thread_local! {
 /// To be called by a thread each time before it waits for something to do.
 pub(in crate::cli) fn before_rest() {
     TELLS.set(true);
-    if LINES.rest(&mut stderr(false)) {
+    if LINES.write(false, &mut stderr(false)) {
         tell_losses();
     }
 }
@@ -134,18 +131,7 @@ impl Pages {
         }
     }
 
-    /// Writes what waits, and tells whether losses are to be told: when it is all written, or when they are many.
-    fn rest(&self, log: &mut impl Write) -> bool {
-        self.write(false, log) || self.untold() >= MANY
-    }
-
-    /// How many lines are lost of which nobody was told.
-    fn untold(&self) -> u64 {
-        let waiting = self.waiting();
-        self.lost.get() - waiting.told
-    }
-
-    /// The same, and of these somebody is told now.
+    /// How many lines are lost of which nobody was told before.
     fn tell(&self) -> u64 {
         let mut waiting = self.waiting();
         let lost = self.lost.get();
@@ -310,27 +296,7 @@ mod tests {
         let others = |line: &&str| line.ends_with(['1', '3', '5', '7', '9']);
         let count = held.lines().count();
         assert!(held.lines().filter(others).count() > count * 2 / 3);
-        assert_eq!(count as u64 + lines.untold(), 10_000);
-        assert_eq!(lines.untold(), lines.tell());
-        assert_eq!(lines.tell(), 0);
-    }
-
-    #[test]
-    fn losses_are_told_when_the_log_has_caught_up_or_when_they_are_many() {
-        let (lines, mut disk) = (Pages::default(), Disk::default());
-        let mut lose = |count| {
-            for _ in 0..count {
-                lines.add(&[b'x'; WHOLE], true, &mut disk);
-            }
-            (lines.rest(&mut disk), lines.untold())
-        };
-        let (is_time, few) = lose(100);
-        assert!(!is_time && few > 0);
-        let (is_time, many) = lose(MANY);
-        assert!(is_time && many > MANY);
-        assert_eq!(lines.tell(), many);
-        disk.room = usize::MAX;
-        assert!(lines.rest(&mut disk));
+        assert_eq!(count as u64 + lines.tell(), 10_000);
         assert_eq!(lines.tell(), 0);
     }
 
