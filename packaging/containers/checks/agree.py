@@ -86,7 +86,7 @@ def build_has_its_files(target: Target) -> Iterator[str]:
     # Each member of the workspace is read, whether it is built or not.
     read |= {Path(name) for name in ["Cargo.toml", "Cargo.lock", "migration/Cargo.toml", "openapi/diff/Cargo.toml"]}
     # How a release is built.
-    read |= {Path("packaging/build"), Path("packaging/signet.profdata")}
+    read |= {Path("packaging") / name for name in ["build", "signet.profdata", "signet.profdata.rustc"]}
     for path in sorted(read):
         if ignored(path, patterns):
             yield f"context: the build reads {path}, which .dockerignore keeps away"
