@@ -6,7 +6,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-# A program of bench/, and how what it measures was built.
+# A program of bench/, for what was built in this folder.
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/$(1)/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
@@ -114,13 +114,10 @@ test-instructions: ## Hold these counts against bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
 
-test-bench: ## Try for a moment whether what bench, bench-scale and measure measure can be measured
-	bench/setup
+test-bench: setup-bench ## Try for a moment what bench, bench-scale and measure do
 	bench/setup-instructions
-	$(CARGO) build --locked
-	$(CARGO) build --locked --manifest-path bench/Cargo.toml
 	for program in main.py "users.py 4000" scaling.py; do \
-	    $(call MEASURE,debug) $$program --short || exit 1; \
+	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 
 picture: setup-contract ## Take the README's picture anew

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from contenders import HERE, KEPT, PATH
-from effort import CONNECTIONS, ROUNDS, SECONDS, SHORT, WARM
+from effort import CONNECTIONS, KEPT_UP, ROUNDS, SECONDS, SHORT, WARM
 
 # Requests of one run of oha, at most.
 AT_ONCE = 2**17
@@ -109,7 +109,7 @@ def at_rate(contender, operation, bodies, rate, seconds, cores=GENERATOR):
     took = sum(seconds for seconds, _ in told)
     latencies = sorted(latency for _, latencies in told for latency in latencies)
     answered = len(latencies)
-    assert answered > 0.9 * rate * took, (contender.name, rate, answered / took)
+    assert answered > KEPT_UP * rate * took, (contender.name, rate, answered / took)
     return {
         "rate": answered / took,
         "busy": used / took,

@@ -39,7 +39,7 @@ def refreshes():
         told[CONNECTIONS] = told[OnSqlite.name]
         assert all(told[kind.name]["size"] == told[OnSqlite.name]["size"] for kind in ALL if issubclass(kind, Echo))
         # As much work as a refresh, and nothing that could hold one up: the limit of latencies at a rate.
-        limit.work = told[OnSqlite.name]["cost"] - told[HyperEcho.name]["cost"]
+        limit.work = max(0, told[OnSqlite.name]["cost"] - told[HyperEcho.name]["cost"])
 
         def kept_up(contender, share):
             return anew(at_rate, contender, "refresh", bodies, told[OnSqlite.name]["rate"] * share, LONG)
