@@ -36,7 +36,7 @@ def processor():
 def heading():
     """What a page of figures begins with."""
     machine = f"{len(OURS)} processors of {processor()}, Linux {platform.release()}"
-    meant = "of a moment and of whatever build: no figure means anything" if SHORT else "side by side:\nonly ratios mean something elsewhere"
+    meant = "of a moment: no figure means anything" if SHORT else "side by side:\nonly ratios mean something elsewhere"
     return f"On {datetime.date.today()}, on {machine}. All of it in one run, {meant}."
 
 
