@@ -6,8 +6,8 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-# A program of bench/, for what was built in this folder.
-MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/$(1)/signet-bench" bench/run
+# A program of bench/, for the signet in this folder.
+MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
 .PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
@@ -104,7 +104,7 @@ profile: ## Have a release do its work, and write packaging/signet.profdata of w
 	bench/setup-train
 	packaging/build instrumented
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
-	SIGNET="$(or $(CARGO_TARGET_DIR),target)/instrumented/release/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run train.py
+	$(call MEASURE,instrumented/release) train.py
 
 instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
 	bench/setup-instructions

@@ -156,8 +156,8 @@ fn the_trail_outlives_a_service_that_is_killed() {
     assert_eq!(trail(&log), [told]);
 }
 
-/// As of a terminal that is stopped, or of a collector that hangs.
-/// A service whose log nobody reads, and which had more to tell than there is room for.
+/// A service whose log nobody reads, as of a terminal that is stopped or of a collector that hangs, and which had more to tell than
+/// there is room for.
 fn unread(home: &Home) -> Service {
     stdout(&add(home));
     let service = home.serve(&["--admin-listen", "unix:admin.sock"]);
