@@ -114,9 +114,10 @@ test-instructions: ## Hold these counts against bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
 
-test-bench: setup-bench ## Try for a moment what bench, bench-scale and measure do
+test-bench: setup-bench ## Try for a moment what bench, bench-scale, measure and flamegraph do
 	bench/setup-instructions
-	for program in main.py "users.py 4000" scaling.py; do \
+	bench/setup-flamegraph
+	for program in main.py "users.py 4000" scaling.py flamegraph.py; do \
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 

@@ -5,9 +5,9 @@ The binary must have its symbols.
 
 import subprocess
 
-from contenders import HERE, OnSqlite
+from contenders import OnSqlite
 from effort import SECONDS, WARM
-from load import CORES, GENERATOR, SERVER, wrk
+from load import CORES, FOLDER, GENERATOR, SERVER, wrk
 
 # What takes less of the whole, in percent, is left out.
 WIDTH = 0.3
@@ -25,7 +25,7 @@ def draw(title, cores, generator, operation, accounts):
         script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
     collapsed = subprocess.run(["inferno-collapse-perf"], input=script, stdout=subprocess.PIPE, check=True).stdout
     flame = ["inferno-flamegraph", f"--title={title}", f"--minwidth={WIDTH}", "--deterministic", "--colors=rust"]
-    (HERE / f"{operation}.svg").write_bytes(subprocess.run(flame, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)
+    (FOLDER / f"{operation}.svg").write_bytes(subprocess.run(flame, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def main():
