@@ -86,7 +86,7 @@ def build_has_its_files(target: Target) -> Iterator[str]:
     # Each member of the workspace is read, whether it is built or not.
     read |= {Path(name) for name in ["Cargo.toml", "Cargo.lock", "migration/Cargo.toml", "openapi/diff/Cargo.toml"]}
     # How a release is built.
-    read |= {Path("packaging") / name for name in ["build", "signet.profdata", "signet.profdata.rustc"]}
+    read |= {Path("packaging") / name for name in ["build", "fits", "signet.profdata", "signet.profdata.fits"]}
     for path in sorted(read):
         if ignored(path, patterns):
             yield f"context: the build reads {path}, which .dockerignore keeps away"
