@@ -1,13 +1,18 @@
 # Every command that the README names. `make help` lists them.
 
 CARGO ?= cargo
+# Scripts work in folders of their own.
+ifdef CARGO_TARGET_DIR
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+export CARGO_TARGET_DIR
+endif
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-# A program of bench/, for the signet in this folder.
-MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+# A program of bench/, for a signet of this kind (packaging/build).
+MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/release/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
 .PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
@@ -80,19 +85,21 @@ reproducible: setup-package ## Build the release twice, in two places, and compa
 	packaging/reproduce
 
 measure: setup-bench ## Measure what requests cost, with a release, and write it into docs/scaling.md
-	$(call MEASURE,release) scaling.py
+	$(call MEASURE,packaged) scaling.py
 
 bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
 	bench/setup-instructions
-	$(call MEASURE,release) main.py
+	$(call MEASURE,packaged) main.py
 
 bench-scale: setup-bench ## Measure what requests cost with ten million accounts, and write bench/scale.md
-	$(call MEASURE,release) users.py 10000000
+	$(call MEASURE,packaged) users.py 10000000
 
 flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
+	bench/setup
 	bench/setup-flamegraph
-	CARGO_PROFILE_RELEASE_STRIP=none $(MAKE) setup-bench
-	$(call MEASURE,release) flamegraph.py
+	packaging/build symbols
+	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
+	$(call MEASURE,symbols) flamegraph.py
 
 setup-bench: ## Install what that takes, pinned, and build the releases
 	bench/setup
@@ -104,7 +111,7 @@ profile: ## Have a release do its work, and write packaging/signet.profdata of w
 	bench/setup-train
 	packaging/build instrumented
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
-	$(call MEASURE,instrumented/release) train.py
+	$(call MEASURE,instrumented) train.py
 
 instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
 	bench/setup-instructions
@@ -118,7 +125,7 @@ test-bench: setup-bench ## Try for a moment what bench, bench-scale, measure and
 	bench/setup-instructions
 	bench/setup-flamegraph
 	for program in main.py "users.py 4000" scaling.py flamegraph.py; do \
-	    $(call MEASURE,release) $$program --short || exit 1; \
+	    $(call MEASURE,packaged) $$program --short || exit 1; \
 	done
 
 picture: setup-contract ## Take the README's picture anew

@@ -1,12 +1,12 @@
 """Draws where the time of a refresh goes, and of a login where all log in without pause, as flame graphs.
 
-The binary must have its symbols.
+The binary must have its symbols: `packaging/build symbols`.
 """
 
 import subprocess
 
 from contenders import OnSqlite
-from effort import SECONDS, WARM
+from effort import SECONDS, SHORT, WARM
 from load import CORES, FOLDER, GENERATOR, SERVER, wrk
 
 # What takes less of the whole, in percent, is left out.
@@ -23,6 +23,7 @@ def draw(title, cores, generator, operation, accounts):
         with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
             wrk(*asked, cores=generator)
         script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
+    assert SHORT or b"signet::" in script, "the binary has no symbols"
     collapsed = subprocess.run(["inferno-collapse-perf"], input=script, stdout=subprocess.PIPE, check=True).stdout
     flame = ["inferno-flamegraph", f"--title={title}", f"--minwidth={WIDTH}", "--deterministic", "--colors=rust"]
     (FOLDER / f"{operation}.svg").write_bytes(subprocess.run(flame, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)

@@ -69,7 +69,8 @@ def main():
             rows += [row(contender, operation) for operation in WHO]
     rows = "\n".join(rows)
     table = f"""{START}
-Processor time of one request, on {os.cpu_count()} cores of {processor()}:
+Processor time of one request, on {os.cpu_count()} cores of {processor()}, of {WHO['refresh'][0]} clients that
+refresh without pause, or {WHO['obtain'][0]} that log in:
 
 | request | store | the service | a second and core | the database | transactions |
 |---|---|---|---|---|---|

@@ -35,8 +35,8 @@ def merge(told):
     libraries = subprocess.run(["rustc", "--print", "target-libdir"], text=True, capture_output=True, check=True).stdout
     tool = Path(libraries.strip()).parent / "bin/llvm-profdata"
     subprocess.run([tool, "merge", "--sparse", "--output", PROFILE, *Path(told).iterdir()], check=True)
-    with open(f"{PROFILE}.rustc", "w") as compiler:
-        subprocess.run(["rustc", "--version"], stdout=compiler, check=True)
+    with open(f"{PROFILE}.fits", "w") as fits:
+        subprocess.run([PROFILE.parent / "fits"], stdout=fits, check=True)
 
 
 def main():
