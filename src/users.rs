@@ -52,6 +52,10 @@ pub struct Users {
     line: Line,
 }
 
+/// The largest ID that an operator or an import may give. A billion larger ones are left for automatic IDs, which continue after
+/// the largest ID in use.
+pub const LARGEST_GIVEN_ID: i64 = i64::MAX - 1_000_000_000;
+
 /// The lock that changes by hand take, so that each finds what the one before it left. Logins do not.
 const CHANGES: &str = "accounts";
 
@@ -80,9 +84,15 @@ pub enum ChangeError {
     /// The account is gone.
     #[error("there is no such account")]
     NoAccount,
-    /// There is no room: on the disk, or above the largest id.
-    #[error("the disk is full, or the largest id is taken: make room, or give a free id with --id")]
+    /// The disk is full.
+    #[error("the disk is full: make room")]
     NoRoom,
+    /// This is the largest possible ID, and an account has or had it.
+    #[error(
+        "no automatic ID is left: automatic IDs continue after the largest one ever used, which is {0}; \
+         give a free ID with --id"
+    )]
+    NoIdLeft(i64),
     /// The database did not do it.
     #[error("{0}{advice}", advice = store::advice(.0))]
     Database(#[from] DbErr),
@@ -257,7 +267,7 @@ async fn free_id(transaction: &DatabaseTransaction) -> Result<i64, ChangeError> 
     let (largest, retired) = (largest.await?, retired.await?);
     let used = [largest.map(|user| user.id), retired.map(|gone| gone.id)];
     let used = used.into_iter().flatten().fold(0, Ord::max);
-    used.checked_add(1).ok_or(ChangeError::NoRoom)
+    used.checked_add(1).ok_or(ChangeError::NoIdLeft(used))
 }
 
 /// Tells which uniqueness a change ran into.

@@ -10,7 +10,7 @@ use super::{Failure, database, import::Import, password::Source, print, throttle
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
-    users::{ChangeError, DatabaseError, NewUser, User as Account, Users, email},
+    users::{ChangeError, DatabaseError, LARGEST_GIVEN_ID, NewUser, User as Account, Users, email},
 };
 
 #[derive(Subcommand)]
@@ -20,7 +20,7 @@ pub(super) enum User {
         /// The account's e-mail, in whatever case
         email: String,
         /// The account's id; by default the next free one
-        #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, value_parser = given_id)]
         id: Option<i64>,
         #[command(flatten)]
         password: Source,
@@ -186,6 +186,18 @@ impl User {
             }
         }
         Ok(())
+    }
+}
+
+/// Parses the ID of a new account.
+fn given_id(text: &str) -> Result<i64, String> {
+    let id = text.parse().map_err(|error| format!("{error}"))?;
+    if (1..=LARGEST_GIVEN_ID).contains(&id) {
+        Ok(id)
+    } else {
+        Err(format!(
+            "{id} is not in 1..={LARGEST_GIVEN_ID}: larger IDs are reserved for accounts without --id"
+        ))
     }
 }
 

@@ -493,7 +493,7 @@ async fn e_mails_and_ids_are_unique_and_never_come_back() {
     );
     assert!(matches!(
         add(None, "none@example.com").await,
-        Err(ChangeError::NoRoom)
+        Err(ChangeError::NoIdLeft(i64::MAX))
     ));
 
     let taken = users

@@ -237,6 +237,35 @@ fn a_wrong_account_command_says_what_and_changes_nothing() {
     );
 }
 
+#[test]
+fn largest_given_id_leaves_room_for_automatic_ids() {
+    const LARGEST: i64 = 9_223_372_035_854_775_807;
+    let home = Home::new();
+    let add = |email: &str, id: i64| {
+        let id = id.to_string();
+        let args = ["user", "add", email, "--password-stdin", "--id", &id];
+        home.feed(&args, "correct horse\n")
+    };
+    for id in [i64::MAX, i64::MAX - 1, LARGEST + 1] {
+        let (code, said) = failure(&add("a@example.com", id));
+        assert_eq!(code, 2, "{said}");
+        let reason = format!("{id} is not in 1..={LARGEST}: larger IDs are reserved");
+        assert!(said.contains(&reason), "{said}");
+    }
+    stdout(&add("a@example.com", LARGEST));
+    for next in 1..3 {
+        let email = format!("automatic{next}@example.com");
+        let added = home.feed(
+            &["user", "add", &email, "--password-stdin"],
+            "correct horse\n",
+        );
+        assert_eq!(
+            stdout(&added),
+            format!("added {}  {email}\n", LARGEST + next)
+        );
+    }
+}
+
 /// Whoever comes first makes the database; nobody fails for coming second.
 #[test]
 fn first_starts_at_once_all_succeed() {

@@ -210,10 +210,18 @@ fn an_id_that_cannot_be_kept_is_skipped() {
         (json!(1), "id 1: its id stands there twice"),
         (
             json!(0),
-            "its id, \"0\", is not a whole number from 1 to 9223372036854775806",
+            "its id, \"0\", is not a whole number from 1 to 9223372035854775807: larger ids are reserved",
         ),
         (json!(-5), "its id, \"-5\", is not"),
         (json!(i64::MAX), "its id, \"9223372036854775807\", is not"),
+        (
+            json!(i64::MAX - 1),
+            "its id, \"9223372036854775806\", is not",
+        ),
+        (
+            json!(i64::MAX - 999_999_999),
+            "its id, \"9223372035854775808\", is not",
+        ),
         (json!(u64::MAX), "its id, \"18446744073709551615\", is not"),
         (json!(1e30), "its id, \"1e+30\", is not"),
         (json!(1.5), "its id, \"1.5\", is not"),

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     auth::{Unverifiable, scheme_of},
-    users::{Arrival, PasswordHash, email},
+    users::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
 };
 
 /// The fields that are looked at, under Django's names.
@@ -129,8 +129,7 @@ impl Record {
 }
 
 fn id(cell: &Cell) -> Result<i64, String> {
-    // The very largest would leave no room for another account.
-    const IDS: std::ops::Range<i64> = 1..i64::MAX;
+    const IDS: std::ops::RangeInclusive<i64> = 1..=LARGEST_GIVEN_ID;
     match cell {
         Cell::Missing | Cell::Null => {
             Err("it has no id: dump without --natural-primary".to_owned())
@@ -139,9 +138,10 @@ fn id(cell: &Cell) -> Result<i64, String> {
             let id = text.parse().ok().filter(|id| IDS.contains(id));
             id.ok_or_else(|| {
                 format!(
-                    "its id, {}, is not a whole number from 1 to {}",
+                    "its id, {}, is not a whole number from 1 to {}: larger ids are reserved for accounts \
+                     without a given id",
                     shown(text),
-                    IDS.end - 1
+                    IDS.end()
                 )
             })
         }
