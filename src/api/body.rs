@@ -129,7 +129,7 @@ pub(super) fn parse(text: &str, fields: &[String]) -> Result<Value, Rejection> {
 
 fn parse_fields(text: &str, fields: &[String]) -> Result<Value, serde_json::Error> {
     if !text.trim_ascii_start().starts_with('{') {
-        return value(serde_json::from_str(text)?);
+        return value(serde_json::from_str(text)?, text);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let given = reader.deserialize_map(Asked(fields))?;
@@ -137,7 +137,7 @@ fn parse_fields(text: &str, fields: &[String]) -> Result<Value, serde_json::Erro
     let asked = fields.iter().zip(given);
     let asked = asked.filter_map(|(name, raw)| Some((name.clone(), raw?)));
     asked
-        .map(|(name, raw)| Ok((name, value(raw)?)))
+        .map(|(name, raw)| Ok((name, value(raw, text)?)))
         .collect::<Result<_, _>>()
         .map(Value::Object)
 }
@@ -165,14 +165,25 @@ impl<'de> Visitor<'de> for Asked<'_> {
 }
 
 /// A number may be larger than any that the machine has: it is a number all the same.
-fn value(raw: &RawValue) -> Result<Value, serde_json::Error> {
+///
+/// `raw` is a part of `text`: an error names its line and column in `text`.
+fn value(raw: &RawValue, text: &str) -> Result<Value, serde_json::Error> {
     let is_number = raw
         .get()
         .starts_with(|c: char| c == '-' || c.is_ascii_digit());
     match serde_json::from_str(raw.get()) {
         Err(_) if is_number => Ok(f64::MAX.into()),
+        Err(_) => serde_json::from_str(&blank_before(raw, text)),
         parsed => parsed,
     }
+}
+
+/// Returns `raw` at the place where `text` has it, with white space before it.
+fn blank_before(raw: &RawValue, text: &str) -> String {
+    let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
+    let blank = text.bytes().take(start);
+    let blank = blank.map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    blank.chain(raw.get().chars()).collect()
 }
 
 /// Reads a body whole, unless it is too large or too slow. Whatever else is wrong with it is told at once.

@@ -72,6 +72,36 @@ async fn an_unknown_field_is_not_looked_into() {
     }
 }
 
+/// A client that looks the column up finds the fault there.
+#[tokio::test]
+async fn json_errors_name_the_place_in_the_whole_body() {
+    let world = World::new().await;
+    // `!` marks the byte after which the parser fails. It is not sent.
+    for marked in [
+        r#"{"password":"x","email":"\ud800"!}"#,
+        r#"{"email":"a@example.com","password":"\ud800\u0041!"}"#,
+        r#"{"password":"é€😀","email":"\ud800"!}"#,
+        "{\n  \"password\": \"x\",\n  \"email\":\n\t\"\\ud800\"!\n}",
+        "{\r\n\"email\":\"a@example.com\",\r\n\"password\":\"\\udc00!\"}",
+        r#"{"email":["a",{"b":"\ud800"!}],"password":"x"}"#,
+        "{\"email\":[\n1,\n\"\\ud800\"!],\"password\":\"x\"}",
+        r#"{"email":"\ud800","email":"\ud800"!,"password":"x"}"#,
+        "\n \"\\ud800\"!",
+        "  [\"\\ud800\"!]",
+        // The fault is not in the value of a field.
+        r#"{"email":"\ud800","password":"x",}!"#,
+    ] {
+        let (before, after) = marked.split_once('!').unwrap();
+        let line = before.split('\n').count();
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        let answer = world.send(post(OBTAIN, format!("{before}{after}"))).await;
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        let place = format!(" at line {line} column {column}");
+        assert!(detail.ends_with(&place), "{marked}: {detail}");
+        assert_eq!(answer.status, 400, "{marked}");
+    }
+}
+
 #[tokio::test]
 async fn of_duplicate_keys_the_last_one_wins() {
     let world = World::new().await;
