@@ -80,7 +80,7 @@ impl Import {
         let mut report = Report::new(self.dry_run, self.json, size);
         // Other writers are not held up before there is something to write.
         let mut import = None;
-        let mut later = Vec::new();
+        let (mut later, mut holders) = (Vec::new(), HashMap::new());
         loop {
             let batch = tokio::select! {
                 biased;
@@ -120,16 +120,18 @@ impl Import {
             };
             let fates = import.take(arrivals).await.map_err(failed)?;
             for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
-                if self.update && matches!(fate, Fate::Refused(Collision::Email(_))) {
-                    later.push((arrival, origin));
-                } else {
-                    origin.tell(&mut report, arrival.id, &fate);
+                match held(&arrival, &fate) {
+                    Some((id, holder)) if self.update => {
+                        holders.insert(id, holder);
+                        later.push((arrival, origin));
+                    }
+                    _ => origin.tell(&mut report, arrival.id, &fate),
                 }
             }
             report.progress(progress.load(Ordering::Relaxed));
         }
         if let Some(import) = &mut import {
-            take_later(import, later, &mut report).await?;
+            take_later(import, later, holders, &mut report).await?;
         }
         report.finish();
         let Some(import) = import.filter(|_| !report.is_empty()) else {
@@ -173,23 +175,27 @@ impl Origin {
     }
 }
 
-/// E-mails that move from account to account come free as the others are taken in, in whatever order.
+/// Imports the records whose email another account has, after that account has changed its own email. Accounts in a
+/// cycle exchange their emails. Skips the records whose email is still in use at the end.
 async fn take_later(
     import: &mut users::Import,
     mut later: Vec<(Arrival, Origin)>,
+    mut holders: HashMap<i64, i64>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    while !later.is_empty() {
-        let before = later.len();
-        let (mut arrivals, origins): (Vec<_>, Vec<_>) = later.into_iter().unzip();
-        let mut fates = Vec::with_capacity(before);
-        while !arrivals.is_empty() {
-            let batch = arrivals
-                .drain(..arrivals.len().min(source::BATCH))
-                .collect();
-            fates.extend(import.take_again(batch).await.map_err(failed)?);
-        }
-        let (stuck, done): (Vec<_>, Vec<_>) = fates
+    loop {
+        let waits = waits(&holders);
+        let is_in_cycle = |(arrival, _): &(Arrival, Origin)| waits.get(&arrival.id) == Some(&None);
+        let (cycles, mut others): (Vec<_>, Vec<_>) = later.into_iter().partition(is_in_cycle);
+        // Each record after the record of its holder, and otherwise in the order of the file.
+        others.sort_by_key(|(arrival, origin)| (waits.get(&arrival.id).copied(), origin.place));
+        let before = others.len();
+        let (arrivals, mut origins): (Vec<_>, Vec<_>) = cycles.into_iter().unzip();
+        let mut fates = import.exchange(arrivals).await.map_err(failed)?;
+        let (arrivals, others): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+        fates.extend(import.take_again(arrivals).await.map_err(failed)?);
+        origins.extend(others);
+        let (mut stuck, done): (Vec<_>, Vec<_>) = fates
             .into_iter()
             .zip(origins)
             .partition(|((_, fate), _)| matches!(fate, Fate::Refused(Collision::Email(_))));
@@ -197,37 +203,59 @@ async fn take_later(
             origin.tell(report, arrival.id, &fate);
         }
         if stuck.len() == before {
-            let holders = stuck.iter().filter_map(|((arrival, fate), _)| match fate {
-                Fate::Refused(Collision::Email(holder)) => Some((arrival.id, *holder)),
-                _ => None,
-            });
-            let swapped = swapped(&holders.collect());
-            if swapped.is_empty() {
-                for ((arrival, fate), origin) in stuck {
-                    origin.tell(report, arrival.id, &fate);
-                }
-                return Ok(());
+            stuck.sort_by_key(|(_, origin)| origin.place);
+            for ((arrival, fate), origin) in stuck {
+                origin.tell(report, arrival.id, &fate);
             }
-            import.free_emails(&swapped).await.map_err(failed)?;
+            return Ok(());
         }
+        holders = stuck
+            .iter()
+            .filter_map(|((arrival, fate), _)| held(arrival, fate))
+            .collect();
         later = stuck
             .into_iter()
             .map(|((arrival, _), origin)| (arrival, origin))
             .collect();
     }
-    Ok(())
 }
 
-/// The accounts that hold each other's e-mails, in a circle.
-fn swapped(holders: &HashMap<i64, i64>) -> Vec<i64> {
-    /// Longer circles are nobody's doing.
-    const LONGEST: usize = 100;
-    let is_in_circle = |id: &i64| {
-        std::iter::successors(holders.get(id), |holder| holders.get(holder))
-            .take(LONGEST)
-            .any(|holder| holder == id)
-    };
-    holders.keys().copied().filter(is_in_circle).collect()
+/// Returns the ID of a record, and the ID of the account that has the record's email.
+fn held(arrival: &Arrival, fate: &Fate) -> Option<(i64, i64)> {
+    match fate {
+        Fate::Refused(Collision::Email(holder)) => Some((arrival.id, *holder)),
+        _ => None,
+    }
+}
+
+/// Counts for each record the other records that must be imported before it. A record in a cycle has no count.
+fn waits(holders: &HashMap<i64, i64>) -> HashMap<i64, Option<usize>> {
+    let mut waits = HashMap::new();
+    for id in holders.keys() {
+        let mut path = Vec::new();
+        let mut next = *id;
+        let mut places = HashMap::new();
+        // Ends at a record with a count, at a record of this path, or at an account without a record.
+        while !waits.contains_key(&next) && !places.contains_key(&next) {
+            let Some(holder) = holders.get(&next) else {
+                break;
+            };
+            places.insert(next, path.len());
+            path.push(next);
+            next = *holder;
+        }
+        let cycle = places
+            .get(&next)
+            .map_or(Vec::new(), |first| path.split_off(*first));
+        waits.extend(cycle.into_iter().map(|id| (id, None)));
+        let mut before = waits.get(&next).copied().flatten();
+        for id in path.into_iter().rev() {
+            let count = before.map_or(0, |count| count + 1);
+            before = Some(count);
+            waits.insert(id, before);
+        }
+    }
+    waits
 }
 
 fn failed(error: DatabaseError) -> Failure {

@@ -76,6 +76,8 @@ pub struct Import {
     update: bool,
     now: OffsetDateTime,
     seen: Seen,
+    /// The keys of emails that skipped records want, with the account of the first such record.
+    claims: HashMap<String, i64>,
 }
 
 impl Users {
@@ -89,11 +91,15 @@ impl Users {
             update,
             now,
             seen: Seen::default(),
+            claims: HashMap::new(),
         })
     }
 }
 
 impl Import {
+    /// Accounts per query.
+    pub const BATCH: usize = 500;
+
     /// Takes some accounts in, and gives them back in order, with what became of each.
     ///
     /// # Errors
@@ -113,7 +119,7 @@ impl Import {
             .zip(&is_new)
             .partition(|(_, is_new)| **is_new);
         let new = new.into_iter().map(|(arrival, _)| arrival).collect();
-        let mut new = self.take_again(new).await?.into_iter();
+        let mut new = self.write(new).await?.into_iter();
         let mut repeated = repeated
             .into_iter()
             .map(|(arrival, _)| (arrival, Fate::Refused(Collision::Repeated)));
@@ -122,7 +128,8 @@ impl Import {
         Ok(is_new.iter().filter_map(next).collect())
     }
 
-    /// The same for accounts that ran into an e-mail which another has given up since.
+    /// Imports records whose email was in use before. If several records want the same email, the first record gets
+    /// the email.
     ///
     /// # Errors
     /// When the database does not answer. The import is over then.
@@ -130,11 +137,52 @@ impl Import {
         &mut self,
         arrivals: Vec<Arrival>,
     ) -> Result<Vec<(Arrival, Fate)>, DbErr> {
+        self.claims.clear();
+        let mut arrivals = arrivals.into_iter();
+        let mut fates = Vec::with_capacity(arrivals.len());
+        while arrivals.len() > 0 {
+            let batch = arrivals.by_ref().take(Self::BATCH).collect();
+            fates.extend(self.write(batch).await?);
+        }
+        Ok(fates)
+    }
+
+    /// Imports records of accounts that exchange their emails in cycles.
+    ///
+    /// # Errors
+    /// When the database does not answer, or when an account does not get its email, so that its temporary key would
+    /// stay. The import must be dropped then.
+    pub async fn exchange(
+        &mut self,
+        arrivals: Vec<Arrival>,
+    ) -> Result<Vec<(Arrival, Fate)>, DbErr> {
+        for Arrival { id, .. } in &arrivals {
+            let free = Entity::update_many()
+                // A key has no upper case, so that no email has this one.
+                .col_expr(Column::EmailKey, Expr::value(format!("EXCHANGED {id}")))
+                .filter(Column::Id.eq(*id));
+            free.exec(&self.transaction).await?;
+        }
+        let fates = self.take_again(arrivals).await?;
+        match fates.iter().find(|(_, fate)| *fate != Fate::Updated) {
+            None => Ok(fates),
+            Some((arrival, fate)) => Err(DbErr::Custom(format!(
+                "account {} did not get its email in an exchange: {fate:?}",
+                arrival.id
+            ))),
+        }
+    }
+
+    async fn write(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<(Arrival, Fate)>, DbErr> {
         let mut known = self.known(&arrivals).await?;
         let mut fates = Vec::with_capacity(arrivals.len());
         let mut new = Vec::new();
         for arrival in arrivals {
-            let fate = known.fate(&arrival, self.update);
+            let fate = known.fate(&arrival, self.update, &self.claims);
+            if let Fate::Refused(Collision::Email(_)) = fate {
+                let key = email::key(&arrival.email);
+                self.claims.entry(key).or_insert(arrival.id);
+            }
             match (&fate, known.by_id.get(&arrival.id)) {
                 (Fate::Added, _) => {
                     let account = self.account(&arrival);
@@ -155,21 +203,6 @@ impl Import {
                 .await?;
         }
         Ok(fates)
-    }
-
-    /// Takes the e-mails of these accounts away, which get others before the end: those that were swapped.
-    ///
-    /// # Errors
-    /// When the database does not answer. The import is over then.
-    pub async fn free_emails(&mut self, ids: &[i64]) -> Result<(), DbErr> {
-        for id in ids {
-            let free = Entity::update_many()
-                // No e-mail is like this.
-                .col_expr(Column::EmailKey, Expr::value(format!("\u{1}{id}")))
-                .filter(Column::Id.eq(*id));
-            free.exec(&self.transaction).await?;
-        }
-        Ok(())
     }
 
     /// Keeps all of it.
@@ -295,9 +328,11 @@ impl Known {
         self.by_id.insert(account.id, account);
     }
 
-    fn fate(&self, arrival: &Arrival, update: bool) -> Fate {
+    fn fate(&self, arrival: &Arrival, update: bool, claims: &HashMap<String, i64>) -> Fate {
         let key = email::key(&arrival.email);
-        match (self.by_id.get(&arrival.id), self.by_key.get(&key)) {
+        // If earlier records want the email, and the account that had it has changed, the first of them gets the email.
+        let holder = self.by_key.get(&key).or_else(|| claims.get(&key));
+        match (self.by_id.get(&arrival.id), holder) {
             (_, Some(id)) if *id != arrival.id => Fate::Refused(Collision::Email(*id)),
             (Some(account), _) if update => {
                 if is_current(account, arrival) {

@@ -23,6 +23,7 @@ mod edges;
 mod examples;
 mod hashes;
 mod import;
+mod import_emails;
 mod migrations;
 mod pages;
 mod readme;

@@ -28,7 +28,7 @@ pub(super) const LONGEST: usize = 4096;
 const UNUSABLE: &str = "unusable";
 
 /// Where something stands in its source, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     Character { line: u64, column: u64 },
     Line(u64),

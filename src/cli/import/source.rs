@@ -19,10 +19,10 @@ use super::{
     record::{self, Cell, FIELDS, Place, Record},
     table,
 };
-use crate::users::DjangoTable;
+use crate::users::{self, DjangoTable};
 
-/// Accounts that are written to the database at once.
-pub(super) const BATCH: usize = 500;
+/// Records per message.
+const BATCH: usize = users::Import::BATCH;
 
 /// Some accounts, or why there are no more.
 pub(super) type Batch = Result<Vec<Record>, Failure>;
