@@ -120,6 +120,14 @@ impl Users {
         self.within(found.one(&self.db)).await
     }
 
+    /// Returns the account with this ID.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn by_id(&self, id: i64) -> Result<Option<User>, DbErr> {
+        self.within(Entity::find_by_id(id).one(&self.db)).await
+    }
+
     /// Every account, by id.
     ///
     /// # Errors
@@ -176,17 +184,22 @@ impl Users {
         Ok(added)
     }
 
-    /// Disables or enables an account. Its tokens wait; they are not ended.
+    /// Disables or enables an account. Its tokens wait; they are not ended. Returns the changed account, or `None` if the
+    /// account was in that state already.
     ///
     /// # Errors
     /// When the account is gone.
-    pub async fn set_active(&self, id: i64, is_active: bool) -> Result<User, ChangeError> {
+    pub async fn set_active(&self, id: i64, is_active: bool) -> Result<Option<User>, ChangeError> {
         let change = Entity::update_many().col_expr(Column::IsActive, Expr::value(is_active));
         let rows = change
             .filter(Column::Id.eq(id))
+            .filter(Column::IsActive.ne(is_active))
             .exec_with_returning(&self.db)
             .await?;
-        rows.into_iter().next().ok_or(ChangeError::NoAccount)
+        match rows.into_iter().next() {
+            None if self.by_id(id).await?.is_none() => Err(ChangeError::NoAccount),
+            changed => Ok(changed),
+        }
     }
 
     /// Deletes an account, and retires its id in the same transaction.

@@ -6,6 +6,9 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+mod account;
+
+use self::account::AccountArgs;
 use super::{Failure, database, import::Import, password::Source, print, throttle};
 use crate::{
     auth::{Audit, Clock},
@@ -35,46 +38,47 @@ pub(super) enum User {
     },
     /// Show one account
     Show {
-        /// The account's e-mail, in whatever case
-        email: String,
+        #[command(flatten)]
+        account: AccountArgs,
     },
     /// Set another password, which ends every token of the account
     Passwd {
-        /// The account's e-mail, in whatever case
-        email: String,
+        #[command(flatten)]
+        account: AccountArgs,
         #[command(flatten)]
         password: Source,
     },
-    /// Set another e-mail, which ends every token of the account
+    /// Set another email, which ends every token of the account
+    #[command(allow_missing_positional = true)]
     Email {
-        /// The account's e-mail, in whatever case
-        email: String,
-        /// The e-mail to set
+        #[command(flatten)]
+        account: AccountArgs,
+        /// The email to set
         new: String,
     },
     /// Let a disabled account obtain and refresh again
     Enable {
-        /// The account's e-mail, in whatever case
-        email: String,
+        #[command(flatten)]
+        account: AccountArgs,
     },
     /// Let an account neither obtain nor refresh, until it is enabled
     Disable {
-        /// The account's e-mail, in whatever case
-        email: String,
+        #[command(flatten)]
+        account: AccountArgs,
     },
     /// End every token of an account, or of all; passwords stay good
+    #[command(mut_group("account", |group| group.required(false)))]
     Revoke {
-        /// The account's e-mail, in whatever case
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        email: Option<String>,
+        #[command(flatten)]
+        account: Option<AccountArgs>,
         /// The tokens of every account
-        #[arg(long)]
+        #[arg(long, required_unless_present = "account", conflicts_with = "account")]
         all: bool,
     },
     /// Delete an account; its id is never used again
     Delete {
-        /// The account's e-mail, in whatever case
-        email: String,
+        #[command(flatten)]
+        account: AccountArgs,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -120,41 +124,29 @@ impl User {
                     print(line(&account))?;
                 }
             }
-            Self::Show { email } => {
-                let account = find(users, &email).await?;
+            Self::Show { account } => {
+                let account = account.find(users).await?;
                 let throttle = throttle::throttle(settings);
                 let failures = throttle.failures(users, now(), &account).await;
                 show(&account, failures.map_err(database_failed)?)?;
             }
-            Self::Passwd { email, password } => {
-                let account = find(users, &email).await?;
+            Self::Passwd { account, password } => {
+                let account = account.find(users).await?;
                 let password = password.hash(settings, &account.email).await?;
                 let account = users
                     .set_password(account.id, password, now)
                     .await
-                    .map_err(|error| failed(&email, &error))?;
+                    .map_err(|error| failed(&account.email, &error))?;
                 audit.changed("password_changed", &account);
                 print(format!(
                     "set another password; every earlier token is ended: {}",
                     line(&account)
                 ))?;
             }
-            Self::Email { email, new } => {
-                let account = find(users, &email).await?;
-                let new = valid(&new)?;
-                let changed = users
-                    .set_email(account.id, new.clone(), now)
-                    .await
-                    .map_err(|error| failed(&new, &error))?;
-                audit.changed("email_changed", &changed);
-                print(format!(
-                    "set another e-mail; every earlier token is ended: {}",
-                    line(&changed)
-                ))?;
-            }
-            Self::Enable { email } => set_active(users, audit, &email, true).await?,
-            Self::Disable { email } => set_active(users, audit, &email, false).await?,
-            Self::Revoke { email: None, .. } => {
+            Self::Email { account, new } => set_email(users, audit, &account, &new).await?,
+            Self::Enable { account } => set_active(users, audit, &account, true).await?,
+            Self::Disable { account } => set_active(users, audit, &account, false).await?,
+            Self::Revoke { account: None, .. } => {
                 let accounts = users.revoke_all(now).await.map_err(database_failed)?;
                 audit.all_revoked(accounts);
                 print(format!(
@@ -162,25 +154,26 @@ impl User {
                 ))?;
             }
             Self::Revoke {
-                email: Some(email), ..
+                account: Some(account),
+                ..
             } => {
-                let account = find(users, &email).await?;
+                let account = account.find(users).await?;
                 users
                     .revoke(account.id, now)
                     .await
-                    .map_err(|error| failed(&email, &error))?;
+                    .map_err(|error| failed(&account.email, &error))?;
                 audit.changed("tokens_revoked", &account);
                 print(format!("every earlier token is ended: {}", line(&account)))?;
             }
-            Self::Delete { email, yes } => {
-                let account = find(users, &email).await?;
+            Self::Delete { account, yes } => {
+                let account = account.find(users).await?;
                 if !yes {
                     confirm(&account)?;
                 }
                 users
                     .delete(account.id)
                     .await
-                    .map_err(|error| failed(&email, &error))?;
+                    .map_err(|error| failed(&account.email, &error))?;
                 audit.changed("account_deleted", &account);
                 print(format!("deleted {}", line(&account)))?;
             }
@@ -227,39 +220,51 @@ async fn add(
     added.map_err(|error| failed(&email, &error))
 }
 
+async fn set_email(
+    users: &Users,
+    audit: Audit,
+    account: &AccountArgs,
+    new: &str,
+) -> Result<(), Failure> {
+    let account = account.find(users).await?;
+    let new = valid(new)?;
+    let changed = users
+        .set_email(account.id, new.clone(), || Clock::system().now())
+        .await
+        .map_err(|error| failed(&new, &error))?;
+    let Some(changed) = changed else {
+        return print(format!(
+            "unchanged, the account has this email already: {}",
+            line(&account)
+        ));
+    };
+    audit.changed("email_changed", &changed);
+    print(format!(
+        "email changed; every earlier token is revoked: {}",
+        line(&changed)
+    ))
+}
+
 async fn set_active(
     users: &Users,
     audit: Audit,
-    email: &str,
+    account: &AccountArgs,
     is_active: bool,
 ) -> Result<(), Failure> {
-    let account = find(users, email).await?;
-    let account = users
+    let account = account.find(users).await?;
+    let changed = users
         .set_active(account.id, is_active)
         .await
-        .map_err(|error| failed(email, &error))?;
-    let event = if is_active {
-        "account_enabled"
-    } else {
-        "account_disabled"
+        .map_err(|error| failed(&account.email, &error))?;
+    let state = if is_active { "enabled" } else { "disabled" };
+    let Some(changed) = changed else {
+        return print(format!(
+            "unchanged, the account is {state} already: {}",
+            line(&account)
+        ));
     };
-    audit.changed(event, &account);
-    print(format!(
-        "{} {}",
-        if is_active { "enabled" } else { "disabled" },
-        line(&account)
-    ))?;
-    Ok(())
-}
-
-async fn find(users: &Users, email: &str) -> Result<Account, Failure> {
-    users
-        .by_email(email::strip(email))
-        .await
-        .map_err(database_failed)?
-        .ok_or_else(|| {
-            format!("no account has the e-mail {email}; `signet user list` shows them all").into()
-        })
+    audit.changed(&format!("account_{state}"), &changed);
+    print(format!("{state} {}", line(&changed)))
 }
 
 fn valid(email: &str) -> Result<String, Failure> {

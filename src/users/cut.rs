@@ -34,21 +34,27 @@ impl Users {
         .await
     }
 
-    /// Sets another e-mail: tokens name the old one.
+    /// Sets another email and revokes the tokens, which name the old email. Returns the changed account, or `None` if the
+    /// account has exactly this email already: then every token stays valid.
     ///
     /// # Errors
-    /// When the account is gone, or the e-mail is another account's.
+    /// When the account is gone, or the email belongs to another account.
     pub async fn set_email(
         &self,
         id: i64,
         email: String,
         now: impl FnOnce() -> OffsetDateTime,
-    ) -> Result<User, ChangeError> {
-        self.cut(id, now, |account, _| {
-            account.email_key = Set(email::key(&email));
+    ) -> Result<Option<User>, ChangeError> {
+        let key = email::key(&email);
+        let locked = self.lock(id).await?;
+        if locked.account.email == email && locked.account.email_key == key {
+            return Ok(None);
+        }
+        let changed = locked.cut(now, |account, _| {
+            account.email_key = Set(key);
             account.email = Set(email);
-        })
-        .await
+        });
+        changed.await.map(Some)
     }
 
     /// Ends the tokens, and changes nothing else.
@@ -96,21 +102,44 @@ impl Users {
         now: impl FnOnce() -> OffsetDateTime,
         change: impl FnOnce(&mut ActiveModel, OffsetDateTime),
     ) -> Result<User, ChangeError> {
+        self.lock(id).await?.cut(now, change).await
+    }
+
+    async fn lock(&self, id: i64) -> Result<Locked, ChangeError> {
         let transaction = self.begin_to_write().await?;
         let account = Entity::find_by_id(id)
             .lock_exclusive()
             .one(&transaction)
             .await?
             .ok_or(ChangeError::NoAccount)?;
+        Ok(Locked {
+            transaction,
+            account,
+        })
+    }
+}
+
+/// An account that no other transaction changes until this transaction ends.
+struct Locked {
+    transaction: DatabaseTransaction,
+    account: User,
+}
+
+impl Locked {
+    async fn cut(
+        self,
+        now: impl FnOnce() -> OffsetDateTime,
+        change: impl FnOnce(&mut ActiveModel, OffsetDateTime),
+    ) -> Result<User, ChangeError> {
         let now = now();
         let mut changed = ActiveModel {
-            id: Unchanged(id),
-            tokens_valid_after: Set(cut(&account, now)),
+            id: Unchanged(self.account.id),
+            tokens_valid_after: Set(cut(&self.account, now)),
             ..<ActiveModel as ActiveModelTrait>::default()
         };
         change(&mut changed, now);
-        let account = changed.update(&transaction).await.map_err(conflict)?;
-        transaction.commit().await.map_err(conflict)?;
+        let account = changed.update(&self.transaction).await.map_err(conflict)?;
+        self.transaction.commit().await.map_err(conflict)?;
         Ok(account)
     }
 }
