@@ -4,8 +4,11 @@ use std::{
     fs::{DirBuilder, OpenOptions},
     io::ErrorKind,
     num::NonZeroU32,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -59,6 +62,15 @@ pub enum OpenError {
     /// The URL cannot be read.
     #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
     Url,
+    /// SQLite would parse the path as a URL with options of its own.
+    #[error("file: URLs are not supported: write the path itself, such as sqlite:data/signet.db")]
+    FileUrl,
+    /// The path has a `~` that no shell has expanded.
+    #[error(
+        "`~` is not expanded in sqlite:PATH: write the absolute path, such as sqlite:/home/you/signet.db, or \
+         sqlite:./~ for a name that begins with `~`"
+    )]
+    Tilde,
     /// The file or its folder could not be made.
     #[error("cannot make {}: {source}", path.display())]
     Make {
@@ -95,16 +107,33 @@ impl Location {
         let rest = url.strip_prefix("sqlite:").ok_or(OpenError::Scheme)?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // As the driver reads it.
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        if decoded.starts_with("file:") {
+            return Err(OpenError::FileUrl);
+        }
         if path == ":memory:" || query.split('&').any(|pair| pair == "mode=memory") {
             Ok(Self::Memory)
         } else if path.is_empty() {
             Err(OpenError::Scheme)
         } else {
-            // As the driver reads it.
-            let path = percent_decode_str(path).decode_utf8_lossy();
-            Ok(Self::File(path.into_owned().into()))
+            let path = PathBuf::from(decoded.into_owned());
+            if has_tilde(&path) {
+                return Err(OpenError::Tilde);
+            }
+            Ok(Self::File(path))
         }
     }
+}
+
+/// Returns whether the first name of a path begins with `~`. After `./` it may.
+fn has_tilde(path: &Path) -> bool {
+    let mut names = path
+        .components()
+        .skip_while(|component| matches!(component, Component::RootDir));
+    names
+        .next()
+        .is_some_and(|name| name.as_os_str().as_bytes().starts_with(b"~"))
 }
 
 /// Opens the database at `url`, and makes a SQLite file and its folder where they are missing.
@@ -224,7 +253,45 @@ fn make_file(database: &Path) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use super::Location;
+    use super::{Location, OpenError};
+
+    #[test]
+    fn file_url_is_rejected() {
+        for url in [
+            "sqlite:file:data/a.db",
+            "sqlite://file:data/a.db",
+            "sqlite:file:///var/a.db?mode=rwc",
+            "sqlite:file%3Adata/a.db",
+            "sqlite:file::memory:",
+            "sqlite:file:a?mode=memory",
+        ] {
+            let error = Location::of(url).unwrap_err();
+            assert!(matches!(error, OpenError::FileUrl), "{url}: {error}");
+        }
+        let file = Location::of("sqlite:./file:a.db").unwrap();
+        assert_eq!(file, Location::File("./file:a.db".into()));
+    }
+
+    #[test]
+    fn unexpanded_tilde_is_rejected() {
+        for url in [
+            "sqlite:~/a.db",
+            "sqlite://~/a.db",
+            "sqlite:///~/a.db",
+            "sqlite:%7E/a.db",
+            "sqlite:~signet/a.db?mode=rwc",
+            "sqlite:~",
+        ] {
+            let error = Location::of(url).unwrap_err();
+            assert!(matches!(error, OpenError::Tilde), "{url}: {error}");
+        }
+        for (url, path) in [
+            ("sqlite:./~/a.db", "./~/a.db"),
+            ("sqlite:data/~a.db", "data/~a.db"),
+        ] {
+            assert_eq!(Location::of(url).unwrap(), Location::File(path.into()));
+        }
+    }
 
     #[test]
     fn a_url_points_somewhere() {

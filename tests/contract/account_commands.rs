@@ -186,3 +186,41 @@ fn account_is_named_exactly_once() {
     }
     stdout(&home.run(&["user", "revoke", "--all"]));
 }
+
+#[test]
+fn unusual_sqlite_path_is_rejected_and_creates_nothing() {
+    let home = Home::on_sqlite();
+    fs::create_dir(home.path().join("data")).unwrap();
+    for (url, reason) in [
+        ("sqlite:file:data/x.db", "file: URLs are not supported"),
+        (
+            "sqlite:file:data/x.db?mode=rwc",
+            "file: URLs are not supported",
+        ),
+        ("sqlite:file%3Adata/x.db", "file: URLs are not supported"),
+        ("sqlite:~/x.db", "`~` is not expanded"),
+        ("sqlite://~/data/x.db", "`~` is not expanded"),
+        ("sqlite:~you/x.db", "`~` is not expanded"),
+    ] {
+        for args in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["config", "check"],
+            &["migrate"],
+            &["doctor"],
+            &["user", "list"],
+            &["user", "add", EMAIL, "--password-stdin"],
+        ] {
+            let output = home
+                .command(args)
+                .env("SIGNET_DATABASE_URL", url)
+                .output()
+                .unwrap();
+            let all = format!("{output:?}");
+            assert_eq!(output.status.code(), Some(1), "{url} {args:?}: {all}");
+            assert!(all.contains(reason), "{url} {args:?}: {all}");
+        }
+    }
+    let folders = [home.path().to_owned(), home.path().join("data")];
+    let entries = folders.map(|folder| fs::read_dir(folder).unwrap().count());
+    assert_eq!(entries, [1, 0]);
+}
