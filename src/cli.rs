@@ -8,7 +8,10 @@ use std::{
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use crate::config::{CONFIG, DEFAULT_FILE, Environment, Read, environment, read, settings};
+use crate::{
+    config::{CONFIG, DEFAULT_FILE, Environment, Read, environment, read, settings},
+    text::{printable, printable_json, printable_lines},
+};
 
 mod certificate;
 mod completions;
@@ -73,7 +76,7 @@ enum Command {
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 struct Failure {
-    /// What happened, why, and what to do.
+    /// What happened, why, and what to do, safe for a terminal. Made by [`printable`], since it may quote any text.
     message: String,
     code: u8,
 }
@@ -81,8 +84,20 @@ struct Failure {
 impl Failure {
     fn usage(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: printable(&message.into()),
             code: 2,
+        }
+    }
+
+    /// Several problems, one per line.
+    fn of_lines(code: u8, lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|line| printable(&line.to_string()))
+            .collect();
+        Self {
+            message: lines.join("\nerror: "),
+            code,
         }
     }
 
@@ -97,7 +112,10 @@ impl Failure {
 
 impl From<String> for Failure {
     fn from(message: String) -> Self {
-        Self { message, code: 1 }
+        Self {
+            message: printable(&message),
+            code: 1,
+        }
     }
 }
 
@@ -110,7 +128,7 @@ impl From<&str> for Failure {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = parse();
     let done = run(&matches);
     log::write_out();
     match done {
@@ -122,14 +140,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Parses the arguments. Where they are wrong, ends the process with a message that is safe for a terminal: a script may have taken
+/// the argument that it quotes from anywhere.
+fn parse() -> ArgMatches {
+    command().try_get_matches().unwrap_or_else(|error| {
+        let harmless = std::env::args_os().map(|argument| printable(&argument.to_string_lossy()));
+        let harmless = command().try_get_matches_from(harmless);
+        harmless.err().unwrap_or(error).exit()
+    })
+}
+
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::usage(error.to_string()))?;
+    let cli = Cli::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
     match &cli.command {
         Command::Completions(command) => return command.run(self::command()),
         Command::Manual(command) => return command.run(self::command()),
         Command::Config(command) => {
             if let Some(text) = command.without_settings() {
-                return print(text.trim_end());
+                return print_unchanged(text.trim_end());
             }
         }
         _ => {}
@@ -226,28 +254,29 @@ fn read_settings(
             }
             Ok(read)
         }
-        Err(problems) => Err(Failure {
-            code: if problems.iter().any(|problem| problem.flag) {
-                2
-            } else {
-                1
-            },
-            message: lines(problems),
-        }),
+        Err(problems) => {
+            let is_flag = problems.iter().any(|problem| problem.flag);
+            Err(Failure::of_lines(if is_flag { 2 } else { 1 }, problems))
+        }
     }
 }
 
-/// Prints a line of what was asked for. A reader that has seen enough, such as `head`, is no failure.
+/// Prints a line, or several. Characters that a terminal may act on are replaced.
 fn print(line: impl fmt::Display) -> Result<(), Failure> {
+    print_unchanged(printable_lines(&line.to_string()))
+}
+
+/// Prints JSON. Characters that a terminal may act on are escaped.
+fn print_json(json: impl fmt::Display) -> Result<(), Failure> {
+    print_unchanged(printable_json(&json.to_string()))
+}
+
+/// Prints text that is part of this program. A reader that has seen enough, such as `head`, is no failure.
+fn print_unchanged(line: impl fmt::Display) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(format!("done, but cannot print: {error}").into())
         }
         _ => Ok(()),
     }
-}
-
-fn lines(items: impl IntoIterator<Item = impl fmt::Display>) -> String {
-    let lines: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
-    lines.join("\nerror: ")
 }

@@ -9,6 +9,7 @@
 //! | [`api`] | the contract, one file per operation |
 //! | [`auth`] | obtain and refresh as functions; tokens, passwords, the clock |
 //! | [`users`] | the accounts in their database |
+//! | [`text`] | text made safe for a terminal |
 //!
 //! Imports point one way: `cli` to `app` to `api` to `auth` to `users`.
 
@@ -18,4 +19,5 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod server;
+pub mod text;
 pub mod users;

@@ -18,7 +18,7 @@ impl Completions {
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        super::print(String::from_utf8_lossy(&script).trim_end())
+        super::print_unchanged(String::from_utf8_lossy(&script).trim_end())
     }
 }
 

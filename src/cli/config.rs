@@ -3,8 +3,11 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, prepared::Prepared, print};
-use crate::config::{self, Read};
+use super::{Failure, prepared::Prepared, print, print_json};
+use crate::{
+    config::{self, Read},
+    text::printable,
+};
 
 /// Where the sample finds its schema: beside itself.
 const SCHEMA: &str = "./signet.schema.json";
@@ -37,7 +40,9 @@ impl Config {
 
     pub(super) fn run(self, read: &Read) -> Result<(), Failure> {
         match self {
-            Self::Show { json: true } => print(format!("{:#}", Value::Object(as_json(read)))),
+            Self::Show { json: true } => {
+                print_json(format_args!("{:#}", Value::Object(as_json(read))))
+            }
             Self::Show { json: false } => show(read),
             Self::Check => check(read),
             Self::Schema | Self::Sample => Ok(()),
@@ -49,7 +54,7 @@ fn show(read: &Read) -> Result<(), Failure> {
     let shown = read.shown();
     let text = |value: Option<Value>| match value {
         None => String::new(),
-        Some(Value::String(text)) => text,
+        Some(Value::String(text)) => printable(&text),
         Some(other) => other.to_string(),
     };
     let rows: Vec<_> = shown

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Failure, print};
-use crate::config::Read;
+use super::{Failure, print, print_json};
+use crate::{config::Read, text::printable};
 
 mod keys;
 mod machine;
@@ -25,7 +25,7 @@ impl Doctor {
         findings.extend(machine::look(&read.settings).await);
         for finding in &findings {
             if self.json {
-                print(serde_json::json!({
+                print_json(serde_json::json!({
                     "verdict": finding.verdict.to_string(),
                     "subject": finding.subject,
                     "said": finding.said,
@@ -106,7 +106,7 @@ impl fmt::Display for Finding {
             subject,
             said,
         } = self;
-        write!(f, "{verdict:9} {subject:14} {said}")
+        write!(f, "{verdict:9} {subject:14} {}", printable(said))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{Failure, print, signal};
+use super::{Failure, print, print_json, signal};
 use crate::{
     auth::{Audit, Clock},
     users::{self, Arrival, Collision, DatabaseError, Fate, Users},
@@ -136,7 +136,7 @@ impl Import {
         report.finish();
         let Some(import) = import.filter(|_| !report.is_empty()) else {
             if self.json {
-                print(report)?;
+                print_json(report)?;
             }
             return Err("no account could come in. Nothing was changed".into());
         };
@@ -148,7 +148,11 @@ impl Import {
                 audit.imported(report.added, report.updated);
             }
         }
-        print(report)
+        if self.json {
+            print_json(report)
+        } else {
+            print(report)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::{Failure, database, print, user::database_failed};
 use crate::{
     config::Settings,
+    text::printable,
     users::{Database, Users},
 };
 
@@ -67,7 +68,7 @@ impl Direction {
                 applied
                     .chain(pending)
                     .chain(newer)
-                    .try_for_each(|(state, name)| print(format!("{state:8} {name}")))
+                    .try_for_each(|(state, name)| print(format!("{state:8} {}", printable(name))))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `signet openapi`
 
-use super::{Failure, print};
+use super::{Failure, print_unchanged};
 use crate::{
     app::{self, claims_schema},
     config::Settings,
@@ -32,6 +32,6 @@ impl Openapi {
             Format::Markdown => document.to_markdown(),
             Format::Claims => claims_schema(),
         };
-        print(text.trim_end())
+        print_unchanged(text.trim_end())
     }
 }

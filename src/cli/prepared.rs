@@ -1,6 +1,6 @@
 //! What the settings make, before anything is opened or made: what cannot be served should leave nothing behind.
 
-use super::{Failure, certificate::Certificate, lines, password, secret};
+use super::{Failure, certificate::Certificate, password, secret};
 use crate::{
     auth::{Passwords, Secrets},
     config::Settings,
@@ -31,7 +31,10 @@ impl Prepared {
             (passwords, secrets, certificate) => {
                 let failures = [passwords.err(), secrets.err(), certificate.err()];
                 let failures = failures.into_iter().flatten();
-                Err(lines(failures.map(|failure| failure.message)).into())
+                Err(Failure::of_lines(
+                    1,
+                    failures.map(|failure| failure.message),
+                ))
             }
         }
     }

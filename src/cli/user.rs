@@ -9,10 +9,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 mod account;
 
 use self::account::AccountArgs;
-use super::{Failure, database, import::Import, password::Source, print, throttle};
+use super::{Failure, database, import::Import, password::Source, print, print_json, throttle};
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
+    text::printable,
     users::{ChangeError, DatabaseError, LARGEST_GIVEN_ID, NewUser, User as Account, Users, email},
 };
 
@@ -117,7 +118,7 @@ impl User {
             Self::List { json: true } => {
                 let accounts = users.all().await.map_err(database_failed)?;
                 let list: Vec<_> = accounts.iter().map(as_json).collect();
-                print(format!("{:#}", Value::from(list)))?;
+                print_json(format_args!("{:#}", Value::from(list)))?;
             }
             Self::List { json: false } => {
                 for account in users.all().await.map_err(database_failed)? {
@@ -273,7 +274,7 @@ fn valid(email: &str) -> Result<String, Failure> {
         Ok(stripped.to_owned())
     } else {
         Err(Failure::usage(format!(
-            "{email:?} is not an e-mail address: it could never log in"
+            "\"{email}\" is not an e-mail address: it could never log in"
         )))
     }
 }
@@ -312,9 +313,7 @@ fn line(account: &Account) -> String {
         (true, None) => "  (no usable password)",
         (true, Some(_)) => "",
     };
-    // A quoted local part may hold what a terminal would act on.
-    let email = account.email.replace(char::is_control, "\u{fffd}");
-    format!("{}  {email}{state}", account.id)
+    format!("{}  {}{state}", account.id, printable(&account.email))
 }
 
 fn show(account: &Account, failures: u64) -> Result<(), Failure> {
@@ -322,9 +321,7 @@ fn show(account: &Account, failures: u64) -> Result<(), Failure> {
         return Ok(());
     };
     for (name, value) in fields {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let value = value.as_str().map_or_else(|| value.to_string(), printable);
         print(format!("{name:20} {value}"))?;
     }
     print(format!("{:20} {failures}", "failures"))?;

@@ -17,11 +17,14 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Failure, https, password, print};
-use crate::api::{
-    corpus::{Answer, Case, Corpus, Request},
-    obtain::Obtain,
-    path_of,
-    refresh::Refresh,
+use crate::{
+    api::{
+        corpus::{Answer, Case, Corpus, Request},
+        obtain::Obtain,
+        path_of,
+        refresh::Refresh,
+    },
+    text::printable,
 };
 
 /// How long an answer is waited for; a hash that was imported may take a while.
@@ -315,11 +318,6 @@ impl fmt::Display for Reply {
         }
         let words: Vec<_> = self.body.split_whitespace().collect();
         let start: String = words.join(" ").chars().take(100).collect();
-        write!(
-            f,
-            "{} {}",
-            self.status,
-            start.replace(char::is_control, "\u{fffd}")
-        )
+        write!(f, "{} {}", self.status, printable(&start))
     }
 }

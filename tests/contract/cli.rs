@@ -2,6 +2,7 @@
 
 use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, process::Stdio};
 
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
 
 use crate::{
@@ -235,6 +236,142 @@ fn a_wrong_account_command_says_what_and_changes_nothing() {
         stdout(&home.run(&["user", "list"])),
         format!("1  {EMAIL}\n")
     );
+}
+
+/// Characters that a terminal acts on, or that hide other text.
+const HARMFUL: &str =
+    "\u{7}\t\n\r\u{1b}[31m\u{7f}\u{85}\u{9b}2J\u{ad}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}";
+
+fn assert_harmless(what: &str, shown: &str) {
+    let harmful = |c: &char| HARMFUL.contains(*c) && !c.is_ascii_graphic() && *c != '\n';
+    let found: Vec<_> = shown.chars().filter(harmful).collect();
+    assert!(found.is_empty(), "{what} prints {found:?}: {shown:?}");
+    // A line feed would forge a line.
+    assert!(!shown.contains("\n\r"), "{what}: {shown:?}");
+    assert!(!shown.contains("\n\u{fffd}"), "{what}: {shown:?}");
+}
+
+/// An import accepts every email that Django had.
+#[test]
+fn stored_and_given_text_is_printed_harmless() {
+    let home = Home::new();
+    let email = |name: &str| format!("{name}{HARMFUL}@example.com");
+    let user = |id: Value, email: &str, model: &str| {
+        let fields =
+            json!({ "email": email, "password": "!", "is_active": HARMFUL.replace('\n', "") });
+        let mut user = json!({ "model": model, "pk": id, "fields": fields });
+        if model == "auth.user" {
+            user["fields"]["is_active"] = true.into();
+        }
+        user
+    };
+    let import = |users: &[Value], flags: &[&str]| {
+        std::fs::write(home.path().join("dump.json"), json!(users).to_string()).unwrap();
+        home.run(&[&["user", "import", "dump.json"], flags].concat())
+    };
+    let good = |id: i64, name: &str| user(id.into(), &email(name), "auth.user");
+    let output = import(&[good(1, "one"), good(2, "two")], &[]);
+    assert!(stdout(&output).starts_with("2 added"), "{output:?}");
+
+    let (one, two) = (email("one"), email("two"));
+    let clash = [
+        good(3, "one"),
+        good(1, "other"),
+        user(HARMFUL.into(), &email("three"), "auth.user"),
+        user(4.into(), &email("four"), "AUTH.USER"),
+    ];
+    let models = [
+        good(5, "five"),
+        user(6.into(), &email("six"), &format!("app.{HARMFUL}")),
+    ];
+    let sqlite = format!("sqlite:{HARMFUL}");
+    let run = |args: &[&str]| home.run(args);
+    let feed = |args: &[&str]| home.feed(args, "correct horse\n");
+    for (what, output) in [
+        ("import", import(&clash, &[])),
+        ("import --json", import(&clash, &["--json"])),
+        ("import of two models", import(&models, &[])),
+        ("import of a model", import(&models, &["--model", HARMFUL])),
+        ("import of a file", run(&["user", "import", HARMFUL])),
+        ("list", run(&["user", "list"])),
+        ("list --json", run(&["user", "list", "--json"])),
+        ("show", run(&["user", "show", &one])),
+        ("unknown", run(&["user", "show", &email("none")])),
+        ("add", feed(&["user", "add", &one, "--password-stdin"])),
+        ("add invalid", run(&["user", "add", HARMFUL])),
+        ("add --id", run(&["user", "add", "a@b.co", "--id", HARMFUL])),
+        ("email taken", run(&["user", "email", &one, &two])),
+        ("email invalid", run(&["user", "email", &one, HARMFUL])),
+        (
+            "passwd",
+            feed(&["user", "passwd", &one, "--password-stdin", "--force"]),
+        ),
+        ("disable", run(&["user", "disable", &one])),
+        ("enable", run(&["user", "enable", &one])),
+        ("revoke", run(&["user", "revoke", &one])),
+        ("delete", run(&["user", "delete", &one])),
+        ("delete --yes", run(&["user", "delete", &one, "--yes"])),
+        ("a flag", run(&["user", &format!("--{HARMFUL}")])),
+        ("a setting", run(&["user", "list", "--listen", HARMFUL])),
+        (
+            "a database",
+            run(&["user", "list", "--database-url", HARMFUL]),
+        ),
+        (
+            "a table",
+            run(&[
+                "user",
+                "import",
+                "--from-database",
+                "sqlite:data/signet.db",
+                "--table",
+                HARMFUL,
+            ]),
+        ),
+        (
+            "config show",
+            run(&["config", "show", "--database-url", &sqlite]),
+        ),
+        (
+            "config show --json",
+            run(&["config", "show", "--json", "--database-url", &sqlite]),
+        ),
+        ("doctor", run(&["doctor", "--database-url", &sqlite])),
+        (
+            "doctor --json",
+            run(&["doctor", "--json", "--database-url", &sqlite]),
+        ),
+        (
+            "verify-compat",
+            run(&["verify-compat", "--old", HARMFUL, "--new", HARMFUL]),
+        ),
+    ] {
+        assert_harmless(what, std::str::from_utf8(&output.stdout).unwrap());
+        assert_harmless(what, std::str::from_utf8(&output.stderr).unwrap());
+        assert!(output.stdout.len() + output.stderr.len() > 0, "{what}");
+    }
+    // JSON keeps every character.
+    let list = stdout(&home.run(&["user", "list", "--json"]));
+    assert_harmless("list --json", &list);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["email"], two);
+    // Every account and every problem is one line.
+    assert_eq!(stdout(&home.run(&["user", "list"])).lines().count(), 1);
+}
+
+#[tokio::test]
+async fn name_of_unknown_migration_is_printed_harmless() {
+    let home = with_account();
+    let db = Database::connect(home.database()).await.unwrap();
+    let insert = format!("INSERT INTO seaql_migrations VALUES ('m9{HARMFUL}', 0)");
+    db.execute_unprepared(&insert).await.unwrap();
+    for args in [&["migrate", "status"][..], &["user", "list"], &["doctor"]] {
+        let output = home.run(args);
+        let shown = [&*output.stdout, &*output.stderr].concat();
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.contains("m9\u{fffd}"), "{args:?}: {shown}");
+        assert_harmless(args[0], &shown);
+    }
 }
 
 #[test]

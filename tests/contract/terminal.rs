@@ -173,3 +173,29 @@ fn an_import_shows_how_far_it_is() {
         "{shown:?}"
     );
 }
+
+#[test]
+fn deletion_prompt_shows_a_harmless_email() {
+    let home = Home::new();
+    let email = "a\u{1b}[2J\u{9b}\u{202e}\r\n@example.com";
+    let fields = serde_json::json!({ "email": email, "password": "!" });
+    let dump = serde_json::json!([{ "model": "auth.user", "pk": 1, "fields": fields }]);
+    std::fs::write(home.path().join("dump.json"), dump.to_string()).unwrap();
+    stdout(&home.run(&["user", "import", "dump.json"]));
+    let mut session = Session::start(&home, &["user", "delete", email]);
+    session.type_in("y\n");
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(0), "{shown}");
+    let harmless = "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}@example.com";
+    assert!(
+        shown.contains(&format!("Delete 1  {harmless}")),
+        "{shown:?}"
+    );
+    assert!(
+        shown.contains(&format!("deleted 1  {harmless}")),
+        "{shown:?}"
+    );
+    // The log has colors of its own.
+    assert!(!shown.contains("\u{1b}[2J"), "{shown:?}");
+    assert!(!shown.contains(['\u{9b}', '\u{202e}']), "{shown:?}");
+}

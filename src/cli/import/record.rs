@@ -8,6 +8,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     auth::{Unverifiable, scheme_of},
+    text::printable,
     users::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
 };
 
@@ -256,11 +257,16 @@ fn parse_instant(text: &str) -> Option<OffsetDateTime> {
     instant.checked_to_offset(UtcOffset::UTC)
 }
 
-/// The start of what may be long, and may hold what a terminal would act on.
-pub(super) fn shown(text: &str) -> String {
+/// Quotes the start of a text.
+fn shown(text: &str) -> String {
+    format!("\"{}\"", start(text))
+}
+
+/// Returns the start of a text, safe for a terminal.
+pub(super) fn start(text: &str) -> String {
     let start: String = text.chars().take(80).collect();
     let rest = if start.len() < text.len() { "…" } else { "" };
-    format!("{start:?}{rest}")
+    printable(&start) + rest
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::record::{Cell, Place, shown};
-use crate::users::Fate;
+use super::record::{Cell, Place, start};
+use crate::{text::printable, users::Fate};
 
 /// Problems that are kept for the JSON report.
 const KEPT: usize = 1000;
@@ -110,7 +110,7 @@ impl Report {
         if !self.json {
             let what = if skipped { "skipped" } else { "warning" };
             self.bar
-                .suspend(|| eprintln!("{what}: {place}, id {id}: {reason}"));
+                .suspend(|| eprintln!("{what}: {place}, id {id}: {}", printable(reason)));
         } else if self.problems.len() < KEPT {
             self.problems.push(Problem {
                 place: place.to_string(),
@@ -170,7 +170,7 @@ fn bar(json: bool, size: Option<u64>) -> ProgressBar {
 /// An id as it stands in the source.
 pub(super) fn id(cell: &Cell) -> String {
     match cell {
-        Cell::Number(text) | Cell::Text(text) => shown(text).trim_matches('"').to_owned(),
+        Cell::Number(text) | Cell::Text(text) => start(text),
         _ => "?".to_owned(),
     }
 }
