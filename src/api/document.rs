@@ -47,7 +47,8 @@ impl Document {
             .description(DESCRIPTION)
             .contact(ContactObject::new().name("Signet"))
             .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
-            .server(ServerObject::new(public_url.unwrap_or("/")).description("This service"))
+            // Not `/`: some generators append the path to it, and `//v1/` would name another host.
+            .server(ServerObject::new(base).description("This service"))
             .external_document(claims)
             .extra_response_header::<Option<String>, _>(request_id)
             .spec();

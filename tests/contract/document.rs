@@ -68,7 +68,7 @@ fn a_public_url_stands_in_the_document() {
     assert_eq!(document.value()["servers"][0]["url"], "https://host/auth");
     let claims = "https://host/auth/openapi/claims.schema.json";
     assert_eq!(document.value()["externalDocs"]["url"], claims);
-    assert_eq!(Document::build(None).value()["servers"][0]["url"], "/");
+    assert_eq!(Document::build(None).value()["servers"][0]["url"], "");
 }
 
 /// The schema of the claims is that of the claims that are issued.

@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
                     if was.len() == is.len() =>
                 {
                     for field in was.iter().zip(is).flat_map(|(was, is)| fields(was, is)) {
-                        self.otherwise("#/servers", field);
+                        self.server(field);
                     }
                 }
                 ("paths", was, is) => self.paths(was, is),
@@ -197,6 +197,18 @@ impl<'a> Walk<'a> {
             }
         }
         self.components();
+    }
+
+    fn server(&mut self, field: Field<'_>) {
+        let names_document_host =
+            |url: Option<&Value>| matches!(url.and_then(Value::as_str), Some("" | "/"));
+        match field {
+            ("url", was, is) if names_document_host(was) && names_document_host(is) => {
+                let why = "Both URLs name the host that serves the document.";
+                self.differs(Verdict::Documentation, "#/servers", field, why);
+            }
+            field => self.otherwise("#/servers", field),
+        }
     }
 
     fn paths(&mut self, was: Option<&'a Value>, is: Option<&'a Value>) {

@@ -409,6 +409,12 @@ mod breaking {
     }
 
     #[test]
+    fn server_url_names_another_host() {
+        after(|it| set(it, "/servers/0", "url", json!("//v1")))
+            .breaks(&["servers: url is \"//v1\" (was \"/\")"]);
+    }
+
+    #[test]
     fn something_changed_that_has_no_rule() {
         after(|it| set(it, TOKEN, "x-unheard-of", json!(1)))
             .breaks(&["Token.token: x-unheard-of is 1 (was absent)"]);
@@ -569,6 +575,12 @@ mod bearable {
                  description changed",
             ],
         );
+    }
+
+    #[test]
+    fn server_url_still_names_the_document_host() {
+        after(|it| set(it, "/servers/0", "url", json!("")))
+            .passes("Documentation", &["servers: url is \"\" (was \"/\")"]);
     }
 
     #[test]
