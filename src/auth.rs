@@ -30,7 +30,7 @@ pub use meter::Meter;
 pub use obtain::{Refusal as ObtainRefusal, obtain};
 pub use password::{Cost, HashError, Passwords, Unverifiable, scheme_of};
 pub use refresh::{Refusal as RefreshRefusal, refresh};
-pub use throttle::{Rate, Rates, Throttle, Throttled};
+pub use throttle::{Rate, Rates, Throttle, Throttled, bucket};
 pub use token::{
     Claims, Invalid, Lifetimes, Presented, Previous, SecretTooShort, Secrets, Tokens, doubt,
 };
@@ -73,12 +73,13 @@ impl std::ops::Deref for Auth {
 }
 
 impl Auth {
-    /// Does what is due from time to time: forgets what is forgiven, and matches the stand-in.
+    /// Does what is due from time to time: lowers counts that a wrong clock made, forgets what is forgiven, and matches the stand-in.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn keep_house(&self) -> Result<(), DatabaseError> {
         let now = clock::milliseconds(self.clock.now());
+        self.throttle.cap(&self.users, now).await?;
         self.users.forgive_settled(now).await?;
         self.match_stand_in().await
     }

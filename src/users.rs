@@ -27,7 +27,7 @@ mod sample;
 mod store;
 mod vitals;
 
-pub use attempts::GUESS;
+pub use attempts::{GUESS, Model as Attempts};
 pub use bearer::Bearer;
 pub use connection::{Pool, Unready};
 pub use django::{DjangoTable, TableError};

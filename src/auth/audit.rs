@@ -60,6 +60,11 @@ impl Audit {
         info!(target: Audit::TARGET, event, user_id = account.id, email);
     }
 
+    /// An operator cleared the failures of an address.
+    pub fn address_unlocked(self, address: &str, failures: u64) {
+        info!(target: Audit::TARGET, event = "address_unlocked", address, failures);
+    }
+
     /// An operator ended the tokens of every account.
     pub fn all_revoked(self, accounts: u64) {
         info!(target: Audit::TARGET, event = "all_tokens_revoked", accounts);

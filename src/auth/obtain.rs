@@ -121,7 +121,7 @@ async fn login(
     }
     let recorded = auth
         .users
-        .record_login(&user, now, caller.address.map(throttle::prefix))
+        .record_login(&user, now, Some(throttle::bucket(caller.address)))
         .await
         .map_err(Fault::from)?;
     if !recorded {

@@ -7,8 +7,9 @@
 //! | refresh with a token that does not verify | the address |
 //!
 //! So an attacker, who is elsewhere, cannot lock an owner out: the owner's own address has an account of its
-//! own. A client that is stuck on one wrong password is counted once, since a guess that is repeated tells
-//! nothing. Nothing is written when a login succeeds; what was counted leaks away by itself.
+//! own. Against an account, a repeated guess counts once, since a repeated guess reveals nothing. Against an address, each
+//! guess counts, since each guess costs a hash. Nothing is written when a login succeeds; what was counted leaks away by itself.
+//! All clients of a Unix socket whose address no trusted proxy names share one address.
 //! SECURITY.md tells what this promises, and what it does not.
 
 use std::{
@@ -23,7 +24,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::clock::milliseconds;
-use crate::users::{DatabaseError, User, Users, email};
+use crate::users::{Attempts as Bucket, DatabaseError, User, Users, email};
 
 /// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,7 @@ pub(super) struct Attempt {
     subjects: Vec<(String, Rate)>,
     /// The start of a keyed hash of what is tried, if it may be tried again.
     guess: Option<String>,
-    /// The guess has failed before: it tells nothing, and counts for nothing.
+    /// The guess has failed before: it reveals nothing, so only the address pays for it.
     repeated: bool,
     pending: Arc<Mutex<Pending>>,
 }
@@ -109,18 +110,17 @@ impl Throttle {
         address: Option<IpAddr>,
     ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
         let account = digest(&email::key(email));
-        let from = address.map(prefix);
-        let known = from.is_some() && user.is_some_and(|user| user.last_login_from == from);
-        let subjects = self.rates.map_or_else(Vec::new, |rates| match from {
-            Some(from) => vec![
+        let from = bucket(address);
+        let known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
+        let subjects = self.rates.map_or_else(Vec::new, |rates| {
+            vec![
                 if known {
                     (format!("known:{account}:{from}"), rates.account)
                 } else {
                     (format!("account:{account}"), rates.account)
                 },
                 (format!("address:{from}"), rates.address),
-            ],
-            None => vec![(format!("account:{account}"), rates.account)],
+            ]
         });
         self.allow(users, now, subjects, Some(guess)).await
     }
@@ -132,12 +132,9 @@ impl Throttle {
         now: i64,
         address: Option<IpAddr>,
     ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
-        let subjects = match (self.rates, address) {
-            (Some(rates), Some(address)) => {
-                vec![(format!("garbage:{}", prefix(address)), rates.address)]
-            }
-            _ => Vec::new(),
-        };
+        let subjects = self.rates.map_or_else(Vec::new, |rates| {
+            vec![(format!("garbage:{}", bucket(address)), rates.address)]
+        });
         self.allow(users, now, subjects, None).await
     }
 
@@ -162,12 +159,78 @@ impl Throttle {
             .into_iter()
             .chain([format!("account:{account}")])
             .collect();
-        let (now, weight) = (milliseconds(now), rates.account.weight());
-        let failures = users.attempts(&subjects).await?.into_iter().map(|bucket| {
-            let level = (bucket.settled_at - now).max(0).unsigned_abs();
-            level.div_ceil(weight.unsigned_abs())
-        });
-        Ok(failures.sum())
+        let buckets = users.attempts(&subjects).await?;
+        Ok(count(&buckets, rates.account, milliseconds(now)))
+    }
+
+    /// Clears the failures of an account, from all addresses. Returns how many were not forgiven yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_account(
+        &self,
+        users: &Users,
+        now: OffsetDateTime,
+        user: &User,
+    ) -> Result<u64, DatabaseError> {
+        let account = digest(&email::key(&user.email));
+        let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
+        let cleared = users.clear_attempts(&subjects, Some(&known)).await?;
+        let now = milliseconds(now);
+        Ok(self
+            .rates
+            .map_or(0, |rates| count(&cleared, rates.account, now)))
+    }
+
+    /// Clears the failures and the invalid tokens of an address, as [`bucket`] names it. Returns how many were not forgiven yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_address(
+        &self,
+        users: &Users,
+        now: OffsetDateTime,
+        bucket: &str,
+    ) -> Result<u64, DatabaseError> {
+        let subjects = ["address", "garbage"].map(|kind| format!("{kind}:{bucket}"));
+        let (cleared, now) = (
+            users.clear_attempts(&subjects, None).await?,
+            milliseconds(now),
+        );
+        Ok(self
+            .rates
+            .map_or(0, |rates| count(&cleared, rates.address, now)))
+    }
+
+    /// Lowers every count that ends later than the maximum, as after a clock was set back.
+    pub(super) async fn cap(&self, users: &Users, now: i64) -> Result<(), DatabaseError> {
+        for (kinds, rate) in self.kinds() {
+            users.cap_attempts(&kinds, now + rate.most()).await?;
+        }
+        Ok(())
+    }
+
+    /// How many counts end later than the maximum: a clock was set back.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ahead(&self, users: &Users, now: OffsetDateTime) -> Result<u64, DatabaseError> {
+        let mut ahead = 0;
+        for (kinds, rate) in self.kinds() {
+            let latest = milliseconds(now) + rate.most();
+            ahead += users.attempts_after(&kinds, latest).await?;
+        }
+        Ok(ahead)
+    }
+
+    /// The kinds of subjects, by rate.
+    fn kinds(&self) -> impl Iterator<Item = ([&'static str; 2], Rate)> {
+        self.rates.into_iter().flat_map(|rates| {
+            [
+                (["account", "known"], rates.account),
+                (["address", "garbage"], rates.address),
+            ]
+        })
     }
 
     async fn allow(
@@ -188,7 +251,12 @@ impl Throttle {
         let bucket = |name: &String| attempts.iter().find(|bucket| bucket.subject == *name);
         let mut wait = 0;
         for ((name, rate), ahead) in attempt.subjects.iter().zip(ahead) {
-            let level = bucket(name).map_or(0, |bucket| (bucket.settled_at - now).max(0));
+            let level = bucket(name).map_or(0, |bucket| bucket.settled_at - now);
+            if level > rate.most() {
+                // Stored, since otherwise the count would start to leak only when the clock has caught up.
+                users.cap_attempt(name, now + rate.most()).await?;
+            }
+            let level = level.clamp(0, rate.most());
             let over = level + rate.weight() - rate.period();
             // What is undecided may all fail; but that is known in a moment.
             let undecided = i64::from(over + i64::from(ahead) * rate.weight() > 0);
@@ -239,12 +307,10 @@ impl Throttle {
         now: i64,
         attempt: &Attempt,
     ) -> Result<(), DatabaseError> {
-        if attempt.repeated {
-            return Ok(());
-        }
-        // Of an address, it is not the guesses that count.
+        // Against the account, only new guesses count; against the address, all.
         let guesses = [attempt.guess.as_deref(), None];
-        for ((name, rate), guess) in attempt.subjects.iter().zip(guesses) {
+        let subjects = attempt.subjects.iter().zip(guesses);
+        for ((name, rate), guess) in subjects.skip(usize::from(attempt.repeated)) {
             users
                 .add_attempt(name.clone(), now, rate.weight(), rate.most(), guess)
                 .await?;
@@ -269,8 +335,23 @@ impl Drop for Attempt {
     }
 }
 
+/// How many failures at this rate are not forgiven yet.
+fn count(buckets: &[Bucket], rate: Rate, now: i64) -> u64 {
+    let failures = buckets.iter().map(|bucket| {
+        let level = (bucket.settled_at - now).clamp(0, rate.most());
+        level.unsigned_abs().div_ceil(rate.weight().unsigned_abs())
+    });
+    failures.sum()
+}
+
+/// Names the clients that count as one: the client's address, or the Unix socket for a client without an address.
+#[must_use]
+pub fn bucket(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "unix".to_owned(), prefix)
+}
+
 /// The part of an address that tells clients apart: whoever has an IPv6 address has 2^64 of them.
-pub(super) fn prefix(address: IpAddr) -> String {
+fn prefix(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -76,6 +76,15 @@ pub(super) enum User {
         #[arg(long, required_unless_present = "account", conflicts_with = "account")]
         all: bool,
     },
+    /// Clear the failed logins of an account or of an address, so that its next login is not throttled
+    #[command(mut_group("account", |group| group.required(false)))]
+    Unlock {
+        #[command(flatten)]
+        account: Option<AccountArgs>,
+        /// Clear the failures of this address: an IP address, or `unix` for the clients of a Unix socket
+        #[arg(long, value_parser = bucket, required_unless_present = "account")]
+        address: Option<String>,
+    },
     /// Delete an account; its id is never used again
     Delete {
         #[command(flatten)]
@@ -139,6 +148,10 @@ impl User {
                     .await
                     .map_err(|error| failed(&account.email, &error))?;
                 audit.changed("password_changed", &account);
+                // A lockout is over once the owner has a new password.
+                let throttle = throttle::throttle(settings);
+                let cleared = throttle.clear_account(users, now(), &account).await;
+                cleared.map_err(database_failed)?;
                 print(format!(
                     "set another password; every earlier token is ended: {}",
                     line(&account)
@@ -166,6 +179,9 @@ impl User {
                 audit.changed("tokens_revoked", &account);
                 print(format!("every earlier token is ended: {}", line(&account)))?;
             }
+            Self::Unlock { account, address } => {
+                unlock(users, settings, audit, account.as_ref(), address).await?;
+            }
             Self::Delete { account, yes } => {
                 let account = account.find(users).await?;
                 if !yes {
@@ -192,6 +208,20 @@ fn given_id(text: &str) -> Result<i64, String> {
         Err(format!(
             "{id} is not in 1..={LARGEST_GIVEN_ID}: larger IDs are reserved for accounts without --id"
         ))
+    }
+}
+
+/// Parses an address as the throttle counts it: an IP address, an IPv6 network as `user show` prints it, or `unix`.
+fn bucket(text: &str) -> Result<String, String> {
+    if text == "unix" {
+        return Ok(crate::auth::bucket(None));
+    }
+    let network = text.strip_suffix("/64").filter(|text| text.contains(':'));
+    match network.unwrap_or(text).parse() {
+        Ok(address) => Ok(crate::auth::bucket(Some(address))),
+        Err(_) => {
+            Err("not an IP address, such as 192.0.2.1 or 2001:db8::1, and not `unix`".to_owned())
+        }
     }
 }
 
@@ -266,6 +296,32 @@ async fn set_active(
     };
     audit.changed(&format!("account_{state}"), &changed);
     print(format!("{state} {}", line(&changed)))
+}
+
+async fn unlock(
+    users: &Users,
+    settings: &Settings,
+    audit: Audit,
+    account: Option<&AccountArgs>,
+    address: Option<String>,
+) -> Result<(), Failure> {
+    let (throttle, now) = (throttle::throttle(settings), Clock::system().now());
+    if let Some(account) = account {
+        let account = account.find(users).await?;
+        let failures = throttle.clear_account(users, now, &account).await;
+        let failures = failures.map_err(database_failed)?;
+        audit.changed("account_unlocked", &account);
+        print(format!("cleared {failures} failures of {}", line(&account)))?;
+    }
+    if let Some(address) = address {
+        let failures = throttle.clear_address(users, now, &address).await;
+        let failures = failures.map_err(database_failed)?;
+        audit.address_unlocked(&address, failures);
+        print(format!(
+            "cleared {failures} failures of the address {address}"
+        ))?;
+    }
+    Ok(())
 }
 
 fn valid(email: &str) -> Result<String, Failure> {

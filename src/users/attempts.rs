@@ -4,7 +4,7 @@
 //! survives restarts; one statement adds to it, so that replicas agree.
 
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::{BinOper, Cond, Expr, ExprTrait, Func, OnConflict},
 };
@@ -44,6 +44,14 @@ impl Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// Subjects of these kinds: each subject starts with its kind.
+fn of_kinds(kinds: &[&str]) -> Cond {
+    let kinds = kinds.iter().map(|kind| format!("{kind}:"));
+    kinds.fold(Cond::any(), |any, kind| {
+        any.add(Column::Subject.starts_with(kind))
+    })
+}
 
 impl Users {
     /// The buckets of these subjects, where they have any.
@@ -109,6 +117,59 @@ impl Users {
         );
         self.write(add.exec_without_returning(&self.db)).await?;
         Ok(())
+    }
+
+    /// Deletes the buckets of these subjects, and of all whose subject starts with `prefix`. Returns them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_attempts(
+        &self,
+        subjects: &[String],
+        prefix: Option<&str>,
+    ) -> Result<Vec<Model>, DbErr> {
+        let mut which = Cond::any().add(Column::Subject.is_in(subjects));
+        if let Some(prefix) = prefix {
+            which = which.add(Column::Subject.starts_with(prefix));
+        }
+        let clear = Entity::delete_many().filter(which);
+        self.write(clear.exec_with_returning(&self.db)).await
+    }
+
+    /// Lowers a bucket that ends later than `latest`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn cap_attempt(&self, subject: &str, latest: i64) -> Result<(), DbErr> {
+        self.cap(Column::Subject.eq(subject).into(), latest).await
+    }
+
+    /// Lowers every bucket of these kinds that ends later than `latest`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn cap_attempts(&self, kinds: &[&str], latest: i64) -> Result<(), DbErr> {
+        self.cap(of_kinds(kinds), latest).await
+    }
+
+    async fn cap(&self, which: Cond, latest: i64) -> Result<(), DbErr> {
+        let cap = Entity::update_many()
+            .col_expr(Column::SettledAt, Expr::value(latest))
+            .filter(Column::SettledAt.gt(latest))
+            .filter(which);
+        self.write(cap.exec(&self.db)).await?;
+        Ok(())
+    }
+
+    /// Counts the buckets of these kinds that end later than `latest`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn attempts_after(&self, kinds: &[&str], latest: i64) -> Result<u64, DbErr> {
+        let after = Entity::find()
+            .filter(Column::SettledAt.gt(latest))
+            .filter(of_kinds(kinds));
+        self.within(after.count(&self.db)).await
     }
 
     /// Drops the buckets that are empty at `now`.

@@ -1,7 +1,8 @@
 //! What a database tells of itself, for whoever looks after it.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect, Statement, TryGetable,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    Statement, TryGetable,
 };
 use time::OffsetDateTime;
 
@@ -60,5 +61,21 @@ impl Users {
             .one(&self.db);
         let latest = self.within(latest).await?;
         Ok(latest.and_then(|(created, last_login)| created.max(last_login)))
+    }
+
+    /// How many accounts have a cutoff after this Unix second, and the latest of them.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn cutoffs_after(&self, second: i64) -> Result<Option<(i64, i64)>, DbErr> {
+        let after = Entity::find()
+            .select_only()
+            .column_as(Column::Id.count(), "accounts")
+            .column_as(Column::TokensValidAfter.max(), "latest")
+            .filter(Column::TokensValidAfter.gt(second))
+            .into_tuple::<(i64, Option<i64>)>()
+            .one(&self.db);
+        let after = self.within(after).await?;
+        Ok(after.and_then(|(accounts, latest)| Some((accounts, latest?))))
     }
 }

@@ -166,6 +166,54 @@ async fn a_clock_before_what_has_happened_is_bad() {
     assert_found(&output, "clock", "bad", "NTP");
 }
 
+#[tokio::test]
+async fn stored_instants_ahead_of_the_clock_are_reported() {
+    let home = Home::new();
+    for email in ["you@example.com", "me@example.com"] {
+        let add = ["user", "add", email, "--password-stdin"];
+        stdout(&home.feed(&add, "correct horse\n"));
+    }
+    stdout(&home.run(&["user", "revoke", "--all"]));
+    let change = async |sql: &str| {
+        let db = users::open(&home.database(), LIMITS).await.unwrap();
+        db.execute_unprepared(sql).await.unwrap();
+        db.close().await.unwrap();
+    };
+    let now = Clock::system().now().unix_timestamp();
+    let insert = async |subject: &str, seconds: i64| {
+        change(&format!(
+            "INSERT INTO attempts (subject, settled_at) VALUES ('{subject}', {})",
+            (now + seconds) * 1000
+        ))
+        .await;
+    };
+    // Four periods of 15 minutes are the most that the service itself stores.
+    insert("account:a", 3500).await;
+    insert("address:192.0.2.1", 3500).await;
+    let output = home.run(&DOCTOR);
+    assert_found(&output, "cutoffs", "good", "no cutoff is in the future");
+    assert_found(
+        &output,
+        "rate limits",
+        "good",
+        "no count is ahead of the clock",
+    );
+
+    insert("known:a:192.0.2.1", 3700).await;
+    insert("garbage:192.0.2.1", 86_400 * 365).await;
+    change(&format!(
+        "UPDATE users SET tokens_valid_after = {} WHERE id = 2",
+        now + 86_400 * 365
+    ))
+    .await;
+    let output = home.run(&DOCTOR);
+    assert!(output.status.success(), "{output:?}");
+    assert_found(&output, "rate limits", "doubtful", "2 counts are");
+    assert_found(&output, "rate limits", "doubtful", "signet user unlock");
+    assert_found(&output, "cutoffs", "doubtful", "1 account has");
+    assert_found(&output, "cutoffs", "doubtful", "signet user list");
+}
+
 #[test]
 fn a_secret_that_can_be_guessed_is_doubted_and_not_told() {
     let home = Home::on_sqlite();

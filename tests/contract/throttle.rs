@@ -159,11 +159,13 @@ async fn a_client_that_is_stuck_on_one_wrong_password_locks_nobody_out() {
     login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
 }
 
-/// Clients that are stuck, each on a password of its own, some of one account and some of others.
+/// Clients that are stuck, each on a password of its own, some of one account and some of others. Together they are slower than the
+/// address forgives.
 #[tokio::test]
 async fn some_clients_that_are_stuck_lock_nobody_out() {
     let world = throttled().await;
-    for _ in 0..60 {
+    for round in 0..60 {
+        world.set_clock(NOW + 45 * round);
         for (email, password) in [
             (EMAIL, "old"),
             (EMAIL, "older"),
@@ -175,11 +177,132 @@ async fn some_clients_that_are_stuck_lock_nobody_out() {
         }
     }
     login(&world, HOME, EMAIL, PASSWORD).await.token();
-    // Nor is it held against their address.
     world.add(5, "other@example.com", Some(PASSWORD)).await;
     login(&world, HOME, "other@example.com", PASSWORD)
         .await
         .token();
+}
+
+/// Each repeated guess costs a hash, so the address pays for repeated guesses. The account does not: a repeated guess reveals nothing.
+#[tokio::test]
+async fn repeated_guesses_count_against_the_address_only() {
+    for (email, passwords) in [
+        (EMAIL, &["old"][..]),
+        (EMAIL, &["old", "older", "oldest"]),
+        ("unknown@example.com", &["old"]),
+    ] {
+        let world = throttled().await;
+        for attempt in 0..100 {
+            let password = passwords[attempt % passwords.len()];
+            let answer = login(&world, ELSEWHERE, email, password).await;
+            assert_eq!(answer.status, 400, "{email} {attempt}: {}", answer.text);
+        }
+        for (email, password) in [(email, "old"), (EMAIL, PASSWORD), ("jane@example.com", "x")] {
+            assert_waits(&login(&world, ELSEWHERE, email, password).await, 9);
+        }
+        // The account is not locked out at other addresses, even if the owner never logged in before.
+        login(&world, HOME, EMAIL, PASSWORD).await.token();
+        assert_eq!(login(&world, HOME, email, "old").await.status, 400);
+    }
+}
+
+/// A wrong clock can store a count that ends far in the future. Once the clock is right again, such a count is the maximum of four periods.
+#[tokio::test]
+async fn clock_set_back_locks_nobody_out_for_the_length_of_the_step() {
+    const MAXIMUM: i64 = 3600;
+    let (account, address) = (MAXIMUM + 90 - 900, MAXIMUM + 9 - 900);
+    for step in [3600, 86_400, 365 * 86_400] {
+        let world = throttled().await;
+        world.set_clock(NOW + step);
+        fail(&world, ELSEWHERE, EMAIL, 10).await;
+        refresh(&world, HOME, "garbage").await;
+        world.set_clock(NOW);
+        let user = world.account(1).await.unwrap();
+        let now = world.now();
+        let failures = world.auth.throttle.failures(&world.auth.users, now, &user);
+        assert_eq!(failures.await.unwrap(), 40, "{step}");
+        let seconds = |seconds: i64| u32::try_from(seconds).unwrap();
+        assert_waits(
+            &login(&world, HOME, EMAIL, PASSWORD).await,
+            seconds(account),
+        );
+        assert_waits(
+            &login(&world, ELSEWHERE, "jane@example.com", PASSWORD).await,
+            seconds(address),
+        );
+        assert_waits(&refresh(&world, HOME, "garbage").await, seconds(address));
+        world.set_clock(NOW + account);
+        login(&world, HOME, EMAIL, PASSWORD).await.token();
+        login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
+        refresh(&world, HOME, "garbage")
+            .await
+            .assert_refused("Error decoding signature.");
+    }
+}
+
+/// Also where no client asks meanwhile.
+#[tokio::test]
+async fn counts_of_a_wrong_clock_are_lowered_by_maintenance() {
+    let world = throttled().await;
+    world.set_clock(NOW + 365 * 86_400);
+    fail(&world, HOME, EMAIL, 10).await;
+    world.set_clock(NOW);
+    fail(&world, ELSEWHERE, "jane@example.com", 1).await;
+    world.auth.keep_house().await.unwrap();
+    world.set_clock(NOW + 3600 + 90 - 900);
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+}
+
+/// A login that a wrong clock dated ahead stays the account's last login, and a revocation goes past it. Neither stops a later login.
+#[tokio::test]
+async fn accounts_work_after_a_wrong_clock_was_set_back() {
+    for step in [3600, 365 * 86_400] {
+        let world = throttled().await;
+        world.set_clock(NOW + step);
+        let early = login(&world, HOME, EMAIL, PASSWORD).await.token();
+        world.set_clock(NOW);
+        let late = login(&world, HOME, EMAIL, PASSWORD).await.token();
+        refresh(&world, HOME, &late).await.token();
+        let now = world.now();
+        let revoked = world.auth.users.revoke(1, || now).await.unwrap();
+        assert_eq!(revoked.tokens_valid_after, NOW + step + 1);
+        for token in [&early, &late] {
+            refresh(&world, HOME, token)
+                .await
+                .assert_refused("Error decoding signature.");
+        }
+        // The cutoff is never lowered.
+        world.auth.keep_house().await.unwrap();
+        let token = login(&world, HOME, EMAIL, PASSWORD).await.token();
+        refresh(&world, HOME, &token).await.token();
+        refresh(&world, HOME, &early)
+            .await
+            .assert_refused("Error decoding signature.");
+    }
+}
+
+/// A client of a Unix socket has no address of its own. Without a proxy that is trusted there, all of them count as one client.
+#[tokio::test]
+async fn clients_of_a_unix_socket_share_one_address() {
+    let world = throttled().await;
+    world.obtain(EMAIL, PASSWORD).await.token();
+    let known = world.account(1).await.unwrap().last_login_from;
+    assert_eq!(known.as_deref(), Some("unix"));
+    for number in 0..100 {
+        let answer = world
+            .obtain(&format!("user{number}@example.com"), "guess")
+            .await;
+        assert_eq!(answer.status, 400, "{number}: {}", answer.text);
+    }
+    assert_waits(&world.obtain(EMAIL, PASSWORD).await, 9);
+    login(&world, HOME, EMAIL, PASSWORD).await.token();
+    for _ in 0..100 {
+        world
+            .refresh("garbage")
+            .await
+            .assert_refused("Error decoding signature.");
+    }
+    assert_waits(&world.refresh("garbage").await, 9);
 }
 
 /// A client that has hung up.
@@ -560,6 +683,131 @@ fn the_throttle_is_a_setting() {
         assert_eq!(code, 1);
         assert!(said.contains(name) && said.contains(reason), "{said}");
     }
+}
+
+/// A service that throttles soon, and an account with the password `correct horse`.
+fn soon_throttled(account: &str, address: &str) -> (Home, crate::binary::Service) {
+    let mut home = Home::new();
+    home.environment.extend([
+        ("SIGNET_THROTTLE_ACCOUNT", account.to_owned()),
+        ("SIGNET_THROTTLE_ADDRESS", address.to_owned()),
+    ]);
+    let add = ["user", "add", EMAIL, "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let service = home.serve(&[]);
+    (home, service)
+}
+
+fn try_password(service: &crate::binary::Service, email: &str, password: &str) -> u16 {
+    service
+        .post(OBTAIN, &json!({ "email": email, "password": password }))
+        .0
+}
+
+#[test]
+fn setting_a_password_lifts_the_lockout_of_the_account() {
+    // Counts from the address of the last login, and from elsewhere.
+    for known in [false, true] {
+        let (home, service) = soon_throttled("2/1h", "100/1h");
+        if known {
+            assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
+        }
+        let other = "other@example.com";
+        for guess in ["a", "b"] {
+            assert_eq!(try_password(&service, EMAIL, guess), 400);
+            assert_eq!(try_password(&service, other, guess), 400);
+        }
+        let passwd = ["user", "passwd", EMAIL, "--password-stdin"];
+        stdout(&home.feed(&passwd, "another horse\n"));
+        assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures             0"));
+        assert_eq!(try_password(&service, EMAIL, "another horse"), 200);
+        // No other account is unlocked.
+        assert_eq!(try_password(&service, other, "another horse"), 429);
+    }
+}
+
+#[test]
+fn unlock_clears_the_count_of_an_account() {
+    for known in [false, true] {
+        let (home, service) = soon_throttled("2/1h", "100/1h");
+        if known {
+            assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
+        }
+        for guess in ["a", "b"] {
+            assert_eq!(try_password(&service, EMAIL, guess), 400);
+        }
+        assert_eq!(try_password(&service, EMAIL, "correct horse"), 429);
+        let output = home.run(&["user", "unlock", "JONHDOEQA@email.com"]);
+        assert_eq!(
+            stdout(&output),
+            format!("cleared 2 failures of 1  {EMAIL}\n")
+        );
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            log.contains(r#""event":"account_unlocked","user_id":1"#),
+            "{log}"
+        );
+        assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
+        let again = home.run(&["user", "unlock", EMAIL]);
+        assert_eq!(
+            stdout(&again),
+            format!("cleared 0 failures of 1  {EMAIL}\n")
+        );
+    }
+}
+
+#[test]
+fn unlock_clears_the_counts_of_an_address() {
+    let (home, service) = soon_throttled("100/1h", "2/1h");
+    let garbage = || service.post(REFRESH, &json!({ "token": "x" })).0;
+    for guess in ["a", "b"] {
+        assert_eq!(try_password(&service, EMAIL, guess), 400);
+        assert_eq!(garbage(), 400);
+    }
+    assert_eq!(try_password(&service, EMAIL, "correct horse"), 429);
+    assert_eq!(garbage(), 429);
+    let other = home.run(&["user", "unlock", "--address", "127.0.0.2"]);
+    assert_eq!(
+        stdout(&other),
+        "cleared 0 failures of the address 127.0.0.2\n"
+    );
+    assert_eq!(garbage(), 429);
+    // Also as the address of an IPv6 socket.
+    let output = home.run(&["user", "unlock", "--address", "::ffff:127.0.0.1"]);
+    assert_eq!(
+        stdout(&output),
+        "cleared 4 failures of the address 127.0.0.1\n"
+    );
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        log.contains(r#""event":"address_unlocked","address":"127.0.0.1","failures":4"#),
+        "{log}"
+    );
+    assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
+    assert_eq!(garbage(), 400);
+
+    // Both at once; any address of an IPv6 network, or the network as `user show` writes it.
+    for (address, failures) in [("2001:db8:1:2::7", 2), ("2001:db8:1:2::/64", 0)] {
+        let both = ["user", "unlock", EMAIL, "--address", address];
+        assert_eq!(
+            stdout(&home.run(&both)),
+            format!(
+                "cleared {failures} failures of 1  {EMAIL}\ncleared 0 failures of the address 2001:db8:1:2::/64\n"
+            )
+        );
+    }
+    let unix = home.run(&["user", "unlock", "--address", "unix"]);
+    assert_eq!(stdout(&unix), "cleared 0 failures of the address unix\n");
+    for (args, part) in [
+        (&["user", "unlock"][..], "--address"),
+        (&["user", "unlock", "--address", "office"], "office"),
+        (&["user", "unlock", "--address", "10.0.0.0/8"], "10.0.0.0/8"),
+    ] {
+        let (code, said) = failure(&home.run(args));
+        assert!(code == 2 && said.contains(part), "{said}");
+    }
+    let (code, said) = failure(&home.run(&["user", "unlock", "nobody@example.com"]));
+    assert!(code == 1 && said.contains("nobody@example.com"), "{said}");
 }
 
 /// A header that nobody trusts is worth a warning, but only one.

@@ -6,14 +6,17 @@ use time::OffsetDateTime;
 
 use super::Finding;
 use crate::{
-    auth::Clock,
-    cli::database,
+    auth::{Clock, Throttle},
+    cli::{database, throttle},
     config::Settings,
     users::{Database, DatabaseError, Location, Users},
 };
 
 /// Tokens are dated to the second, and a replica must not see another's as of the future.
 const DRIFT_MS: i128 = 1_000;
+
+/// A change moves the cutoff to the next second, and several changes in one second move it further: seconds.
+const SETTLES: i64 = 10;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let limits = database::limits(settings);
@@ -81,8 +84,52 @@ async fn found(
     } else {
         None
     };
-    findings.push(clock(Clock::system().now(), vitals.now, latest));
+    let now = Clock::system().now();
+    findings.push(clock(now, vitals.now, latest));
+    if standing.pending.is_empty() {
+        findings.push(cutoffs(
+            users.cutoffs_after(now.unix_timestamp() + SETTLES).await?,
+        ));
+        let throttle = Throttle::new(Some(throttle::rates(settings)));
+        findings.push(rate_limits(throttle.ahead(users, now).await?));
+    }
     Ok(findings)
+}
+
+/// Cutoffs after a clock was set back. They stay as they are: a lower cutoff would revive tokens.
+fn cutoffs(ahead: Option<(i64, i64)>) -> Finding {
+    let Some((accounts, latest)) = ahead else {
+        return Finding::good("cutoffs", "no cutoff is in the future");
+    };
+    let latest = OffsetDateTime::from_unix_timestamp(latest)
+        .map_or_else(|_| latest.to_string(), |latest| latest.to_string());
+    let who = match accounts {
+        1 => "1 account has a cutoff".to_owned(),
+        accounts => format!("{accounts} accounts have a cutoff"),
+    };
+    Finding::doubtful(
+        "cutoffs",
+        format!(
+            "{who} in the future, the latest at {latest}: a clock was wrong. Logins work, and tokens issued until then refresh for \
+             longer than the refresh window. `signet user list --json` shows `tokens_valid_after`"
+        ),
+    )
+}
+
+/// Counts after a clock was set back: the running service lowers them to the maximum.
+fn rate_limits(ahead: u64) -> Finding {
+    let counts = match ahead {
+        0 => return Finding::good("rate limits", "no count is ahead of the clock"),
+        1 => "1 count is".to_owned(),
+        ahead => format!("{ahead} counts are"),
+    };
+    Finding::doubtful(
+        "rate limits",
+        format!(
+            "{counts} further ahead of the clock than the maximum: a clock was wrong. The service lowers them to the maximum within \
+             ten minutes; `signet user unlock` clears them at once"
+        ),
+    )
 }
 
 /// Against the clocks that this one must agree with.
