@@ -32,7 +32,7 @@ pub use bearer::Bearer;
 pub use connection::{Pool, Unready};
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
-pub use import::{Arrival, Collision, Fate, Import};
+pub use import::{Arrival, Collision, Effects, Fate, Force, Import, LocalChange};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{Limits, Location, OpenError, advice, is_temporary, open};
 pub use vitals::Vitals;
@@ -170,6 +170,8 @@ impl Users {
             last_login: Set(None),
             last_login_from: Set(None),
             imported_password: Set(None),
+            imported_email: Set(None),
+            imported_is_active: Set(None),
             password_changed: Set(now),
             tokens_valid_after: Set(0),
         };

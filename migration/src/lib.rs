@@ -14,6 +14,7 @@ mod lock;
 mod m20261123_000001_users;
 mod m20261123_000002_attempts;
 mod m20261123_000003_imported;
+mod m20261128_000004_expand_imported_fields;
 
 pub use apply::{Error, Standing, apply, standing, step_back};
 pub use lock::{begin, hold, is_contention};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_users::Migration),
             Box::new(m20261123_000002_attempts::Migration),
             Box::new(m20261123_000003_imported::Migration),
+            Box::new(m20261128_000004_expand_imported_fields::Migration),
         ]
     }
 }

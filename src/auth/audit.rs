@@ -70,9 +70,9 @@ impl Audit {
         info!(target: Audit::TARGET, event = "all_tokens_revoked", accounts);
     }
 
-    /// An operator brought in accounts from elsewhere.
-    pub fn imported(self, added: u64, updated: u64) {
-        info!(target: Audit::TARGET, event = "accounts_imported", added, updated);
+    /// An operator imported accounts, which revoked the tokens of some.
+    pub fn imported(self, added: u64, updated: u64, revoked: u64) {
+        info!(target: Audit::TARGET, event = "accounts_imported", added, updated, revoked);
     }
 
     /// Escaped, since a quoted local part may hold anything.

@@ -13,7 +13,7 @@ use std::{
 use super::{Failure, print, print_json, signal};
 use crate::{
     auth::{Audit, Clock},
-    users::{self, Arrival, Collision, DatabaseError, Fate, Users},
+    users::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
 };
 
 mod dump;
@@ -50,9 +50,19 @@ pub(super) struct Import {
     /// Tell what would come in, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Bring accounts that are here already up to date, their e-mail and password too
+    /// Update existing accounts too. A new email or password revokes the tokens of the account. A field that was changed
+    /// here since the last import stays
     #[arg(long)]
     update: bool,
+    /// Fields that an update overwrites even if they were changed here since the last import
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FIELDS",
+        value_delimiter = ',',
+        requires = "update"
+    )]
+    force_fields: Vec<Field>,
     /// Let accounts whose password cannot be verified come in without one
     #[arg(long)]
     accept_unusable: bool,
@@ -69,8 +79,26 @@ enum Format {
     Csv,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Field {
+    #[value(name = "email")]
+    Email,
+    #[value(name = "is_active")]
+    IsActive,
+}
+
 impl Import {
+    /// The fields that are overwritten in any case, or none if existing accounts are not updated.
+    fn force(&self) -> Option<Force> {
+        self.update.then(|| Force {
+            email: self.force_fields.contains(&Field::Email),
+            is_active: self.force_fields.contains(&Field::IsActive),
+        })
+    }
+
     pub(super) async fn run(self, users: &Users, audit: Audit) -> Result<(), Failure> {
+        let clock = Clock::system();
+        let now = || clock.now();
         let mut stop = pin!(signal::stop()?);
         let progress = Arc::new(AtomicU64::new(0));
         let (mut batches, size) = tokio::select! {
@@ -111,12 +139,7 @@ impl Import {
             }
             let import = match &mut import {
                 Some(import) => import,
-                none => none.insert(
-                    users
-                        .import(self.update, Clock::system().now())
-                        .await
-                        .map_err(failed)?,
-                ),
+                none => none.insert(users.import(self.force(), &now).await.map_err(failed)?),
             };
             let fates = import.take(arrivals).await.map_err(failed)?;
             for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
@@ -145,7 +168,7 @@ impl Import {
         } else {
             import.commit().await.map_err(failed)?;
             if report.added + report.updated > 0 {
-                audit.imported(report.added, report.updated);
+                audit.imported(report.added, report.updated, report.revoked);
             }
         }
         if self.json {
@@ -171,7 +194,10 @@ impl Origin {
             return;
         }
         report.came(fate, self.scheme);
-        if *fate != Fate::Unchanged {
+        if let Fate::Updated(effects) | Fate::Unchanged(effects) = fate {
+            report.preserved(self.place, &id, &effects.preserved);
+        }
+        if !matches!(fate, Fate::Unchanged(_)) {
             for warning in &self.warnings {
                 report.warned(self.place, &id, warning);
             }
@@ -182,7 +208,7 @@ impl Origin {
 /// Imports the records whose email another account has, after that account has changed its own email. Accounts in a
 /// cycle exchange their emails. Skips the records whose email is still in use at the end.
 async fn take_later(
-    import: &mut users::Import,
+    import: &mut users::Import<'_>,
     mut later: Vec<(Arrival, Origin)>,
     mut holders: HashMap<i64, i64>,
     report: &mut Report,

@@ -161,7 +161,7 @@ async fn hold_all(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
 
 /// The first second whose tokens outlive a change made at `now`: the next one. After a cut in this same
 /// second, or a login by a clock that was ahead, tokens are stamped later already: the cut goes past them.
-fn cut(account: &User, now: OffsetDateTime) -> i64 {
+pub(super) fn cut(account: &User, now: OffsetDateTime) -> i64 {
     let last_login = account.last_login.map_or(0, OffsetDateTime::unix_timestamp);
     let stamped = [now.unix_timestamp(), account.tokens_valid_after, last_login];
     stamped.into_iter().fold(0, Ord::max) + 1

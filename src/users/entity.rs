@@ -30,6 +30,10 @@ pub struct Model {
     pub last_login_from: Option<String>,
     /// Digest of the hash that the account last came in with, if it was imported.
     pub imported_password: Option<String>,
+    /// The email that the account was last imported with.
+    pub imported_email: Option<String>,
+    /// Whether the account was active in its last import.
+    pub imported_is_active: Option<bool>,
     /// The cut, in Unix seconds: a token whose `orig_iat` is smaller is ended.
     pub tokens_valid_after: i64,
 }

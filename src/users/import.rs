@@ -1,6 +1,10 @@
-//! Accounts from elsewhere, all in one transaction: they keep their ids, and no token is ended.
+//! Imports accounts of another service in one transaction. Accounts keep their IDs, and tokens of that service stay
+//! valid until an update changes the password or the email.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -11,7 +15,9 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    User, Users, email,
+    User, Users,
+    cut::cut,
+    email,
     entity::{ActiveModel, Column, Entity, PasswordHash, retired},
 };
 
@@ -36,15 +42,53 @@ pub struct Arrival {
     pub last_login: Option<OffsetDateTime>,
 }
 
+/// The fields that an update overwrites although they were changed here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Force {
+    /// The email.
+    pub email: bool,
+    /// Whether the account is active.
+    pub is_active: bool,
+}
+
+/// A field that was changed here since the last import, and that an update does not overwrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalChange {
+    /// The email here, and the email in the source.
+    Email(String, String),
+    /// Whether the account is active here. In the source it is the opposite.
+    IsActive(bool),
+}
+
+impl fmt::Display for LocalChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Email(here, source) => {
+                write!(f, "email is \"{here}\" here, \"{source}\" in the source")
+            }
+            Self::IsActive(here) => write!(f, "is_active is {here} here, {} in the source", !here),
+        }
+    }
+}
+
+/// The effects of an update on an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The fields that keep the values that they were given here.
+    pub preserved: Vec<LocalChange>,
+    /// Whether the tokens of the account are revoked.
+    pub revoked: bool,
+}
+
 /// What became of an arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is an account now.
     Added,
     /// The account that was there has been brought up to date.
-    Updated,
+    Updated(Effects),
     /// The account that was there has been left as it was.
-    Unchanged,
+    Unchanged(Effects),
     /// It cannot be an account.
     Refused(Collision),
 }
@@ -69,11 +113,15 @@ pub enum Collision {
     Retired,
 }
 
+/// Returns the current instant.
+type Now<'a> = &'a (dyn Fn() -> OffsetDateTime + Sync);
+
 /// An import under way. Unless it is committed, nothing of it stays.
-#[derive(Debug)]
-pub struct Import {
+pub struct Import<'a> {
     transaction: DatabaseTransaction,
-    update: bool,
+    update: Option<Force>,
+    clock: Now<'a>,
+    /// The start of the import.
     now: OffsetDateTime,
     seen: Seen,
     /// The keys of emails that skipped records want, with the account of the first such record.
@@ -81,22 +129,27 @@ pub struct Import {
 }
 
 impl Users {
-    /// Begins to import; accounts that are there are brought up to date only to `update`.
+    /// Begins to import. Existing accounts are changed only by an `update`.
     ///
     /// # Errors
     /// When the database does not answer, or another process writes to it for too long.
-    pub async fn import(&self, update: bool, now: OffsetDateTime) -> Result<Import, DbErr> {
+    pub async fn import<'a>(
+        &self,
+        update: Option<Force>,
+        clock: Now<'a>,
+    ) -> Result<Import<'a>, DbErr> {
         Ok(Import {
             transaction: self.begin_to_write().await?,
             update,
-            now,
+            clock,
+            now: clock(),
             seen: Seen::default(),
             claims: HashMap::new(),
         })
     }
 }
 
-impl Import {
+impl Import<'_> {
     /// Accounts per query.
     pub const BATCH: usize = 500;
 
@@ -164,7 +217,10 @@ impl Import {
             free.exec(&self.transaction).await?;
         }
         let fates = self.take_again(arrivals).await?;
-        match fates.iter().find(|(_, fate)| *fate != Fate::Updated) {
+        match fates
+            .iter()
+            .find(|(_, fate)| !matches!(fate, Fate::Updated(_)))
+        {
             None => Ok(fates),
             Some((arrival, fate)) => Err(DbErr::Custom(format!(
                 "account {} did not get its email in an exchange: {fate:?}",
@@ -178,23 +234,31 @@ impl Import {
         let mut fates = Vec::with_capacity(arrivals.len());
         let mut new = Vec::new();
         for arrival in arrivals {
-            let fate = known.fate(&arrival, self.update, &self.claims);
-            if let Fate::Refused(Collision::Email(_)) = fate {
-                let key = email::key(&arrival.email);
-                self.claims.entry(key).or_insert(arrival.id);
-            }
-            match (&fate, known.by_id.get(&arrival.id)) {
-                (Fate::Added, _) => {
-                    let account = self.account(&arrival);
-                    known.add(account.clone());
-                    new.push(ActiveModel::from(account).reset_all());
+            let fate = match known.collision(&arrival, self.update, &self.claims) {
+                Some(collision) => {
+                    if let Collision::Email(_) = collision {
+                        let key = email::key(&arrival.email);
+                        self.claims.entry(key).or_insert(arrival.id);
+                    }
+                    Fate::Refused(collision)
                 }
-                (Fate::Updated, Some(account)) => {
-                    let account = self.update(account, &arrival).await?;
-                    known.add(account);
-                }
-                _ => {}
-            }
+                None => match (known.by_id.get(&arrival.id), self.update) {
+                    (None, _) => {
+                        let account = self.account(&arrival);
+                        known.add(account.clone());
+                        new.push(ActiveModel::from(account).reset_all());
+                        Fate::Added
+                    }
+                    (Some(_), None) => Fate::Unchanged(Effects::default()),
+                    (Some(account), Some(force)) => {
+                        let (account, fate) = self.update(account, &arrival, force).await?;
+                        if let Some(account) = account {
+                            known.add(account);
+                        }
+                        fate
+                    }
+                },
+            };
             fates.push((arrival, fate));
         }
         if !new.is_empty() {
@@ -257,34 +321,130 @@ impl Import {
             last_login: arrival.last_login,
             password_changed: self.now,
             imported_password: Some(arrival.password_digest.clone()),
+            imported_email: Some(arrival.email.clone()),
+            imported_is_active: Some(arrival.is_active),
             last_login_from: None,
             tokens_valid_after: 0,
         }
     }
 
-    /// Writes what has changed there, and nothing else: logins go on meanwhile.
-    async fn update(&self, account: &User, arrival: &Arrival) -> Result<User, DbErr> {
+    /// Updates the account, and returns it if anything was written.
+    async fn update(
+        &self,
+        account: &User,
+        arrival: &Arrival,
+        force: Force,
+    ) -> Result<(Option<User>, Fate), DbErr> {
+        let change = Change::new(account, arrival, force, self.now);
+        if !change.account.is_changed() {
+            return Ok((None, change.fate()));
+        }
+        // A login may have changed the row since it was read. Logins wait for this lock, and then fail if the account was
+        // changed, so that the cutoff is after every token that was issued.
+        let account = Entity::find_by_id(account.id)
+            .lock_exclusive()
+            .one(&self.transaction)
+            .await?
+            .ok_or(DbErr::RecordNotUpdated)?;
+        let change = Change::new(&account, arrival, force, (self.clock)());
+        let fate = change.fate();
+        let account = if change.account.is_changed() {
+            change.account.update(&self.transaction).await?
+        } else {
+            account
+        };
+        Ok((Some(account), fate))
+    }
+}
+
+/// The differences that an update writes.
+struct Change {
+    account: ActiveModel,
+    /// Whether a field changes that does not only remember the import.
+    is_update: bool,
+    effects: Effects,
+}
+
+impl Change {
+    fn new(account: &User, arrival: &Arrival, force: Force, now: OffsetDateTime) -> Self {
         let mut change = ActiveModel {
             id: Unchanged(account.id),
-            email: Set(arrival.email.clone()),
-            email_key: Set(email::key(&arrival.email)),
-            is_active: Set(arrival.is_active),
             ..<ActiveModel as ActiveModelTrait>::default()
         };
-        // One that is as it was there is left as it is here: rehashed by a login, or set by an operator.
-        if !keeps_password(account, arrival) {
-            change.password = Set(arrival.password.clone());
-            change.imported_password = Set(Some(arrival.password_digest.clone()));
-            change.password_changed = Set(self.now);
+        let mut is_update = false;
+        let mut effects = Effects::default();
+        if arrival.email == account.email || !keeps_email(account, force) {
+            if arrival.email != account.email {
+                change.email = Set(arrival.email.clone());
+                change.email_key = Set(email::key(&arrival.email));
+                effects.revoked = true;
+            }
+            if account.imported_email.as_ref() != Some(&arrival.email) {
+                change.imported_email = Set(Some(arrival.email.clone()));
+            }
+        } else {
+            let (here, source) = (account.email.clone(), arrival.email.clone());
+            effects.preserved.push(LocalChange::Email(here, source));
         }
-        if let Some(created) = arrival.created {
+        let is_local = !force.is_active
+            && account
+                .imported_is_active
+                .is_some_and(|imported| imported != account.is_active);
+        if arrival.is_active == account.is_active || !is_local {
+            if arrival.is_active != account.is_active {
+                change.is_active = Set(arrival.is_active);
+                is_update = true;
+            }
+            if account.imported_is_active != Some(arrival.is_active) {
+                change.imported_is_active = Set(Some(arrival.is_active));
+            }
+        } else {
+            let preserved = LocalChange::IsActive(account.is_active);
+            effects.preserved.push(preserved);
+        }
+        // A hash that the source did not change stays: a login has replaced it here, or an operator.
+        if arrival.without_password.is_none()
+            && account.imported_password.as_ref() != Some(&arrival.password_digest)
+        {
+            change.imported_password = Set(Some(arrival.password_digest.clone()));
+            if account.password != arrival.password {
+                change.password = Set(arrival.password.clone());
+                change.password_changed = Set(now);
+                effects.revoked = true;
+            }
+        }
+        if let Some(created) = arrival.created.filter(|at| *at != account.created) {
             change.created = Set(created);
+            is_update = true;
         }
         if arrival.last_login > account.last_login {
             change.last_login = Set(arrival.last_login);
+            is_update = true;
         }
-        change.update(&self.transaction).await
+        if effects.revoked {
+            change.tokens_valid_after = Set(cut(account, now));
+        }
+        Self {
+            account: change,
+            is_update: is_update || effects.revoked,
+            effects,
+        }
     }
+
+    fn fate(&self) -> Fate {
+        let effects = self.effects.clone();
+        if self.is_update {
+            Fate::Updated(effects)
+        } else {
+            Fate::Unchanged(effects)
+        }
+    }
+}
+
+/// Whether an update keeps the email: it was changed here since the last import.
+fn keeps_email(account: &User, force: Force) -> bool {
+    let imported = account.imported_email.as_ref();
+    !force.email && imported.is_some_and(|imported| *imported != account.email)
 }
 
 /// The ids that have arrived, as ranges: those of a dump mostly follow each other.
@@ -328,44 +488,30 @@ impl Known {
         self.by_id.insert(account.id, account);
     }
 
-    fn fate(&self, arrival: &Arrival, update: bool, claims: &HashMap<String, i64>) -> Fate {
+    /// The reason why the record cannot be imported.
+    fn collision(
+        &self,
+        arrival: &Arrival,
+        update: Option<Force>,
+        claims: &HashMap<String, i64>,
+    ) -> Option<Collision> {
+        let account = self.by_id.get(&arrival.id);
+        let keeps_email = account
+            .zip(update)
+            .is_some_and(|(account, force)| keeps_email(account, force));
         let key = email::key(&arrival.email);
         // If earlier records want the email, and the account that had it has changed, the first of them gets the email.
         let holder = self.by_key.get(&key).or_else(|| claims.get(&key));
-        match (self.by_id.get(&arrival.id), holder) {
-            (_, Some(id)) if *id != arrival.id => Fate::Refused(Collision::Email(*id)),
-            (Some(account), _) if update => {
-                if is_current(account, arrival) {
-                    Fate::Unchanged
-                } else {
-                    Fate::Updated
-                }
+        match (account, holder) {
+            (_, Some(id)) if *id != arrival.id && !keeps_email => Some(Collision::Email(*id)),
+            (Some(account), _) if update.is_none() && account.email_key != key => {
+                Some(Collision::Id(account.email.clone()))
             }
-            (Some(account), _) if account.email_key == key => Fate::Unchanged,
-            (Some(account), _) => Fate::Refused(Collision::Id(account.email.clone())),
-            (None, _) if self.retired.contains(&arrival.id) => Fate::Refused(Collision::Retired),
-            (None, _) => match &arrival.without_password {
-                Some(why) => Fate::Refused(Collision::Password(why.clone())),
-                None => Fate::Added,
-            },
+            (Some(_), _) => None,
+            (None, _) if self.retired.contains(&arrival.id) => Some(Collision::Retired),
+            (None, _) => arrival.without_password.clone().map(Collision::Password),
         }
     }
-}
-
-/// Whether the account came in with the password that the arrival has, or the arrival brings none.
-fn keeps_password(account: &User, arrival: &Arrival) -> bool {
-    arrival.without_password.is_some()
-        || account.imported_password.as_ref() == Some(&arrival.password_digest)
-}
-
-fn is_current(account: &User, arrival: &Arrival) -> bool {
-    account.email == arrival.email
-        && keeps_password(account, arrival)
-        && account.is_active == arrival.is_active
-        && arrival
-            .created
-            .is_none_or(|created| created == account.created)
-        && arrival.last_login <= account.last_login
 }
 
 #[cfg(test)]

@@ -495,7 +495,8 @@ fn migrations_go_up_and_down() {
     assert!(added.status.success());
     let (code, said) = failure(&home.run(&["migrate", "down"]));
     assert_eq!(code, 1);
-    let lost = "there are 1 accounts, and taking back m20261123_000003_imported loses";
+    let lost =
+        "there are 1 accounts, and taking back m20261128_000004_expand_imported_fields loses";
     assert!(said.contains(lost), "{said}");
     // The accounts are asked about at every step back.
     assert!(run(&["down", "--yes"]).starts_with("took back m2"));

@@ -174,8 +174,9 @@ fn accounts_that_are_there_are_left_alone_unless_they_are_to_be_updated() {
         (&second["email"], &second["last_login"]),
         (&json!("new@example.com"), &json!("2018-10-17T00:00:00Z"))
     );
-    // An import ends no token.
-    assert_eq!(first["tokens_valid_after"], 0);
+    // A new password or email revokes the tokens of the account.
+    assert_ne!(first["tokens_valid_after"], 0);
+    assert_ne!(second["tokens_valid_after"], 0);
 }
 
 /// Whoever cannot come in is told of, by place and id, and holds up nobody else.
@@ -562,6 +563,7 @@ fn machines_read_json() {
         said,
         json!({
             "dry_run": false, "added": 2, "updated": 0, "unchanged": 0, "skipped": 1, "warned": 1,
+            "preserved": 0, "revoked": 0,
             "schemes": { "pbkdf2_sha256": 2 },
             "problems": [
                 problem(&format!("line 1, column {second}"), "1", true, "its id stands there twice"),

@@ -25,6 +25,7 @@ mod examples;
 mod hashes;
 mod import;
 mod import_emails;
+mod import_update;
 mod migrations;
 mod pages;
 mod readme;

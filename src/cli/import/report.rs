@@ -10,7 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::record::{Cell, Place, start};
-use crate::{text::printable, users::Fate};
+use crate::{
+    text::printable,
+    users::{Fate, LocalChange},
+};
 
 /// Problems that are kept for the JSON report.
 const KEPT: usize = 1000;
@@ -29,6 +32,10 @@ pub(super) struct Report {
     skipped: u64,
     /// Accounts that came in, with something to know.
     warned: u64,
+    /// Accounts with a field that was changed here, and that the import did not overwrite.
+    preserved: u64,
+    /// Accounts whose tokens were revoked.
+    pub(super) revoked: u64,
     /// How many came in with a hash of each scheme.
     schemes: BTreeMap<&'static str, u64>,
     problems: Vec<Problem>,
@@ -57,6 +64,8 @@ impl Report {
             unchanged: 0,
             skipped: 0,
             warned: 0,
+            preserved: 0,
+            revoked: 0,
             schemes: BTreeMap::new(),
             problems: Vec::new(),
             problems_left_out: 0,
@@ -68,8 +77,11 @@ impl Report {
     pub(super) fn came(&mut self, fate: &Fate, scheme: &'static str) {
         match fate {
             Fate::Added => self.added += 1,
-            Fate::Updated => self.updated += 1,
-            Fate::Unchanged | Fate::Refused(_) => {
+            Fate::Updated(effects) => {
+                self.updated += 1;
+                self.revoked += u64::from(effects.revoked);
+            }
+            Fate::Unchanged(_) | Fate::Refused(_) => {
                 self.unchanged += 1;
                 return;
             }
@@ -79,12 +91,20 @@ impl Report {
 
     pub(super) fn skipped(&mut self, place: Place, id: &str, reason: &str) {
         self.skipped += 1;
-        self.problem(place, id, true, reason);
+        self.problem("skipped", place, id, reason);
     }
 
     pub(super) fn warned(&mut self, place: Place, id: &str, reason: &str) {
         self.warned += 1;
-        self.problem(place, id, false, reason);
+        self.problem("warning", place, id, reason);
+    }
+
+    pub(super) fn preserved(&mut self, place: Place, id: &str, changes: &[LocalChange]) {
+        self.preserved += u64::from(!changes.is_empty());
+        for change in changes {
+            let reason = format!("local change preserved: {change}");
+            self.problem("note", place, id, &reason);
+        }
     }
 
     pub(super) fn progress(&self, position: u64) {
@@ -106,16 +126,15 @@ impl Report {
         self.added + self.updated + self.unchanged + self.skipped
     }
 
-    fn problem(&mut self, place: Place, id: &str, skipped: bool, reason: &str) {
+    fn problem(&mut self, what: &str, place: Place, id: &str, reason: &str) {
         if !self.json {
-            let what = if skipped { "skipped" } else { "warning" };
             self.bar
                 .suspend(|| eprintln!("{what}: {place}, id {id}: {}", printable(reason)));
         } else if self.problems.len() < KEPT {
             self.problems.push(Problem {
                 place: place.to_string(),
                 id: id.to_owned(),
-                skipped,
+                skipped: what == "skipped",
                 reason: reason.to_owned(),
             });
         } else {
@@ -138,6 +157,12 @@ impl fmt::Display for Report {
             "{} added, {} updated, {} unchanged, {} skipped, {} with a warning",
             self.added, self.updated, self.unchanged, self.skipped, self.warned
         )?;
+        if self.preserved > 0 {
+            write!(f, ", {} with a local change preserved", self.preserved)?;
+        }
+        if self.revoked > 0 {
+            write!(f, ", {} with tokens revoked", self.revoked)?;
+        }
         let schemes = self.schemes.iter();
         let schemes: Vec<_> = schemes
             .map(|(name, count)| format!("{name} {count}"))

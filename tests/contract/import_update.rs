@@ -1,0 +1,439 @@
+//! Updates of accounts that were imported before: they revoke tokens, and keep what was changed here.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use serde_json::{Value, json};
+use signet::users::{self, Arrival, Effects, Fate, Force, User};
+use time::OffsetDateTime;
+
+use crate::{
+    binary::{Home, failure, stdout},
+    store::LIMITS,
+    world::{NOW, World},
+};
+
+const EMAIL: &str = "you@example.com";
+const REVOKED: &str = "Error decoding signature.";
+
+/// The record of account 1 with this password, as the source has it.
+async fn record(world: &World, email: &str, password: &str) -> Arrival {
+    let hash = world.auth.passwords.hash(password).await.unwrap();
+    Arrival {
+        id: 1,
+        email: email.to_owned(),
+        password: Some(hash),
+        password_digest: password.to_owned(),
+        without_password: None,
+        is_active: true,
+        created: None,
+        last_login: None,
+    }
+}
+
+async fn update_at(
+    world: &World,
+    record: Arrival,
+    clock: &(dyn Fn() -> OffsetDateTime + Sync),
+) -> Fate {
+    let update = Some(Force::default());
+    let mut import = world.auth.users.import(update, clock).await.unwrap();
+    let (_, fate) = import.take(vec![record]).await.unwrap().remove(0);
+    import.commit().await.unwrap();
+    fate
+}
+
+async fn update(world: &World, record: Arrival) -> Fate {
+    let now = world.now();
+    update_at(world, record, &move || now).await
+}
+
+fn revoking() -> Fate {
+    Fate::Updated(Effects {
+        revoked: true,
+        ..Effects::default()
+    })
+}
+
+async fn account(world: &World) -> User {
+    world.account(1).await.unwrap()
+}
+
+#[tokio::test]
+async fn update_of_password_or_email_revokes_earlier_tokens() {
+    let world = World::new().await;
+    let fate = update(&world, record(&world, EMAIL, "first").await).await;
+    assert_eq!(fate, Fate::Added);
+    assert_eq!(account(&world).await.tokens_valid_after, 0);
+
+    // A new password, in the second of the login.
+    let before = world.obtain(EMAIL, "first").await.token();
+    let fate = update(&world, record(&world, EMAIL, "second").await).await;
+    assert_eq!(fate, revoking());
+    world.refresh(&before).await.assert_refused(REVOKED);
+    let after = world.obtain(EMAIL, "second").await.token();
+    world.refresh(&after).await.token();
+    assert_eq!(account(&world).await.tokens_valid_after, NOW + 1);
+
+    // Another email in the same second, and back.
+    for email in ["new@example.com", "NEW@example.com", EMAIL] {
+        let fate = update(&world, record(&world, email, "second").await).await;
+        assert_eq!(fate, revoking(), "{email}");
+    }
+    world.refresh(&after).await.assert_refused(REVOKED);
+    assert_eq!(account(&world).await.tokens_valid_after, NOW + 4);
+
+    // A login by a clock that was ahead.
+    world.set_clock(NOW + 100);
+    let before = world.obtain(EMAIL, "second").await.token();
+    world.set_clock(NOW + 50);
+    update(&world, record(&world, EMAIL, "third").await).await;
+    world.refresh(&before).await.assert_refused(REVOKED);
+    assert_eq!(account(&world).await.tokens_valid_after, NOW + 101);
+    let after = world.obtain(EMAIL, "third").await.token();
+    world.refresh(&after).await.token();
+}
+
+#[tokio::test]
+async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
+    let world = World::new().await;
+    update(&world, record(&world, EMAIL, "first").await).await;
+    let token = world.obtain(EMAIL, "first").await.token();
+    // The same password: a login has replaced its hash.
+    let same = record(&world, EMAIL, "first").await;
+    let disabled = Arrival {
+        is_active: false,
+        ..same.clone()
+    };
+    let dated = Arrival {
+        created: Some(world.now()),
+        last_login: Some(world.now()),
+        ..same.clone()
+    };
+    let without_password = Arrival {
+        without_password: Some("its scheme is unknown".to_owned()),
+        ..record(&world, EMAIL, "second").await
+    };
+    for (record, is_update) in [
+        (same.clone(), false),
+        (disabled, true),
+        (same, true),
+        (dated, false),
+        (without_password, false),
+    ] {
+        let fate = update(&world, record).await;
+        let effects = Effects::default();
+        let expected = if is_update {
+            Fate::Updated(effects)
+        } else {
+            Fate::Unchanged(effects)
+        };
+        assert_eq!(fate, expected);
+    }
+    world.refresh(&token).await.token();
+    assert_eq!(account(&world).await.tokens_valid_after, 0);
+
+    // Neither does another mark of an unusable password: there is no hash before and after.
+    let unusable = |mark: &str| Arrival {
+        id: 2,
+        email: "b@example.com".to_owned(),
+        password: None,
+        password_digest: mark.to_owned(),
+        without_password: None,
+        is_active: true,
+        created: None,
+        last_login: None,
+    };
+    update(&world, unusable("!a")).await;
+    let fate = update(&world, unusable("!b")).await;
+    assert_eq!(fate, Fate::Unchanged(Effects::default()));
+    // An account that was added here with the same hash.
+    world.add(3, "c@example.com", Some("third")).await;
+    let account = world.account(3).await.unwrap();
+    let added = Arrival {
+        id: 3,
+        email: account.email,
+        password: account.password,
+        ..unusable("c")
+    };
+    let fate = update(&world, added).await;
+    assert_eq!(fate, Fate::Unchanged(Effects::default()));
+}
+
+/// A login that is recorded while the update waits for its row.
+#[tokio::test]
+async fn update_sets_the_cutoff_after_it_has_locked_the_account() {
+    let world = World::new().await;
+    update(&world, record(&world, EMAIL, "first").await).await;
+    let second = record(&world, EMAIL, "second").await;
+    let other = users::open(&world.url, LIMITS).await.unwrap();
+    let login = other.begin().await.unwrap();
+    let record_login = "UPDATE users SET last_login_from = 'elsewhere'";
+    login.execute_unprepared(record_login).await.unwrap();
+    let is_committed = AtomicBool::new(false);
+    let clock = || {
+        let later = i64::from(is_committed.load(Ordering::SeqCst));
+        OffsetDateTime::from_unix_timestamp(NOW + 5 * later).unwrap()
+    };
+    let release = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        is_committed.store(true, Ordering::SeqCst);
+        login.commit().await.unwrap();
+    };
+    tokio::join!(update_at(&world, second, &clock), release);
+    other.close().await.unwrap();
+    assert_eq!(account(&world).await.tokens_valid_after, NOW + 6);
+    let from = account(&world).await.last_login_from;
+    assert_eq!(from.as_deref(), Some("elsewhere"));
+}
+
+/// Imports these accounts, each with a password that Django marks as unusable.
+fn import(home: &Home, accounts: &[(i64, &str, bool)], flags: &[&str]) -> Value {
+    let mut csv = "id,email,password,is_active\n".to_owned();
+    for (id, email, is_active) in accounts {
+        let _ = writeln!(csv, "{id},{email},!,{is_active}");
+    }
+    fs::write(home.path().join("users.csv"), csv).unwrap();
+    let args = ["user", "import", "users.csv", "--json"];
+    let report = stdout(&home.run(&[&args, flags].concat()));
+    serde_json::from_str(&report).unwrap()
+}
+
+/// The IDs, emails and states of all accounts.
+fn accounts(home: &Home) -> Vec<(i64, String, bool)> {
+    let list = stdout(&home.run(&["user", "list", "--json"]));
+    let account = |it: &Value| {
+        (
+            it["id"].as_i64().unwrap(),
+            it["email"].as_str().unwrap().to_owned(),
+            it["is_active"].as_bool().unwrap(),
+        )
+    };
+    let list: Vec<Value> = serde_json::from_str(&list).unwrap();
+    list.iter().map(account).collect()
+}
+
+fn assert_accounts(home: &Home, expected: &[(i64, &str, bool)]) {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(id, email, is_active)| (*id, (*email).to_owned(), *is_active))
+        .collect();
+    assert_eq!(accounts(home), expected);
+}
+
+const SOURCE: [(i64, &str, bool); 3] = [
+    (1, "a@x.com", true),
+    (2, "b@x.com", true),
+    (3, "c@x.com", false),
+];
+
+/// Accounts that were imported, and then changed by an operator: each in another field, and the third in both.
+fn changed_here() -> Home {
+    let home = Home::new();
+    import(&home, &SOURCE, &[]);
+    stdout(&home.run(&["user", "disable", "a@x.com"]));
+    stdout(&home.run(&["user", "email", "b@x.com", "here@x.com"]));
+    stdout(&home.run(&["user", "enable", "c@x.com"]));
+    stdout(&home.run(&["user", "email", "c@x.com", "C@x.com"]));
+    home
+}
+
+const HERE: [(i64, &str, bool); 3] = [
+    (1, "a@x.com", false),
+    (2, "here@x.com", true),
+    (3, "C@x.com", true),
+];
+
+#[test]
+fn update_keeps_local_changes_and_reports_them() {
+    let home = changed_here();
+    let told = [
+        (
+            "1",
+            "local change preserved: is_active is false here, true in the source",
+        ),
+        (
+            "2",
+            "local change preserved: email is \"here@x.com\" here, \"b@x.com\" in the source",
+        ),
+        (
+            "3",
+            "local change preserved: email is \"C@x.com\" here, \"c@x.com\" in the source",
+        ),
+        (
+            "3",
+            "local change preserved: is_active is true here, false in the source",
+        ),
+    ];
+    for flags in [&["--update"][..], &["--update", "--dry-run"], &["--update"]] {
+        let report = import(&home, &SOURCE, flags);
+        assert_accounts(&home, &HERE);
+        let problems = report["problems"].as_array().unwrap();
+        let problems: Vec<_> = problems
+            .iter()
+            .map(|it| (it["id"].as_str().unwrap(), it["reason"].as_str().unwrap()))
+            .collect();
+        assert_eq!(problems, told);
+        for (name, count) in [
+            ("updated", 0),
+            ("unchanged", 3),
+            ("preserved", 3),
+            ("revoked", 0),
+        ] {
+            assert_eq!(report[name], count, "{name}: {report}");
+        }
+    }
+    let output = home.run(&["user", "import", "users.csv", "--update"]);
+    assert_eq!(
+        stdout(&output),
+        "0 added, 0 updated, 3 unchanged, 0 skipped, 0 with a warning, 3 with a local change preserved\n"
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = format!("note: line 2, id 1: {}\n", told[0].1);
+    assert!(said.starts_with(&line), "{said}");
+    // Without an update, existing accounts are not compared.
+    stdout(&home.run(&["user", "email", "here@x.com", "b@x.com"]));
+    let report = import(&home, &SOURCE, &[]);
+    assert_eq!(
+        (&report["preserved"], &report["unchanged"]),
+        (&json!(0), &json!(3))
+    );
+}
+
+#[test]
+fn update_keeps_a_local_change_although_the_source_changes_too() {
+    let home = changed_here();
+    let source = [
+        (1, "a2@x.com", true),
+        (2, "b2@x.com", false),
+        (3, "c@x.com", false),
+        // The email that account 2 has given up here.
+        (4, "b@x.com", true),
+    ];
+    let report = import(&home, &source, &["--update"]);
+    assert_eq!(
+        (&report["added"], &report["updated"], &report["revoked"]),
+        (&json!(1), &json!(2), &json!(1)),
+        "{report}"
+    );
+    let expected = [
+        (1, "a2@x.com", false),
+        (2, "here@x.com", false),
+        (3, "C@x.com", true),
+        (4, "b@x.com", true),
+    ];
+    assert_accounts(&home, &expected);
+
+    // An email that is in use here is not available, although the source has moved it.
+    let source = [(2, "b2@x.com", false), (4, "here@x.com", true)];
+    let report = import(&home, &source, &["--update"]);
+    assert_eq!(report["skipped"], 1, "{report}");
+    assert_accounts(&home, &expected);
+}
+
+#[test]
+fn update_follows_the_source_after_both_agree() {
+    let home = changed_here();
+    // The source has the values of this service by now, or the operator has taken the change back.
+    stdout(&home.run(&["user", "email", "C@x.com", "c@x.com"]));
+    stdout(&home.run(&["user", "disable", "c@x.com"]));
+    let agreed = [
+        (1, "a@x.com", false),
+        (2, "here@x.com", true),
+        (3, "c@x.com", false),
+    ];
+    let report = import(&home, &agreed, &["--update"]);
+    assert_eq!(
+        (&report["unchanged"], &report["preserved"]),
+        (&json!(3), &json!(0))
+    );
+    let source = [
+        (1, "a@x.com", true),
+        (2, "b2@x.com", true),
+        (3, "c2@x.com", true),
+    ];
+    let report = import(&home, &source, &["--update"]);
+    assert_eq!(
+        (&report["updated"], &report["preserved"]),
+        (&json!(3), &json!(0))
+    );
+    assert_accounts(&home, &source);
+}
+
+#[test]
+fn forced_fields_are_overwritten() {
+    for (fields, expected, revoked) in [
+        (
+            "is_active",
+            [
+                (1, "a@x.com", true),
+                (2, "here@x.com", true),
+                (3, "C@x.com", false),
+            ],
+            0,
+        ),
+        (
+            "email",
+            [
+                (1, "a@x.com", false),
+                (2, "b@x.com", true),
+                (3, "c@x.com", true),
+            ],
+            2,
+        ),
+        ("is_active,email", SOURCE, 2),
+    ] {
+        let home = changed_here();
+        let flags = ["--update", "--force-fields", fields];
+        let report = import(&home, &SOURCE, &flags);
+        assert_accounts(&home, &expected);
+        assert_eq!(report["revoked"], revoked, "{fields}: {report}");
+        let again = import(&home, &SOURCE, &flags);
+        assert_eq!(again["unchanged"], 3, "{fields}: {again}");
+    }
+    let home = Home::new();
+    for args in [
+        &["--force-fields", "email"][..],
+        &["--update", "--force-fields", "password"],
+    ] {
+        let args = [&["user", "import", "users.csv"], args].concat();
+        assert_eq!(failure(&home.run(&args)).0, 2, "{args:?}");
+    }
+}
+
+/// Accounts that were imported before the service remembered their fields.
+#[test]
+fn migration_remembers_the_fields_of_imported_accounts() {
+    let home = Home::new();
+    import(&home, &SOURCE, &[]);
+    let add = ["user", "add", EMAIL, "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    stdout(&home.run(&["migrate", "down", "--yes"]));
+    stdout(&home.run(&["migrate"]));
+    stdout(&home.run(&["user", "disable", "a@x.com"]));
+    stdout(&home.run(&["user", "disable", EMAIL]));
+    let source = [
+        (1, "a@x.com", true),
+        (2, "b2@x.com", true),
+        (4, EMAIL, true),
+    ];
+    let report = import(&home, &source, &["--update"]);
+    assert_eq!(
+        (&report["preserved"], &report["updated"]),
+        (&json!(1), &json!(2))
+    );
+    // An account that was added here was never imported, so that the update changes it.
+    let expected = [
+        (1, "a@x.com", false),
+        (2, "b2@x.com", true),
+        (3, "c@x.com", false),
+        (4, EMAIL, true),
+    ];
+    assert_accounts(&home, &expected);
+}
