@@ -9,12 +9,15 @@ use std::{
 use rustix::process::{getegid, getgroups};
 use tracing::{info, warn};
 
+mod draft;
+
 use super::{Failure, database::unopened};
 use crate::{
     auth::{Previous, Secrets, random},
     config::Settings,
     users::Location,
 };
+use draft::Draft;
 
 /// The secrets that were given, if one was to sign with.
 pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
@@ -189,27 +192,14 @@ pub(super) fn exposure(path: &Path) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// Makes a secret where there is none. Of two processes that start at once, one wins, and both read its secret.
+/// Creates a secret, unless the file exists. If two processes do so at the same time, one wins and both read its secret.
 fn make(path: &Path) -> io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
     if path.try_exists()? {
         return Ok(());
     }
-    let draft = PathBuf::from(format!("{}.{}", path.display(), random::hex::<8>()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    writeln!(file, "{}", random::hex::<32>())?;
-    file.sync_all()?;
-    let made = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => {
-            info!(path = %path.display(), "made a secret that signs the tokens: keep it as long as they are to be good");
-            Ok(())
-        }
+    let draft = Draft::write(path, format!("{}\n", random::hex::<32>()).as_bytes())?;
+    if draft.create()? {
+        info!(path = %path.display(), "made a secret that signs the tokens: keep it as long as they are to be good");
     }
+    Ok(())
 }

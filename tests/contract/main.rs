@@ -30,6 +30,7 @@ mod migrations;
 mod pages;
 mod readme;
 mod rotation;
+mod secret;
 mod serve;
 mod socket;
 mod store;
