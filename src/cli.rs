@@ -271,12 +271,20 @@ fn print_json(json: impl fmt::Display) -> Result<(), Failure> {
     print_unchanged(printable_json(&json.to_string()))
 }
 
-/// Prints text that is part of this program. A reader that has seen enough, such as `head`, is no failure.
+/// Prints text that is part of this program.
 fn print_unchanged(line: impl fmt::Display) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("done, but cannot print: {error}").into())
-        }
-        _ => Ok(()),
+    write(&format!("{line}\n")).map(drop)
+}
+
+/// Writes to standard output, and returns whether anybody reads it. A reader that has seen enough, such as `head`, is no failure.
+fn write(text: &str) -> Result<bool, Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("done, but cannot print: {error}").into()),
     }
 }

@@ -7,14 +7,18 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 mod account;
+mod list;
 
-use self::account::AccountArgs;
-use super::{Failure, database, import::Import, password::Source, print, print_json, throttle};
+use self::{account::AccountArgs, list::List};
+use super::{Failure, database, import::Import, password::Source, print, throttle};
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
     text::printable,
-    users::{ChangeError, DatabaseError, LARGEST_GIVEN_ID, NewUser, User as Account, Users, email},
+    users::{
+        ChangeError, DatabaseError, Details, LARGEST_GIVEN_ID, NewUser, Summary, User as Account,
+        Users, email,
+    },
 };
 
 #[derive(Subcommand)]
@@ -32,11 +36,7 @@ pub(super) enum User {
     /// Bring in the accounts of a Django service
     Import(Import),
     /// List every account
-    List {
-        /// As a JSON array
-        #[arg(long)]
-        json: bool,
-    },
+    List(List),
     /// Show one account
     Show {
         #[command(flatten)]
@@ -124,16 +124,7 @@ impl User {
                 print(format!("added {}", line(&added)))?;
             }
             Self::Import(import) => import.run(users, audit).await?,
-            Self::List { json: true } => {
-                let accounts = users.all().await.map_err(database_failed)?;
-                let list: Vec<_> = accounts.iter().map(as_json).collect();
-                print_json(format_args!("{:#}", Value::from(list)))?;
-            }
-            Self::List { json: false } => {
-                for account in users.all().await.map_err(database_failed)? {
-                    print(line(&account))?;
-                }
-            }
+            Self::List(list) => list.run(users).await?,
             Self::Show { account } => {
                 let account = account.find(users).await?;
                 let throttle = throttle::throttle(settings);
@@ -363,11 +354,12 @@ fn confirm(account: &Account) -> Result<(), Failure> {
     }
 }
 
-fn line(account: &Account) -> String {
-    let state = match (account.is_active, &account.password) {
+fn line(account: impl Into<Summary>) -> String {
+    let account = account.into();
+    let state = match (account.is_active, account.usable_password) {
         (false, _) => "  (disabled)",
-        (true, None) => "  (no usable password)",
-        (true, Some(_)) => "",
+        (true, false) => "  (no usable password)",
+        (true, true) => "",
     };
     format!("{}  {}{state}", account.id, printable(&account.email))
 }
@@ -385,12 +377,13 @@ fn show(account: &Account, failures: u64) -> Result<(), Failure> {
 }
 
 /// What may be seen of an account: not its hash.
-fn as_json(account: &Account) -> Value {
+fn as_json(account: impl Into<Details>) -> Value {
+    let account = account.into();
     json!({
         "id": account.id,
         "email": account.email,
         "is_active": account.is_active,
-        "usable_password": account.password.is_some(),
+        "usable_password": account.usable_password,
         "created": instant(account.created),
         "last_login": account.last_login.map(instant),
         "last_login_from": account.last_login_from,

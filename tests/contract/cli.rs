@@ -1,6 +1,11 @@
 //! The command line: accounts, migrations, settings, and what it says when something is wrong.
 
-use std::{ffi::OsStr, io::Write, os::unix::ffi::OsStrExt, process::Stdio};
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Write},
+    os::unix::ffi::OsStrExt,
+    process::Stdio,
+};
 
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::{Value, json};
@@ -372,6 +377,110 @@ async fn name_of_unknown_migration_is_printed_harmless() {
         assert!(shown.contains("m9\u{fffd}"), "{args:?}: {shown}");
         assert_harmless(args[0], &shown);
     }
+}
+
+/// Imports accounts with these IDs.
+fn import_ids(home: &Home, ids: impl Iterator<Item = i64>) {
+    let user = |id: i64| {
+        let fields = json!({ "email": format!("user{id}@example.com"), "password": "!" });
+        json!({ "model": "auth.user", "pk": id, "fields": fields })
+    };
+    let dump: Vec<_> = ids.map(user).collect();
+    std::fs::write(home.path().join("dump.json"), json!(dump).to_string()).unwrap();
+    stdout(&home.run(&["user", "import", "dump.json"]));
+}
+
+#[test]
+fn list_shows_the_accounts_after_an_id_up_to_a_limit() {
+    let home = Home::new();
+    assert_eq!(stdout(&home.run(&["user", "list"])), "");
+    assert_eq!(stdout(&home.run(&["user", "list", "--json"])), "[]\n");
+    // More accounts than the command reads at once, with gaps.
+    let ids: Vec<i64> = (1..=1201).map(|at| at * 3).collect();
+    import_ids(&home, ids.iter().copied());
+    for (flags, expected) in [
+        (&[][..], &ids[..]),
+        (&["--limit", "1"], &ids[..1]),
+        (&["--limit", "500"], &ids[..500]),
+        (&["--limit", "501"], &ids[..501]),
+        (&["--limit", "18446744073709551615"], &ids),
+        (&["--after", "0"], &ids),
+        (&["--after", "3"], &ids[1..]),
+        (&["--after", "4"], &ids[1..]),
+        (&["--after", "3603"], &[]),
+        (&["--after", "9223372036854775807"], &[]),
+        (&["--after", "5", "--limit", "2"], &ids[1..3]),
+        (&["--after", "1500", "--limit", "700"], &ids[500..1200]),
+    ] {
+        let lines = stdout(&home.run(&[&["user", "list"], flags].concat()));
+        let all: Vec<_> = expected
+            .iter()
+            .map(|id| format!("{id}  user{id}@example.com  (no usable password)\n"))
+            .collect();
+        assert_eq!(lines, all.concat(), "{flags:?}");
+
+        let json = stdout(&home.run(&[&["user", "list", "--json"], flags].concat()));
+        let list: Value = serde_json::from_str(&json).unwrap();
+        // One account at a time, it looks as if it were written at once.
+        assert_eq!(json, format!("{list:#}\n"), "{flags:?}");
+        let listed = list.as_array().unwrap().iter();
+        let listed: Vec<_> = listed
+            .map(|account| account["id"].as_i64().unwrap())
+            .collect();
+        assert_eq!(listed, expected, "{flags:?}");
+    }
+    for flag in ["--limit=0", "--limit=x", "--after=-1"] {
+        let (code, said) = failure(&home.run(&["user", "list", flag]));
+        assert_eq!((code, said.contains(&flag[..7])), (2, true), "{said}");
+    }
+}
+
+/// The most memory that a list has taken, in KiB, when its reader has read one line.
+fn memory_of_list(home: &Home, flags: &[&str]) -> u64 {
+    let mut child = home
+        .command(&[&["user", "list"], flags].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let peak = line.unwrap().split_whitespace().nth(1).unwrap();
+    // A reader that has seen enough ends it, and that is no failure.
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+    peak.parse().unwrap()
+}
+
+#[test]
+fn memory_does_not_grow_with_the_list() {
+    let home = Home::new();
+    import_ids(&home, 1..=1000);
+    let [text, json] = [&[][..], &["--json"]].map(|flags| memory_of_list(&home, flags));
+    import_ids(&home, 1001..=10_000);
+    for (flags, few) in [(&[][..], text), (&["--json"], json)] {
+        let many = memory_of_list(&home, flags);
+        assert!(many < few + 4000, "{flags:?}: {few} KiB, then {many} KiB");
+    }
+}
+
+/// A hash that cannot be read at all does not matter to the list.
+#[tokio::test]
+async fn list_selects_no_hash() {
+    let home = Home::on_sqlite();
+    let add = ["user", "add", EMAIL, "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    let db = Database::connect(home.database()).await.unwrap();
+    let spoil = "UPDATE users SET password = x'ff', email_key = x'ff', imported_password = x'ff'";
+    db.execute_unprepared(spoil).await.unwrap();
+    assert_eq!(
+        stdout(&home.run(&["user", "list"])),
+        format!("1  {EMAIL}\n")
+    );
+    let list = stdout(&home.run(&["user", "list", "--json"]));
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["usable_password"], true);
 }
 
 #[test]

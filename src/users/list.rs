@@ -1,0 +1,114 @@
+//! Lists accounts in pages, without their hashes.
+
+use sea_orm::{
+    ColumnTrait, DbErr, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use time::OffsetDateTime;
+
+use super::{
+    User, Users,
+    entity::{Column, Entity},
+};
+
+/// The fields of an account that one line shows.
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub struct Summary {
+    /// The ID.
+    pub id: i64,
+    /// The email as stored.
+    pub email: String,
+    /// Whether the account may log in.
+    pub is_active: bool,
+    /// Whether the account has a password.
+    #[sea_orm(from_expr = "Column::Password.is_not_null()")]
+    pub usable_password: bool,
+}
+
+/// Every field of an account that may be shown.
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+pub struct Details {
+    /// The ID.
+    pub id: i64,
+    /// The email as stored.
+    pub email: String,
+    /// Whether the account may log in.
+    pub is_active: bool,
+    /// Whether the account has a password.
+    #[sea_orm(from_expr = "Column::Password.is_not_null()")]
+    pub usable_password: bool,
+    /// When the account was added.
+    pub created: OffsetDateTime,
+    /// When a password was last accepted.
+    pub last_login: Option<OffsetDateTime>,
+    /// The address prefix of the last login.
+    pub last_login_from: Option<String>,
+    /// When another password was last set.
+    pub password_changed: OffsetDateTime,
+    /// Tokens issued before this time are revoked. In Unix seconds.
+    pub tokens_valid_after: i64,
+}
+
+/// A row of a list.
+pub trait Listed: PartialModelTrait + Send {
+    /// The ID of the account.
+    fn id(&self) -> i64;
+}
+
+impl Listed for Summary {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Listed for Details {
+    fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl From<&User> for Summary {
+    fn from(account: &User) -> Self {
+        Self {
+            id: account.id,
+            email: account.email.clone(),
+            is_active: account.is_active,
+            usable_password: account.password.is_some(),
+        }
+    }
+}
+
+impl From<&User> for Details {
+    fn from(account: &User) -> Self {
+        Self {
+            id: account.id,
+            email: account.email.clone(),
+            is_active: account.is_active,
+            usable_password: account.password.is_some(),
+            created: account.created,
+            last_login: account.last_login,
+            last_login_from: account.last_login_from.clone(),
+            password_changed: account.password_changed,
+            tokens_valid_after: account.tokens_valid_after,
+        }
+    }
+}
+
+impl Users {
+    /// Returns at most `limit` accounts by ID, those with a larger ID than `after`. Selects the columns of `T` only.
+    ///
+    /// A list is read page by page, since one query for all of it would hold its snapshot until the last row is read: on SQLite, the
+    /// write-ahead log would grow for as long as the reader of the list pauses.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page<T: Listed>(&self, after: Option<i64>, limit: u64) -> Result<Vec<T>, DbErr> {
+        let mut page = Entity::find().order_by_asc(Column::Id).limit(limit);
+        if let Some(after) = after {
+            page = page.filter(Column::Id.gt(after));
+        }
+        self.within(page.into_partial_model().all(&self.db)).await
+    }
+}
