@@ -18,7 +18,7 @@ use std::{
 use argon2::Block;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tracing::warn;
 
@@ -29,7 +29,7 @@ mod load;
 use load::{Counted, Load};
 pub(super) use load::{Kind, Weight};
 
-/// How long whoever seems to have left is still in the line.
+/// How long a client that finished sending stays in the queue: a client that still waits for the answer looks the same.
 const SOON: Duration = Duration::from_millis(200);
 
 /// For so long, memory is kept for the next hash: to have it at hand makes hashing a tenth faster.
@@ -111,8 +111,13 @@ impl Admission {
         })
     }
 
-    /// Does `work` when its turn comes, unless its client has `left` some time before that: then there is none. Whose
-    /// turn comes soon is never taken for gone, since one who has only finished sending looks the same.
+    /// How long a client that finished sending stays in the queue.
+    pub(super) fn grace(&self) -> Duration {
+        SOON.min(self.budget.wait / 4)
+    }
+
+    /// Does `work` when its turn comes. Returns `None` if the client has `left` before that: the work then leaves the queue and
+    /// the estimate of the wait at once.
     ///
     /// # Errors
     /// When its turn would not come in time.
@@ -129,14 +134,10 @@ impl Admission {
         }
         let counted = Counted::new(&self.load, weight, &self.budget);
         let waiting = self.meter.wait();
-        let gone = async {
-            left.await;
-            sleep(SOON.min(self.budget.wait / 4)).await;
-        };
         let admitted = tokio::select! {
             biased;
             admitted = timeout(self.budget.wait, self.admit(weight)) => admitted,
-            () = gone => return Ok(None),
+            () = left => return Ok(None),
         };
         let Ok(admitted) = admitted else {
             self.meter.reject();
@@ -374,8 +375,9 @@ mod tests {
         let admission = admission(1, 1000, LONG);
         let broken = admission.run(of(100), pending(), |_| panic!("a bug")).await;
         assert!(broken.is_err());
-        // It has finished sending, for all that is known.
-        let next = admission.run(of(100), ready(()), |_| 7);
+        // The client finished sending, but waits for the answer.
+        let left = tokio::time::sleep(Duration::from_secs(10));
+        let next = admission.run(of(100), left, |_| 7);
         assert_eq!(next.await, Ok(Some(7)));
     }
 

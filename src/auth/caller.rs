@@ -1,13 +1,14 @@
 //! Who asks, as far as obtain and refresh care.
 
-use std::{fmt::Debug, net::IpAddr, sync::Arc};
+use std::{fmt::Debug, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
 /// A client that may not wait for its answer.
 pub trait Presence: Debug + Send + Sync {
-    /// Done when the client seems to have gone. One that has only finished sending may look the same.
-    fn left(&self) -> BoxFuture<'_, ()>;
+    /// Completes when the client resets the connection, or `grace` after the client finished sending. A client that finished
+    /// sending may have gone, or may still wait for the answer.
+    fn left(&self, grace: Duration) -> BoxFuture<'_, ()>;
 }
 
 /// A client that waits for its answer.
@@ -38,10 +39,10 @@ impl Caller {
         }
     }
 
-    /// Done when the client seems to have gone.
-    pub(super) async fn left(&self) {
+    /// Completes when the client seems to have gone: see [`Presence::left`].
+    pub(super) async fn left(&self, grace: Duration) {
         match &self.presence {
-            Some(presence) => presence.left().await,
+            Some(presence) => presence.left(grace).await,
             None => std::future::pending().await,
         }
     }

@@ -97,7 +97,8 @@ async fn login(
         .await
         .map_err(Fault::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
-    let verdict = auth.passwords.verify(password, stored, caller.left());
+    let left = caller.left(auth.passwords.grace());
+    let verdict = auth.passwords.verify(password, stored, left);
     let decided = match verdict.await {
         Ok(verdict) => decide(user, verdict),
         // It counts as a guess: whoever hangs up must not cost more than who waits.

@@ -7,6 +7,7 @@ use std::{
     hint::black_box,
     io,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use argon2::{
@@ -158,6 +159,11 @@ impl Passwords {
             .compute(scheme(&self.params, salt), password, OUTPUT, pending())
             .await?;
         written(&self.params, &salt, output)
+    }
+
+    /// How long a client that finished sending stays in the queue.
+    pub(super) fn grace(&self) -> Duration {
+        self.admission.grace()
     }
 
     /// Verifies `password` against `stored`, or does the same work where nothing is stored, unless the client has

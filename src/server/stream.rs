@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -14,6 +15,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
     sync::Semaphore,
+    time::sleep,
 };
 
 use crate::auth::Presence;
@@ -59,6 +61,12 @@ impl Stream {
         of!(self, it => recv(it, &mut [0; 1], RecvFlags::PEEK)).is_ok_and(|(_, sent)| sent > 0)
     }
 
+    /// Completes when the client resets the connection. The server's own reads and writes go on meanwhile, since they wait for other
+    /// events of the same registration; so this needs no further descriptor.
+    async fn reset(&self) {
+        of!(self, it => drop(it.ready(Interest::ERROR).await));
+    }
+
     /// The end of what the client sends, whatever it sent before it that was not read yet.
     async fn ended(&self) -> io::Result<()> {
         of!(self, it => loop {
@@ -79,16 +87,23 @@ impl Stream {
 }
 
 impl Presence for Stream {
-    /// The end of what the client sends: it has gone, or has only finished.
-    fn left(&self) -> BoxFuture<'_, ()> {
-        async {
+    fn left(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        let finished = async move {
             // As many as there are files for; the others' turn comes.
-            let _permit = WATCHED.acquire().await;
+            let permit = WATCHED.acquire().await;
             // By itself: to wait for more than what is there would take from the server what it waits for.
             match self.again() {
                 Ok(watched) => drop(watched.ended().await),
                 // One that cannot be watched, for want of a descriptor, is taken to be there.
                 Err(_) => std::future::pending().await,
+            }
+            drop(permit);
+            sleep(grace).await;
+        };
+        async move {
+            tokio::select! {
+                () = self.reset() => {}
+                () = finished => {}
             }
         }
         .boxed()

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use signet::auth::{Budget, Cost};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     binary::{Home, exchange, stdout},
@@ -99,9 +100,7 @@ async fn logins_whose_clients_have_gone_are_not_hashed_for() {
     for _ in 0..40 {
         let mut stream = server.connect().await;
         let request = obtain_request(EMAIL, PASSWORD).replace("Connection: close\r\n", "");
-        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
     }
     let after = std::time::Instant::now();
     let answer = server.exchange(obtain_request(EMAIL, PASSWORD)).await;
@@ -111,6 +110,38 @@ async fn logins_whose_clients_have_gone_are_not_hashed_for() {
         "{:?} against {single:?} for one",
         after.elapsed()
     );
+}
+
+/// Nobody waits for an answer on a connection that was reset, so its work leaves the queue at once.
+#[tokio::test]
+async fn resets_leave_the_queue_at_once() {
+    for finishes_first in [false, true] {
+        let world = one_at_a_time(Duration::from_secs(1)).await;
+        world.token().await;
+        let server = Server::of(world, limits()).await;
+        let request = obtain_request(EMAIL, PASSWORD);
+        let single = std::time::Instant::now();
+        server.exchange(&request).await;
+        // More than fit into the queue, so that it is full.
+        let count = 2.0 / single.elapsed().as_secs_f64();
+        let mut clients = Vec::new();
+        while f64::from(u16::try_from(clients.len()).unwrap()) < count {
+            let mut stream = server.connect().await;
+            let kept = request.replace("Connection: close\r\n", "");
+            stream.write_all(kept.as_bytes()).await.unwrap();
+            clients.push(stream);
+        }
+        let answer = server.exchange(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        for mut stream in clients {
+            if finishes_first {
+                stream.shutdown().await.unwrap();
+            }
+            stream.set_zero_linger().unwrap();
+        }
+        let answer = server.exchange(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
 }
 
 /// The whole process, in a storm of logins to these accounts: the budget in KiB, on top of what it had when idle.

@@ -310,7 +310,7 @@ async fn clients_of_a_unix_socket_share_one_address() {
 struct Gone;
 
 impl Presence for Gone {
-    fn left(&self) -> BoxFuture<'_, ()> {
+    fn left(&self, _: Duration) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
 }
