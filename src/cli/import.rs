@@ -3,12 +3,13 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use time::OffsetDateTime;
 
 use super::{Failure, print, print_json, signal};
 use crate::{
@@ -99,23 +100,46 @@ impl Import {
     pub(super) async fn run(self, users: &Users, audit: Audit) -> Result<(), Failure> {
         let clock = Clock::system();
         let now = || clock.now();
-        let mut stop = pin!(signal::stop()?);
-        let progress = Arc::new(AtomicU64::new(0));
-        let (mut batches, size) = tokio::select! {
-            source = source::open(&self, &progress) => source?,
-            () = &mut stop => return Err(Failure::interrupted()),
+        let stop = signal::stop()?;
+        let (import, report) = tokio::select! {
+            biased;
+            () = stop => return Err(Failure::interrupted()),
+            written = self.write(users, &now) => written?,
         };
+        let Some(import) = import.filter(|_| !report.is_empty()) else {
+            if self.json {
+                print_json(report)?;
+            }
+            return Err("no account could come in. Nothing was changed".into());
+        };
+        if self.dry_run {
+            import.roll_back().await.map_err(failed)?;
+        } else {
+            import.commit().await.map_err(failed)?;
+            if report.added + report.updated > 0 {
+                audit.imported(report.added, report.updated, report.revoked);
+            }
+        }
+        if self.json {
+            print_json(report)
+        } else {
+            print(report)
+        }
+    }
+
+    /// Writes all records in a transaction, which is left open. Without a record there is no transaction.
+    async fn write<'a>(
+        &self,
+        users: &Users,
+        now: &'a (dyn Fn() -> OffsetDateTime + Sync),
+    ) -> Result<(Option<users::Import<'a>>, Report), Failure> {
+        let progress = Arc::new(AtomicU64::new(0));
+        let (mut batches, size) = source::open(self, &progress).await?;
         let mut report = Report::new(self.dry_run, self.json, size);
         // Other writers are not held up before there is something to write.
         let mut import = None;
         let (mut later, mut holders) = (Vec::new(), HashMap::new());
-        loop {
-            let batch = tokio::select! {
-                biased;
-                () = &mut stop => return Err(Failure::interrupted()),
-                batch = batches.recv() => batch,
-            };
-            let Some(batch) = batch else { break };
+        while let Some(batch) = batches.recv().await {
             let mut arrivals = Vec::new();
             let mut origins = Vec::new();
             for record in batch? {
@@ -139,7 +163,7 @@ impl Import {
             }
             let import = match &mut import {
                 Some(import) => import,
-                none => none.insert(users.import(self.force(), &now).await.map_err(failed)?),
+                none => none.insert(users.import(self.force(), now).await.map_err(failed)?),
             };
             let fates = import.take(arrivals).await.map_err(failed)?;
             for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
@@ -157,25 +181,7 @@ impl Import {
             take_later(import, later, holders, &mut report).await?;
         }
         report.finish();
-        let Some(import) = import.filter(|_| !report.is_empty()) else {
-            if self.json {
-                print_json(report)?;
-            }
-            return Err("no account could come in. Nothing was changed".into());
-        };
-        if self.dry_run {
-            import.roll_back().await.map_err(failed)?;
-        } else {
-            import.commit().await.map_err(failed)?;
-            if report.added + report.updated > 0 {
-                audit.imported(report.added, report.updated, report.revoked);
-            }
-        }
-        if self.json {
-            print_json(report)
-        } else {
-            print(report)
-        }
+        Ok((import, report))
     }
 }
 

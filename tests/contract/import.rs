@@ -3,8 +3,11 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Write,
-    process::{Child, Output, Stdio},
+    io::{Read, Write},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
@@ -770,9 +773,7 @@ fn an_import_that_is_interrupted_changes_nothing() {
     for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(130)), ("-KILL", None)] {
         let mut child = in_the_middle(&home);
         let id = child.id().to_string();
-        let killed = std::process::Command::new("kill")
-            .args([signal, &id])
-            .status();
+        let killed = Command::new("kill").args([signal, &id]).status();
         assert!(killed.unwrap().success());
         // Its input stays open.
         let input = child.stdin.take();
@@ -794,6 +795,65 @@ fn an_import_that_is_interrupted_changes_nothing() {
     drop(input);
     assert!(child.wait_with_output().unwrap().status.success());
     assert_eq!(names(&home).len(), 10_002);
+}
+
+/// Opening a FIFO blocks until it has a writer.
+#[test]
+fn import_that_waits_for_the_writer_of_a_fifo_stops_on_a_signal() {
+    let home = Home::new();
+    stdout(&home.run(&["migrate"]));
+    let fifo = home.path().join("users.csv");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for (signal, args) in [
+        ("-TERM", &["users.csv"][..]),
+        ("-INT", &["users.csv"]),
+        ("-TERM", &["users.csv", "--update", "--dry-run"]),
+    ] {
+        let mut child = home
+            .command(&[&["user", "import"], args].concat())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = child.stderr.take().unwrap();
+        let id = child.id().to_string();
+        while !handles_signals(&id) {
+            thread::yield_now();
+        }
+        let killed = Command::new("kill").args([signal, &id]).status();
+        assert!(killed.unwrap().success());
+        let (ended, end) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            let status = child.wait().unwrap();
+            let _ = ended.send(());
+            status
+        });
+        if end.recv_timeout(Duration::from_secs(20)).is_err() {
+            let killed = Command::new("kill").args(["-KILL", &id]).status();
+            assert!(killed.unwrap().success());
+        }
+        assert_eq!(waiting.join().unwrap().code(), Some(130), "{signal}");
+        let mut text = String::new();
+        said.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "error: interrupted: nothing was changed\n");
+    }
+    assert_eq!(names(&home), []);
+
+    // With a writer it is a file like others.
+    let import = thread::spawn(move || home.run(&["user", "import", "users.csv"]));
+    fs::write(&fifo, "id,email,password\n1,a@example.com,!\n").unwrap();
+    let said = stdout(&import.join().unwrap());
+    assert!(said.starts_with("1 added"), "{said}");
+}
+
+/// Whether a process handles SIGTERM and SIGINT, or is gone.
+fn handles_signals(id: &str) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{id}/status")) else {
+        return true;
+    };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let both = 1 << (15 - 1) | 1 << (2 - 1);
+    mask.is_none_or(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & both == both)
 }
 
 /// A gibibyte, of which most is one field, and a great many accounts take the memory of a few.

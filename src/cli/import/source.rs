@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Failure, Format, Import,
@@ -46,7 +46,6 @@ pub(super) async fn open(
         return Ok((receiver, Some(count)));
     }
     let path = import.file.clone().unwrap_or_default();
-    let (input, size) = file(&path)?;
     let csv = match import.format {
         Some(format) => format == Format::Csv,
         None => path
@@ -55,7 +54,19 @@ pub(super) async fn open(
     };
     let (model, progress) = (import.model.clone(), Arc::clone(progress));
     // Reading is not for the async threads; and nothing ends this one but the end of what it reads.
+    let (opened, size) = oneshot::channel();
     thread::spawn(move || {
+        // Opening a FIFO blocks until it has a writer.
+        let (input, size) = match file(&path) {
+            Ok((input, size)) => (input, Ok(size)),
+            Err(failure) => {
+                let _ = opened.send(Err(failure));
+                return;
+            }
+        };
+        if opened.send(size).is_err() {
+            return;
+        }
         let mut input = BufReader::with_capacity(64 * 1024, Counting { input, progress });
         let mut batch = Vec::new();
         let mut found = |record| {
@@ -83,7 +94,9 @@ pub(super) async fn open(
         };
         let _ = sender.blocking_send(last);
     });
-    Ok((receiver, size))
+    let size = size.await;
+    let size = size.map_err(|_| "the file was not read: its thread has failed")?;
+    Ok((receiver, size?))
 }
 
 async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
