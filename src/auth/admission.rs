@@ -4,6 +4,9 @@
 //! Hashing is what a login costs. Unbounded, a storm of logins would take all memory and all cores,
 //! and hold up refreshes, which cost next to nothing. The queue is that of two fair semaphores; who
 //! is admitted by both is hashed for at once, by a thread that keeps its memory from hash to hash.
+//!
+//! Buckets take turns: only so many clients of a bucket as can be hashed for at once are in that queue. The others wait for a
+//! permit of their own bucket. So a new client waits for one hash of each bucket, however many clients each bucket has.
 
 use std::{
     fmt, io,
@@ -26,7 +29,7 @@ use super::meter::HashMeter;
 
 mod load;
 
-use load::{Counted, Load};
+use load::{Counted, Expected, Load};
 pub(super) use load::{Kind, Weight};
 
 /// How long a client that finished sending stays in the queue: a client that still waits for the answer looks the same.
@@ -80,6 +83,8 @@ pub(super) struct Admission {
     load: Arc<Load>,
     pub(super) meter: HashMeter,
     spare: Arc<Mutex<Vec<Blocks>>>,
+    /// The hash that is made today.
+    today: Weight,
     /// What is kept in `spare`: the memory of the usual hash, in blocks.
     usual: usize,
 }
@@ -107,6 +112,7 @@ impl Admission {
             load: Arc::default(),
             meter: HashMeter::default(),
             spare,
+            today: usual,
             usual: usual.blocks(),
         })
     }
@@ -117,31 +123,39 @@ impl Admission {
     }
 
     /// Does `work` when its turn comes. Returns `None` if the client has `left` before that: the work then leaves the queue and
-    /// the estimate of the wait at once.
+    /// the estimate of the wait at once. Clients of one `bucket` take turns with those of others.
     ///
     /// # Errors
     /// When its turn would not come in time.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         weight: Weight,
+        bucket: &str,
         left: impl Future<Output = ()>,
         work: impl FnOnce(&mut [Block]) -> T + Send + 'static,
     ) -> Result<Option<T>, Busy> {
-        let expected = self.load.expected_wait();
-        if expected > self.budget.wait {
+        let Expected { wait, own, alone } = self.load.expected_wait(bucket, self.today);
+        let most = if alone {
+            self.budget.wait
+        } else {
+            // While others wait, no bucket has more than half of the queue.
+            self.budget.wait / 2
+        };
+        if own > most || wait > self.budget.wait {
             self.meter.reject();
-            return Err(Busy { wait: expected });
+            return Err(Busy { wait });
         }
-        let counted = Counted::new(&self.load, weight, &self.budget);
+        let turns = self.today.at_once(&self.budget);
+        let counted = Counted::new(&self.load, bucket, weight, turns, &self.budget);
         let waiting = self.meter.wait();
         let admitted = tokio::select! {
             biased;
-            admitted = timeout(self.budget.wait, self.admit(weight)) => admitted,
+            admitted = timeout(self.budget.wait, self.admit(weight, &counted.turns)) => admitted,
             () = left => return Ok(None),
         };
         let Ok(admitted) = admitted else {
             self.meter.reject();
-            let wait = self.load.expected_wait();
+            let Expected { wait, .. } = self.load.expected_wait(bucket, self.today);
             return Err(Busy { wait });
         };
         waiting.admitted();
@@ -172,7 +186,12 @@ impl Admission {
     }
 
     /// Memory first: who waits for it must not hold a thread.
-    async fn admit(&self, weight: Weight) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
+    async fn admit(
+        &self,
+        weight: Weight,
+        turns: &Semaphore,
+    ) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
+        let _turn = turns.acquire().await;
         let blocks = u32::try_from(blocks(weight, self.usual)).unwrap_or(u32::MAX);
         let memory = weight.memory_kib.max(blocks).min(self.budget.memory_kib);
         let memory = Arc::clone(&self.memory).acquire_many_owned(memory).await;
@@ -249,6 +268,8 @@ mod tests {
         sync::atomic::{AtomicU32, Ordering},
     };
 
+    use futures_util::{FutureExt, future::BoxFuture};
+
     use super::*;
 
     /// A hash of so much memory.
@@ -274,7 +295,7 @@ mod tests {
         let hashes = weights.iter().map(|memory_kib| {
             let (running, most, memory_kib) =
                 (Arc::clone(&running), Arc::clone(&most), *memory_kib);
-            admission.run(of(memory_kib), pending(), move |blocks| {
+            admission.run(of(memory_kib), "", pending(), move |blocks| {
                 assert!(blocks.len() >= memory_kib as usize);
                 let change = |by: i64| {
                     let mut running = lock(&running);
@@ -321,7 +342,9 @@ mod tests {
         let admission = admission(1, 250, LONG);
         let place = async |memory_kib| {
             admission
-                .run(of(memory_kib), pending(), |blocks| blocks.as_ptr() as usize)
+                .run(of(memory_kib), "", pending(), |blocks| {
+                    blocks.as_ptr() as usize
+                })
                 .await
                 .unwrap()
         };
@@ -340,7 +363,7 @@ mod tests {
             let admission = Arc::clone(&admission);
             async move {
                 admission
-                    .run(of(100), pending(), move |_| held.recv())
+                    .run(of(100), "", pending(), move |_| held.recv())
                     .await
             }
         });
@@ -348,21 +371,24 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let refused = admission
-            .run(of(100), pending(), |_| panic!("it was given up"))
+            .run(of(100), "", pending(), |_| panic!("it was given up"))
             .await;
         assert!(matches!(refused, Err(Busy { .. })));
-        let left = admission.run(of(100), ready(()), |_| panic!("it was given up"));
+        let left = admission.run(of(100), "", ready(()), |_| panic!("it was given up"));
         assert_eq!(left.await, Ok(None));
 
         release.send(()).unwrap();
         first.await.unwrap().unwrap().unwrap().unwrap();
-        assert_eq!(admission.load.expected_wait(), Duration::ZERO);
+        assert_eq!(
+            admission.load.expected_wait("", of(100)).wait,
+            Duration::ZERO
+        );
 
         // By now it is known that a hash takes longer than anybody waits: a second one is told at once.
         let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(admission.run(of(100), pending(), move |_| held.recv()));
+        let mut first = Box::pin(admission.run(of(100), "", pending(), move |_| held.recv()));
         assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
-        let Err(Busy { wait }) = admission.run(of(100), pending(), |_| ()).await else {
+        let Err(Busy { wait }) = admission.run(of(100), "", pending(), |_| ()).await else {
             panic!("it was admitted");
         };
         assert!(wait > Duration::from_millis(50), "{wait:?}");
@@ -370,14 +396,55 @@ mod tests {
         first.await.unwrap().unwrap().unwrap();
     }
 
+    /// Polls a hash until it waits; returns whether it was admitted to the queue.
+    fn enqueue<'a>(
+        admission: &'a Admission,
+        memory_kib: u32,
+        bucket: &'a str,
+    ) -> Option<BoxFuture<'a, Result<Option<()>, Busy>>> {
+        let mut hash = admission
+            .run(of(memory_kib), bucket, pending(), |_| ())
+            .boxed();
+        (&mut hash).now_or_never().is_none().then_some(hash)
+    }
+
+    #[tokio::test]
+    async fn no_bucket_has_more_than_half_of_the_queue_while_others_wait() {
+        let admission = admission(1, 10_000, LONG);
+        admission.load.observe(of(100), Duration::from_mins(1));
+        let (release, held) = mpsc::channel::<()>();
+        let mut first = Box::pin(admission.run(of(100), "first", pending(), move |_| held.recv()));
+        assert!((&mut first).now_or_never().is_none());
+        // Ten minutes are ten hashes, and one more that comes while the queue is not yet over its limit.
+        let fill = |bucket| -> Vec<_> {
+            std::iter::from_fn(|| enqueue(&admission, 100, bucket)).collect()
+        };
+        let (a, b) = (fill("a"), fill("b"));
+        assert_eq!((a.len(), b.len()), (6, 5));
+        // Once full, it is full for every account, whatever the account's hash costs.
+        for memory_kib in [10, 100, 5000] {
+            assert!(
+                enqueue(&admission, memory_kib, "a").is_none(),
+                "{memory_kib}"
+            );
+        }
+        // A new bucket has room, and its turn comes before the second turns of others.
+        assert!(enqueue(&admission, 100, "c").is_some());
+        drop((a, b));
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap().unwrap();
+    }
+
     #[tokio::test]
     async fn a_panic_costs_one_hash_and_not_the_thread() {
         let admission = admission(1, 1000, LONG);
-        let broken = admission.run(of(100), pending(), |_| panic!("a bug")).await;
+        let broken = admission
+            .run(of(100), "", pending(), |_| panic!("a bug"))
+            .await;
         assert!(broken.is_err());
         // The client finished sending, but waits for the answer.
         let left = tokio::time::sleep(Duration::from_secs(10));
-        let next = admission.run(of(100), left, |_| 7);
+        let next = admission.run(of(100), "", left, |_| 7);
         assert_eq!(next.await, Ok(Some(7)));
     }
 

@@ -97,8 +97,9 @@ async fn login(
         .await
         .map_err(Fault::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
+    let bucket = throttle::bucket(caller.address);
     let left = caller.left(auth.passwords.grace());
-    let verdict = auth.passwords.verify(password, stored, left);
+    let verdict = auth.passwords.verify(password, stored, &bucket, left);
     let decided = match verdict.await {
         Ok(verdict) => decide(user, verdict),
         // It counts as a guess: whoever hangs up must not cost more than who waits.
@@ -115,14 +116,14 @@ async fn login(
     };
     if stale {
         // If there is no time for it now, there will be at the next login.
-        match auth.passwords.hash(password).await {
+        match auth.passwords.hash_for(&bucket, password).await {
             Ok(hash) => auth.users.rehash(&user, hash).await.map_err(Fault::from)?,
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
     let recorded = auth
         .users
-        .record_login(&user, now, Some(throttle::bucket(caller.address)))
+        .record_login(&user, now, Some(bucket))
         .await
         .map_err(Fault::from)?;
     if !recorded {

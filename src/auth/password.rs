@@ -35,6 +35,9 @@ const SALT: usize = 16;
 /// Of a hash, in bytes.
 const OUTPUT: usize = 32;
 
+/// The bucket of hashes that no client asks for.
+const OPERATOR: &str = "";
+
 /// What a hash costs (RFC 9106). The defaults are OWASP's second choice, for small machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -154,9 +157,19 @@ impl Passwords {
     /// # Errors
     /// When Argon2 fails, or its turn does not come in time.
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, HashError> {
+        self.hash_for(OPERATOR, password).await
+    }
+
+    /// The same for a client of this bucket.
+    pub(super) async fn hash_for(
+        &self,
+        bucket: &str,
+        password: &str,
+    ) -> Result<PasswordHash, HashError> {
         let salt = random::bytes::<SALT>();
+        let scheme = scheme(&self.params, salt);
         let output = self
-            .compute(scheme(&self.params, salt), password, OUTPUT, pending())
+            .compute(scheme, password, OUTPUT, bucket, pending())
             .await?;
         written(&self.params, &salt, output)
     }
@@ -172,6 +185,7 @@ impl Passwords {
         &self,
         password: &str,
         stored: Option<&PasswordHash>,
+        bucket: &str,
         left: impl Future<Output = ()>,
     ) -> Result<Verdict, HashError> {
         if stored.is_none() {
@@ -189,7 +203,13 @@ impl Passwords {
         let against = stored.unwrap_or_else(|| self.stand_in());
         let stale = !against.is_current(&self.params, OUTPUT);
         let computed = self
-            .compute(against.scheme.clone(), password, against.output.len(), left)
+            .compute(
+                against.scheme.clone(),
+                password,
+                against.output.len(),
+                bucket,
+                left,
+            )
             .await?;
         Ok(if computed == against.output && usable {
             Verdict::Right { stale }
@@ -233,6 +253,7 @@ impl Passwords {
         scheme: Scheme,
         password: &str,
         length: usize,
+        bucket: &str,
         left: impl Future<Output = ()>,
     ) -> Result<phc::Output, HashError> {
         let (password, weight) = (password.to_owned(), scheme.weight());
@@ -242,7 +263,7 @@ impl Passwords {
             scheme.compute(&password, blocks, bytes)?;
             output(bytes)
         };
-        let hashed = self.admission.run(weight, left, hash);
+        let hashed = self.admission.run(weight, bucket, left, hash);
         let hashed = hashed.instrument(debug_span!("hash")).await?;
         hashed.ok_or(HashError::CallerGone)?
     }

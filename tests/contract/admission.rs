@@ -1,15 +1,21 @@
 //! Admission to hashing: what a storm of logins may take, and what it must not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
-use signet::auth::{Budget, Cost};
-use tokio::io::AsyncWriteExt;
+use signet::auth::{Budget, Caller, Cost};
+use tokio::{io::AsyncWriteExt, sync::Notify, task::JoinSet};
 
 use crate::{
     binary::{Home, exchange, stdout},
     socket::{Server, limits, obtain_request},
-    world::{GENEROUS, Setup, World},
+    world::{Answer, GENEROUS, OBTAIN, Setup, World, post},
 };
 
 const EMAIL: &str = "jonhdoeqa@email.com";
@@ -67,6 +73,68 @@ async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
     world.token().await;
 }
 
+async fn login_from(world: &World, address: &str, email: &str, password: &str) -> Answer {
+    let body = json!({ "email": email, "password": password });
+    let mut request = post(OBTAIN, body.to_string());
+    request.set_data(Caller::at(address.parse().unwrap()));
+    world.send(request).await
+}
+
+/// A world with a queue of some 150 hashes, however busy the machine is.
+async fn with_a_queue() -> Arc<World> {
+    let world = one_at_a_time(Duration::from_mins(10)).await;
+    let single = Instant::now();
+    world.token().await;
+    Arc::new(one_at_a_time(single.elapsed() * 150).await)
+}
+
+/// Logins from these addresses, until one of them is told to come back: the queue is full. Counts those that were hashed for.
+async fn flood(
+    world: &Arc<World>,
+    addresses: u8,
+    password: fn(u8) -> String,
+) -> (JoinSet<()>, Arc<AtomicUsize>) {
+    world.token().await;
+    let (hashed, refused) = (Arc::<AtomicUsize>::default(), Arc::new(Notify::new()));
+    let logins = (0..200).map(|number| {
+        let (world, hashed, refused) =
+            (Arc::clone(world), Arc::clone(&hashed), Arc::clone(&refused));
+        async move {
+            let address = format!("198.51.100.{}", number % addresses);
+            let answer = login_from(&world, &address, EMAIL, &password(number)).await;
+            if answer.status == 503 {
+                refused.notify_one();
+            } else {
+                hashed.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let logins = logins.collect();
+    refused.notified().await;
+    (logins, hashed)
+}
+
+/// Addresses take turns, so a login waits for no more than a hash of each address that floods.
+#[tokio::test]
+async fn floods_from_some_addresses_do_not_refuse_others() {
+    let repeated = |_| "wrong".to_owned();
+    let distinct = |number| format!("guess {number}");
+    let right = |_| PASSWORD.to_owned();
+    let passwords: [fn(u8) -> String; 3] = [repeated, distinct, right];
+    for (addresses, password) in passwords.map(|it| [(1, it), (20, it)]).concat() {
+        let world = with_a_queue().await;
+        let (_flood, hashed) = flood(&world, addresses, password).await;
+        let before = hashed.load(Ordering::SeqCst);
+        let owner = login_from(&world, "192.0.2.1", EMAIL, PASSWORD).await;
+        assert_eq!(owner.status, 200, "{addresses} addresses: {}", owner.text);
+        let meanwhile = hashed.load(Ordering::SeqCst) - before;
+        assert!(
+            meanwhile <= usize::from(addresses) + 3,
+            "{addresses} addresses: {meanwhile} of the flood came first"
+        );
+    }
+}
+
 /// Whatever waits for its hash, a refresh does not wait with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refreshes_go_on_in_a_storm_of_logins() {
@@ -93,7 +161,7 @@ async fn refreshes_go_on_in_a_storm_of_logins() {
 async fn logins_whose_clients_have_gone_are_not_hashed_for() {
     let world = one_at_a_time(Duration::from_mins(10)).await;
     let server = Server::of(world, limits()).await;
-    let single = std::time::Instant::now();
+    let single = Instant::now();
     server.exchange(obtain_request(EMAIL, PASSWORD)).await;
     let single = single.elapsed();
 
@@ -102,7 +170,7 @@ async fn logins_whose_clients_have_gone_are_not_hashed_for() {
         let request = obtain_request(EMAIL, PASSWORD).replace("Connection: close\r\n", "");
         stream.write_all(request.as_bytes()).await.unwrap();
     }
-    let after = std::time::Instant::now();
+    let after = Instant::now();
     let answer = server.exchange(obtain_request(EMAIL, PASSWORD)).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(
@@ -120,7 +188,7 @@ async fn resets_leave_the_queue_at_once() {
         world.token().await;
         let server = Server::of(world, limits()).await;
         let request = obtain_request(EMAIL, PASSWORD);
-        let single = std::time::Instant::now();
+        let single = Instant::now();
         server.exchange(&request).await;
         // More than fit into the queue, so that it is full.
         let count = 2.0 / single.elapsed().as_secs_f64();

@@ -1,14 +1,17 @@
 //! What hashes cost, and how long those that are waiting or under way will take.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use super::Budget;
+use tokio::sync::Semaphore;
+
+use super::{Budget, lock};
 
 /// What is hashed with: each has a pace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +81,11 @@ impl Weight {
         }
     }
 
+    /// How many hashes of this weight run at once.
+    pub(super) fn at_once(self, budget: &Budget) -> usize {
+        budget.at_once(self.memory_kib)
+    }
+
     /// What of the machine it holds while it is made, in thousandths: a thread, or more if it takes more memory.
     fn share(self, budget: &Budget) -> u64 {
         let memory = u64::from(self.memory_kib) * 1000 / u64::from(budget.memory_kib.max(1));
@@ -85,13 +93,20 @@ impl Weight {
     }
 }
 
-/// What is admitted or waiting to be, and how long it takes.
+/// The work that is waiting or under way, by bucket (the clients that count as one), and how long it takes.
 #[derive(Default)]
 pub(super) struct Load {
-    /// By kind: units of work, times the share of the machine that they hold.
-    queued: [AtomicU64; KINDS.len()],
+    buckets: Mutex<HashMap<String, Bucket>>,
     /// By kind: picoseconds a unit; 0 is not seen yet.
     pace: [AtomicU64; KINDS.len()],
+}
+
+/// The work of one bucket. Removed with its last hash.
+struct Bucket {
+    hashes: usize,
+    /// By kind: units of work, times the share of the machine that they hold.
+    queued: [u64; KINDS.len()],
+    turns: Arc<Semaphore>,
 }
 
 impl Load {
@@ -107,44 +122,95 @@ impl Load {
         pace.store(pace_now, Ordering::Relaxed);
     }
 
-    /// How long whoever comes now waits, as far as is known.
-    pub(super) fn expected_wait(&self) -> Duration {
-        let waits = KINDS.map(|kind| {
-            let pace = match self.pace[kind as usize].load(Ordering::Relaxed) {
+    /// How long a client of this bucket would wait now: for the work of its own bucket, and meanwhile for as much of each other
+    /// bucket, since buckets take turns. `usual` is what one turn costs. The account does not count, or the answer would depend on it.
+    pub(super) fn expected_wait(&self, bucket: &str, usual: Weight) -> Expected {
+        let pace = KINDS.map(
+            |kind| match self.pace[kind as usize].load(Ordering::Relaxed) {
                 0 => kind.usual_pace(),
                 seen => seen,
-            };
-            time(
-                self.queued[kind as usize].load(Ordering::Relaxed),
-                pace / 1000,
-            )
-        });
-        waits.iter().sum()
+            },
+        );
+        let total = |queued: &[u64; KINDS.len()]| -> Duration {
+            let times = queued.iter().zip(pace);
+            times.map(|(work, pace)| time(*work, pace / 1000)).sum()
+        };
+        let buckets = lock(&self.buckets);
+        let own = buckets
+            .get(bucket)
+            .map_or(Duration::ZERO, |bucket| total(&bucket.queued));
+        let turn = own + time(usual.work, pace[usual.kind as usize]);
+        let others = buckets.iter().filter(|(name, _)| *name != bucket);
+        let others: Duration = others
+            .map(|(_, other)| total(&other.queued).min(turn))
+            .sum();
+        Expected {
+            wait: own + others,
+            own,
+            alone: others.is_zero(),
+        }
     }
+}
+
+/// How long a client would wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) wait: Duration,
+    /// For the work of its own bucket alone.
+    pub(super) own: Duration,
+    /// Whether no other bucket has any work.
+    pub(super) alone: bool,
 }
 
 /// Work that is waiting or under way, until it is dropped.
 pub(super) struct Counted {
     load: Arc<Load>,
+    bucket: String,
     kind: Kind,
     amount: u64,
+    /// Who may be in the line of all buckets: as many of a bucket as can be hashed for at once.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Counted {
-    pub(super) fn new(load: &Arc<Load>, weight: Weight, budget: &Budget) -> Self {
+    pub(super) fn new(
+        load: &Arc<Load>,
+        bucket: &str,
+        weight: Weight,
+        turns: usize,
+        budget: &Budget,
+    ) -> Self {
         let amount = weight.work.saturating_mul(weight.share(budget));
-        load.queued[weight.kind as usize].fetch_add(amount, Ordering::Relaxed);
+        let mut buckets = lock(&load.buckets);
+        let entry = buckets.entry(bucket.to_owned()).or_insert_with(|| Bucket {
+            hashes: 0,
+            queued: [0; KINDS.len()],
+            turns: Arc::new(Semaphore::new(turns)),
+        });
+        entry.hashes += 1;
+        entry.queued[weight.kind as usize] += amount;
+        let turns = Arc::clone(&entry.turns);
+        drop(buckets);
         Self {
             load: Arc::clone(load),
+            bucket: bucket.to_owned(),
             kind: weight.kind,
             amount,
+            turns,
         }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.load.queued[self.kind as usize].fetch_sub(self.amount, Ordering::Relaxed);
+        let mut buckets = lock(&self.load.buckets);
+        if let Some(bucket) = buckets.get_mut(&self.bucket) {
+            bucket.hashes -= 1;
+            bucket.queued[self.kind as usize] -= self.amount;
+            if bucket.hashes == 0 {
+                buckets.remove(&self.bucket);
+            }
+        }
     }
 }
 
@@ -168,11 +234,12 @@ mod tests {
     fn behind(count: usize, weight: Weight) -> Duration {
         let load = Arc::new(Load::default());
         let queue: Vec<_> = (0..count)
-            .map(|_| Counted::new(&load, weight, &BUDGET))
+            .map(|_| Counted::new(&load, "a", weight, 1, &BUDGET))
             .collect();
-        let expected = load.expected_wait();
+        let expected = load.expected_wait("a", weight).wait;
         drop(queue);
-        assert_eq!(load.expected_wait(), Duration::ZERO);
+        assert_eq!(load.expected_wait("a", weight).wait, Duration::ZERO);
+        assert!(lock(&load.buckets).is_empty());
         expected
     }
 
@@ -195,12 +262,34 @@ mod tests {
         let load = Arc::new(Load::default());
         let seen = Weight::new(Kind::Bcrypt, 0, 4096);
         load.observe(seen, Duration::from_secs(4));
-        let _queued = Counted::new(&load, seen, &BUDGET);
-        let wait = load.expected_wait().as_secs_f64();
+        let _queued = Counted::new(&load, "a", seen, 1, &BUDGET);
+        let wait = load.expected_wait("a", seen).wait.as_secs_f64();
         assert!((0.95..1.05).contains(&wait), "{wait}");
         let other = Weight::new(Kind::Scrypt, 0, 1000);
-        let _queued = Counted::new(&load, other, &BUDGET);
-        let more = load.expected_wait().as_secs_f64() - wait;
+        let _queued = Counted::new(&load, "a", other, 1, &BUDGET);
+        let more = load.expected_wait("a", seen).wait.as_secs_f64() - wait;
         assert!((0.0007..0.0008).contains(&more), "{more}");
+    }
+
+    #[test]
+    fn wait_of_a_bucket_does_not_depend_on_the_length_of_others() {
+        // Four threads: 300 ms each.
+        let weight = Weight::new(Kind::Pbkdf2Sha256, 0, 1_000_000);
+        let load = Arc::new(Load::default());
+        let queue = |bucket: &'static str, count: usize| -> Vec<_> {
+            let hashes = (0..count).map(|_| Counted::new(&load, bucket, weight, 4, &BUDGET));
+            hashes.collect()
+        };
+        let expected = |bucket: &str| load.expected_wait(bucket, weight);
+        let long = queue("long", 400);
+        assert_eq!(expected("long").wait, Duration::from_secs(30));
+        assert!(expected("long").alone && !expected("new").alone);
+        assert_eq!(expected("new").wait, Duration::from_millis(300));
+        let _short = queue("short", 4);
+        assert_eq!(expected("new").wait, Duration::from_millis(600));
+        assert_eq!(expected("short").wait, Duration::from_millis(900));
+        assert_eq!(expected("long").wait, Duration::from_millis(30_300));
+        drop(long);
+        assert_eq!(expected("new").wait, Duration::from_millis(300));
     }
 }
