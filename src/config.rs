@@ -31,7 +31,7 @@ pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, Shown, environment, read};
 pub use sample::{sample, schema};
 pub use secret::{DatabaseUrl, Secret};
-pub use value::{AuditEmails, LogFilter, PublicUrl, Rate, Throttling};
+pub use value::{AuditEmails, Bytes, LogFilter, PublicUrl, Rate, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -57,8 +57,8 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// Connections of clients at once; further ones wait
     pub connections: NonZeroU32,
-    /// The largest head of a request, in bytes
-    pub header_bytes: NonZeroU32,
+    /// The largest head of a request, in bytes; browsers send some 1,000
+    pub header_bytes: Bytes<2048>,
     /// Time for the whole head of a request; a connection that is idle for so long is closed
     pub header_timeout: Seconds<1>,
     /// Time for the whole body of a request
@@ -144,7 +144,7 @@ impl Default for Settings {
             tls_key: None,
             cors_origins: Origins::default(),
             connections: NonZeroU32::new(16_384).expect("it is not 0"),
-            header_bytes: NonZeroU32::new(16_384).expect("it is not 0"),
+            header_bytes: Bytes::new(16_384),
             header_timeout: Seconds::new(30),
             body_timeout: Seconds::new(10),
             write_timeout: Seconds::new(30),

@@ -171,7 +171,7 @@ fn of_demo(settings: Settings) -> Result<Settings, Failure> {
     })
 }
 
-fn lifetimes(settings: &Settings) -> Lifetimes {
+pub(super) fn lifetimes(settings: &Settings) -> Lifetimes {
     Lifetimes {
         expires_in: settings.jwt_expires_in.get().into(),
         refresh_window: settings.jwt_refresh_window.get().into(),
@@ -263,13 +263,13 @@ mod tests {
     use std::time::Duration;
 
     use super::{ConnectionLimits, options};
-    use crate::config::{Seconds, Settings};
+    use crate::config::{Bytes, Seconds, Settings};
 
     #[test]
     fn every_limit_is_the_one_that_was_set() {
         let settings = Settings {
             connections: 7.try_into().unwrap(),
-            header_bytes: 8192.try_into().unwrap(),
+            header_bytes: Bytes::new(8192),
             header_timeout: Seconds::new(1),
             body_timeout: Seconds::new(2),
             write_timeout: Seconds::new(3),

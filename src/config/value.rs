@@ -1,8 +1,8 @@
 //! Values that are more than a number or a text.
 
-use std::{str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -23,16 +23,27 @@ impl PublicUrl {
 }
 
 impl TryFrom<String> for PublicUrl {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let url = url::Url::parse(&text).map_err(|_| "it is not an absolute URL")?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err("it is not an http or https URL");
+        // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
+        let is_allowed =
+            |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+        if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
+            return Err(format!("{other:?} is not allowed in a URL"));
         }
-        let is_somebodys = !url.username().is_empty() || url.password().is_some();
-        if url.query().is_some() || url.fragment().is_some() || is_somebodys {
-            return Err("it has more than a host and a path");
+        if !["http://", "https://"].iter().any(|scheme| {
+            let start = text.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        }) {
+            return Err("it is not an http or https URL".to_owned());
+        }
+        let url = url::Url::parse(&text).map_err(|error| error.to_string())?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it has a user name or a password; leave them out".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("it has more than a host and a path: a query or a fragment".to_owned());
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
@@ -41,6 +52,60 @@ impl TryFrom<String> for PublicUrl {
 impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
         url.0
+    }
+}
+
+/// A number of bytes, at least `MIN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Bytes<const MIN: u32>(u32);
+
+impl<const MIN: u32> Bytes<MIN> {
+    /// So many bytes.
+    ///
+    /// # Panics
+    /// If the number is less than `MIN`: for constants.
+    #[must_use]
+    pub const fn new(bytes: u32) -> Self {
+        assert!(bytes >= MIN, "less than the minimum");
+        Self(bytes)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MIN: u32> TryFrom<u32> for Bytes<MIN> {
+    type Error = String;
+
+    fn try_from(bytes: u32) -> Result<Self, Self::Error> {
+        if bytes < MIN {
+            return Err(format!("it is less than {MIN} bytes"));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl<const MIN: u32> From<Bytes<MIN>> for u32 {
+    fn from(bytes: Bytes<MIN>) -> Self {
+        bytes.0
+    }
+}
+
+impl<const MIN: u32> JsonSchema for Bytes<MIN> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("BytesFrom{MIN}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "format": "uint32", "minimum": MIN, "maximum": u32::MAX })
     }
 }
 
@@ -155,7 +220,46 @@ impl From<LogFilter> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::Rate;
+    use super::{PublicUrl, Rate};
+
+    #[test]
+    fn public_urls_are_accepted_without_their_final_slash() {
+        for (text, url) in [
+            ("https://host", "https://host"),
+            ("https://host/auth/", "https://host/auth"),
+            ("HTTP://host:8000/a%20b", "http://host:8000/a%20b"),
+            ("http://[2001:db8::1]:8000", "http://[2001:db8::1]:8000"),
+        ] {
+            assert_eq!(PublicUrl::try_from(text.to_owned()).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn other_public_urls_are_rejected() {
+        for text in [
+            "",
+            "host",
+            "//host",
+            "https:host",
+            "https:/host",
+            "https://",
+            "ftp://host",
+            "javascript:alert(1)",
+            "https://x/\"><script>",
+            "https://x/a b",
+            "https://x/\ta",
+            "https://x\\y",
+            "https://x/{}",
+            "https://x/\u{e9}",
+            "https://user@host",
+            "https://user:password@host",
+            "https://host?query",
+            "https://host/#fragment",
+            "https://host:99999",
+        ] {
+            assert!(PublicUrl::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_rate_is_read_and_written() {

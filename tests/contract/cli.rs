@@ -649,6 +649,7 @@ fn a_bad_setting_stops_the_start_and_is_named() {
             "https://host/?a=b",
             "more than a host and a path",
         ),
+        ("SIGNET_HEADER_BYTES", "1", "less than 2048 bytes"),
         ("SIGNET_JWT_EXPIRES_IN", "0", "less than 1s"),
         ("SIGNET_JWT_REFRESH_WINDOW", "week", "such as 7d"),
         ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),

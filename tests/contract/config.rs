@@ -286,6 +286,32 @@ fn the_largest_values_are_borne() {
 }
 
 #[test]
+fn values_out_of_bounds_are_rejected() {
+    let home = Home::on_sqlite();
+    for (flag, value, cause) in [
+        ("--header-bytes", "0", "less than 2048 bytes"),
+        ("--header-bytes", "1", "less than 2048 bytes"),
+        ("--header-bytes", "2047", "less than 2048 bytes"),
+        (
+            "--public-url",
+            "https://x/\"><script>",
+            "is not allowed in a URL",
+        ),
+        ("--public-url", "https://user@x", "cannot be its value"),
+        ("--public-url", "https://x?a", "query"),
+    ] {
+        for command in [&["config", "check"][..], &["serve", "--demo"]] {
+            let (code, message) = failure(&home.run(&[command, &[flag, value]].concat()));
+            assert!(
+                code != 0 && message.contains(cause),
+                "{flag} {value}: {message}"
+            );
+        }
+    }
+    stdout(&home.run(&["config", "check", "--header-bytes", "2048"]));
+}
+
+#[test]
 fn the_service_is_started_by_a_file() {
     let home = Home::on_sqlite();
     let file = "listen = '127.0.0.1:0'\njwt_expires_in = '5m'\n";
