@@ -125,6 +125,22 @@ test("below a path prefix of a reverse proxy, all stays there", async (t) => {
   assert.deepEqual(proxy.astray, []);
 });
 
+test("at another address than the public URL, requests go to the address of the page", async (t) => {
+  const publicUrl = "https://api.example.com/auth";
+  const service = await serve({ publicUrl });
+  t.after(() => service.stop());
+  await visit(t, `${service.origin}/docs/`, async (page) => {
+    const servers = page.locator("#servers option");
+    const urls = await servers.evaluateAll((options) => options.map(({ value }) => value));
+    assert.deepEqual(urls, [service.origin, publicUrl]);
+    const obtain = new Operation(page, operations.obtainToken);
+    await obtain.open();
+    const { response, status } = await obtain.execute();
+    assert.equal(response.url(), service.origin + operations.obtainToken.path);
+    assert.equal(status, 200);
+  });
+});
+
 /**
  * Opens `url` in a browser without a past, and does `journey` there. Fails as well if the page
  * loads anything from another origin, breaks its policy, throws, or complains on the console;

@@ -49,6 +49,23 @@ const plainHeadings = {
   },
 };
 
+// The address of this page comes first among the servers: the page may connect to no other origin, and the public URL may be one.
+const ownServerFirst = {
+  statePlugins: {
+    spec: {
+      wrapActions: {
+        updateJsonSpec: (update) => (spec) => {
+          const own = new URL("..", location).href.replace(/\/$/, "");
+          const isOwn = ({ url }) => new URL(url, documentUrl).href.replace(/\/$/, "") === own;
+          const servers = spec.servers ?? [];
+          const first = servers.find(isOwn) ?? { url: own, description: "The address of this page" };
+          return update({ ...spec, servers: [first, ...servers.filter((server) => !isOwn(server))] });
+        },
+      },
+    },
+  },
+};
+
 // Swagger UI has dark colours, but leaves it to the page when to show them.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followColourScheme = () =>
@@ -57,14 +74,15 @@ dark.addEventListener("change", followColourScheme);
 followColourScheme();
 
 const page = document.getElementById("swagger-ui");
+// Whole, because Swagger UI drops the document's links to other files otherwise.
+const documentUrl = new URL(page.dataset.document, location).href;
 new MutationObserver(nameControls).observe(page, { childList: true, subtree: true });
 
 const ui = SwaggerUIBundle({
   domNode: page,
-  // Whole, because Swagger UI drops the document's links to other files otherwise.
-  url: new URL(page.dataset.document, location).href,
+  url: documentUrl,
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [plainHeadings],
+  plugins: [plainHeadings, ownServerFirst],
   layout: "BaseLayout",
   deepLinking: true,
   displayRequestDuration: true,
