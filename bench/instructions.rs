@@ -39,13 +39,14 @@ const EMAIL: &str = "jonhdoeqa@email.com";
 const NOW: i64 = 1_539_737_696;
 const MANY: usize = 100;
 
+const LIFETIMES: Lifetimes = Lifetimes {
+    expires_in: 3600,
+    refresh_window: 604_800,
+};
+
 fn tokens() -> Tokens {
-    let lifetimes = Lifetimes {
-        expires_in: 3600,
-        refresh_window: 604_800,
-    };
     let secrets = Secrets::only(b"counted-with-a-secret-of-no-account-0123456789");
-    Tokens::new(&secrets, lifetimes).unwrap()
+    Tokens::new(&secrets, LIFETIMES).unwrap()
 }
 
 fn token() -> (Tokens, String) {
@@ -69,7 +70,10 @@ fn token_decode((tokens, token): (Tokens, String)) -> (Result<Presented, Invalid
 }
 
 fn body(body: Value) -> (Schemas, String) {
-    let (schemas, body) = (Schemas::compile(&Document::build(None)), body.to_string());
+    let (schemas, body) = (
+        Schemas::compile(&Document::build(None, LIFETIMES)),
+        body.to_string(),
+    );
     let _ = schemas.get("ObtainRequest").unwrap().read(&body);
     (schemas, body)
 }
@@ -119,6 +123,7 @@ impl World {
         let request = Request::builder()
             .method(Method::POST)
             .uri_str("/v1/auth/jwt/refresh/")
+            .header("host", "localhost")
             .content_type("application/json")
             .body(self.body.clone());
         self.runtime.block_on(self.app.get_response(request))

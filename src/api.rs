@@ -47,20 +47,23 @@ pub fn operations(auth: &Auth) -> Operations {
     (Obtain(auth.clone()), Refresh(auth.clone()))
 }
 
-/// The documented exchanges of every operation, by operation id.
+/// The documented exchanges of every operation, by operation id, where tokens expire after so many seconds.
 #[must_use]
-pub fn exchanges() -> Vec<(&'static str, Vec<Exchange>)> {
-    vec![told_by::<Obtain>(), told_by::<Refresh>()]
+pub fn exchanges(expires_in: i64) -> Vec<(&'static str, Vec<Exchange>)> {
+    vec![
+        told_by::<Obtain>(expires_in),
+        told_by::<Refresh>(expires_in),
+    ]
 }
 
-fn told_by<T: OpenApi + Documented>() -> (&'static str, Vec<Exchange>) {
+fn told_by<T: OpenApi + Documented>(expires_in: i64) -> (&'static str, Vec<Exchange>) {
     let id = T::meta()
         .into_iter()
         .flat_map(|api| api.paths)
         .flat_map(|path| path.operations)
         .find_map(|operation| operation.operation_id)
         .expect("every operation has an id");
-    (id, T::exchanges())
+    (id, T::exchanges(expires_in))
 }
 
 /// The id of every operation, by path, as documented.

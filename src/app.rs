@@ -12,7 +12,7 @@ use prometheus_client::{
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
     api::{self, Document, Reader, Schemas, TrustedProxies},
-    auth::Auth,
+    auth::{Auth, Lifetimes},
 };
 
 mod admin;
@@ -37,8 +37,8 @@ pub type App = BoxEndpoint<'static, Response>;
 
 /// The document of the service, which clients reach at `public_url`, or where the document is.
 #[must_use]
-pub fn document(public_url: Option<&str>) -> Document {
-    Document::build(public_url)
+pub fn document(public_url: Option<&str>, lifetimes: Lifetimes) -> Document {
+    Document::build(public_url, lifetimes)
 }
 
 /// What the service is told beside its parts.
@@ -71,7 +71,7 @@ pub struct Composition {
 /// Composes the service, and tells operators of it.
 #[must_use]
 pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
-    let document = document(options.public_url.as_deref());
+    let document = document(options.public_url.as_deref(), auth.tokens.lifetimes);
     let reader = Arc::new(Reader {
         limits: options.limits,
         schemas: Schemas::compile(&document),

@@ -12,6 +12,7 @@ use poem_openapi::{
 use serde_json::{Map, Value, json};
 
 use super::{CLAIMS_PATH, Exchange, Operations, exchanges};
+use crate::auth::Lifetimes;
 
 /// The version of the contract: its major number rises when a client could notice the change.
 const VERSION: &str = "1.0.0";
@@ -19,7 +20,7 @@ const VERSION: &str = "1.0.0";
 const DESCRIPTION: &str = "\
 Turns the e-mail and the password of an account into a signed JSON Web Token, and refreshes it.
 
-A token is good for an hour. Within seven days of the login it can be exchanged for a newer one, as
+A token is good for {lifetime}. Within {window} of the login it can be exchanged for a newer one, as
 often as needed, before it expires. It is signed with HS256: whoever shares the secret can verify it.
 
 Every answer is JSON. An error names the fields at fault, each with a list of messages; faults of the
@@ -31,12 +32,12 @@ pub struct Document(Value);
 
 impl Document {
     /// Makes the document from the operations' types, for a service that clients reach at
-    /// `public_url`; without one, the document's own host is the service.
+    /// `public_url`; without one, the document's own host is the service. The texts and the examples state these lifetimes.
     ///
     /// # Panics
     /// When the operations and their exchanges do not fit together.
     #[must_use]
-    pub fn build(public_url: Option<&str>) -> Self {
+    pub fn build(public_url: Option<&str>, lifetimes: Lifetimes) -> Self {
         let base = public_url.unwrap_or_default();
         let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
             .description("The claims of a token, as JSON Schema");
@@ -51,13 +52,15 @@ impl Document {
             .server(ServerObject::new(base).description("This service"))
             .external_document(claims)
             .extra_response_header::<Option<String>, _>(request_id)
-            .spec();
+            .spec()
+            .replace("{lifetime}", &in_words(lifetimes.expires_in))
+            .replace("{window}", &in_words(lifetimes.refresh_window));
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0; poem-openapi says 3.0.0.
         document["openapi"] = json!("3.0.3");
         // Both operations are for everyone, and say so.
         document["security"] = json!([]);
-        let mut examples: HashMap<_, _> = exchanges().into_iter().collect();
+        let mut examples: HashMap<_, _> = exchanges(lifetimes.expires_in).into_iter().collect();
         for operation in operations_of(&mut document) {
             let id = operation["operationId"]
                 .as_str()
@@ -97,6 +100,21 @@ impl Document {
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(&self.0).expect("a JSON value is YAML")
     }
+}
+
+/// A time in its largest whole unit, such as `1 hour`, `90 minutes` or `7 days`.
+fn in_words(seconds: i64) -> String {
+    let units = [
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+        ("second", 1),
+    ];
+    let is_whole = |(_, length): &(&str, i64)| seconds >= *length && seconds % length == 0;
+    let (unit, length) = units.into_iter().find(is_whole).unwrap_or(("second", 1));
+    let count = seconds / length;
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 fn operations_of(document: &mut Value) -> impl Iterator<Item = &mut Value> {
@@ -175,4 +193,27 @@ impl<T: OpenApi> OpenApi for Described<T> {
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn times_are_written_in_their_largest_whole_unit() {
+        for (seconds, words) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (90, "90 seconds"),
+            (60, "1 minute"),
+            (300, "5 minutes"),
+            (3600, "1 hour"),
+            (5400, "90 minutes"),
+            (86_400, "1 day"),
+            (604_800, "7 days"),
+            (u32::MAX.into(), "4294967295 seconds"),
+        ] {
+            assert_eq!(in_words(seconds), words);
+        }
+    }
 }

@@ -10,8 +10,8 @@ use crate::auth::Throttled;
 
 /// An operation that tells its exchanges.
 pub(super) trait Documented {
-    /// The exchanges, in the order in which a reader should meet them.
-    fn exchanges() -> Vec<Exchange>;
+    /// The exchanges, in the order in which a reader should meet them. Tokens in them expire after so many seconds.
+    fn exchanges(expires_in: i64) -> Vec<Exchange>;
 }
 
 /// A request and its answer, or an answer alone where no well-typed request brings it about.

@@ -45,18 +45,18 @@ impl Document {
     }
 }
 
-/// What the operations of a tag have in common. Its statuses are those of the examples: the ones that
-/// a well-formed request is answered with.
+/// The operations of a tag, a row each. The statuses are those of success and of the request examples.
 fn overview(tag: &Value, operations: &[&Operation<'_>]) -> String {
     let prefix = common_prefix(operations);
-    let methods: BTreeSet<_> = operations
-        .iter()
-        .map(|operation| operation.method.to_uppercase())
-        .collect();
-    let statuses = operations
-        .iter()
-        .flat_map(|operation| operation.exemplified());
-    let methods: Vec<_> = methods.iter().map(|method| format!("`{method}`")).collect();
+    let rows = operations.iter().map(|operation| {
+        [
+            permission(&[operation]).0.to_owned(),
+            format!("`{}`", operation.path),
+            format!("`{}`", operation.method.to_uppercase()),
+            "`json`".to_owned(),
+            codes(operation.succeeding().chain(operation.exemplified())),
+        ]
+    });
     format!(
         "\n## {} - `{prefix}`\n\n{}\n\n{}",
         text(&tag["name"]),
@@ -69,13 +69,7 @@ fn overview(tag: &Value, operations: &[&Operation<'_>]) -> String {
                 "Format",
                 "HTTP Status Code"
             ],
-            [[
-                permission(operations).0.to_owned(),
-                format!("`{prefix}`"),
-                methods.join(", "),
-                "`json`".to_owned(),
-                codes(statuses),
-            ]],
+            rows,
         )
     )
 }
@@ -97,6 +91,12 @@ impl<'a> Operation<'a> {
 
     fn responses(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         entries(&self.it["responses"])
+    }
+
+    /// The statuses of success. A running service cannot repeat every such example: a token of an example has expired.
+    fn succeeding(&self) -> impl Iterator<Item = &'a str> {
+        let statuses = self.responses().map(|(status, _)| status);
+        statuses.filter(|status| status.starts_with('2'))
     }
 
     /// The statuses that the request examples are answered with.

@@ -167,7 +167,7 @@ fn rejected(error: poem::Error) -> Answer {
 }
 
 impl Documented for Obtain {
-    fn exchanges() -> Vec<Exchange> {
+    fn exchanges(expires_in: i64) -> Vec<Exchange> {
         let credentials = |email: &str, password: &str| Credentials {
             email: Email(email.to_owned()),
             password: Password(password.to_owned()),
@@ -183,7 +183,7 @@ impl Documented for Obtain {
             Exchange::answer(
                 "documented",
                 "The credentials of an account",
-                Answer::Ok(Json(Token::documented())),
+                Answer::Ok(Json(Token::documented(expires_in))),
             )
             .answering(&credentials("jonhdoeqa@email.com", "1234ABCD")),
             Exchange::answer(

@@ -25,7 +25,7 @@ pub struct Refresh(pub Auth);
 impl Refresh {
     /// Refresh a token
     ///
-    /// Exchanges a token that has not expired for a newer one, until seven days after the password
+    /// Exchanges a token that has not expired for a newer one, until {window} after the password
     /// was given. White space around the token is dropped.
     #[oai(
         path = "/v1/auth/jwt/refresh/",
@@ -160,10 +160,12 @@ fn rejected(error: poem::Error) -> Answer {
 }
 
 impl Documented for Refresh {
-    fn exchanges() -> Vec<Exchange> {
+    fn exchanges(expires_in: i64) -> Vec<Exchange> {
         let presented = |token: &str| Presented {
             token: PresentedToken(token.to_owned()),
         };
+        let documented = Token::documented(expires_in);
+        let old = presented(&documented.token);
         let field = |message: &str| {
             Answer::BadRequest(Json(Errors {
                 token: Some(vec![message.to_owned()]),
@@ -176,9 +178,9 @@ impl Documented for Refresh {
             Exchange::answer(
                 "refreshed",
                 "A token, refreshed in the second of its issue (this one expired in 2018)",
-                Answer::Ok(Json(Token::documented())),
+                Answer::Ok(Json(documented)),
             )
-            .answering_once("documented", &presented(&Token::documented().token)),
+            .answering_once("documented", &old),
             refused(
                 "invalid_token",
                 "The token is invalid",

@@ -240,11 +240,17 @@ impl FieldErrors {
 #[cfg(test)]
 mod tests {
     use super::{super::text::PATTERN, Document, Schemas, email};
+    use crate::auth::Lifetimes;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        expires_in: 3600,
+        refresh_window: 604_800,
+    };
 
     /// Nothing but the document states what a request must hold.
     #[test]
     fn what_the_schema_does_not_ask_for_is_not_asked_for() {
-        let mut document = Document::build(None);
+        let mut document = Document::build(None, LIFETIMES);
         let takes_nothing = |document: &Document| {
             let schemas = Schemas::compile(document);
             let schema = schemas.get("ObtainRequest").unwrap();
@@ -262,7 +268,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "`exclusiveMinimum`")]
     fn no_keyword_of_a_field_is_taken_out_of_its_context() {
-        let mut document = Document::build(None);
+        let mut document = Document::build(None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["properties"]["email"]["exclusiveMinimum"] = true.into();
         let _ = Schemas::compile(&document);
@@ -271,7 +277,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "`additionalProperties`")]
     fn nor_one_of_the_body() {
-        let mut document = Document::build(None);
+        let mut document = Document::build(None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["additionalProperties"] = false.into();
         let _ = Schemas::compile(&document);
@@ -279,7 +285,7 @@ mod tests {
 
     #[test]
     fn blank_is_white_space_and_nothing_else() {
-        let document = Document::build(None);
+        let document = Document::build(None, LIFETIMES);
         let schemas = Schemas::compile(&document);
         let schema = schemas.get("RefreshRequest").unwrap();
         for c in '\u{1}'..'\u{11000}' {

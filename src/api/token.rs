@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use data_encoding::BASE64URL_NOPAD;
 use poem_openapi::{
     Object,
     registry::{MetaSchema, MetaSchemaRef},
@@ -35,17 +36,20 @@ impl From<Grant> for Token {
 }
 
 impl Token {
-    /// The answer in the documented contract, issued to user 1, `john.doe@email.com`, in 2018.
-    pub(super) fn documented() -> Self {
+    /// The response in the documented contract, issued to user 1, `john.doe@email.com`, in 2018. With another lifetime than the
+    /// documented hour, the claim `exp` is another, and the signature stays: the secret of the contract is unknown.
+    pub(super) fn documented(expires_in: i64) -> Self {
+        const ISSUED: i64 = 1_539_737_696;
+        let expires = ISSUED.saturating_add(expires_in);
+        let claims = format!(
+            r#"{{"user_id":1,"username":"john.doe@email.com","exp":{expires},"email":"john.doe@email.com","orig_iat":{ISSUED}}}"#
+        );
+        let claims = BASE64URL_NOPAD.encode(claims.as_bytes());
         Grant {
-            token: concat!(
-                "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9",
-                ".eyJ1c2VyX2lkIjoxLCJ1c2VybmFtZSI6ImpvaG4uZG9lQGVtYWlsLmNvbSIsImV4cCI6MTUzOTc0MTI5NiwiZW1haWw",
-                "iOiJqb2huLmRvZUBlbWFpbC5jb20iLCJvcmlnX2lhdCI6MTUzOTczNzY5Nn0",
-                ".cq9TRU0lPKY1-A_miNEqtOE6Kgi9Fx0Av1JlNu1Nq84",
-            )
-            .to_owned(),
-            expires_in: 3600,
+            token: format!(
+                "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.{claims}.cq9TRU0lPKY1-A_miNEqtOE6Kgi9Fx0Av1JlNu1Nq84"
+            ),
+            expires_in,
         }
         .into()
     }

@@ -2,13 +2,19 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use signet::api::{Document, claims_schema};
+use signet::{
+    api::{Document, claims_schema},
+    auth::Lifetimes,
+};
 
-use crate::world::{OBTAIN, REFRESH, World, request};
+use crate::{
+    binary::{Home, stdout},
+    world::{LIFETIMES, OBTAIN, REFRESH, Setup, World, request},
+};
 
 #[test]
 fn what_is_committed_is_what_is_emitted() {
-    let document = Document::build(None);
+    let document = Document::build(None, LIFETIMES);
     for (name, committed, emitted) in [
         (
             "openapi.json",
@@ -36,7 +42,7 @@ fn what_is_committed_is_what_is_emitted() {
 #[tokio::test]
 async fn what_is_served_is_what_is_emitted() {
     let world = World::new().await;
-    let document = Document::build(None);
+    let document = Document::build(None, LIFETIMES);
     let get = async |path: &str| {
         let answer = world.send(request("GET", path, &[], "".into())).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -64,11 +70,14 @@ async fn what_is_served_is_what_is_emitted() {
 
 #[test]
 fn a_public_url_stands_in_the_document() {
-    let document = Document::build(Some("https://host/auth"));
+    let document = Document::build(Some("https://host/auth"), LIFETIMES);
     assert_eq!(document.value()["servers"][0]["url"], "https://host/auth");
     let claims = "https://host/auth/openapi/claims.schema.json";
     assert_eq!(document.value()["externalDocs"]["url"], claims);
-    assert_eq!(Document::build(None).value()["servers"][0]["url"], "");
+    assert_eq!(
+        Document::build(None, LIFETIMES).value()["servers"][0]["url"],
+        ""
+    );
 }
 
 /// The schema of the claims is that of the claims that are issued.
@@ -96,7 +105,11 @@ fn the_page_tells_what_the_documented_contract_tells() {
     let chapters = [
         (
             "## Authentication - `/v1/auth/jwt/`",
-            &["| Anonymous | `/v1/auth/jwt/` | `POST` | `json` | `200`, `400` |"][..],
+            // The documented row has the common prefix in the place of the two URLs, and no operation answers there.
+            &[
+                "| Anonymous | `/v1/auth/jwt/obtain/` | `POST` | `json` | `200`, `400` |",
+                "| Anonymous | `/v1/auth/jwt/refresh/` | `POST` | `json` | `200`, `400` |",
+            ][..],
         ),
         (
             "### OBTAIN",
@@ -137,7 +150,7 @@ fn the_page_tells_what_the_documented_contract_tells() {
             ],
         ),
     ];
-    let page = Document::build(None).to_markdown();
+    let page = Document::build(None, LIFETIMES).to_markdown();
     let mut rest = &*page;
     for (heading, facts) in chapters {
         rest = &rest[rest
@@ -152,11 +165,69 @@ fn the_page_tells_what_the_documented_contract_tells() {
     }
 }
 
+/// Every page that states a lifetime follows the settings.
+#[tokio::test]
+async fn documents_state_the_lifetimes_of_the_settings() {
+    let world = World::of(Setup {
+        lifetimes: Lifetimes {
+            expires_in: 300,
+            refresh_window: 172_800,
+        },
+        ..Setup::default()
+    })
+    .await;
+    for path in ["/openapi.json", "/openapi.yaml", "/redoc/"] {
+        let text = world.send(request("GET", path, &[], "".into())).await.text;
+        assert!(
+            text.contains("5 minutes") && text.contains("2 days"),
+            "{path}"
+        );
+        for other in ["hour", "3600", "7 days", "1539741296", "MTUzOTc0MTI5Ni"] {
+            assert!(!text.contains(other), "{path} states {other}");
+        }
+    }
+    let document = world
+        .send(request("GET", "/openapi.json", &[], "".into()))
+        .await
+        .json();
+    for path in [OBTAIN, REFRESH] {
+        let examples = &document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+            ["examples"];
+        for example in examples.as_object().unwrap().values() {
+            assert_eq!(example["value"]["expires_in"], 300);
+            let claims = example["value"]["token"]
+                .as_str()
+                .unwrap()
+                .split('.')
+                .nth(1)
+                .unwrap();
+            let claims = URL_SAFE_NO_PAD.decode(claims).unwrap();
+            let claims: Value = serde_json::from_slice(&claims).unwrap();
+            let lifetime = claims["exp"].as_i64().unwrap() - claims["orig_iat"].as_i64().unwrap();
+            assert_eq!(lifetime, 300);
+        }
+    }
+}
+
+#[test]
+fn openapi_command_states_the_lifetimes_of_the_settings() {
+    let home = Home::on_sqlite();
+    for format in ["json", "yaml", "markdown"] {
+        let args = ["openapi", "--format", format, "--jwt-expires-in", "5m"];
+        let text = stdout(&home.run(&args));
+        assert!(
+            text.contains("5 minutes") && text.contains("7 days"),
+            "{text}"
+        );
+        assert!(!text.contains("hour") && !text.contains("3600"), "{text}");
+    }
+}
+
 /// Against the OpenAPI Initiative's own schema of 3.0 (Apache-2.0), and against itself.
 #[test]
 fn the_document_is_valid() {
     let schema: Value = serde_json::from_str(include_str!("openapi-3.0.schema.json")).unwrap();
-    let document = Document::build(None);
+    let document = Document::build(None, LIFETIMES);
     let validator = jsonschema::draft4::new(&schema).unwrap();
     let errors: Vec<_> = validator
         .iter_errors(document.value())
@@ -191,7 +262,7 @@ fn the_document_is_valid() {
 /// The answers' examples fit their schemas; the documented requests are what the contract shows.
 #[test]
 fn the_examples_fit() {
-    let document = Document::build(None);
+    let document = Document::build(None, LIFETIMES);
     let document = document.value();
     let documented = |path: &str| {
         &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]["documented"]
@@ -230,7 +301,7 @@ fn the_examples_fit() {
 async fn the_schema_is_the_validator() {
     let world = World::new().await;
     world.add_documented().await;
-    let document = Document::build(None);
+    let document = Document::build(None, LIFETIMES);
     for (name, bad) in [
         ("ObtainRequest", json!({ "email": "jonhdoeqa@email.com" })),
         (

@@ -12,12 +12,13 @@ use signet::{
 
 use crate::throttle::RATES;
 use crate::world::{
-    Answer, EXPIRES_IN, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, Setup, World, post, request,
+    Answer, EXPIRES_IN, LIFETIMES, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, Setup, World, post,
+    request,
 };
 
 #[tokio::test]
 async fn every_documented_exchange_happens_as_documented() {
-    for (id, exchanges) in exchanges() {
+    for (id, exchanges) in exchanges(EXPIRES_IN) {
         let (operation, path) = match id {
             "obtainToken" => ("obtain", OBTAIN),
             "refreshToken" => ("refresh", REFRESH),
@@ -169,7 +170,7 @@ async fn spoiled(world: &World, name: &str) -> String {
 /// The exchanges cover the document: no status without one, and none beyond it.
 #[test]
 fn every_documented_status_has_an_exchange() {
-    let document = signet::api::Document::build(None);
+    let document = signet::api::Document::build(None, LIFETIMES);
     let documented: BTreeSet<_> = document.value()["paths"]
         .as_object()
         .unwrap()
@@ -181,7 +182,7 @@ fn every_documented_status_has_an_exchange() {
             statuses.map(move |status| (id.clone(), status.clone()))
         })
         .collect();
-    let exercised: BTreeSet<_> = exchanges()
+    let exercised: BTreeSet<_> = exchanges(EXPIRES_IN)
         .into_iter()
         .flat_map(|(id, exchanges)| {
             exchanges

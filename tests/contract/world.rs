@@ -33,6 +33,10 @@ pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
 pub(crate) const NOW: i64 = 1_539_737_696;
 pub(crate) const EXPIRES_IN: i64 = 3600;
 pub(crate) const REFRESH_WINDOW: i64 = 604_800;
+pub(crate) const LIFETIMES: Lifetimes = Lifetimes {
+    expires_in: EXPIRES_IN,
+    refresh_window: REFRESH_WINDOW,
+};
 pub(crate) const SECRET: &str = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz";
 /// Cheap, so that a test may log in often; what a login costs is tested where it matters.
 pub(crate) const CHEAP: Cost = Cost {
@@ -75,6 +79,7 @@ pub(crate) struct Setup {
     /// How long the database waits for another writer.
     pub(crate) patience: Duration,
     pub(crate) secrets: Secrets,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) rates: Option<Rates>,
     pub(crate) proxies: &'static str,
     pub(crate) origins: &'static str,
@@ -90,6 +95,7 @@ impl Default for Setup {
             limits: BodyLimits::default(),
             patience: Duration::from_mins(1),
             secrets: Secrets::only(SECRET.as_bytes()),
+            lifetimes: LIFETIMES,
             rates: None,
             proxies: "",
             origins: "",
@@ -146,10 +152,6 @@ impl World {
         };
         let url = store.url();
         let db = users::open(&url, limits).await.unwrap();
-        let lifetimes = Lifetimes {
-            expires_in: EXPIRES_IN,
-            refresh_window: REFRESH_WINDOW,
-        };
         let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
         let auth = Auth::from(Parts {
@@ -159,7 +161,7 @@ impl World {
             },
             users: Users::new(db.clone(), limits),
             passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
-            tokens: Tokens::new(&setup.secrets, lifetimes).unwrap(),
+            tokens: Tokens::new(&setup.secrets, setup.lifetimes).unwrap(),
             meter: Meter::default(),
             clock: setup.clock.unwrap_or(settable),
         });
@@ -297,7 +299,8 @@ impl Answer {
 
     /// No status and no body that the document does not have.
     fn assert_documented(&self, path: &str) {
-        static DOCUMENT: LazyLock<Value> = LazyLock::new(|| Document::build(None).value().clone());
+        static DOCUMENT: LazyLock<Value> =
+            LazyLock::new(|| Document::build(None, LIFETIMES).value().clone());
         let Some(operation) = DOCUMENT["paths"].get(path) else {
             return;
         };
