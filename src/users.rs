@@ -36,7 +36,7 @@ pub use entity::{Model as User, PasswordHash};
 pub use import::{Arrival, Collision, Effects, Fate, Force, Import, LocalChange};
 pub use list::{Details, Listed, Summary};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
-pub use store::{Limits, Location, OpenError, advice, is_temporary, open};
+pub use store::{Limits, Location, OpenError, advice, is_temporary, open, open_read_only};
 pub use vitals::Vitals;
 
 use bearer::Line;

@@ -1,8 +1,12 @@
 //! Opens the database of the settings, and brings it up to date.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use migration::Standing;
+use tracing::info;
 
 use super::Failure;
 use crate::{
@@ -11,31 +15,63 @@ use crate::{
     users::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
 };
 
+mod new;
+
+pub(super) use new::NewDatabase;
+
 /// How long a migration that runs elsewhere is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The database, made if it is missing.
+/// Opens the database, and creates it if it is missing.
 pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, Failure> {
     users::open(settings.database_url.as_str(), limits)
         .await
         .map_err(unopened)
 }
 
-/// The database, or none where opening it would make it.
+/// Opens the database, or returns `None` where the file of SQLite is missing.
 pub(super) async fn open_existing(
     settings: &Settings,
     limits: Limits,
 ) -> Result<Option<Database>, Failure> {
-    match Location::of(settings.database_url.as_str()).map_err(unopened)? {
-        Location::File(path) if !path.exists() => Ok(None),
-        _ => open(settings, limits).await.map(Some),
+    match missing(settings)? {
+        Some(_) => Ok(None),
+        None => open(settings, limits).await.map(Some),
     }
 }
 
-/// The accounts, after every migration that was pending.
+/// The same, for commands that write nothing.
+pub(super) async fn open_to_read(
+    settings: &Settings,
+    limits: Limits,
+) -> Result<Option<Database>, Failure> {
+    if missing(settings)?.is_some() {
+        return Ok(None);
+    }
+    let db = users::open_read_only(settings.database_url.as_str(), limits).await;
+    db.map(Some).map_err(unopened)
+}
+
+/// The path of the database, if it is a file that does not exist.
+pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+    match location(settings)? {
+        Location::File(path) if !path.exists() => Ok(Some(path)),
+        _ => Ok(None),
+    }
+}
+
+fn location(settings: &Settings) -> Result<Location, Failure> {
+    Location::of(settings.database_url.as_str()).map_err(unopened)
+}
+
+/// The accounts of the service. Creates the database if it is missing, and applies every pending migration.
 pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, Failure> {
+    let missing = missing(settings)?;
     let db = open(settings, limits).await?;
     migrate(&db).await?;
+    if let Some(path) = missing {
+        log_created(&path);
+    }
     Ok(Users::new(db, limits))
 }
 
@@ -57,16 +93,132 @@ pub(super) async fn users_of_current(
     }
 }
 
-/// The accounts, after every migration that was pending; or where there is no database yet, in one that is
-/// never written down.
-pub(super) async fn users_or_none(settings: &Settings) -> Result<Users, Failure> {
+/// What a command does with the accounts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Change,
+}
+
+/// The accounts of an existing database, for a command. A command applies no migration, since a new one could lock out older replicas.
+pub(super) async fn existing_users(settings: &Settings, access: Access) -> Result<Users, Failure> {
     let limits = limits(settings);
-    let db = match open_existing(settings, limits).await? {
-        Some(db) => db,
-        None => users::open("sqlite::memory:", limits)
-            .await
-            .map_err(unopened)?,
+    refuse_memory(settings)?;
+    let db = match access {
+        Access::Read => open_to_read(settings, limits).await?,
+        Access::Change => open_existing(settings, limits).await?,
     };
+    let Some(db) = db else {
+        return Err(no_database(settings));
+    };
+    let standing = standing(Some(&db)).await?;
+    standing.check().map_err(failed)?;
+    if standing.pending.is_empty() {
+        Ok(Users::new(db, limits))
+    } else {
+        Err(pending(&standing))
+    }
+}
+
+/// The accounts, for a command that writes the first one. Creates the database if it is missing.
+pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, Failure> {
+    let limits = limits(settings);
+    refuse_memory(settings)?;
+    let missing = missing(settings)?;
+    let db = open(settings, limits).await?;
+    let standing = standing(Some(&db)).await?;
+    standing.check().map_err(failed)?;
+    let users = Users::new(db.clone(), limits);
+    let is_new = missing.is_some() || standing.applied.is_empty();
+    // Another process that creates the database may be in the middle of its migrations.
+    if is_new || !standing.pending.is_empty() && users.count().await.map_err(unreadable)? == 0 {
+        migrate(&db).await?;
+    } else {
+        let standing = self::standing(Some(&db)).await?;
+        if !standing.pending.is_empty() {
+            return Err(pending(&standing));
+        }
+    }
+    if let Some(path) = missing {
+        log_created(&path);
+    }
+    Ok(users)
+}
+
+/// The accounts, for an import, which may turn out to write nothing. Publish a new database after the import.
+pub(super) async fn users_to_import(
+    settings: &Settings,
+) -> Result<(Users, Option<NewDatabase>), Failure> {
+    refuse_memory(settings)?;
+    let Some(path) = missing(settings)? else {
+        return Ok((users_to_fill(settings).await?, None));
+    };
+    let limits = limits(settings);
+    let new =
+        NewDatabase::create(&path).map_err(|source| unopened(OpenError::Make { path, source }))?;
+    let db = users::open(&new.url(), limits).await.map_err(unopened)?;
+    migrate(&db).await?;
+    Ok((Users::new(db, limits), Some(new)))
+}
+
+fn unreadable(error: DatabaseError) -> Failure {
+    failed(error.into())
+}
+
+/// Logs where the new database is.
+pub(super) fn log_created(path: &Path) {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    info!(path = %path.display(), "database created");
+}
+
+fn refuse_memory(settings: &Settings) -> Result<(), Failure> {
+    match location(settings)? {
+        Location::Memory => Err(
+            "the database of SIGNET_DATABASE_URL is in memory, and this command would end with it; name a file, such as \
+             sqlite:data/signet.db, or PostgreSQL"
+                .into(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn no_database(settings: &Settings) -> Failure {
+    let path = match location(settings) {
+        Ok(Location::File(path)) => std::path::absolute(&path).unwrap_or(path),
+        _ => PathBuf::new(),
+    };
+    format!(
+        "no database at {}; run \"signet migrate\" or set SIGNET_DATABASE_URL",
+        path.display()
+    )
+    .into()
+}
+
+fn pending(standing: &Standing) -> Failure {
+    format!(
+        "migrations are pending ({}); run \"signet migrate\"",
+        standing.pending.join(", ")
+    )
+    .into()
+}
+
+/// The accounts for a trial, which writes nothing: those of the database, or none where there is no database.
+pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> {
+    let limits = limits(settings);
+    if missing(settings)?.is_none() && location(settings)? != Location::Memory {
+        let db = open(settings, limits).await?;
+        let standing = standing(Some(&db)).await?;
+        if !standing.applied.is_empty() {
+            standing.check().map_err(failed)?;
+            return if standing.pending.is_empty() {
+                Ok(Users::new(db, limits))
+            } else {
+                Err(pending(&standing))
+            };
+        }
+    }
+    let db = users::open("sqlite::memory:", limits).await;
+    let db = db.map_err(unopened)?;
     migrate(&db).await?;
     Ok(Users::new(db, limits))
 }

@@ -11,7 +11,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use super::{Failure, print, print_json, signal};
+use super::{Failure, database::NewDatabase, print, print_json, signal};
 use crate::{
     auth::{Audit, Clock},
     users::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
@@ -97,7 +97,13 @@ impl Import {
         })
     }
 
-    pub(super) async fn run(self, users: &Users, audit: Audit) -> Result<(), Failure> {
+    /// Runs the import. Publishes a new database after the commit.
+    pub(super) async fn run(
+        self,
+        users: &Users,
+        new: &mut Option<NewDatabase>,
+        audit: Audit,
+    ) -> Result<(), Failure> {
         let clock = Clock::system();
         let now = || clock.now();
         let stop = signal::stop()?;
@@ -116,6 +122,9 @@ impl Import {
             import.roll_back().await.map_err(failed)?;
         } else {
             import.commit().await.map_err(failed)?;
+            if let Some(new) = new.take() {
+                new.publish(users).await?;
+            }
             if report.added + report.updated > 0 {
                 audit.imported(report.added, report.updated, report.revoked);
             }

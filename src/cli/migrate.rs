@@ -15,7 +15,7 @@ pub(super) struct Migrate {
     direction: Option<Direction>,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 enum Direction {
     /// Apply every pending migration (the default)
     Up,
@@ -33,15 +33,17 @@ impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let direction = self.direction.unwrap_or(Direction::Up);
         let limits = database::limits(settings);
+        let missing = database::missing(settings)?;
         let db = match direction {
             Direction::Up => Some(database::open(settings, limits).await?),
-            // Looking makes nothing.
-            Direction::Down { .. } | Direction::Status => {
-                database::open_existing(settings, limits).await?
-            }
+            Direction::Down { .. } => database::open_existing(settings, limits).await?,
+            Direction::Status => database::open_to_read(settings, limits).await?,
         };
         let accounts = db.clone().map(|db| Users::new(db, limits));
         let done = direction.go(db.as_ref(), accounts.as_ref()).await;
+        if let (Direction::Up, Some(path), Ok(())) = (direction, missing, &done) {
+            database::log_created(&path);
+        }
         if let Some(accounts) = accounts {
             accounts.close().await;
         }

@@ -10,14 +10,20 @@ mod account;
 mod list;
 
 use self::{account::AccountArgs, list::List};
-use super::{Failure, database, import::Import, password::Source, print, throttle};
+use super::{
+    Failure,
+    database::{self, Access},
+    import::Import,
+    password::Source,
+    print, throttle,
+};
 use crate::{
     auth::{Audit, Clock},
     config::Settings,
     text::printable,
     users::{
-        ChangeError, DatabaseError, Details, LARGEST_GIVEN_ID, NewUser, Summary, User as Account,
-        Users, email,
+        ChangeError, DatabaseError, Details, LARGEST_GIVEN_ID, NewUser, PasswordHash, Summary,
+        User as Account, Users, email,
     },
 };
 
@@ -98,9 +104,23 @@ pub(super) enum User {
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let users = match self {
-            // Even its database is only made when something comes in.
-            Self::Import(Import { dry_run: true, .. }) => database::users_or_none(settings).await?,
-            _ => database::users(settings, database::limits(settings)).await?,
+            Self::Add {
+                ref email,
+                id,
+                ref password,
+            } => return add(settings, audit(settings), email, id, password).await,
+            Self::Import(Import { dry_run: true, .. }) => database::users_to_try(settings).await?,
+            Self::Import(import) => {
+                let (users, mut new) = database::users_to_import(settings).await?;
+                let done = import.run(&users, &mut new, audit(settings)).await;
+                // A new database that was not published is deleted after it is closed.
+                users.close().await;
+                return done;
+            }
+            Self::List(_) | Self::Show { .. } => {
+                database::existing_users(settings, Access::Read).await?
+            }
+            _ => database::existing_users(settings, Access::Change).await?,
         };
         let done = self.act(&users, settings).await;
         users.close().await;
@@ -110,20 +130,10 @@ impl User {
     async fn act(self, users: &Users, settings: &Settings) -> Result<(), Failure> {
         let clock = Clock::system();
         let now = || clock.now();
-        let audit = Audit {
-            whole_emails: settings.audit_whole_emails(),
-        };
+        let audit = audit(settings);
         match self {
-            Self::Add {
-                email,
-                id,
-                password,
-            } => {
-                let added = add(users, settings, &email, id, &password).await?;
-                audit.changed("account_added", &added);
-                print(format!("added {}", line(&added)))?;
-            }
-            Self::Import(import) => import.run(users, audit).await?,
+            Self::Add { .. } => unreachable!("it opens its database itself"),
+            Self::Import(import) => import.run(users, &mut None, audit).await?,
             Self::List(list) => list.run(users).await?,
             Self::Show { account } => {
                 let account = account.find(users).await?;
@@ -190,6 +200,12 @@ impl User {
     }
 }
 
+fn audit(settings: &Settings) -> Audit {
+    Audit {
+        whole_emails: settings.audit_whole_emails(),
+    }
+}
+
 /// Parses the ID of a new account.
 fn given_id(text: &str) -> Result<i64, String> {
     let id = text.parse().map_err(|error| format!("{error}"))?;
@@ -216,15 +232,37 @@ fn bucket(text: &str) -> Result<String, String> {
     }
 }
 
+/// Adds an account. The database is created only when there is an account to write.
 async fn add(
-    users: &Users,
     settings: &Settings,
+    audit: Audit,
     email: &str,
     id: Option<i64>,
     password: &Source,
-) -> Result<Account, Failure> {
+) -> Result<(), Failure> {
     let email = valid(email)?;
-    // Before a password is asked for in vain.
+    let hash = if database::missing(settings)?.is_some() {
+        Some(password.hash(settings, &email).await?)
+    } else {
+        None
+    };
+    let users = database::users_to_fill(settings).await?;
+    let added = insert(&users, settings, email, id, password, hash).await;
+    users.close().await;
+    let added = added?;
+    audit.changed("account_added", &added);
+    print(format!("added {}", line(&added)))
+}
+
+async fn insert(
+    users: &Users,
+    settings: &Settings,
+    email: String,
+    id: Option<i64>,
+    password: &Source,
+    hash: Option<PasswordHash>,
+) -> Result<Account, Failure> {
+    // Before the password is asked for: it would be asked for in vain.
     if users
         .by_email(&email)
         .await
@@ -233,10 +271,14 @@ async fn add(
     {
         return Err(failed(&email, &ChangeError::EmailTaken));
     }
+    let hash = match hash {
+        Some(hash) => hash,
+        None => password.hash(settings, &email).await?,
+    };
     let account = NewUser {
         id,
         email: email.clone(),
-        password: Some(password.hash(settings, &email).await?),
+        password: Some(hash),
     };
     let added = users.add(account, Clock::system().now()).await;
     added.map_err(|error| failed(&email, &error))

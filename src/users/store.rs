@@ -1,8 +1,8 @@
 //! Opens the database: where it is, and how it is connected to.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
-    io::ErrorKind,
+    fs::{DirBuilder, File, OpenOptions},
+    io::{ErrorKind, Read},
     num::NonZeroU32,
     os::unix::{
         ffi::OsStrExt,
@@ -141,6 +141,22 @@ fn has_tilde(path: &Path) -> bool {
 /// # Errors
 /// When the URL is not understood, or the database does not open.
 pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
+    connect(url, limits, false).await
+}
+
+/// Opens the database at `url`, and writes nothing: no file, no journal mode, no row.
+///
+/// # Errors
+/// When the URL is not understood, or the database does not open.
+pub async fn open_read_only(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
+    connect(url, limits, true).await
+}
+
+async fn connect(
+    url: &str,
+    limits: Limits,
+    read_only: bool,
+) -> Result<DatabaseConnection, OpenError> {
     let location = Location::of(url)?;
     let Limits {
         connections, wait, ..
@@ -151,6 +167,7 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
         .acquire_timeout(wait)
         .connect_timeout(wait)
         .max_connections(connections.get());
+    let mut is_closed = false;
     let what = match location {
         Location::Memory => {
             // The database lives as long as its one connection.
@@ -162,7 +179,10 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
             "the database in memory".to_owned()
         }
         Location::File(path) => {
-            make_file(&path)?;
+            if !read_only {
+                make_file(&path)?;
+            }
+            is_closed = is_closed_log(&path);
             // It is in this process: to try a connection before its use would cost as much as the query.
             options
                 .test_before_acquire(false)
@@ -170,12 +190,20 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
             path.display().to_string()
         }
         Location::Postgres(host) => {
-            for_postgres(&mut options, limits);
+            for_postgres(&mut options, limits, read_only);
             format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"))
         }
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
         use sqlx::sqlite::SqliteJournalMode;
+        if read_only {
+            // A reader of a write-ahead log that is closed would create the files of the log.
+            return sqlite
+                .create_if_missing(false)
+                .read_only(true)
+                .immutable(is_closed)
+                .busy_timeout(wait);
+        }
         sqlite
             .create_if_missing(true)
             // Readers do not wait for the writer.
@@ -194,13 +222,14 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
     }
 }
 
-fn for_postgres(options: &mut ConnectOptions, limits: Limits) {
+fn for_postgres(options: &mut ConnectOptions, limits: Limits, read_only: bool) {
     let wait = limits.wait;
     let statement = if limits.hurried { wait.as_millis() } else { 0 };
     // For a row that another transaction holds, and for a statement that nobody waits for any more; to wait
     // for the server itself is ours to bound.
     let settings = format!(
-        "SET lock_timeout = {}; SET statement_timeout = {statement}; SET client_min_messages = warning",
+        "SET lock_timeout = {}; SET statement_timeout = {statement}; SET client_min_messages = warning; \
+         SET default_transaction_read_only = {read_only}",
         wait.as_millis()
     );
     options
@@ -222,6 +251,16 @@ fn for_postgres(options: &mut ConnectOptions, limits: Limits) {
                 })
             })
         });
+}
+
+/// Whether the database has a write-ahead log, and no process has it open: the last one deletes the log.
+fn is_closed_log(path: &Path) -> bool {
+    // The version of the file format, by which SQLite knows a write-ahead log (sqlite.org/fileformat.html section 1.3.3).
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    read.is_ok() && header[18] == 2 && !Path::new(&log).exists()
 }
 
 /// Makes what is missing, for its owner's eyes only: hashes are nobody else's affair.

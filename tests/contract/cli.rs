@@ -393,6 +393,7 @@ fn import_ids(home: &Home, ids: impl Iterator<Item = i64>) {
 #[test]
 fn list_shows_the_accounts_after_an_id_up_to_a_limit() {
     let home = Home::new();
+    stdout(&home.run(&["migrate"]));
     assert_eq!(stdout(&home.run(&["user", "list"])), "");
     assert_eq!(stdout(&home.run(&["user", "list", "--json"])), "[]\n");
     // More accounts than the command reads at once, with gaps.

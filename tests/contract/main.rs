@@ -18,6 +18,7 @@ mod body;
 mod cli;
 mod config;
 mod corpus;
+mod databases;
 mod doctor;
 mod document;
 mod edges;

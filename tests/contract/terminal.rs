@@ -149,6 +149,7 @@ fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
     session.type_in("\u{4}");
     let (code, shown) = session.end();
     assert_eq!(code, Some(1), "{shown}");
+    stdout(&home.run(&["migrate"]));
     assert_eq!(stdout(&home.run(&["user", "list"])), "");
 }
 
