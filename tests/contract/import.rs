@@ -736,6 +736,182 @@ fn csv_comes_in_by_its_header() {
     assert_eq!(names(&home).len(), 2);
 }
 
+fn import_csv(home: &Home, text: &str, flags: &[&str]) -> Output {
+    fs::write(home.path().join("users.csv"), text).unwrap();
+    home.run(&[&["user", "import", "users.csv"], flags].concat())
+}
+
+fn assert_csv_is_rejected(text: &str, reason: &str) {
+    let home = Home::new();
+    let (code, said) = failure(&import_csv(&home, text, &[]));
+    assert_eq!(code, 1, "{text:.300?}: {said}");
+    assert!(said.contains(reason), "{text:.300?}: {said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
+}
+
+#[test]
+fn csv_with_two_columns_for_a_field_is_rejected() {
+    for (header, columns) in [
+        (
+            "id,email,verified,primary,user_id,id,password,is_active,email",
+            "two columns for the id: column 1 (\"id\") and column 6 (\"id\")",
+        ),
+        (
+            "id,email,password, EMAIL ",
+            "two columns for the email: column 2 (\"email\") and column 4 (\"EMAIL\")",
+        ),
+        (
+            "pk;email;password;Id",
+            "two columns for the id: column 1 (\"pk\") and column 4 (\"Id\")",
+        ),
+        (
+            "id,username,username,password",
+            "two columns for the username",
+        ),
+        ("id,email,password,password", "two columns for the password"),
+        (
+            "id,email,password,is_active,is_active",
+            "two columns for the is_active",
+        ),
+        (
+            "id,email,password,last_login,last_login",
+            "two columns for the last_login",
+        ),
+        (
+            "id,email,password,date_joined,date_joined",
+            "two columns for the date_joined",
+        ),
+    ] {
+        let delimiter = if header.contains(';') { ";" } else { "," };
+        let count = header.split(delimiter).count();
+        let row = vec!["1"; count].join(delimiter);
+        assert_csv_is_rejected(&format!("{header}\n{row}\n"), columns);
+    }
+    // Other columns may have the same name.
+    let home = Home::new();
+    let csv = "id,note,email,note,password\n1,x,a@example.com,y,!\n";
+    let said = stdout(&import_csv(&home, csv, &[]));
+    assert!(said.starts_with("1 added"), "{said}");
+}
+
+#[test]
+fn csv_with_a_stray_quote_is_rejected() {
+    let header = "id,email,password,name\n";
+    for (rows, reason) in [
+        // Two rows would be part of a name.
+        (
+            "1,a@example.com,!,x\n2,b@example.com,!,\"y\n3,c@example.com,!,z\n4,d@example.com,!,\"w\n",
+            "line 5: there is text after the quote that closes a field, which began in line 3",
+        ),
+        (
+            "1,a@example.com,!,\"x\" \n",
+            "line 2: there is text after the quote",
+        ),
+        (
+            "1,a@example.com,!,\"x\\\"y\"\n",
+            "line 2: there is text after the quote",
+        ),
+        (
+            "1,a@example.com,!,x\r\n2,b@example.com,!,5\" disk\r\n",
+            "line 3: there is a quote in a field",
+        ),
+        (
+            "1,a@example.com,!, \"x\"\n",
+            "line 2: there is a quote in a field",
+        ),
+        (
+            "1,a\"@example.com,!,x\n",
+            "line 2: there is a quote in a field",
+        ),
+        (
+            "1,a@example.com,!,x\n2,b@example.com,!,\"\"\"\n",
+            "never closed, opened in line 3",
+        ),
+        (
+            "1,a@example.com,!,x\n2,\"b@example.com,!,x\n3,c@example.com\",!,x\n",
+            "line 3: there is a line break in the email",
+        ),
+        (
+            "1,a@example.com,\"!,x\n2,b@example.com,!\",x\n",
+            "line 2: there is a line break in the password",
+        ),
+    ] {
+        assert_csv_is_rejected(&format!("{header}{rows}"), reason);
+    }
+    assert_csv_is_rejected(
+        "id,email,password,\"name\n1,a@example.com,!,x\n",
+        "opened in line 1",
+    );
+    assert_csv_is_rejected(
+        "id,email,password,na\"me\n1,a@example.com,!,x\n",
+        "line 1: there is a quote",
+    );
+    // Beyond the first read.
+    let many = (1..=5000).fold(String::new(), |mut rows, id| {
+        let _ = writeln!(rows, "{id},user{id}@example.com,!,\"x, \"\"y\"\"\"");
+        rows
+    });
+    let stray = "5001,z@example.com,!,x\"\n";
+    assert_csv_is_rejected(
+        &format!("{header}{many}{stray}"),
+        "line 5002: there is a quote",
+    );
+    let rows = "1,a@example.com,!,x\n".repeat(1_000_000);
+    assert_csv_is_rejected(
+        &format!("id,email,password,\"name\n{rows}"),
+        "is there a quote that is never closed?",
+    );
+
+    let home = Home::new();
+    let rows = "1,a@example.com,!,\"x, \"\"y\"\"\nz\"\n\n2,\"b@example.com\",\"!\",\"\"\r\n3,c@example.com,!,\"\"\"\"";
+    let said = stdout(&import_csv(&home, &format!("{header}{rows}"), &[]));
+    assert!(said.starts_with("3 added"), "{said}");
+}
+
+#[test]
+fn csv_may_have_a_byte_order_mark_and_other_delimiters() {
+    for csv in [
+        "\u{feff}id,email,password\n1,a@example.com,!\n",
+        "\u{feff}\"id\",email,password\n1,a@example.com,!\n",
+        "id;email;password\n1;a@example.com;!\n",
+        "\u{feff}id;email;password;\"a;b\nc\"\r\n1;a@example.com;!;x,y\r\n",
+        "id\temail\tpassword\tlast_login\n1\ta@example.com\t!\t\\N\n",
+        "\n\r\nid\tusername\tpassword\n1\ta@example.com\t!\n",
+        "id\temail\tpassword\ta,b;c\n1\ta@example.com\t!\tx\n",
+        "PK,Email,a;b;c;d,Password\r1,a@example.com,x,!\r",
+    ] {
+        let home = Home::new();
+        let output = import_csv(&home, csv, &[]);
+        let said = stdout(&output);
+        assert!(
+            said.starts_with("1 added, 0 updated, 0 unchanged, 0 skipped, 0 with a warning"),
+            "{csv:?}: {said}"
+        );
+        assert_eq!(names(&home), [(1, "a@example.com".to_owned())], "{csv:?}");
+    }
+    for (csv, reason) in [
+        (
+            "id|email|password\n1|a@example.com|!\n",
+            "there is no column \"id\"",
+        ),
+        (
+            "id;email;password\n1,a@example.com,!\n",
+            "line 2: 1 columns, and the first line names 3",
+        ),
+        (
+            "id\temail\tpassword\n1\ta@example.com\t!x\"\n",
+            "line 2: there is a quote",
+        ),
+        ("\u{feff}", "there is no column \"id\""),
+        (
+            "\u{feff}id;email\n1;a@example.com\n",
+            "there is no column \"password\"",
+        ),
+    ] {
+        assert_csv_is_rejected(csv, reason);
+    }
+}
+
 /// A list of so many users, as far as it goes.
 fn users(from: i64, count: i64) -> String {
     (from..from + count).fold(String::new(), |mut list, id| {

@@ -77,7 +77,7 @@ pub(super) async fn open(
             let batch = std::mem::take(&mut batch);
             sender.blocking_send(Ok(batch)).map_err(|_| Stop::Unwanted)
         };
-        let read = sniff(&mut input).and_then(|()| {
+        let read = sniff(&mut input, csv).and_then(|()| {
             if csv {
                 table::read(input, &mut found)
             } else {
@@ -153,13 +153,15 @@ fn file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
 }
 
 /// Tells what a file is that is neither JSON nor CSV in UTF-8.
-fn sniff(input: &mut impl BufRead) -> Result<(), Stop> {
+fn sniff(input: &mut impl BufRead, csv: bool) -> Result<(), Stop> {
     let start = input
         .fill_buf()
         .map_err(|error| Stop::Bad(error.to_string()))?;
     let what = match start {
         [] => "it is empty",
-        [0xef, 0xbb, 0xbf, ..] => "it begins with a byte order mark: save it as UTF-8 without one",
+        [0xef, 0xbb, 0xbf, ..] if !csv => {
+            "it begins with a byte order mark: save it as UTF-8 without one"
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
             "it is UTF-16: save it as UTF-8, or dump with --output instead of >"
         }
