@@ -912,6 +912,120 @@ fn csv_may_have_a_byte_order_mark_and_other_delimiters() {
     }
 }
 
+/// `dumpdata` writes values that Python's JSON allows.
+#[test]
+fn dump_with_values_that_are_not_json_is_imported() {
+    let values = [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        r#"{"nested": [1, NaN, -Infinity, {"a": Infinity}]}"#,
+        r#""\ud800""#,
+        r#""\udc00\ud83d\ude00\ud83d""#,
+        r#"{"\ud800": "NaN"}"#,
+    ];
+    let nested = format!("{}NaN{}", "[".repeat(900), "]".repeat(900));
+    let number = "9".repeat(500);
+    for value in values.into_iter().chain([nested.as_str(), &number]) {
+        let home = Home::new();
+        let mut user = with_email(7, "a@example.com");
+        user["fields"]["note"] = json!("@");
+        let user = user.to_string().replace("\"@\"", value);
+        let other = format!(
+            r#"{{"model": "shop.price", "pk": 1, "fields": {{"rate": {value}, "x": [{value}]}}}}"#
+        );
+        let dump = format!(
+            "[{other},\n{user},\n{other},\n{}]",
+            with_email(7, "b@example.com")
+        );
+        let output = import(&home, &dump, &[]);
+        let said = stdout(&output);
+        assert!(
+            said.starts_with("1 added, 0 updated, 0 unchanged, 1 skipped, 0 with"),
+            "{value}: {said}"
+        );
+        assert_eq!(names(&home), [(7, "a@example.com".to_owned())]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("line 4, column 1, id 7: its id stands there twice"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn user_with_values_that_are_not_json_is_skipped() {
+    for (name, value, reason) in [
+        ("email", "NaN", "its e-mail is not text"),
+        (
+            "email",
+            r#""\ud800@example.com""#,
+            "its e-mail holds a null character or a lone surrogate",
+        ),
+        ("password", "-Infinity", "its password cannot be verified"),
+        (
+            "password",
+            r#""pbkdf2_sha256$\udc00""#,
+            "its password cannot be verified",
+        ),
+        (
+            "is_active",
+            "Infinity",
+            "its is_active is neither true nor false",
+        ),
+        ("pk", "NaN", "its id is not a whole number"),
+        ("pk", r#""1\ud800""#, "is not a whole number"),
+    ] {
+        let home = Home::new();
+        let mut user = with_email(7, "a@example.com");
+        if name == "pk" {
+            user["pk"] = json!("@");
+        } else {
+            user["fields"][name] = json!("@");
+        }
+        let user = user.to_string().replace("\"@\"", value);
+        let dump = format!("[{user}, {}]", with_email(8, "b@example.com"));
+        let output = import(&home, &dump, &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(reason), "{name} {value}: {said}");
+        assert_eq!(names(&home), [(8, "b@example.com".to_owned())]);
+    }
+    // A pair of surrogates is one character.
+    let home = Home::new();
+    let user = with_email(7, "@")
+        .to_string()
+        .replace("\"@\"", r#""\ud83d\ude00@example.com""#);
+    stdout(&import(&home, format!("[{user}]"), &[]));
+    assert_eq!(names(&home), [(7, "😀@example.com".to_owned())]);
+}
+
+/// The error names the value, and says how to leave it out.
+#[test]
+fn dump_that_another_model_makes_unreadable_names_the_model() {
+    let user = with_email(7, "a@example.com").to_string();
+    for (value, reason) in [
+        (&b"nan"[..], "it is not JSON here"),
+        (b"\"\xe9\"", "this text is not UTF-8"),
+        (b"\"\xed\xa0\x80\"", "this text is not UTF-8"),
+        (b"\"\\x\"", "it is not JSON here"),
+    ] {
+        let start =
+            format!("[{user},\n{{\"model\": \"shop.price\", \"pk\": 1, \"fields\": {{\"rate\": ");
+        let dump = [start.as_bytes(), value, b"}}]"].concat();
+        let home = Home::new();
+        let (code, said) = failure(&import(&home, dump, &[]));
+        assert_eq!(code, 1);
+        for part in [
+            "dump.json: line 2, column ",
+            reason,
+            "of the model shop.price",
+            "manage.py dumpdata APP.MODEL",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
 /// A list of so many users, as far as it goes.
 fn users(from: i64, count: i64) -> String {
     (from..from + count).fold(String::new(), |mut list, id| {

@@ -3,14 +3,21 @@
 //! One object is held at a time, and of a long text only its start, so that a dump of any size takes the
 //! same memory.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 
 use struson::reader::{
     JsonReader, JsonReaderPosition, JsonStreamReader, JsonSyntaxError, LinePosition, ReaderError,
-    SyntaxErrorKind, ValueType,
+    ReaderSettings, SyntaxErrorKind, ValueType,
 };
 
-use super::record::{Cell, FIELDS, LONGEST, Place, Record};
+use super::record::{Cell, FIELDS, LONGEST, Place, Record, start};
+
+mod python;
+
+use python::Python;
+
+/// How deep the values of a dump may be nested. Python stops at 1000 by default.
+const DEEPEST: u32 = 10_000;
 
 /// Why a dump was not read to its end.
 pub(super) enum Stop {
@@ -35,7 +42,11 @@ pub(super) fn read(
     model: Option<&str>,
     mut found: impl FnMut(Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let mut json = JsonStreamReader::new(input);
+    let settings = ReaderSettings {
+        max_nesting_depth: Some(DEEPEST),
+        ..ReaderSettings::default()
+    };
+    let mut json = JsonStreamReader::new_custom(Python::new(input), settings);
     let mut user_model = model.map(str::to_owned);
     let mut users: u64 = 0;
     if json.peek().map_err(bad)? != ValueType::Array {
@@ -109,7 +120,7 @@ fn object(json: &mut impl JsonReader) -> Result<Object, Stop> {
             "fields" if json.peek().map_err(bad)? == ValueType::Object => {
                 fields(json, &mut object)?;
             }
-            _ => json.skip_value().map_err(bad)?,
+            _ => skip(json, &object.model)?,
         }
     }
     json.end_object().map_err(bad)?;
@@ -122,10 +133,30 @@ fn fields(json: &mut impl JsonReader, object: &mut Object) -> Result<(), Stop> {
         let name = json.next_name().map_err(bad)?;
         match FIELDS.iter().position(|field| *field == name) {
             Some(index) => object.fields[index] = cell(json)?,
-            None => json.skip_value().map_err(bad)?,
+            None => skip(json, &object.model)?,
         }
     }
     json.end_object().map_err(bad)
+}
+
+/// Skips a value that no user needs.
+fn skip(json: &mut impl JsonReader, model: &str) -> Result<(), Stop> {
+    json.skip_value().map_err(|error| {
+        let is_cut_off = matches!(
+            &error,
+            ReaderError::SyntaxError(JsonSyntaxError {
+                kind: SyntaxErrorKind::IncompleteDocument,
+                ..
+            })
+        );
+        match bad(error) {
+            Stop::Bad(error) if !is_cut_off => Stop::Bad(format!(
+                "{error}. The import does not need this value of the model {}: dump only the users with `manage.py dumpdata APP.MODEL`",
+                start(model)
+            )),
+            stop => stop,
+        }
+    })
 }
 
 fn cell(json: &mut impl JsonReader) -> Result<Cell, Stop> {
@@ -197,6 +228,10 @@ fn bad(error: ReaderError) -> Stop {
         ReaderError::SyntaxError(JsonSyntaxError { kind, location }) => {
             (location, format!("it is not JSON here ({kind})"))
         }
+        ReaderError::IoError { error, location } if error.kind() == ErrorKind::InvalidData => (
+            location,
+            "this text is not UTF-8: save the dump as UTF-8".to_owned(),
+        ),
         ReaderError::IoError { error, location } => (location, error.to_string()),
         ReaderError::MaxNestingDepthExceeded { location, .. } => {
             (location, "it is nested too deeply".to_owned())

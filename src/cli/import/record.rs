@@ -165,7 +165,7 @@ fn address(email: Cell, username: Cell) -> Result<String, String> {
     };
     match chosen {
         Cell::Text(text) if text.contains('\0') => {
-            Err("its e-mail holds a null character".to_owned())
+            Err("its e-mail holds a null character or a lone surrogate".to_owned())
         }
         Cell::Text(text) if !text.is_empty() => Ok(text),
         Cell::Missing | Cell::Null | Cell::Text(_) => Err("it has no e-mail".to_owned()),
