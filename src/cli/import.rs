@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use time::OffsetDateTime;
+use jiff::tz::TimeZone;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Failure, database::NewDatabase, print, print_json, signal};
 use crate::{
@@ -23,7 +24,7 @@ mod report;
 mod source;
 mod table;
 
-use record::{Candidate, Place};
+use record::{Candidate, Place, Rules};
 use report::Report;
 
 #[derive(clap::Args)]
@@ -67,6 +68,10 @@ pub(super) struct Import {
     /// Let accounts whose password cannot be verified come in without one
     #[arg(long)]
     accept_unusable: bool,
+    /// The time zone of times without one: `TIME_ZONE` of a Django service with `USE_TZ=False`, such as Europe/Berlin. By
+    /// default they are times of UTC
+    #[arg(long, value_name = "NAME", value_parser = record::time_zone)]
+    time_zone: Option<TimeZone>,
     /// Print the report as a JSON object
     #[arg(long)]
     json: bool,
@@ -148,21 +153,28 @@ impl Import {
         // Other writers are not held up before there is something to write.
         let mut import = None;
         let (mut later, mut holders) = (Vec::new(), HashMap::new());
+        let rules = Rules {
+            accept_unusable: self.accept_unusable,
+            time_zone: self.time_zone.clone(),
+        };
         while let Some(batch) = batches.recv().await {
             let mut arrivals = Vec::new();
             let mut origins = Vec::new();
             for record in batch? {
                 let (place, id) = (record.place, report::id(&record.id));
-                match record.candidate(self.accept_unusable) {
+                match record.candidate(&rules) {
                     Ok(Candidate {
                         arrival,
                         scheme,
                         warnings,
+                        naive_times,
                     }) => {
+                        report.naive_times += naive_times;
                         let origin = Origin {
                             place,
                             scheme,
                             warnings,
+                            last_login: arrival.last_login,
                         };
                         origins.push(origin);
                         arrivals.push(arrival);
@@ -181,7 +193,7 @@ impl Import {
                         holders.insert(id, holder);
                         later.push((arrival, origin));
                     }
-                    _ => origin.tell(&mut report, arrival.id, &fate),
+                    _ => origin.tell(&mut report, &arrival, &fate, self.update),
                 }
             }
             report.progress(progress.load(Ordering::Relaxed));
@@ -199,11 +211,12 @@ struct Origin {
     place: Place,
     scheme: &'static str,
     warnings: Vec<String>,
+    last_login: Option<OffsetDateTime>,
 }
 
 impl Origin {
-    fn tell(&self, report: &mut Report, id: i64, fate: &Fate) {
-        let id = id.to_string();
+    fn tell(&self, report: &mut Report, arrival: &Arrival, fate: &Fate, is_update: bool) {
+        let id = arrival.id.to_string();
         if let Fate::Refused(collision) = fate {
             report.skipped(self.place, &id, &collision.to_string());
             return;
@@ -216,6 +229,14 @@ impl Origin {
             for warning in &self.warnings {
                 report.warned(self.place, &id, warning);
             }
+        }
+        // An account that an update leaves unchanged lacks the login as well.
+        if let (Some(dropped), None) = (self.last_login, arrival.last_login)
+            && (is_update || !matches!(fate, Fate::Unchanged(_)))
+        {
+            let at = dropped.format(&Rfc3339).unwrap_or_default();
+            let why = format!("its last_login, {at}, is in the future, and was left out");
+            report.warned(self.place, &id, &why);
         }
     }
 }
@@ -245,12 +266,12 @@ async fn take_later(
             .zip(origins)
             .partition(|((_, fate), _)| matches!(fate, Fate::Refused(Collision::Email(_))));
         for ((arrival, fate), origin) in done {
-            origin.tell(report, arrival.id, &fate);
+            origin.tell(report, &arrival, &fate, true);
         }
         if stuck.len() == before {
             stuck.sort_by_key(|(_, origin)| origin.place);
             for ((arrival, fate), origin) in stuck {
-                origin.tell(report, arrival.id, &fate);
+                origin.tell(report, &arrival, &fate, true);
             }
             return Ok(());
         }

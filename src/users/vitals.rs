@@ -48,19 +48,18 @@ impl Users {
         })
     }
 
-    /// The latest instant at which something happened to an account. No clock should be before it.
+    /// Returns the time of the latest login. No clock should be before it. The creation of accounts does not count: imports copy
+    /// its time from the source.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn latest(&self) -> Result<Option<OffsetDateTime>, DbErr> {
         let latest = Entity::find()
             .select_only()
-            .column_as(Column::Created.max(), "created")
             .column_as(Column::LastLogin.max(), "last_login")
-            .into_tuple::<(Option<OffsetDateTime>, Option<OffsetDateTime>)>()
+            .into_tuple::<Option<OffsetDateTime>>()
             .one(&self.db);
-        let latest = self.within(latest).await?;
-        Ok(latest.and_then(|(created, last_login)| created.max(last_login)))
+        Ok(self.within(latest).await?.flatten())
     }
 
     /// How many accounts have a cutoff after this Unix second, and the latest of them.

@@ -157,7 +157,11 @@ async fn a_clock_before_what_has_happened_is_bad() {
         "correct horse\n",
     ));
     let db = users::open(&home.database(), LIMITS).await.unwrap();
+    // Imported as it is in the source: a local time that is read as UTC may be ahead.
     let change = "UPDATE users SET created = '2099-01-01 00:00:00+00:00'";
+    db.execute_unprepared(change).await.unwrap();
+    assert_found(&home.run(&DOCTOR), "clock", "good", "");
+    let change = "UPDATE users SET last_login = '2099-01-01 00:00:00+00:00'";
     db.execute_unprepared(change).await.unwrap();
     db.close().await.unwrap();
     let output = home.run(&DOCTOR);

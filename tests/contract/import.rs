@@ -566,7 +566,7 @@ fn machines_read_json() {
         said,
         json!({
             "dry_run": false, "added": 2, "updated": 0, "unchanged": 0, "skipped": 1, "warned": 1,
-            "preserved": 0, "revoked": 0,
+            "preserved": 0, "revoked": 0, "naive_times": 0,
             "schemes": { "pbkdf2_sha256": 2 },
             "problems": [
                 problem(&format!("line 1, column {second}"), "1", true, "its id stands there twice"),
@@ -1024,6 +1024,136 @@ fn dump_that_another_model_makes_unreadable_names_the_model() {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
+}
+
+/// A Django service with `USE_TZ=False` writes local times.
+#[test]
+fn naive_times_are_read_in_the_given_time_zone() {
+    let dump = json!([
+        user(1, json!({
+            "email": "a@example.com", "last_login": "2018-07-17T02:54:56.125", "date_joined": "2018-01-17 02:54:56",
+        })),
+        user(2, json!({
+            "email": "b@example.com", "last_login": "2018-07-17T02:54:56Z", "date_joined": "2018-07-17T02:54:56+02:00",
+        })),
+    ])
+    .to_string();
+    let csv = "id,email,password,last_login,date_joined\n1,a@example.com,!,2018-07-17 02:54:56.125,2018-01-17 02:54:56\n\
+               2,b@example.com,!,2018-07-17 02:54:56+00,2018-07-17 00:54:56Z\n";
+    let warning = "2 times have no time zone, and are read as UTC";
+    for (zone, last_login, created) in [
+        (None, "2018-07-17T02:54:56.125Z", "2018-01-17T02:54:56Z"),
+        (
+            Some("UTC"),
+            "2018-07-17T02:54:56.125Z",
+            "2018-01-17T02:54:56Z",
+        ),
+        (
+            Some("Europe/Berlin"),
+            "2018-07-17T00:54:56.125Z",
+            "2018-01-17T01:54:56Z",
+        ),
+        (
+            Some("America/New_York"),
+            "2018-07-17T06:54:56.125Z",
+            "2018-01-17T07:54:56Z",
+        ),
+    ] {
+        let flags: Vec<_> = zone.iter().flat_map(|zone| ["--time-zone", zone]).collect();
+        for is_csv in [false, true] {
+            let home = Home::new();
+            let output = if is_csv {
+                import_csv(&home, csv, &flags)
+            } else {
+                import(&home, &dump, &flags)
+            };
+            assert!(output.status.success(), "{output:?}");
+            let said = String::from_utf8_lossy(&output.stderr);
+            let told = (
+                said.matches(warning).count(),
+                said.matches("--time-zone").count() > 0,
+            );
+            assert_eq!(
+                told,
+                if zone.is_none() {
+                    (1, true)
+                } else {
+                    (0, false)
+                },
+                "{said}"
+            );
+            let accounts = accounts(&home);
+            assert_eq!(accounts[0]["last_login"], last_login);
+            assert_eq!(accounts[0]["created"], created);
+            assert_eq!(accounts[1]["last_login"], "2018-07-17T02:54:56Z");
+            assert_eq!(accounts[1]["created"], "2018-07-17T00:54:56Z");
+        }
+    }
+    let home = Home::new();
+    let report = stdout(&import(&home, &dump, &["--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["naive_times"], 2);
+    let (code, said) = failure(&import(&home, &dump, &["--time-zone", "Berlin"]));
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("not an IANA time zone such as Europe/Berlin"),
+        "{said}"
+    );
+}
+
+#[test]
+fn login_in_the_future_is_reported() {
+    let home = Home::new();
+    let dump = |id: i64, email: &str, last_login: &str| {
+        json!([user(
+            id,
+            json!({ "email": email, "last_login": last_login })
+        )])
+        .to_string()
+    };
+    let future = "2999-01-01T00:00:00Z";
+    let reason = "its last_login, 2999-01-01T00:00:00Z, is in the future, and was left out";
+    for (dump, flags, summary) in [
+        (
+            dump(1, "a@example.com", future),
+            &[][..],
+            "1 added, 0 updated, 0 unchanged, 0 skipped, 1 with",
+        ),
+        (
+            dump(1, "a@example.com", future),
+            &["--update"],
+            "0 added, 0 updated, 1 unchanged, 0 skipped, 1 with",
+        ),
+        (
+            dump(1, "b@example.com", future),
+            &["--update"],
+            "0 added, 1 updated, 0 unchanged, 0 skipped, 1 with",
+        ),
+    ] {
+        let output = import(&home, dump, flags);
+        let said = stdout(&output);
+        assert!(said.starts_with(summary), "{said}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains(&format!("warning: line 1, column 2, id 1: {reason}")),
+            "{said}"
+        );
+        assert_eq!(accounts(&home)[0]["last_login"], Value::Null);
+    }
+    // A record that is imported after the record of another account, because of its email.
+    stdout(&import(
+        &home,
+        dump(2, "a@example.com", "2018-10-17T00:54:56Z"),
+        &[],
+    ));
+    let swapped = json!([
+        user(1, json!({ "email": "a@example.com", "last_login": future })),
+        with_email(2, "b@example.com"),
+    ]);
+    let report = stdout(&import(&home, swapped.to_string(), &["--update", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["updated"], 2, "{report}");
+    assert_eq!(report["problems"][0]["reason"], reason, "{report}");
 }
 
 /// A list of so many users, as far as it goes.

@@ -141,12 +141,12 @@ fn clock(
     let advice = "Let NTP set it (`timedatectl set-ntp true`)";
     if let Some(latest) = latest.filter(|latest| *latest > here) {
         let said = format!(
-            "{here} is before {latest}, when an account was last used: tokens would be of the past. {advice}"
+            "{here} is before {latest}, when an account last logged in: tokens would be of the past. {advice}"
         );
         return Finding::bad("clock", said);
     }
     let Some(there) = there else {
-        return Finding::good("clock", format!("{here}: nothing in the database is later"));
+        return Finding::good("clock", format!("{here}: no login is later"));
     };
     let drift = (here - there).whole_milliseconds();
     if drift.abs() > DRIFT_MS {

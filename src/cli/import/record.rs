@@ -3,6 +3,10 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use jiff::{
+    civil::DateTime,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
@@ -79,11 +83,22 @@ pub(super) struct Candidate {
     pub(super) scheme: &'static str,
     /// What an operator should know of it.
     pub(super) warnings: Vec<String>,
+    /// The number of times without a time zone that are read as UTC.
+    pub(super) naive_times: u64,
+}
+
+/// The rules of one import.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    /// Whether to import accounts without their password if it cannot be verified.
+    pub(super) accept_unusable: bool,
+    /// The time zone of times without one.
+    pub(super) time_zone: Option<TimeZone>,
 }
 
 impl Record {
     /// The account, or why it is none.
-    pub(super) fn candidate(self, accept_unusable: bool) -> Result<Candidate, String> {
+    pub(super) fn candidate(self, rules: &Rules) -> Result<Candidate, String> {
         let [
             email,
             username,
@@ -95,7 +110,7 @@ impl Record {
         let id = id(&self.id)?;
         let email = address(email, username)?;
         let password_digest = digest(&password);
-        let (scheme, password, without_password) = match hash(password, accept_unusable) {
+        let (scheme, password, without_password) = match hash(password, rules.accept_unusable) {
             Ok((scheme, hash)) => (scheme, hash, None),
             Err(why) => (UNUSABLE, None, Some(why)),
         };
@@ -105,11 +120,17 @@ impl Record {
                 "its e-mail is not valid: its tokens refresh, but it cannot log in".to_owned(),
             );
         }
-        let mut instant = |name, cell| {
-            instant(name, &cell).unwrap_or_else(|warning| {
+        let mut naive_times = 0;
+        let mut instant = |name, cell| match instant(name, &cell, rules.time_zone.as_ref()) {
+            Ok(None) => None,
+            Ok(Some(instant)) => {
+                naive_times += u64::from(instant.is_naive && rules.time_zone.is_none());
+                Some(instant.utc)
+            }
+            Err(warning) => {
                 warnings.push(warning);
                 None
-            })
+            }
         };
         let arrival = Arrival {
             id,
@@ -125,6 +146,7 @@ impl Record {
             arrival,
             scheme,
             warnings,
+            naive_times,
         })
     }
 }
@@ -228,10 +250,20 @@ fn truth(cell: &Cell) -> Result<bool, String> {
     }
 }
 
-fn instant(name: &str, cell: &Cell) -> Result<Option<OffsetDateTime>, String> {
+struct Instant {
+    utc: OffsetDateTime,
+    /// Whether the text names no time zone.
+    is_naive: bool,
+}
+
+fn instant(
+    name: &str,
+    cell: &Cell,
+    time_zone: Option<&TimeZone>,
+) -> Result<Option<Instant>, String> {
     match cell {
         Cell::Missing | Cell::Null => Ok(None),
-        Cell::Text(text) => match parse_instant(text) {
+        Cell::Text(text) => match parse_instant(text, time_zone) {
             Some(instant) => Ok(Some(instant)),
             None => Err(format!(
                 "its {name}, {}, is not a date and time",
@@ -242,11 +274,13 @@ fn instant(name: &str, cell: &Cell) -> Result<Option<OffsetDateTime>, String> {
     }
 }
 
-/// RFC 3339, or what databases write: a space in the middle, and an offset of hours, or none for UTC.
-fn parse_instant(text: &str) -> Option<OffsetDateTime> {
+/// Reads RFC 3339 and the format of databases: a space in the middle, and an offset of hours. Without an offset, it is a time of `time_zone`,
+/// or of UTC.
+fn parse_instant(text: &str, time_zone: Option<&TimeZone>) -> Option<Instant> {
     let (date, time) = text.split_once(['T', ' '])?;
     let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
     let (time, zone) = time.split_at(zone);
+    let is_naive = zone.is_empty();
     let zone = match zone.len() {
         0 => "Z".to_owned(),
         3 => format!("{zone}:00"),
@@ -254,7 +288,37 @@ fn parse_instant(text: &str) -> Option<OffsetDateTime> {
         _ => zone.to_owned(),
     };
     let instant = OffsetDateTime::parse(&format!("{date}T{time}{zone}"), &Rfc3339).ok()?;
-    instant.checked_to_offset(UtcOffset::UTC)
+    let utc = match time_zone {
+        Some(time_zone) if is_naive => local(instant, time_zone)?,
+        _ => instant.checked_to_offset(UtcOffset::UTC)?,
+    };
+    Some(Instant { utc, is_naive })
+}
+
+/// Returns the instant of a local time. If the clocks were set back and showed the time twice, the earlier instant counts.
+fn local(shown: OffsetDateTime, time_zone: &TimeZone) -> Option<OffsetDateTime> {
+    let (year, month, day) = shown.to_calendar_date();
+    let (hour, minute, second, nanosecond) = shown.to_hms_nano();
+    let small = |part: u8| i8::try_from(part).ok();
+    let shown = DateTime::new(
+        i16::try_from(year).ok()?,
+        small(month.into())?,
+        small(day)?,
+        small(hour)?,
+        small(minute)?,
+        small(second)?,
+        i32::try_from(nanosecond).ok()?,
+    );
+    let instant = time_zone.to_ambiguous_timestamp(shown.ok()?);
+    let instant = instant.compatible().ok()?;
+    OffsetDateTime::from_unix_timestamp_nanos(instant.as_nanosecond()).ok()
+}
+
+/// Finds an IANA time zone in the database that is part of this program, so that each machine finds the same.
+pub(super) fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZoneDatabase::bundled()
+        .get(name)
+        .map_err(|_| "not an IANA time zone such as Europe/Berlin".to_owned())
 }
 
 /// Quotes the start of a text.
@@ -273,20 +337,25 @@ pub(super) fn start(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn utc(text: &str, zone: Option<&str>) -> Option<OffsetDateTime> {
+        let zone = zone.map(|name| time_zone(name).unwrap());
+        parse_instant(text, zone.as_ref()).map(|instant| instant.utc)
+    }
+
     #[test]
     fn an_instant_is_read_as_django_and_databases_write_it() {
-        let utc = "2018-10-17T00:54:56.125Z";
+        let expected = "2018-10-17T00:54:56.125Z";
         for text in [
-            utc,
+            expected,
             "2018-10-17T02:54:56.125+02:00",
             "2018-10-17 00:54:56.125",
             "2018-10-17 00:54:56.125000",
             "2018-10-17 00:54:56.125+00",
             "2018-10-16 19:54:56.125-0500",
         ] {
-            assert_eq!(parse_instant(text), parse_instant(utc), "{text}");
+            assert_eq!(utc(text, None), utc(expected, None), "{text}");
         }
-        assert!(parse_instant(utc).is_some());
+        assert!(utc(expected, None).is_some());
         for text in [
             "",
             "yesterday",
@@ -295,7 +364,69 @@ mod tests {
             "T",
             "2018-10-17T00:54:56+é",
         ] {
-            assert_eq!(parse_instant(text), None, "{text}");
+            assert_eq!(utc(text, None), None, "{text}");
+            assert_eq!(utc(text, Some("Europe/Berlin")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn naive_instant_is_a_time_of_the_given_zone() {
+        for (text, zone, expected) in [
+            (
+                "2018-10-17 02:54:56.125",
+                "Europe/Berlin",
+                "2018-10-17T00:54:56.125Z",
+            ),
+            (
+                "2018-01-17T02:54:56",
+                "europe/berlin",
+                "2018-01-17T01:54:56Z",
+            ),
+            (
+                "2018-10-16T19:24:56",
+                "America/New_York",
+                "2018-10-16T23:24:56Z",
+            ),
+            (
+                "2018-10-17 06:39:56",
+                "Asia/Kathmandu",
+                "2018-10-17T00:54:56Z",
+            ),
+            ("2018-10-17 00:54:56", "UTC", "2018-10-17T00:54:56Z"),
+            // Twice, and never.
+            (
+                "2018-10-28 02:30:00",
+                "Europe/Berlin",
+                "2018-10-28T00:30:00Z",
+            ),
+            (
+                "2018-03-25 02:30:00",
+                "Europe/Berlin",
+                "2018-03-25T01:30:00Z",
+            ),
+            // The offset in the text counts.
+            (
+                "2018-10-17 02:54:56+00",
+                "Europe/Berlin",
+                "2018-10-17T02:54:56Z",
+            ),
+            (
+                "2018-10-17T02:54:56Z",
+                "Europe/Berlin",
+                "2018-10-17T02:54:56Z",
+            ),
+        ] {
+            assert_eq!(utc(text, Some(zone)), utc(expected, None), "{text} {zone}");
+        }
+        for name in [
+            "",
+            "Berlin",
+            "+02:00",
+            "Europe/Atlantis",
+            "CEST+2",
+            "../UTC",
+        ] {
+            assert!(time_zone(name).is_err(), "{name}");
         }
     }
 }

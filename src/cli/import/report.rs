@@ -36,6 +36,8 @@ pub(super) struct Report {
     preserved: u64,
     /// Accounts whose tokens were revoked.
     pub(super) revoked: u64,
+    /// Times without a time zone that were read as times of UTC.
+    pub(super) naive_times: u64,
     /// How many came in with a hash of each scheme.
     schemes: BTreeMap<&'static str, u64>,
     problems: Vec<Problem>,
@@ -66,6 +68,7 @@ impl Report {
             warned: 0,
             preserved: 0,
             revoked: 0,
+            naive_times: 0,
             schemes: BTreeMap::new(),
             problems: Vec::new(),
             problems_left_out: 0,
@@ -112,9 +115,16 @@ impl Report {
         self.bar.set_message(self.accounts().to_string());
     }
 
-    /// Ends the progress bar.
+    /// Clears the progress bar, and prints the warning about the whole source.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
+        if self.naive_times > 0 && !self.json {
+            eprintln!(
+                "warning: {} times have no time zone, and are read as UTC. If the Django service has USE_TZ=False, import with \
+                 --time-zone and its TIME_ZONE, such as Europe/Berlin; if they are times of UTC, with --time-zone UTC",
+                self.naive_times
+            );
+        }
     }
 
     /// Whether no account came in, nor was here.
