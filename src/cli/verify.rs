@@ -27,10 +27,20 @@ use crate::{
     text::printable,
 };
 
+mod redact;
+
+use redact::Secrets;
+
 /// How long an answer is waited for; a hash that was imported may take a while.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The most of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
+/// How each token begins.
+const TOKEN: &str = "eyJ";
+/// The most of an answer that is printed, in characters.
+const PRINTED: usize = 100;
+/// The same where the claims of a token are printed.
+const PRINTED_CLAIMS: usize = 1000;
 
 #[derive(clap::Args)]
 pub(super) struct VerifyCompat {
@@ -53,12 +63,15 @@ struct Service {
     name: &'static str,
     url: String,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// The secrets that are sent to it, and that no message may show.
+    secrets: Secrets,
 }
 
 struct Reply {
     status: u16,
     headers: hyper::HeaderMap,
     body: String,
+    secrets: Secrets,
 }
 
 /// What was compared.
@@ -76,8 +89,9 @@ impl VerifyCompat {
             Some(email) => Some((email, password::from_stdin()?)),
             None => None,
         };
-        let old = Service::at("old", &self.old)?;
-        let new = Service::at("new", &self.new)?;
+        let secrets = Secrets::new(account.as_ref().map(|(_, password)| &**password));
+        let old = Service::at("old", &self.old, &secrets)?;
+        let new = Service::at("new", &self.new, &secrets)?;
         let mut findings = Findings::default();
         for case in Corpus::read()
             .cases
@@ -154,17 +168,13 @@ impl Findings {
             old.post(&obtain, &wrong).await?,
             new.post(&obtain, &wrong).await?,
         ];
-        self.alike(
-            "obtain with a wrong password",
-            &refused[0].to_string(),
-            &refused[1].to_string(),
-        );
+        self.alike("obtain with a wrong password", &refused[0], &refused[1]);
 
         let issued = [
             old.post(&obtain, &login).await?,
             new.post(&obtain, &login).await?,
         ];
-        self.alike("obtain", &issued[0].shape(), &issued[1].shape());
+        self.alike("obtain", &issued[0], &issued[1]);
         for (issued, by, at) in [(&issued[0], old, new), (&issued[1], new, old)] {
             let Some(token) = issued.token() else {
                 self.unexpected
@@ -182,15 +192,16 @@ impl Findings {
                     .push(format!("{what}: {refreshed}; {advice}"));
                 continue;
             }
-            self.alike(&what, &issued.shape(), &refreshed.shape());
+            self.alike(&what, issued, &refreshed);
         }
         Ok(())
     }
 
-    fn alike(&mut self, what: &str, one: &str, other: &str) {
-        if one == other {
+    fn alike(&mut self, what: &str, one: &Reply, other: &Reply) {
+        if one.shape() == other.shape() {
             self.same += 1;
         } else {
+            let (one, other) = (one.printable_shape(), other.printable_shape());
             self.unexpected
                 .push(format!("{what}: {one} against {other}"));
         }
@@ -198,23 +209,26 @@ impl Findings {
 }
 
 impl Service {
-    fn at(name: &'static str, url: &str) -> Result<Self, Failure> {
-        let parsed = url::Url::parse(url).ok();
-        let parsed =
-            parsed.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        // Nor one with a password in it, which messages would tell.
-        let is_bare = |url: url::Url| {
-            url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    fn at(name: &'static str, url: &str, secrets: &Secrets) -> Result<Self, Failure> {
+        let is_bare = |url: &url::Url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                // Messages show the URL.
+                && url.username().is_empty()
+                && url.password().is_none()
         };
-        if !parsed.is_some_and(is_bare) {
+        let Some(url) = url::Url::parse(url).ok().filter(is_bare) else {
             return Err(Failure::usage(format!(
-                "--{name} is not a URL such as https://auth.example.com, without user, query and fragment"
+                "--{name} is not a URL such as https://auth.example.com, without user, password, query and fragment"
             )));
-        }
+        };
         Ok(Self {
             name,
-            url: url.trim_end_matches('/').to_owned(),
+            url: url.as_str().trim_end_matches('/').to_owned(),
             client: Client::builder(TokioExecutor::new()).build(https::connector()?),
+            secrets: secrets.clone(),
         })
     }
 
@@ -262,6 +276,7 @@ impl Service {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 body: String::from_utf8_lossy(&body).into_owned(),
+                secrets: self.secrets.clone(),
             })
         };
         let reply: Result<Reply, Failure> = timeout(PATIENCE, answer)
@@ -289,10 +304,11 @@ impl Reply {
         (self.status == 200).then_some(token)
     }
 
-    /// What two answers with tokens share if they are of the same account: all but the time and the signature.
+    /// Returns the parts that are the same in two answers for one account: everything but the times and the signature of a token. The
+    /// shape may contain secrets.
     fn shape(&self) -> String {
         let Some(token) = self.token() else {
-            return self.to_string();
+            return format!("{} {}", self.status, one_line(&self.body));
         };
         let part = |at: usize| {
             let part = URL_SAFE_NO_PAD.decode(token.split('.').nth(at)?).ok()?;
@@ -308,16 +324,39 @@ impl Reply {
         body["token"] = json!([header, claims]);
         format!("{} {body}", self.status)
     }
+
+    /// The shape for people, without secrets.
+    fn printable_shape(&self) -> String {
+        if self.token().is_none() {
+            return self.to_string();
+        }
+        let shape = self.shape();
+        let shape = self.secrets.redact(&shape);
+        if shape.contains(TOKEN) {
+            return format!("{} with a token in another field too", self.status);
+        }
+        start(&shape, PRINTED_CLAIMS)
+    }
 }
 
 impl fmt::Display for Reply {
-    /// Never a token.
+    /// Never a token or a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.body.contains("eyJ") {
+        if self.body.contains(TOKEN) {
             return write!(f, "{} with a token", self.status);
         }
-        let words: Vec<_> = self.body.split_whitespace().collect();
-        let start: String = words.join(" ").chars().take(100).collect();
-        write!(f, "{} {}", self.status, printable(&start))
+        let body = self.secrets.redact(&self.body);
+        write!(f, "{} {}", self.status, start(&body, PRINTED))
     }
+}
+
+/// The first characters of a text, in one line, safe for a terminal.
+fn start(text: &str, most: usize) -> String {
+    let start: String = one_line(text).chars().take(most).collect();
+    printable(&start)
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ")
 }

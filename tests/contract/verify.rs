@@ -1,6 +1,17 @@
 //! `signet verify-compat`, as far as it needs no Django: `make test-django` compares with one.
 
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+};
+
+use serde_json::json;
+
 use crate::binary::{Home, Service, failure, stdout};
+
+/// Makes a status and a body of the body of a request.
+type Answer = fn(&str) -> (u16, String);
 
 const DOCUMENTED: &str = "jonhdoeqa@email.com";
 
@@ -73,10 +84,129 @@ fn what_is_no_service_is_told() {
         ),
         ("127.0.0.1:8000", 2, "--old is not a URL such as https://"),
         ("ftp://127.0.0.1", 2, "is not a URL"),
+        ("http://:hunter2@127.0.0.1:1", 2, "without user, password"),
+        ("http://hunter2@127.0.0.1:1", 2, "without user, password"),
+        ("http://me:hunter2@127.0.0.1:1", 2, "without user, password"),
+        (
+            "http:/\\me:hunter2@127.0.0.1:1",
+            2,
+            "without user, password",
+        ),
+        ("http://127.0.0.1:1/?hunter2", 2, "without user, password"),
     ] {
         let (said_code, said) =
             failure(&home.run(&["verify-compat", "--old", old, "--new", &there]));
         assert_eq!(said_code, code);
         assert!(said.contains(reason), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// Starts a server that gives each request body to `answer`, and returns its URL. The server runs until the end of the tests.
+fn server(answer: Answer) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            thread::spawn(move || respond(&mut client.unwrap(), answer));
+        }
+    });
+    url
+}
+
+fn respond(client: &mut TcpStream, answer: Answer) {
+    let mut input = BufReader::new(client.try_clone().unwrap());
+    let (mut line, mut length) = (String::new(), 0);
+    while input.read_line(&mut line).unwrap() > 2 {
+        let header = line.to_ascii_lowercase();
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).unwrap();
+    let (status, body) = answer(&String::from_utf8_lossy(&body));
+    let length = body.len();
+    // The client may have closed the connection.
+    let _ = write!(
+        client,
+        "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+}
+
+#[test]
+fn password_that_a_service_sends_back_is_redacted() {
+    let home = Home::new();
+    let service = demo(&home, &"s".repeat(32));
+    let new = url(&service);
+    let echoes: [Answer; 6] = [
+        |body| (400, body.to_owned()),
+        |body| (500, json!({ "data": body }).to_string()),
+        |body| (400, body.replace('é', "\\u00E9").replace('/', "\\/")),
+        // Without escapes, and with the password at the limit of the printed text.
+        |body| (400, body.replace("\\\"", "\"").replace("\\\\", "\\")),
+        |body| (400, format!("{}{body}", "x".repeat(48))),
+        |body| {
+            let claims = "eyJ1c2VyX2lkIjoxfQ";
+            let token = format!("eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl");
+            (200, json!({ "token": token, "data": body }).to_string())
+        },
+    ];
+    for echo in echoes {
+        let old = server(echo);
+        let args = ["verify-compat", "--old", &old, "--new", &new];
+        let args = [&args[..], &["--email", DOCUMENTED, "--password-stdin"]].concat();
+        let output = home.feed(&args, "hunter2  \"\\/é hunter3\n");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains("UNEXPECTED  obtain"), "{said}");
+        assert!(said.contains("[redacted"), "{said}");
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[test]
+fn answers_are_printed_without_tokens_and_format_characters() {
+    let home = Home::new();
+    let service = demo(&home, &"s".repeat(32));
+    let new = url(&service);
+    let servers: [Answer; 3] = [
+        |_| {
+            (
+                400,
+                "\u{1b}[2J\u{202e}bidi\u{2066}\u{feff}\u{200b}\u{9b}".to_owned(),
+            )
+        },
+        |_| {
+            let token = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VybmFtZSI6IuKAriJ9.c2lnbmF0dXJl";
+            let body = json!({ "token": token, "bidi": "\u{2066}\u{feff}" });
+            (200, body.to_string())
+        },
+        |_| {
+            let token = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VybmFtZSI6IuKAriJ9.c2lnbmF0dXJl";
+            (200, json!({ "token": token, "copy": token }).to_string())
+        },
+    ];
+    for answer in servers {
+        let old = server(answer);
+        let args = ["verify-compat", "--old", &old, "--new", &new];
+        let args = [&args[..], &["--email", DOCUMENTED, "--password-stdin"]].concat();
+        let output = home.feed(&args, "1234ABCD\n");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("UNEXPECTED  obtain"), "{said}");
+        for secret in [
+            "eyJ",
+            "c2lnbmF0dXJl",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{feff}",
+            "\u{200b}",
+            "\u{9b}",
+            "\u{1b}",
+        ] {
+            assert!(!said.contains(secret), "{secret:?} in {said}");
+        }
     }
 }
