@@ -65,6 +65,9 @@ enum Command {
     /// Add, show and change accounts
     #[command(subcommand)]
     User(user::User),
+    /// Rotate the secret that signs tokens, and show how it is used
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// Compare this service with the Django service that it replaces
     VerifyCompat(verify::VerifyCompat),
     /// Print what makes a shell complete these commands
@@ -190,6 +193,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
             }
             Command::Migrate(command) => command.run(&settings).await,
             Command::User(command) => command.run(&settings).await,
+            Command::Secret(command) => command.run(&settings).await,
             Command::VerifyCompat(command) => command.run().await,
             Command::Openapi(command) => command.run(&settings),
             Command::Config(command) => command.run(&read),

@@ -10,6 +10,9 @@ use rustix::process::{getegid, getgroups};
 use tracing::{info, warn};
 
 mod draft;
+mod files;
+mod rotate;
+mod status;
 
 use super::{Failure, database::unopened};
 use crate::{
@@ -18,6 +21,23 @@ use crate::{
     users::Location,
 };
 use draft::Draft;
+
+#[derive(clap::Subcommand)]
+pub(super) enum Secret {
+    /// Sign with a new secret, and still accept tokens of the old one
+    Rotate(rotate::Rotate),
+    /// Show the age of each secret, and how many tokens each has verified
+    Status(status::Status),
+}
+
+impl Secret {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+        match self {
+            Self::Rotate(command) => command.run(settings),
+            Self::Status(command) => command.run(settings).await,
+        }
+    }
+}
 
 /// The secrets that were given, if one was to sign with.
 pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
@@ -100,6 +120,11 @@ fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
     })
 }
 
+/// The default file of the previous secrets, which may not exist.
+fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+    Ok(kept_in(settings)?.map(|secret| rotate::beside(&secret, ".previous")))
+}
+
 fn location(settings: &Settings) -> Result<Location, Failure> {
     Location::of(settings.database_url.as_str()).map_err(unopened)
 }
@@ -137,7 +162,12 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
     ) {
         (Some(secrets), _) => secrets.0.clone().into_bytes(),
         (None, Some(path)) => named(path, name)?,
-        (None, None) => return Ok(Vec::new()),
+        (None, None) => match previous_beside_the_database(settings)? {
+            // Read anew on every reload: the first rotation creates the file.
+            Some(path) if path.exists() => read_all(&path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+            _ => return Ok(Vec::new()),
+        },
     };
     let given = lines
         .split(|byte| *byte == b'\n')
@@ -162,12 +192,17 @@ fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// A secret is the file's bytes; one line break at the end is the editor's.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file of secrets. Warns if other users can read or change the file.
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     if let Some(whom) = exposure(path)? {
         warn!(path = %path.display(), "this secret is not the service's alone: it can be read or changed by {whom}");
     }
-    let mut secret = fs::read(path)?;
+    fs::read(path)
+}
+
+/// A secret is the file's bytes; one line break at the end is the editor's.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut secret = read_all(path)?;
     for end in [b'\n', b'\r'] {
         if secret.last() == Some(&end) {
             secret.pop();

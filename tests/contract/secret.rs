@@ -2,13 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+use serde_json::{Value, json};
+
 use crate::{
-    binary::{Home, Service, failure},
-    world::SECRET,
+    binary::{Home, Service, failure, stdout},
+    world::{OBTAIN, REFRESH, SECRET},
 };
 
 /// Every file of a folder, with its contents.
@@ -54,4 +58,264 @@ fn failed_write_of_a_new_secret_leaves_no_draft() {
     }
     let names: Vec<_> = files(&home.path().join("data")).into_keys().collect();
     assert_eq!(names, ["signet.db", "signet.db-shm", "signet.db-wal"]);
+}
+
+const RELOADED: &str = "read the secrets anew";
+
+fn login(service: &Service) -> Value {
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    let (status, body) = service.post(OBTAIN, &documented);
+    assert_eq!(status, 200, "{body}");
+    body["token"].clone()
+}
+
+fn refresh(service: &Service, token: &Value) -> u16 {
+    service.post(REFRESH, &json!({ "token": token })).0
+}
+
+fn reload(service: &mut Service) {
+    service.signal("-HUP");
+    service.wait_for(RELOADED);
+}
+
+/// The setup of the README: no setting names a file of secrets.
+#[test]
+fn rotation_on_the_default_setup_logs_no_user_out() {
+    let home = Home::on_sqlite();
+    let add = [
+        "user",
+        "add",
+        "jonhdoeqa@email.com",
+        "--password-stdin",
+        "--force",
+    ];
+    stdout(&home.feed(&add, "1234ABCD\n"));
+    let mut service = home.serve(&[]);
+    let mut tokens = vec![login(&service)];
+    for rotation in 1..=2 {
+        let old = fs::read_to_string(home.path().join("data/signet.db.secret")).unwrap();
+        let said = stdout(&home.run(&["secret", "rotate"]));
+        assert!(said.contains("SIGHUP"), "{said}");
+        let current = home.path().join("data/signet.db.secret");
+        let previous = home.path().join("data/signet.db.secret.previous");
+        let (new, lines) = (
+            fs::read_to_string(&current).unwrap(),
+            fs::read_to_string(&previous).unwrap(),
+        );
+        assert!(new != old && new.trim_end().len() == 64);
+        assert!(
+            lines.starts_with(&old) && lines.lines().count() == rotation,
+            "{lines}"
+        );
+        for path in [&current, &previous] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
+        }
+        assert!(!said.contains(old.trim_end()) && !said.contains(new.trim_end()));
+        reload(&mut service);
+        tokens.push(login(&service));
+        for token in &tokens {
+            assert_eq!(refresh(&service, token), 200);
+        }
+    }
+    // Without its line, the oldest secret is no longer accepted.
+    let previous = home.path().join("data/signet.db.secret.previous");
+    let lines = fs::read_to_string(&previous).unwrap();
+    fs::write(&previous, lines.lines().next().unwrap()).unwrap();
+    reload(&mut service);
+    let statuses: Vec<_> = tokens
+        .iter()
+        .map(|token| refresh(&service, token))
+        .collect();
+    assert_eq!(statuses, [400, 200, 200]);
+}
+
+/// Two replicas, each with its own copy of the files.
+#[test]
+fn rotation_in_two_steps_logs_no_user_out_of_any_replica() {
+    let home = Home::on_sqlite();
+    let folders = ["a", "b"].map(|name| home.path().join(name));
+    let paths = |folder: &Path| (folder.join("secret"), folder.join("previous"));
+    let start = |folder: &PathBuf| {
+        fs::create_dir(folder).unwrap();
+        let (current, previous) = paths(folder);
+        fs::write(&current, format!("{SECRET}\n")).unwrap();
+        fs::write(&previous, "").unwrap();
+        home.serve(&[
+            "--demo",
+            "--jwt-secret-file",
+            current.to_str().unwrap(),
+            "--jwt-previous-secrets-file",
+            previous.to_str().unwrap(),
+        ])
+    };
+    let (mut a, mut b) = (start(&folders[0]), start(&folders[1]));
+    let ((a_current, a_previous), (b_current, b_previous)) =
+        (paths(&folders[0]), paths(&folders[1]));
+    let rotate = |step: &str| {
+        let files = [
+            "--jwt-secret-file",
+            a_current.to_str().unwrap(),
+            "--jwt-previous-secrets-file",
+            a_previous.to_str().unwrap(),
+        ];
+        home.run(&[&["secret", "rotate", step], &files[..]].concat())
+    };
+    let mut tokens = Vec::new();
+    let mut check = |a: &Service, b: &Service| {
+        tokens.extend([login(a), login(b)]);
+        for token in &tokens {
+            assert_eq!((refresh(a, token), refresh(b, token)), (200, 200));
+        }
+    };
+    check(&a, &b);
+    let (_, said) = failure(&rotate("--activate"));
+    assert!(said.contains("no secret is staged"), "{said}");
+    stdout(&rotate("--stage"));
+    let (_, said) = failure(&rotate("--stage"));
+    assert!(said.contains("staged already"), "{said}");
+    fs::copy(&a_previous, &b_previous).unwrap();
+    check(&a, &b);
+    reload(&mut a);
+    check(&a, &b);
+    reload(&mut b);
+    check(&a, &b);
+    stdout(&rotate("--activate"));
+    reload(&mut a);
+    check(&a, &b);
+    assert_ne!(fs::read(&a_current).unwrap(), fs::read(&b_current).unwrap());
+    fs::copy(&a_current, &b_current).unwrap();
+    fs::copy(&a_previous, &b_previous).unwrap();
+    reload(&mut b);
+    check(&a, &b);
+    assert_eq!(
+        fs::read_to_string(&a_previous).unwrap(),
+        format!("{SECRET}\n")
+    );
+    assert!(!folders[0].join("secret.staged").exists());
+}
+
+#[test]
+fn rotation_preserves_owner_and_mode() {
+    let home = Home::on_sqlite();
+    let current = home.path().join("secret");
+    let previous = home.path().join("previous");
+    fs::write(&current, SECRET).unwrap();
+    fs::set_permissions(&current, fs::Permissions::from_mode(0o640)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&current, Some(65534), Some(65534)).unwrap();
+    }
+    let of = |path: &Path| {
+        let file = fs::metadata(path).unwrap();
+        (file.uid(), file.gid(), file.mode())
+    };
+    let before = of(&current);
+    let rotate = [
+        "secret",
+        "rotate",
+        "--jwt-secret-file",
+        "secret",
+        "--jwt-previous-secrets-file",
+        "previous",
+    ];
+    for _ in 0..2 {
+        stdout(&home.run(&rotate));
+        assert_eq!((of(&current), of(&previous)), (before, before));
+    }
+}
+
+#[test]
+fn rotation_says_why_it_cannot_replace_a_secret() {
+    let home = Home::on_sqlite();
+    let rotate = ["secret", "rotate"];
+    let (code, said) = failure(&home.run(&rotate));
+    assert!(
+        code == 1 && said.contains("no secret at") && said.contains("signet serve"),
+        "{said}"
+    );
+    drop(home.serve(&[]));
+    for (name, value, cause) in [
+        (
+            "SIGNET_JWT_SECRET",
+            SECRET,
+            "SIGNET_JWT_SECRET gives the secret itself",
+        ),
+        (
+            "SIGNET_JWT_PREVIOUS_SECRETS",
+            SECRET,
+            "SIGNET_JWT_PREVIOUS_SECRETS gives the secret itself",
+        ),
+        (
+            "SIGNET_DATABASE_URL",
+            "sqlite::memory:",
+            "set SIGNET_JWT_SECRET_FILE",
+        ),
+        ("SIGNET_JWT_SECRET_FILE", "spaces", "cannot be a line"),
+    ] {
+        fs::write(home.path().join("spaces"), format!("two words {SECRET} ")).unwrap();
+        let output = home.command(&rotate).env(name, value).output().unwrap();
+        let (code, said) = failure(&output);
+        assert!(code == 1 && said.contains(cause), "{name}: {said}");
+        assert!(!said.contains(SECRET), "{said}");
+    }
+    // Without room, as on a read-only mount, nothing changes.
+    let before = files(&home.path().join("data"));
+    let (code, said) = failure(&without_space(&home.command(&rotate)).output().unwrap());
+    assert!(
+        code == 1 && said.contains("The old secret still signs"),
+        "{said}"
+    );
+    assert_eq!(files(&home.path().join("data")), before);
+}
+
+#[test]
+fn status_shows_the_age_and_the_use_of_each_secret() {
+    let home = Home::on_sqlite();
+    let (_, said) = failure(&home.run(&["secret", "status"]));
+    assert!(said.contains("no secret yet"), "{said}");
+    stdout(&home.feed(
+        &[
+            "user",
+            "add",
+            "jonhdoeqa@email.com",
+            "--password-stdin",
+            "--force",
+        ],
+        "1234ABCD\n",
+    ));
+    let mut service = home.serve(&["--admin-listen", "127.0.0.1:0"]);
+    let token = login(&service);
+    stdout(&home.run(&["secret", "rotate"]));
+    reload(&mut service);
+    assert_eq!(refresh(&service, &token), 200);
+    let admin: Value = serde_json::from_str(service.started.lines().last().unwrap()).unwrap();
+    let admin = admin["admin"].as_str().unwrap().to_owned();
+    let status = ["secret", "status", "--admin-listen", &admin];
+    let text = stdout(&home.run(&status));
+    let lines: Vec<_> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("current ") && lines[0].contains("verified 0 tokens"),
+        "{text}"
+    );
+    assert!(
+        lines[1].starts_with("previous 1 ") && lines[1].contains("verified 1 tokens"),
+        "{text}"
+    );
+    assert!(
+        lines.len() == 2 && lines[1].contains("signet.db.secret.previous, changed "),
+        "{text}"
+    );
+    let json: Value =
+        serde_json::from_str(&stdout(&home.run(&[&status[..], &["--json"]].concat()))).unwrap();
+    assert_eq!(json["secrets"][1]["secret"], "previous 1");
+    assert_eq!(json["secrets"][1]["verified"], 1);
+    assert_eq!(json["verified_unknown"], Value::Null);
+    let text = stdout(&home.run(&["secret", "status"]));
+    assert!(
+        text.contains("verified tokens are unknown: SIGNET_ADMIN_LISTEN is not set"),
+        "{text}"
+    );
+    service.signal("-TERM");
+    service.wait();
+    let text = stdout(&home.run(&status));
+    assert!(text.contains("did not answer"), "{text}");
 }

@@ -114,6 +114,10 @@ fn files(read: &Read) -> Finding {
     let mut own = Vec::new();
     if let Ok(Location::File(database)) = Location::of(settings.database_url.as_str()) {
         own.push(PathBuf::from(format!("{}.secret", database.display())));
+        own.push(PathBuf::from(format!(
+            "{}.secret.previous",
+            database.display()
+        )));
         own.push(database);
     }
     files.extend(own.iter().cloned());

@@ -1,8 +1,9 @@
 //! Writes a secret's file as a whole or not at all.
 
 use std::{
-    fs::File,
+    fs::{File, Permissions},
     io::{self, ErrorKind, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +27,19 @@ impl Draft {
         Ok(Self { file, path })
     }
 
+    /// Replaces the file, with this owner and mode.
+    pub(super) fn replace(self, uid: u32, gid: u32, mode: u32) -> io::Result<()> {
+        let file = self.file.as_file();
+        let written = file.metadata()?;
+        if (written.uid(), written.gid()) != (uid, gid) {
+            fchown(file, Some(uid), Some(gid))?;
+        }
+        file.set_permissions(Permissions::from_mode(mode & 0o7777))?;
+        file.sync_all()?;
+        self.file.persist(&self.path)?;
+        sync(&self.path)
+    }
+
     /// Creates the file with these contents, unless the file exists. Returns whether it was created.
     pub(super) fn create(self) -> io::Result<bool> {
         match self.file.persist_noclobber(&self.path) {
@@ -37,7 +51,7 @@ impl Draft {
 }
 
 /// The folder of a file.
-fn folder(path: &Path) -> &Path {
+pub(super) fn folder(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     parent.unwrap_or(Path::new("."))
 }

@@ -1,0 +1,56 @@
+//! The files of the secrets that commands replace.
+
+use std::path::PathBuf;
+
+use super::{kept_in, location, previous_beside_the_database, rotate::beside};
+use crate::{cli::Failure, config::Settings, users::Location};
+
+pub(super) struct Files {
+    /// The secret that signs.
+    pub(super) current: PathBuf,
+    /// The earlier secrets, one a line.
+    pub(super) previous: PathBuf,
+    /// A new secret that is accepted and does not sign yet.
+    pub(super) staged: PathBuf,
+    /// Whether several processes may share the database.
+    pub(super) has_replicas: bool,
+}
+
+impl Files {
+    /// The files of the settings, or the reason why there are none to replace.
+    pub(super) fn of(settings: &Settings) -> Result<Self, Failure> {
+        for (is_set, name) in [
+            (settings.jwt_secret.is_some(), "SIGNET_JWT_SECRET"),
+            (
+                settings.jwt_previous_secrets.is_some(),
+                "SIGNET_JWT_PREVIOUS_SECRETS",
+            ),
+        ] {
+            if is_set {
+                return Err(format!(
+                    "{name} gives the secret itself, and this command replaces files; set {name}_FILE instead, or set \
+                     SIGNET_JWT_SECRET to a new secret, add the old secret to SIGNET_JWT_PREVIOUS_SECRETS, and restart the service"
+                )
+                .into());
+            }
+        }
+        let current = match &settings.jwt_secret_file {
+            Some(path) => path.clone(),
+            None => kept_in(settings)?.ok_or(
+                "no file has the secret; set SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
+            )?,
+        };
+        let previous = match &settings.jwt_previous_secrets_file {
+            Some(path) => path.clone(),
+            None => previous_beside_the_database(settings)?.ok_or(
+                "no file has the previous secrets; set SIGNET_JWT_PREVIOUS_SECRETS_FILE, and restart the service once",
+            )?,
+        };
+        Ok(Self {
+            has_replicas: matches!(location(settings)?, Location::Postgres(_)),
+            staged: beside(&current, ".staged"),
+            current,
+            previous,
+        })
+    }
+}

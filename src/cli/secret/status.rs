@@ -1,0 +1,173 @@
+//! `signet secret status`
+
+use std::{path::Path, time::Duration};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::json;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::timeout;
+
+use super::{existing, kept_in, previous_beside_the_database};
+use crate::{
+    auth::Clock,
+    cli::{Failure, print, print_json},
+    config::{Listen, Settings},
+};
+
+/// How long the metrics of the running service may take.
+const WAIT: Duration = Duration::from_secs(3);
+/// The largest answer of the metrics that is read, in bytes.
+const LARGEST: usize = 4 << 20;
+const METRIC: &str = "signet_secret_verifications_total";
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Status {
+    /// As a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A secret, without the secret.
+struct Row {
+    /// As the metric names it: `current`, or `previous 1`.
+    name: String,
+    file: Option<std::path::PathBuf>,
+    changed: Option<OffsetDateTime>,
+    until: Option<OffsetDateTime>,
+    verified: Option<u64>,
+}
+
+impl Status {
+    pub(super) async fn run(&self, settings: &Settings) -> Result<(), Failure> {
+        let secrets =
+            existing(settings)?.ok_or("no secret yet; `signet serve` creates the first one")?;
+        let current = match (&settings.jwt_secret, &settings.jwt_secret_file) {
+            (Some(_), _) => None,
+            (None, Some(path)) => Some(path.clone()),
+            (None, None) => kept_in(settings)?,
+        };
+        let previous = match (
+            &settings.jwt_previous_secrets,
+            &settings.jwt_previous_secrets_file,
+        ) {
+            (Some(_), _) => None,
+            (None, Some(path)) => Some(path.clone()),
+            (None, None) => previous_beside_the_database(settings)?,
+        };
+        let metrics = metrics(settings).await;
+        let row = |name: String, file: Option<std::path::PathBuf>, until| Row {
+            verified: metrics.as_ref().ok().and_then(|text| verified(text, &name)),
+            changed: file.as_deref().and_then(changed),
+            name,
+            file,
+            until,
+        };
+        let mut rows = vec![row("current".to_owned(), current, None)];
+        for (number, secret) in (1..).zip(&secrets.previous) {
+            rows.push(row(
+                format!("previous {number}"),
+                previous.clone(),
+                secret.until,
+            ));
+        }
+        let reason = metrics.err();
+        if self.json {
+            return print_json(json!({
+                "secrets": rows.iter().map(Row::json).collect::<Vec<_>>(),
+                "verified_unknown": reason,
+            }));
+        }
+        let now = Clock::system().now();
+        for row in &rows {
+            print(row.line(now))?;
+        }
+        match reason {
+            Some(reason) => print(format!("verified tokens are unknown: {reason}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Row {
+    fn line(&self, now: OffsetDateTime) -> String {
+        let place = match (&self.file, self.changed) {
+            (Some(file), Some(changed)) => {
+                format!("{}, changed {} ago", file.display(), age(now - changed))
+            }
+            (Some(file), None) => file.display().to_string(),
+            (None, _) => "given by a setting, of unknown age".to_owned(),
+        };
+        let until = self.until.map_or_else(String::new, |until| {
+            format!(", accepted until {}", text(until))
+        });
+        let verified = self.verified.map_or_else(String::new, |verified| {
+            format!(", verified {verified} tokens since the last reload")
+        });
+        format!("{:12} {place}{until}{verified}", self.name)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "secret": self.name,
+            "file": self.file,
+            "changed": self.changed.map(text),
+            "until": self.until.map(text),
+            "verified": self.verified,
+        })
+    }
+}
+
+/// When a file was written last.
+fn changed(path: &Path) -> Option<OffsetDateTime> {
+    let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+    Some(modified.into())
+}
+
+fn text(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+/// An age in its largest unit, such as `3 days`.
+fn age(age: time::Duration) -> String {
+    let (count, unit) = match age.whole_seconds() {
+        seconds @ ..60 => (seconds.max(0), "second"),
+        seconds @ 60..3600 => (seconds / 60, "minute"),
+        seconds @ 3600..86_400 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// The metrics of the running service, or the reason why they are unknown.
+async fn metrics(settings: &Settings) -> Result<String, String> {
+    let listen = settings
+        .admin_listen
+        .as_ref()
+        .ok_or("SIGNET_ADMIN_LISTEN is not set")?;
+    let Listen::Tcp(address) = listen else {
+        return Err(format!("{listen} is not an address and port"));
+    };
+    let url = format!("http://{address}/metrics");
+    let failed = |error: &dyn std::fmt::Display| format!("{url} did not answer: {error}");
+    let url = url.parse().map_err(|error| failed(&error))?;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let answer = async {
+        let response = client.get(url).await.map_err(|error| failed(&error))?;
+        let body = Limited::new(response.into_body(), LARGEST);
+        let body = body.collect().await.map_err(|error| failed(&error))?;
+        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+    };
+    timeout(WAIT, answer)
+        .await
+        .map_err(|_| failed(&"3 seconds have passed"))?
+}
+
+/// The value of the metric for a secret.
+fn verified(metrics: &str, name: &str) -> Option<u64> {
+    let start = format!("{METRIC}{{secret=\"{name}\"}} ");
+    let mut lines = metrics.lines();
+    lines.find_map(|line| line.strip_prefix(&start)?.parse().ok())
+}
