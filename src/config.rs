@@ -57,8 +57,9 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// Connections of clients at once; further ones wait
     pub connections: NonZeroU32,
-    /// The largest head of a request, in bytes; browsers send some 1,000
-    pub header_bytes: Bytes<2048>,
+    /// The largest head of a request, in bytes; browsers send some 1,000, and the server can read 409,600
+    // hyper reads no more than 417,792 bytes of a head, whatever its limit is.
+    pub header_bytes: Bytes<2048, 409_600>,
     /// Time for the whole head of a request; a connection that is idle for so long is closed
     pub header_timeout: Seconds<1>,
     /// Time for the whole body of a request

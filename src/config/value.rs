@@ -55,19 +55,19 @@ impl From<PublicUrl> for String {
     }
 }
 
-/// A number of bytes, at least `MIN`.
+/// A number of bytes from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Bytes<const MIN: u32>(u32);
+#[serde(try_from = "u64", into = "u32")]
+pub struct Bytes<const MIN: u32, const MAX: u32>(u32);
 
-impl<const MIN: u32> Bytes<MIN> {
+impl<const MIN: u32, const MAX: u32> Bytes<MIN, MAX> {
     /// So many bytes.
     ///
     /// # Panics
-    /// If the number is less than `MIN`: for constants.
+    /// If the number is out of bounds: for constants.
     #[must_use]
     pub const fn new(bytes: u32) -> Self {
-        assert!(bytes >= MIN, "less than the minimum");
+        assert!(MIN <= bytes && bytes <= MAX, "out of bounds");
         Self(bytes)
     }
 
@@ -78,34 +78,35 @@ impl<const MIN: u32> Bytes<MIN> {
     }
 }
 
-impl<const MIN: u32> TryFrom<u32> for Bytes<MIN> {
+impl<const MIN: u32, const MAX: u32> TryFrom<u64> for Bytes<MIN, MAX> {
     type Error = String;
 
-    fn try_from(bytes: u32) -> Result<Self, Self::Error> {
-        if bytes < MIN {
-            return Err(format!("it is less than {MIN} bytes"));
+    fn try_from(bytes: u64) -> Result<Self, Self::Error> {
+        match u32::try_from(bytes) {
+            Ok(bytes) if bytes < MIN => Err(format!("it is less than {MIN} bytes")),
+            Ok(bytes) if bytes <= MAX => Ok(Self(bytes)),
+            _ => Err(format!("it is more than {MAX} bytes")),
         }
-        Ok(Self(bytes))
     }
 }
 
-impl<const MIN: u32> From<Bytes<MIN>> for u32 {
-    fn from(bytes: Bytes<MIN>) -> Self {
+impl<const MIN: u32, const MAX: u32> From<Bytes<MIN, MAX>> for u32 {
+    fn from(bytes: Bytes<MIN, MAX>) -> Self {
         bytes.0
     }
 }
 
-impl<const MIN: u32> JsonSchema for Bytes<MIN> {
+impl<const MIN: u32, const MAX: u32> JsonSchema for Bytes<MIN, MAX> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        format!("BytesFrom{MIN}").into()
+        format!("BytesFrom{MIN}To{MAX}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "format": "uint32", "minimum": MIN, "maximum": u32::MAX })
+        json_schema!({ "type": "integer", "format": "uint32", "minimum": MIN, "maximum": MAX })
     }
 }
 

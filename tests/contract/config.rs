@@ -257,7 +257,7 @@ fn the_largest_values_are_borne() {
         "--connections",
         "4294967295",
         "--header-bytes",
-        "4294967295",
+        "409600",
         "--header-timeout",
         "4294967295",
         "--body-timeout",
@@ -292,6 +292,8 @@ fn values_out_of_bounds_are_rejected() {
         ("--header-bytes", "0", "less than 2048 bytes"),
         ("--header-bytes", "1", "less than 2048 bytes"),
         ("--header-bytes", "2047", "less than 2048 bytes"),
+        ("--header-bytes", "409601", "more than 409600 bytes"),
+        ("--header-bytes", "4294967296", "more than 409600 bytes"),
         (
             "--public-url",
             "https://x/\"><script>",

@@ -497,6 +497,23 @@ fn limits_are_settings() {
     assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
 }
 
+#[test]
+fn requests_are_served_at_both_bounds_of_header_bytes() {
+    let home = Home::on_sqlite();
+    for bytes in [2048, 409_600] {
+        let setting = bytes.to_string();
+        let service = home.serve(&["--demo", "--header-bytes", &setting]);
+        let request = |head: usize| {
+            let frame = "GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: ?\r\n\r\n";
+            frame.replace('?', &"x".repeat(head + 1 - frame.len()))
+        };
+        let answer = exchange(service.address, request(bytes).as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{bytes}: {answer}");
+        let answer = exchange(service.address, request(bytes + 1).as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{bytes}: {answer}");
+    }
+}
+
 const PAGE: &str = "https://app.example.com";
 
 #[tokio::test]
