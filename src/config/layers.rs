@@ -14,6 +14,7 @@ use super::{
     meant,
     read::{Environment, Problem, Read},
     settings,
+    value::PublicUrl,
 };
 
 /// Two ways of giving the same thing. One in the environment or as a flag wins over the other in the file; whoever gives both
@@ -306,7 +307,10 @@ fn with(
     let is_text = given.is_string() || setting.numeric;
     let error = match (is_text, is_hidden) {
         (false, _) => "it is a text, which stands in quotes".to_owned(),
-        (true, true) => "it is of another kind".to_owned(),
+        (true, true) => match given.as_str().map(PublicUrl::parse) {
+            Some(Err(cause)) if setting.name == "public_url" => cause,
+            _ => "it is of another kind".to_owned(),
+        },
         (true, false) => error.to_string(),
     };
     let default = setting

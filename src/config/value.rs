@@ -1,14 +1,15 @@
 //! Values that are more than a number or a text.
 
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, cell::Cell, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use url::{Host, Url};
 
 use super::duration;
 
-/// An absolute `http` or `https` URL, without a slash at its end.
+/// An absolute `http` or `https` URL without userinfo, query and fragment, and without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -20,32 +21,62 @@ impl PublicUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Parses a URL. The error quotes no part of a text with an `@`, which may contain a password.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let scheme = ["http://", "https://"].iter().find(|scheme| {
+            let start = text.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
+        let Some(scheme) = scheme else {
+            return Err("it is not an http or https URL".to_owned());
+        };
+        let authority = text[scheme.len()..].split(['/', '\\', '?', '#']).next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err("it has a user name or a password; leave them out".to_owned());
+        }
+        // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
+        let is_allowed =
+            |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+        if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
+            let other = if text.contains('@') {
+                "a character in it".to_owned()
+            } else {
+                format!("{other:?}")
+            };
+            return Err(format!("{other} is not allowed in a URL"));
+        }
+        let repaired = Cell::new(None);
+        let note = |violation| repaired.set(Some(violation));
+        let parser = Url::options().syntax_violation_callback(Some(&note));
+        let url = parser.parse(text).map_err(|error| error.to_string())?;
+        if let Some(violation) = repaired.get() {
+            return Err(format!("it is not a valid URL: {violation}"));
+        }
+        if let Some(Host::Domain(domain)) = url.host()
+            && !is_host_name(domain)
+        {
+            return Err("its host is not a host name".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("it has more than a host and a path: a query or a fragment".to_owned());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Whether this is a name that clients can resolve. The parser also accepts `*` and quotes in a host.
+fn is_host_name(domain: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut labels = domain.strip_suffix('.').unwrap_or(domain).split('.');
+    labels.all(|label| !label.is_empty() && label.bytes().all(is_allowed))
 }
 
 impl TryFrom<String> for PublicUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
-        let is_allowed =
-            |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
-        if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
-            return Err(format!("{other:?} is not allowed in a URL"));
-        }
-        if !["http://", "https://"].iter().any(|scheme| {
-            let start = text.get(..scheme.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        }) {
-            return Err("it is not an http or https URL".to_owned());
-        }
-        let url = url::Url::parse(&text).map_err(|error| error.to_string())?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("it has a user name or a password; leave them out".to_owned());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("it has more than a host and a path: a query or a fragment".to_owned());
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+        Self::parse(&text)
     }
 }
 

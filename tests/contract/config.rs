@@ -299,7 +299,57 @@ fn values_out_of_bounds_are_rejected() {
             "https://x/\"><script>",
             "is not allowed in a URL",
         ),
-        ("--public-url", "https://user@x", "cannot be its value"),
+        (
+            "--public-url",
+            "https://user@x",
+            "cannot be its value: it has a user name or a password",
+        ),
+        (
+            "--public-url",
+            "https://x:hunter2@y",
+            "cannot be its value: it has a user name or a password",
+        ),
+        (
+            "--public-url",
+            "https://:hunter2@x",
+            "it has a user name or a password",
+        ),
+        (
+            "--public-url",
+            "https://@x",
+            "it has a user name or a password",
+        ),
+        (
+            "--public-url",
+            "https://u:\u{e9}/hunter2@x",
+            "a character in it is not allowed",
+        ),
+        (
+            "--public-url",
+            "https:///x",
+            "it is not a valid URL: expected //",
+        ),
+        (
+            "--public-url",
+            "https://x/%zz",
+            "it is not a valid URL: expected 2 hex digits after %",
+        ),
+        ("--public-url", "https://x/[a]", "it is not a valid URL"),
+        (
+            "--public-url",
+            "https://*.example.com",
+            "its host is not a host name",
+        ),
+        (
+            "--public-url",
+            "https://x'onload='y",
+            "its host is not a host name",
+        ),
+        (
+            "--public-url",
+            "https://a..b",
+            "its host is not a host name",
+        ),
         ("--public-url", "https://x?a", "query"),
     ] {
         for command in [&["config", "check"][..], &["serve", "--demo"]] {
@@ -308,6 +358,7 @@ fn values_out_of_bounds_are_rejected() {
                 code != 0 && message.contains(cause),
                 "{flag} {value}: {message}"
             );
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
     stdout(&home.run(&["config", "check", "--header-bytes", "2048"]));
