@@ -109,17 +109,17 @@ for (const colorScheme of ["light", "dark"]) {
 test("below a path prefix of a reverse proxy, all stays there", async (t) => {
   const proxy = await serveBelowPrefix();
   t.after(() => proxy.stop());
-  await visit(t, `${proxy.publicUrl}/`, async (page) => {
-    assert.equal(page.url(), `${proxy.publicUrl}/docs/`);
+  await visit(t, `${proxy.url}/`, async (page) => {
+    assert.equal(page.url(), `${proxy.url}/docs/`);
     const obtain = new Operation(page, operations.obtainToken);
     await obtain.open();
     const { response, status } = await obtain.execute();
-    assert.equal(response.url(), proxy.publicUrl + operations.obtainToken.path);
+    assert.equal(response.url(), proxy.url + operations.obtainToken.path);
     assert.equal(status, 200);
     await followLinks(page);
   });
-  await visit(t, `${proxy.publicUrl}/redoc`, async (page) => {
-    assert.equal(page.url(), `${proxy.publicUrl}/redoc/`);
+  await visit(t, `${proxy.url}/redoc`, async (page) => {
+    assert.equal(page.url(), `${proxy.url}/redoc/`);
     await followLinks(page);
   });
   assert.deepEqual(proxy.astray, []);
@@ -139,6 +139,24 @@ test("at another address than the public URL, requests go to the address of the 
     assert.equal(response.url(), service.origin + operations.obtainToken.path);
     assert.equal(status, 200);
   });
+});
+
+test("without a public URL, the page lists its own address only, at every address", async (t) => {
+  const proxy = await serveBelowPrefix({});
+  t.after(() => proxy.stop());
+  for (const address of [proxy.service.origin, proxy.url]) {
+    await visit(t, `${address}/docs/`, async (page) => {
+      const obtain = new Operation(page, operations.obtainToken);
+      await obtain.open();
+      const servers = page.locator("#servers option");
+      const urls = await servers.evaluateAll((options) => options.map(({ value }) => value));
+      assert.deepEqual(urls, [address]);
+      const { response, status } = await obtain.execute();
+      assert.equal(response.url(), address + operations.obtainToken.path);
+      assert.equal(status, 200);
+    });
+  }
+  assert.deepEqual(proxy.astray, []);
 });
 
 /**

@@ -54,10 +54,10 @@ export async function operationsOf({ origin }) {
 }
 
 /**
- * Starts a service that clients reach below `/auth` on a proxy. Nothing else is there; what they
- * ask for all the same is in `astray`.
+ * Starts a service that clients reach below `/auth` on a proxy. That address is the public URL unless
+ * there are other `settings`. Nothing else is there; requests for other paths are in `astray`.
  */
-export async function serveBelowPrefix() {
+export async function serveBelowPrefix(settings) {
   const prefix = "/auth";
   const astray = [];
   let service;
@@ -79,13 +79,13 @@ export async function serveBelowPrefix() {
   });
   // Should the service not start, the proxy keeps nobody waiting.
   await once(proxy.listen(0, "127.0.0.1").unref(), "listening");
-  const publicUrl = `http://127.0.0.1:${proxy.address().port}${prefix}`;
-  service = await serve({ publicUrl });
+  const url = `http://127.0.0.1:${proxy.address().port}${prefix}`;
+  service = await serve(settings ?? { publicUrl: url });
 
   const stop = async () => {
     proxy.close();
     proxy.closeAllConnections();
     await service.stop();
   };
-  return { publicUrl, astray, stop };
+  return { url, service, astray, stop };
 }

@@ -56,10 +56,11 @@ const ownServerFirst = {
       wrapActions: {
         updateJsonSpec: (update) => (spec) => {
           const own = new URL("..", location).href.replace(/\/$/, "");
-          const isOwn = ({ url }) => new URL(url, documentUrl).href.replace(/\/$/, "") === own;
-          const servers = spec.servers ?? [];
-          const first = servers.find(isOwn) ?? { url: own, description: "The address of this page" };
-          return update({ ...spec, servers: [first, ...servers.filter((server) => !isOwn(server))] });
+          // Swagger UI would list the empty reference as a second server.
+          const isOwn = ({ url }) => url === "" || url === own;
+          const others = (spec.servers ?? []).filter((server) => !isOwn(server));
+          const first = { url: own, description: "The address of this page" };
+          return update({ ...spec, servers: [first, ...others] });
         },
       },
     },
