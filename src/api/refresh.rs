@@ -177,7 +177,7 @@ impl Documented for Refresh {
         let mut exchanges = vec![
             Exchange::answer(
                 "refreshed",
-                "A token, refreshed in the second of its issue (this one expired in 2018)",
+                "A token, refreshed in the second of its issue (this one was issued in 2018)",
                 Answer::Ok(Json(documented)),
             )
             .answering_once("documented", &old),

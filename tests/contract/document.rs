@@ -209,6 +209,22 @@ async fn documents_state_the_lifetimes_of_the_settings() {
     }
 }
 
+#[tokio::test]
+async fn examples_expire_in_no_other_year_than_they_state() {
+    let world = World::of(Setup {
+        lifetimes: Lifetimes {
+            expires_in: 366 * 86_400,
+            refresh_window: 366 * 86_400,
+        },
+        ..Setup::default()
+    })
+    .await;
+    let page = world.send(request("GET", "/openapi.json", &[], "".into()));
+    let page = page.await.text;
+    assert!(page.contains("issued in 2018"), "{page}");
+    assert!(!page.contains("expired in 2018"), "{page}");
+}
+
 #[test]
 fn openapi_command_states_the_lifetimes_of_the_settings() {
     let home = Home::on_sqlite();
@@ -221,6 +237,8 @@ fn openapi_command_states_the_lifetimes_of_the_settings() {
         );
         assert!(!text.contains("hour") && !text.contains("3600"), "{text}");
     }
+    let printed = stdout(&home.run(&["openapi"]));
+    assert_eq!(printed, include_str!("../../openapi/openapi.json"));
 }
 
 /// Against the OpenAPI Initiative's own schema of 3.0 (Apache-2.0), and against itself.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, World, post, request};
+use crate::world::{Answer, OBTAIN, REFRESH, World, post, request};
 
 async fn get(world: &World, path: &str) -> Answer {
     world.send(request("GET", path, &[], "".into())).await
@@ -76,6 +76,23 @@ async fn a_page_loads_only_what_this_service_serves() {
             };
             assert_eq!(get(&world, &target).await.status, 200, "{target}");
         }
+    }
+}
+
+#[tokio::test]
+async fn every_url_in_a_table_of_the_contract_is_served() {
+    let world = World::new().await;
+    let page = get(&world, "/redoc/").await.text;
+    let urls: Vec<_> = page
+        .split("<td><code>/")
+        .skip(1)
+        .map(|rest| format!("/{}", rest.split('<').next().unwrap()))
+        .collect();
+    // In the table of the chapter, and in those of the operations.
+    assert_eq!(urls, [OBTAIN, REFRESH, OBTAIN, REFRESH]);
+    for url in urls {
+        let answer = world.send(post(&url, "{}")).await;
+        assert_eq!(answer.status, 400, "{url}");
     }
 }
 
