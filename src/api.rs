@@ -32,7 +32,6 @@ pub use example::Exchange;
 pub(crate) use rejection::FAILED;
 pub use rejection::Rejection;
 pub use schema::Schemas;
-pub use sender::TrustedProxies;
 
 use example::Documented;
 use obtain::Obtain;

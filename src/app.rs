@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ipnet::IpNet;
 use poem::{EndpointExt, Response, endpoint::BoxEndpoint};
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, info::Info},
@@ -11,7 +10,7 @@ use prometheus_client::{
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{self, Document, Reader, Schemas, TrustedProxies},
+    api::{self, Document, Reader, Schemas},
     auth::{Auth, Lifetimes},
 };
 
@@ -21,15 +20,18 @@ mod docs;
 mod edge;
 mod ids;
 mod methods;
+mod proxies;
 mod trace;
 mod traffic;
 
 pub use admin::{Admin, Stopping};
+pub use proxies::Proxies;
 
 use cors::Cors;
 use edge::{Edge, Operation};
 use ids::Ids;
 use methods::Methods;
+use proxies::TrustedProxies;
 use traffic::Traffic;
 
 /// The service: an endpoint that answers every request, whatever it is.
@@ -46,10 +48,8 @@ pub fn document(public_url: Option<&str>, lifetimes: Lifetimes) -> Document {
 pub struct Options {
     /// What a body may take.
     pub limits: BodyLimits,
-    /// Proxies that are believed about their clients, and about the id of a request.
-    pub proxies: Vec<IpNet>,
-    /// Whether whoever connects by a Unix socket is such a proxy.
-    pub proxies_on_unix: bool,
+    /// The proxies that are trusted about their clients, and about the ID of a request.
+    pub proxies: Proxies,
     /// Origins of web pages that may call the service.
     pub cors_origins: Vec<String>,
     /// When the certificate that they are shown expires, in Unix seconds.
@@ -75,7 +75,6 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
     let reader = Arc::new(Reader {
         limits: options.limits,
         schemas: Schemas::compile(&document),
-        proxies: TrustedProxies::new(options.proxies, options.proxies_on_unix),
     });
     let mut operations = HashMap::new();
     let ids = api::operation_ids();
@@ -105,6 +104,7 @@ pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
         operations,
         pages: docs::routes(&document),
         reader,
+        proxies: TrustedProxies::new(options.proxies),
         cors: Cors::new(&options.cors_origins),
         ids: Ids::new(),
         traffic,

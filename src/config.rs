@@ -31,7 +31,7 @@ pub use machine::memory_kib;
 pub use read::{Environment, Problem, Read, Shown, environment, read};
 pub use sample::{sample, schema};
 pub use secret::{DatabaseUrl, Secret};
-pub use value::{AuditEmails, Bytes, LogFilter, PublicUrl, Rate, Throttling};
+pub use value::{AuditEmails, Bytes, ClientIpHeader, LogFilter, PublicUrl, Rate, Throttling};
 
 const PREFIX: &str = "SIGNET_";
 
@@ -112,9 +112,11 @@ pub struct Settings {
     pub throttle_account: Rate,
     /// The same for one client address: an IPv4 address or an IPv6 network of 64 bits
     pub throttle_address: Rate,
-    /// Proxies whose `Forwarded` or `X-Forwarded-For` is believed: addresses, networks, or `unix` for those on a Unix socket, with commas between
+    /// Proxies that may set the client's address and the `X-Request-Id` of a request: addresses, networks, or `unix` for proxies on a Unix socket, with commas between
     #[schemars(example = "10.0.0.0/8,unix")]
     pub trusted_proxies: Networks,
+    /// Header in which the proxies send the client's address: `x-forwarded-for`, `forwarded` (RFC 7239), or another header with the format of the first, such as `x-real-ip`. All other headers are ignored
+    pub client_ip_header: ClientIpHeader,
     /// How e-mails stand in the audit trail: `masked`, or `whole`
     pub audit_emails: AuditEmails,
     /// What is logged: a tracing filter, such as `info` or `signet=debug`
@@ -170,6 +172,7 @@ impl Default for Settings {
             throttle_account: "10/15m".parse().expect("it is a rate"),
             throttle_address: "100/15m".parse().expect("it is a rate"),
             trusted_proxies: Networks::default(),
+            client_ip_header: ClientIpHeader::default(),
             audit_emails: AuditEmails::Masked,
             log: LogFilter::default(),
         }

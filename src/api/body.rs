@@ -20,7 +20,6 @@ use super::{
     json::MEDIA_TYPE,
     rejection::Rejection,
     schema::{Schema, Schemas},
-    sender::TrustedProxies,
 };
 
 /// How much of a body is read, and for how long.
@@ -41,15 +40,13 @@ impl Default for BodyLimits {
     }
 }
 
-/// What requests are read with: [`Body`] and [`Sender`](super::sender::Sender) find it in their data.
+/// Reads the bodies of requests. [`Body`] finds it in the request's data.
 #[derive(Debug)]
 pub struct Reader {
     /// How much is read.
     pub limits: BodyLimits,
     /// What is accepted.
     pub schemas: Schemas,
-    /// Who is believed about whom.
-    pub proxies: TrustedProxies,
 }
 
 /// A request's body, checked against the schema of `T`.

@@ -1,7 +1,7 @@
 //! What every answer has in common: a request id, a log line, the headers, and JSON for every error,
 //! a panic included.
 
-use std::{collections::HashMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
@@ -17,7 +17,10 @@ use poem::{
 use serde_json::json;
 use tracing::{Instrument, error, field::Empty, info, info_span};
 
-use super::{Stopping, cors::Cors, docs, ids::Ids, methods::Methods, trace, traffic::Traffic};
+use super::{
+    Stopping, cors::Cors, docs, ids::Ids, methods::Methods, proxies::TrustedProxies, trace,
+    traffic::Traffic,
+};
 use crate::{
     api::{FAILED, Reader},
     auth::Caller,
@@ -41,6 +44,7 @@ pub(super) struct Edge {
     /// Whatever else is served.
     pub(super) pages: Route,
     pub(super) reader: Arc<Reader>,
+    pub(super) proxies: TrustedProxies,
     pub(super) cors: Cors,
     pub(super) ids: Ids,
     pub(super) traffic: Traffic,
@@ -68,9 +72,9 @@ impl Edge {
     }
 
     /// The id of a request: that of a proxy that is trusted, or a new one.
-    fn id(&self, peer: Option<IpAddr>, request: &Request) -> HeaderValue {
+    fn id(&self, is_trusted: bool, request: &Request) -> HeaderValue {
         let given = request.headers().get(REQUEST_ID);
-        let given = given.filter(|id| is_an_id(id) && self.reader.proxies.trusts(peer));
+        let given = given.filter(|id| is_trusted && is_an_id(id));
         given.cloned().unwrap_or_else(|| self.ids.next())
     }
 }
@@ -82,7 +86,9 @@ impl Endpoint for Edge {
         let started = Instant::now();
         let caller = request.data::<Caller>();
         let peer = caller.and_then(|caller| caller.address);
-        let id = self.id(peer, &request);
+        let is_trusted = self.proxies.trusts(peer);
+        let address = self.proxies.client(peer, request.headers());
+        let id = self.id(is_trusted, &request);
         let origin = self.cors.allowed(&request);
         let method = method_for_the_log(request.method());
         let (path, operation, methods) = self.known(request.uri().path());
@@ -98,6 +104,9 @@ impl Endpoint for Edge {
         );
         trace::join(&span, &request, method, path);
         request.set_data(Arc::clone(&self.reader));
+        // The throttle and the audit trail use the address that is logged here.
+        let caller = request.extensions_mut().get_or_insert_default::<Caller>();
+        caller.address = address;
         let answer = match methods {
             Some(methods) => methods.call(request).left_future(),
             None => self.pages.call(request).right_future(),
@@ -128,6 +137,7 @@ impl Endpoint for Edge {
             info!(
                 status = response.status().as_u16(),
                 duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                address = address.map(tracing::field::display),
                 peer = peer.map(tracing::field::display),
                 "answered"
             );

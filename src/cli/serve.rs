@@ -14,7 +14,7 @@ pub(super) use listen::Inherited;
 
 use super::{Failure, database, log, prepared::Prepared, secret, signal, throttle};
 use crate::{
-    app::{Admin, BodyLimits, Composition, Options, compose},
+    app::{Admin, BodyLimits, Composition, Options, Proxies, compose},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
     config::{DatabaseUrl, Settings},
     server::{self, ConnectionLimits},
@@ -184,8 +184,11 @@ fn options(settings: &Settings) -> Options {
             time: settings.body_timeout.duration(),
             ..BodyLimits::default()
         },
-        proxies: settings.trusted_proxies.addresses.clone(),
-        proxies_on_unix: settings.trusted_proxies.unix,
+        proxies: Proxies {
+            networks: settings.trusted_proxies.addresses.clone(),
+            unix: settings.trusted_proxies.unix,
+            header: settings.client_ip_header.name().clone(),
+        },
         cors_origins: settings.cors_origins.0.clone(),
         lost_lines: log::lost(),
         public_url: settings.public_url().map(str::to_owned),

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, cell::Cell, str::FromStr, time::Duration};
 
+use poem::http::HeaderName;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -138,6 +139,42 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Bytes<MIN, MAX> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "format": "uint32", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+/// Name of one header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"))]
+pub struct ClientIpHeader(HeaderName);
+
+impl ClientIpHeader {
+    /// Returns the name.
+    #[must_use]
+    pub const fn name(&self) -> &HeaderName {
+        &self.0
+    }
+}
+
+impl Default for ClientIpHeader {
+    fn default() -> Self {
+        Self(HeaderName::from_static("x-forwarded-for"))
+    }
+}
+
+impl TryFrom<String> for ClientIpHeader {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let name = HeaderName::try_from(text);
+        name.map(Self)
+            .map_err(|_| "it is not the name of one header, such as x-forwarded-for or forwarded")
+    }
+}
+
+impl From<ClientIpHeader> for String {
+    fn from(header: ClientIpHeader) -> Self {
+        header.0.as_str().to_owned()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    binary::{Home, Service, stdout},
+    binary::{Home, Service, exchange, stdout},
     world::{OBTAIN, REFRESH},
 };
 
@@ -72,6 +72,60 @@ fn who_logged_in_failed_and_was_throttled_is_told() {
         log.contains("no account has this e-mail"),
         "the cause is for the trail:\n{log}"
     );
+}
+
+/// The client adds the header that the proxy does not set.
+#[test]
+fn access_log_and_audit_trail_show_the_same_client() {
+    for (settings, client) in [
+        (&[][..], "127.0.0.1"),
+        (&["--trusted-proxies", "127.0.0.1"], "198.51.100.7"),
+        (
+            &[
+                "--trusted-proxies",
+                "127.0.0.1",
+                "--client-ip-header",
+                "Forwarded",
+            ],
+            "203.0.113.9",
+        ),
+        (
+            &[
+                "--trusted-proxies",
+                "127.0.0.1",
+                "--client-ip-header",
+                "X-Real-IP",
+            ],
+            "192.0.2.4",
+        ),
+    ] {
+        let home = Home::new();
+        let service = home.serve(&[&["--demo"], settings].concat());
+        let body = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" }).to_string();
+        let request = format!(
+            "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\
+             X-Forwarded-For: 198.51.100.7\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 192.0.2.4\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = exchange(service.address, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        service.signal("-TERM");
+        let (_, log) = service.wait();
+        let events: Vec<Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let address = |field: &str, value: &str| {
+            let mut matching = events.iter().filter(|event| event[field] == value);
+            let event = matching
+                .next()
+                .unwrap_or_else(|| panic!("no {value}: {log}"));
+            event["address"].clone()
+        };
+        assert_eq!(address("event", "login"), client, "{settings:?}");
+        assert_eq!(address("message", "answered"), client, "{settings:?}");
+        assert!(log.contains(r#""peer":"127.0.0.1""#), "{log}");
+    }
 }
 
 #[test]

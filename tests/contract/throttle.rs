@@ -38,13 +38,8 @@ pub(crate) const RATES: Rates = Rates {
 };
 
 async fn throttled() -> World {
-    behind("").await
-}
-
-async fn behind(proxies: &'static str) -> World {
     let world = World::of(Setup {
         rates: Some(RATES),
-        proxies,
         ..Setup::default()
     })
     .await;
@@ -519,105 +514,108 @@ async fn no_more_is_held_against_anybody_than_the_most() {
     assert_eq!(held, NOW + 3600);
 }
 
-#[tokio::test]
-async fn a_trusted_proxy_is_believed_and_nobody_else() {
-    const PROXY: &str = "10.0.0.1";
+/// Returns the address of the client that logged in, as the throttle counts it.
+async fn client_of(
+    client_ip_header: &'static str,
+    peer: &str,
+    headers: &[(&'static str, &str)],
+) -> Option<String> {
+    let world = World::of(Setup {
+        rates: Some(RATES),
+        proxies: "10.0.0.0/8",
+        client_ip_header,
+        ..Setup::default()
+    })
+    .await;
+    world.add_documented().await;
     let body = json!({ "email": EMAIL, "password": PASSWORD });
-    for (peer, headers, client) in [
+    send(&world, peer, headers, OBTAIN, &body).await.token();
+    world.account(1).await.unwrap().last_login_from
+}
+
+const PROXY: &str = "10.0.0.1";
+
+#[tokio::test]
+async fn x_forwarded_for_is_accepted_from_trusted_proxies_only() {
+    for (peer, lines, client) in [
+        (PROXY, &["203.0.113.9"][..], "203.0.113.9"),
+        (PROXY, &["1.1.1.1,  203.0.113.9 , 10.2.3.4"], "203.0.113.9"),
         (
             PROXY,
-            &[("x-forwarded-for", "203.0.113.9")][..],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[("x-forwarded-for", "1.1.1.1,  203.0.113.9 , 10.2.3.4")],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[
-                ("x-forwarded-for", "1.1.1.1"),
-                ("x-forwarded-for", "[2001:db8::1]:443"),
-            ],
+            &["1.1.1.1", "[2001:db8::1]:443"],
             "2001:db8:0:0::/64",
         ),
-        (
-            PROXY,
-            &[("x-forwarded-for", "203.0.113.9:1234")],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[("forwarded", "for=1.1.1.1, for=203.0.113.9;proto=https")],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[("forwarded", "for=\"[2001:db8::1]:4711\"")],
-            "2001:db8:0:0::/64",
-        ),
-        // What stands in quotes is the client's own text; white space does not count.
-        (
-            PROXY,
-            &[("forwarded", "for=203.0.113.9;host=\"evil,for=9.9.9.9\"")],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[("forwarded", "proto=http; for=203.0.113.9 ;")],
-            "203.0.113.9",
-        ),
-        (
-            PROXY,
-            &[("forwarded", "for=203.0.113.9;host=\"a\\\";for=7.7.7.7\"")],
-            "203.0.113.9",
-        ),
-        // An element that names two tells nothing.
-        (PROXY, &[("forwarded", "for=1.1.1.1;for=2.2.2.2")], PROXY),
-        // A quote that the client never closes would swallow what the proxy appends.
-        (
-            PROXY,
-            &[("forwarded", "for=9.9.9.9;by=\", for=203.0.113.9")],
-            PROXY,
-        ),
-        (
-            PROXY,
-            &[
-                ("forwarded", "for=9.9.9.9;by=\""),
-                ("forwarded", "for=203.0.113.9"),
-            ],
-            "203.0.113.9",
-        ),
-        // Where the proxies' word ends, the last of them counts.
-        (
-            PROXY,
-            &[("x-forwarded-for", "unknown, 10.9.9.9")],
-            "10.9.9.9",
-        ),
-        (PROXY, &[("x-forwarded-for", "")], PROXY),
+        (PROXY, &["203.0.113.9:1234"], "203.0.113.9"),
+        // The last valid address of the trusted hops counts.
+        (PROXY, &["unknown, 10.9.9.9"], "10.9.9.9"),
+        (PROXY, &[""], PROXY),
         (PROXY, &[], PROXY),
-        // One of the two is the client's own, and nobody knows which.
+        (HOME, &["203.0.113.9"], HOME),
+        ("::ffff:10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+    ] {
+        let headers: Vec<_> = lines
+            .iter()
+            .map(|line| ("x-forwarded-for", *line))
+            .collect();
+        let found = client_of("x-forwarded-for", peer, &headers).await;
+        assert_eq!(found.as_deref(), Some(client), "{peer} {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn forwarded_is_accepted_from_trusted_proxies_only() {
+    for (peer, lines, client) in [
         (
             PROXY,
-            &[("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "2.2.2.2")],
-            PROXY,
-        ),
-        (HOME, &[("x-forwarded-for", "203.0.113.9")], HOME),
-        (
-            "::ffff:10.0.0.1",
-            &[("x-forwarded-for", "203.0.113.9")],
+            &["for=1.1.1.1, for=203.0.113.9;proto=https"][..],
             "203.0.113.9",
         ),
+        (PROXY, &["for=\"[2001:db8::1]:4711\""], "2001:db8:0:0::/64"),
+        // Quoted text may be the client's; white space does not count.
+        (
+            PROXY,
+            &["for=203.0.113.9;host=\"evil,for=9.9.9.9\""],
+            "203.0.113.9",
+        ),
+        (PROXY, &["proto=http; for=203.0.113.9 ;"], "203.0.113.9"),
+        (
+            PROXY,
+            &["for=203.0.113.9;host=\"a\\\";for=7.7.7.7\""],
+            "203.0.113.9",
+        ),
+        // An element with two addresses is not valid.
+        (PROXY, &["for=1.1.1.1;for=2.2.2.2"], PROXY),
+        // A quote that the client does not close would hide the address that the proxy appends.
+        (PROXY, &["for=9.9.9.9;by=\", for=203.0.113.9"], PROXY),
+        (
+            PROXY,
+            &["for=9.9.9.9;by=\"", "for=203.0.113.9"],
+            "203.0.113.9",
+        ),
+        (HOME, &["for=203.0.113.9"], HOME),
     ] {
-        let world = behind("10.0.0.0/8").await;
-        send(&world, peer, headers, OBTAIN, &body).await.token();
-        let user = world.account(1).await.unwrap();
-        assert_eq!(
-            user.last_login_from.as_deref(),
-            Some(client),
-            "{peer} {headers:?}"
-        );
+        let headers: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
+        let found = client_of("forwarded", peer, &headers).await;
+        assert_eq!(found.as_deref(), Some(client), "{peer} {lines:?}");
+    }
+}
+
+/// The proxy sets one of the headers. The client may send any other.
+#[tokio::test]
+async fn only_the_configured_header_counts() {
+    let all = [
+        ("forwarded", "for=198.51.100.1"),
+        ("x-forwarded-for", "198.51.100.2"),
+        ("x-real-ip", "198.51.100.3"),
+    ];
+    for (header, client) in [
+        ("forwarded", "198.51.100.1"),
+        ("x-forwarded-for", "198.51.100.2"),
+        ("x-real-ip", "198.51.100.3"),
+        ("x-client-ip", PROXY),
+    ] {
+        let found = client_of(header, PROXY, &all).await;
+        assert_eq!(found.as_deref(), Some(client), "{header}");
     }
 }
 

@@ -10,12 +10,12 @@ use std::{
 
 use poem::{
     Body, Endpoint, Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
 };
 use serde_json::{Value, json};
 use signet::{
     api::{BodyLimits, Document},
-    app::{Admin, App, Options, Stopping, compose},
+    app::{Admin, App, Options, Proxies, Stopping, compose},
     auth::{
         Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
         Throttle, Tokens,
@@ -82,6 +82,7 @@ pub(crate) struct Setup {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) rates: Option<Rates>,
     pub(crate) proxies: &'static str,
+    pub(crate) client_ip_header: &'static str,
     pub(crate) origins: &'static str,
     /// In the place of the clock that the test sets.
     pub(crate) clock: Option<Clock>,
@@ -98,6 +99,7 @@ impl Default for Setup {
             lifetimes: LIFETIMES,
             rates: None,
             proxies: "",
+            client_ip_header: "x-forwarded-for",
             origins: "",
             clock: None,
         }
@@ -167,8 +169,11 @@ impl World {
         });
         let options = Options {
             limits: setup.limits,
-            proxies: proxies.addresses,
-            proxies_on_unix: proxies.unix,
+            proxies: Proxies {
+                networks: proxies.addresses,
+                unix: proxies.unix,
+                header: HeaderName::from_static(setup.client_ip_header),
+            },
             cors_origins: origins.0,
             ..Options::default()
         };

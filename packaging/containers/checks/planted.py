@@ -71,7 +71,7 @@ def untrusted_proxy(target: Target) -> None:
 
 
 def believed_header(target: Target) -> None:
-    target.edit("haproxy.cfg", "    http-request del-header Forwarded\n", "")
+    target.edit("haproxy.cfg", "option forwardfor", "option forwardfor if-none")
 
 
 def believed_id(target: Target) -> None:
