@@ -48,7 +48,7 @@ pub fn document(public_url: Option<&str>, lifetimes: Lifetimes) -> Document {
 pub struct Options {
     /// What a body may take.
     pub limits: BodyLimits,
-    /// The proxies that are trusted about their clients, and about the ID of a request.
+    /// The proxies that are trusted about their clients, and about the ID and the trace of a request.
     pub proxies: Proxies,
     /// Origins of web pages that may call the service.
     pub cors_origins: Vec<String>,

@@ -102,7 +102,7 @@ impl Endpoint for Edge {
             otel.kind = Empty,
             otel.name = Empty
         );
-        trace::join(&span, &request, method, path);
+        trace::join(&span, &request, is_trusted, method, path);
         request.set_data(Arc::clone(&self.reader));
         // The throttle and the audit trail use the address that is logged here.
         let caller = request.extensions_mut().get_or_insert_default::<Caller>();

@@ -1,4 +1,4 @@
-//! Distributed traces: a request may be part of one (`traceparent`, W3C Trace Context).
+//! Distributed traces: a trusted proxy may name the trace of a request (`traceparent`, W3C Trace Context).
 
 use opentelemetry::{
     Context,
@@ -11,18 +11,20 @@ use poem::{Request, http::StatusCode};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Makes the span part of the trace that the request belongs to, and notes the trace for the log.
-pub(super) fn join(span: &Span, request: &Request, method: &'static str, path: &str) {
-    let told = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-    let told = told.span().span_context().clone();
-    // Without what others have written beside it.
-    let given = SpanContext::new(
-        told.trace_id(),
-        told.span_id(),
-        told.trace_flags(),
-        true,
-        TraceState::default(),
-    );
+/// Starts a trace, or joins the trace that a trusted sender names, and records the trace ID for the log.
+pub(super) fn join(
+    span: &Span,
+    request: &Request,
+    is_trusted: bool,
+    method: &'static str,
+    path: &str,
+) {
+    // Any other sender could add spans to a trace, or set its flag that suppresses the export.
+    let given = if is_trusted {
+        named_trace(request)
+    } else {
+        SpanContext::NONE
+    };
     let parent = if given.is_valid() {
         Context::new().with_remote_span_context(given.clone())
     } else {
@@ -41,6 +43,19 @@ pub(super) fn join(span: &Span, request: &Request, method: &'static str, path: &
     if trace.is_valid() {
         span.record("trace_id", tracing::field::display(trace.trace_id()));
     }
+}
+
+/// Returns the trace in the headers, without its `tracestate`.
+fn named_trace(request: &Request) -> SpanContext {
+    let context = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
+    let named = context.span().span_context().clone();
+    SpanContext::new(
+        named.trace_id(),
+        named.span_id(),
+        named.trace_flags(),
+        true,
+        TraceState::default(),
+    )
 }
 
 /// Notes how the request was answered.

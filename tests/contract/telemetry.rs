@@ -211,7 +211,7 @@ fn logged_traces(log: &str) -> Vec<Value> {
 #[test]
 fn a_request_of_a_trace_is_logged_with_it() {
     let home = Home::on_sqlite();
-    let service = home.serve(&["--demo"]);
+    let service = home.serve(&["--demo", "--trusted-proxies", "127.0.0.1"]);
     // Nor is there anything for operators, unless they ask.
     assert!(!service.started.contains("admin"), "{}", service.started);
     login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
@@ -229,16 +229,41 @@ fn a_request_of_a_trace_is_logged_with_it() {
     assert!(!log.contains("hunter2"), "{log}");
 }
 
-/// What a collector gets: one span for the request, and below it those of its hash and of its queries.
 #[test]
-fn traces_are_sent_where_the_usual_variables_say() {
-    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+fn trace_of_an_untrusted_client_is_not_joined() {
     let home = Home::on_sqlite();
-    let mut serve = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
-    serve.env(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        format!("http://{}", collector.local_addr().unwrap()),
-    );
+    for settings in [&[][..], &["--trusted-proxies", "192.0.2.1,unix"]] {
+        let service = home.serve(&[&["--demo"], settings].concat());
+        login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
+        service.signal("-TERM");
+        let (_, log) = service.wait();
+        assert_eq!(logged_traces(&log), [Value::Null], "{log}");
+        assert!(!log.contains(TRACE), "{log}");
+    }
+}
+
+/// The flags of the client's `traceparent` say "not sampled".
+#[test]
+fn untrusted_client_does_not_suppress_the_export_of_traces() {
+    let (log, exported) = exported_login(&["--demo"], &format!("00-{TRACE}-00f067aa0ba902b7-00"));
+    let has = |bytes: &[u8]| exported.windows(bytes.len()).any(|window| window == bytes);
+    assert!(has(b"http.route"));
+    let [Value::String(own)] = &logged_traces(&log)[..] else {
+        panic!("{log}")
+    };
+    assert_ne!(own, TRACE);
+    let hex = data_encoding::HEXLOWER;
+    assert!(has(&hex.decode(own.as_bytes()).unwrap()));
+    assert!(!has(&hex.decode(TRACE.as_bytes()).unwrap()));
+}
+
+/// Returns the log of a service for one login, and the request that its trace collector received.
+fn exported_login(args: &[&str], traceparent: &str) -> (String, Vec<u8>) {
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = collector.local_addr().unwrap();
+    let home = Home::on_sqlite();
+    let mut serve = home.command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat());
+    serve.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
     let service = Service::start(serve);
     let collecting = std::thread::spawn(move || {
         let (mut stream, _) = collector.accept().unwrap();
@@ -261,12 +286,21 @@ fn traces_are_sent_where_the_usual_variables_say() {
             .unwrap();
         got
     });
-    login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
-    // What was not sent yet is sent at the end.
+    login_in_a_trace(&service, traceparent);
+    // The rest of the spans is exported at the end.
     service.signal("-TERM");
     let (status, log) = service.wait();
     assert!(status.success());
-    let got = collecting.join().unwrap();
+    // Without an export, the collector would block forever.
+    drop(TcpStream::connect(address));
+    (log, collecting.join().unwrap())
+}
+
+/// What a collector gets: one span for the request, and below it those of its hash and of its queries.
+#[test]
+fn traces_are_sent_where_the_usual_variables_say() {
+    let args = ["--demo", "--trusted-proxies", "127.0.0.1"];
+    let (log, got) = exported_login(&args, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
     assert!(got.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
     let has = |bytes: &[u8]| got.windows(bytes.len()).any(|window| window == bytes);
     let trace = data_encoding::HEXLOWER.decode(TRACE.as_bytes()).unwrap();

@@ -78,6 +78,10 @@ def believed_id(target: Target) -> None:
     target.edit("haproxy.cfg", "    http-request set-header X-Request-Id %[uuid()]\n", "")
 
 
+def believed_trace(target: Target) -> None:
+    target.edit("haproxy.cfg", "    http-request del-header traceparent\n", "")
+
+
 def no_patience(target: Target) -> None:
     target.edit("compose.yaml", 'SIGNET_STOP_DELAY: "5"', 'SIGNET_STOP_DELAY: "0"')
     target.edit("haproxy.cfg", "retries 3", "retries 0")
@@ -117,6 +121,7 @@ FAULTS: list[tuple[Callable[[Target], None], Check, str]] = [
     (untrusted_proxy, tried.clients_address_arrives, "address"),
     (believed_header, tried.clients_address_arrives, "address"),
     (believed_id, tried.clients_address_arrives, "request id"),
+    (believed_trace, tried.clients_address_arrives, "trace"),
     (no_patience, tried.stop_of_one_loses_no_request, "lost"),
     (probe_of_nothing, tried.probes_are_answered, "readinessProbe"),
     (probe_of_clients_port, tried.probes_are_answered, "livenessProbe"),

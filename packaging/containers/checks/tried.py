@@ -32,6 +32,8 @@ LOCAL = "127.0.0.1"
 ADDRESSES, CLIENT = ["127.0.0.21", "127.0.0.22"], "127.0.0.77"
 # Somebody's address, which a client may claim.
 CLAIMED = "203.0.113.9"
+# A trace, which a client may claim.
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 # Set by `main`.
 DATABASE: Database
 
@@ -122,16 +124,19 @@ def token_of_one_refreshes_at_the_other(target: Target) -> Iterator[str]:
 
 
 def clients_address_arrives(target: Target) -> Iterator[str]:
-    """What the client claims of itself does not count: neither its address nor the id of its request."""
+    """What the client claims of itself does not count: neither its address, nor the id of its request, nor its trace."""
     with stack(target) as tried:
         credentials = {"email": EMAILS[0], "password": "wrong"}
         for header in ["X-Forwarded-For", "Forwarded"]:
             value = CLAIMED if header != "Forwarded" else f"for={CLAIMED}"
-            claims = {header: value, "X-Request-Id": "claimed"}
+            trace = f"00-{TRACE}-00f067aa0ba902b7-01"
+            claims = {header: value, "X-Request-Id": "claimed", "traceparent": trace}
             _, headers, _ = ask("POST", LOCAL, 8080, OBTAIN, credentials, **claims)
             if headers["X-Request-Id"] == "claimed":
                 yield "request id: it is the client's own"
             said = tried.serving(headers).said().splitlines()
+            if any(TRACE in line for line in said):
+                yield "trace: it is the client's own"
             events = [json.loads(line) for line in said if '"login_failed"' in line]
             if events[-1]["address"] != CLIENT:
                 yield f"address: {events[-1]['address']}, with {header}: {value} from {CLIENT}"
