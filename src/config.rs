@@ -112,7 +112,7 @@ pub struct Settings {
     pub throttle_account: Rate,
     /// The same for one client address: an IPv4 address or an IPv6 network of 64 bits
     pub throttle_address: Rate,
-    /// Proxies that may set the client's address, the `X-Request-Id` and the `traceparent` of a request: addresses, networks, or `unix` for proxies on a Unix socket, with commas between
+    /// Proxies that may set the client's address, the `X-Request-Id` and the `traceparent` of a request: addresses, networks, or `unix` for proxies on a Unix socket, with commas between. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses
     #[schemars(example = "10.0.0.0/8,unix")]
     pub trusted_proxies: Networks,
     /// Header in which the proxies send the client's address: `x-forwarded-for`, `forwarded` (RFC 7239), or another header with the format of the first, such as `x-real-ip`. All other headers are ignored

@@ -12,7 +12,7 @@ use tracing::warn;
 /// The proxies that the operator trusts, and the header that they set.
 #[derive(Clone, Debug)]
 pub struct Proxies {
-    /// The addresses of the proxies.
+    /// The addresses of the proxies. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses.
     pub networks: Vec<IpNet>,
     /// Whether every client of a Unix socket is a trusted proxy.
     pub unix: bool,
@@ -51,9 +51,8 @@ impl TrustedProxies {
         let Some(address) = peer else {
             return self.proxies.unix;
         };
-        let address = address.to_canonical();
         let mut networks = self.proxies.networks.iter();
-        networks.any(|network| network.contains(&address))
+        networks.any(|network| contains(network, address.to_canonical()))
     }
 
     /// Returns the address nearest to the service that is not a trusted proxy. Each trusted proxy, starting with the peer, is trusted
@@ -106,6 +105,16 @@ impl TrustedProxies {
                 "a trusted proxy did not send the client's address: set this header in the proxy, or set SIGNET_CLIENT_IP_HEADER to the header that the proxy sets"
             );
         }
+    }
+}
+
+/// Returns whether a network contains a canonical address. An IPv6 network contains the IPv4 addresses whose mapped form it contains.
+fn contains(network: &IpNet, address: IpAddr) -> bool {
+    match (network, address) {
+        (IpNet::V4(network), IpAddr::V4(address)) => network.contains(&address),
+        (IpNet::V6(network), IpAddr::V4(address)) => network.contains(&address.to_ipv6_mapped()),
+        (IpNet::V6(network), IpAddr::V6(address)) => network.contains(&address),
+        (IpNet::V4(_), IpAddr::V6(_)) => false,
     }
 }
 
@@ -167,11 +176,12 @@ fn outside_quotes(text: &str, at: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// Parses an address, which may be in brackets or have a port.
+/// Parses an address, which may be in brackets or have a port. Returns an IPv4-mapped address as IPv4.
 fn address(node: &str) -> Option<IpAddr> {
     let bare = node
         .strip_prefix('[')
         .and_then(|rest| rest.split(']').next());
     let socket = || node.parse::<SocketAddr>().map(|socket| socket.ip());
-    bare.unwrap_or(node).parse().or_else(|_| socket()).ok()
+    let address = bare.unwrap_or(node).parse().or_else(|_| socket()).ok();
+    address.map(|address: IpAddr| address.to_canonical())
 }

@@ -16,7 +16,7 @@ pub trait Presence: Debug + Send + Sync {
 pub struct Caller {
     /// None is one that does not go.
     presence: Option<Arc<dyn Presence>>,
-    /// Where it is, if that is known.
+    /// Its address, if that is known. An IPv4-mapped address is stored as IPv4.
     pub address: Option<IpAddr>,
 }
 
@@ -26,7 +26,7 @@ impl Caller {
     pub const fn at(address: IpAddr) -> Self {
         Self {
             presence: None,
-            address: Some(address),
+            address: Some(address.to_canonical()),
         }
     }
 
@@ -35,7 +35,7 @@ impl Caller {
     pub fn waiting(address: Option<IpAddr>, presence: Arc<dyn Presence>) -> Self {
         Self {
             presence: Some(presence),
-            address,
+            address: address.map(|address| address.to_canonical()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Lists: with commas between, or in a file as an array.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -26,7 +26,7 @@ impl TryFrom<String> for Networks {
         for text in items(&text) {
             let address = || text.parse::<IpAddr>().map(IpNet::from);
             match text.parse::<IpNet>().or_else(|_| address()) {
-                Ok(network) => networks.addresses.push(network),
+                Ok(network) => networks.addresses.push(canonical(network)),
                 Err(_) if text == "unix" => networks.unix = true,
                 Err(_) => {
                     return Err(
@@ -45,6 +45,21 @@ impl From<Networks> for String {
         let addresses = networks.addresses.iter().map(ToString::to_string);
         addresses.chain(unix).collect::<Vec<_>>().join(",")
     }
+}
+
+/// The network of the IPv4-mapped addresses (RFC 4291 section 2.5.5.2).
+const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
+
+/// Returns a network of IPv4-mapped addresses as the IPv4 network, and any other network unchanged.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) if MAPPED.contains(&network) => network,
+        other => return other,
+    };
+    let length = mapped.prefix_len() - MAPPED.prefix_len();
+    let address = mapped.addr().to_ipv4_mapped();
+    let network = address.and_then(|address| Ipv4Net::new(address, length).ok());
+    network.map_or(IpNet::V6(mapped), IpNet::V4)
 }
 
 /// Web pages, by where they come from, such as `https://app.example.com` (RFC 6454 section 4).
@@ -102,6 +117,23 @@ mod tests {
         let text = "10.0.0.0/8,::1/128,192.0.2.7/32,unix";
         assert_eq!(String::from(networks), text);
         assert!(Networks::try_from("10.0.0.0/8,proxy".to_owned()).is_err());
+    }
+
+    #[test]
+    fn ipv4_mapped_networks_become_ipv4_networks() {
+        for (given, canonical) in [
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("::ffff:a00:1", "10.0.0.1/32"),
+            ("::ffff:10.0.0.1/128", "10.0.0.1/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0:0/95", "::ffff:0:0/95"),
+            ("::/0", "::/0"),
+            ("::10.0.0.1", "::a00:1/128"),
+        ] {
+            let networks = Networks::try_from(given.to_owned()).unwrap();
+            assert_eq!(String::from(networks), canonical, "{given}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(listener) => listener
                 .local_addr()
-                .map_or_else(|_| "-".to_owned(), |at| at.to_string()),
+                .map_or_else(|_| "-".to_owned(), |at| canonical(at).to_string()),
             Socket::Unix(listener) => {
                 let path = listener
                     .local_addr()
@@ -77,8 +77,8 @@ impl Listener {
                 // An answer is one small write: waiting to fill a packet would only delay it.
                 stream.set_nodelay(true)?;
                 let ends = Ends {
-                    peer: Some(peer),
-                    local: stream.local_addr().ok(),
+                    peer: Some(canonical(peer)),
+                    local: stream.local_addr().ok().map(canonical),
                 };
                 Ok((Stream::Tcp(Arc::new(stream)), ends))
             }
@@ -108,6 +108,15 @@ impl Ends {
 
     pub(super) fn local(&self) -> Addr {
         as_poem_has_it(self.local)
+    }
+}
+
+/// Returns an IPv4-mapped address as IPv4. A socket that listens on `[::]` has such addresses for IPv4 connections.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => (ip, address.port()).into(),
+        // As it is, with its scope.
+        IpAddr::V6(_) => address,
     }
 }
 

@@ -74,6 +74,15 @@ fn who_logged_in_failed_and_was_throttled_is_told() {
     );
 }
 
+/// Returns a login at the demo account with further headers.
+fn login_with(headers: &str) -> String {
+    let body = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" }).to_string();
+    format!(
+        "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
 /// The client adds the header that the proxy does not set.
 #[test]
 fn access_log_and_audit_trail_show_the_same_client() {
@@ -101,13 +110,8 @@ fn access_log_and_audit_trail_show_the_same_client() {
     ] {
         let home = Home::new();
         let service = home.serve(&[&["--demo"], settings].concat());
-        let body = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" }).to_string();
-        let request = format!(
-            "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\
-             X-Forwarded-For: 198.51.100.7\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 192.0.2.4\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = exchange(service.address, request.as_bytes());
+        let headers = "X-Forwarded-For: 198.51.100.7\r\nForwarded: for=203.0.113.9\r\nX-Real-IP: 192.0.2.4\r\n";
+        let answer = exchange(service.address, login_with(headers).as_bytes());
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         service.signal("-TERM");
         let (_, log) = service.wait();
@@ -125,6 +129,35 @@ fn access_log_and_audit_trail_show_the_same_client() {
         assert_eq!(address("event", "login"), client, "{settings:?}");
         assert_eq!(address("message", "answered"), client, "{settings:?}");
         assert!(log.contains(r#""peer":"127.0.0.1""#), "{log}");
+    }
+}
+
+#[test]
+fn ipv4_mapped_addresses_are_logged_as_ipv4() {
+    for proxies in [
+        "::ffff:127.0.0.1",
+        "::ffff:127.0.0.0/104",
+        "::/0",
+        "127.0.0.1",
+    ] {
+        let home = Home::new();
+        let listen = ["serve", "--demo", "--listen", "[::ffff:127.0.0.1]:0"];
+        let trust = ["--trusted-proxies", proxies];
+        let service = Service::start(home.command(&[&listen[..], &trust].concat()));
+        assert!(service.address.is_ipv4(), "{}", service.started);
+        let forwarded = "X-Forwarded-For: ::ffff:198.51.100.7\r\n";
+        let answer = exchange(service.address, login_with(forwarded).as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let started = service.started.clone();
+        service.signal("-TERM");
+        let (_, log) = service.wait();
+        assert_eq!(
+            log.matches(r#""address":"198.51.100.7""#).count(),
+            2,
+            "{log}"
+        );
+        assert!(log.contains(r#""peer":"127.0.0.1""#), "{log}");
+        assert!(!format!("{started}{log}").contains("::ffff:"), "{log}");
     }
 }
 

@@ -185,6 +185,39 @@ async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
     }
 }
 
+/// A listener on `[::]` sees the address of an IPv4 proxy in its IPv4-mapped form.
+#[tokio::test]
+async fn addresses_of_proxies_match_in_both_forms() {
+    for (proxies, peer, is_trusted) in [
+        ("192.0.2.1", "::ffff:192.0.2.1", true),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.1", true),
+        ("::ffff:192.0.2.1", "192.0.2.1", true),
+        ("::ffff:192.0.2.1", "192.0.2.2", false),
+        ("::ffff:192.0.2.0/120", "192.0.2.2", true),
+        ("::ffff:192.0.2.0/120", "192.0.3.2", false),
+        ("::ffff:0:0/96", "192.0.2.1", true),
+        ("::ffff:0:0/96", "2001:db8::1", false),
+        ("::/0", "192.0.2.1", true),
+        ("::/0", "::ffff:192.0.2.1", true),
+        ("::/0", "2001:db8::1", true),
+        ("0.0.0.0/0", "::ffff:192.0.2.1", true),
+        ("0.0.0.0/0", "2001:db8::1", false),
+        ("2000::/3", "192.0.2.1", false),
+    ] {
+        let world = World::of(Setup {
+            proxies,
+            ..Setup::default()
+        })
+        .await;
+        let headers = [("x-request-id", "given")];
+        let mut request = request("POST", REFRESH, &headers, Body::from("{}"));
+        request.set_data(Caller::at(peer.parse().unwrap()));
+        let answer = world.send(request).await;
+        let is_given = answer.header("x-request-id") == Some("given");
+        assert_eq!(is_given, is_trusted, "{proxies} {peer}");
+    }
+}
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn login_in_a_trace(service: &Service, traceparent: &str) -> String {
