@@ -18,6 +18,7 @@ mod admin;
 mod cors;
 mod docs;
 mod edge;
+mod host;
 mod ids;
 mod methods;
 mod proxies;
@@ -25,6 +26,7 @@ mod trace;
 mod traffic;
 
 pub use admin::{Admin, Stopping};
+pub use host::InvalidHost;
 pub use proxies::Proxies;
 
 use cors::Cors;

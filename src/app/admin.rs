@@ -15,7 +15,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use serde_json::json;
 use tracing::warn;
 
-use super::{App, edge, methods::Methods};
+use super::{App, InvalidHost, edge, methods::Methods};
 use crate::{auth::Auth, users::Unready};
 
 /// Whether the service is about to stop.
@@ -78,6 +78,12 @@ impl Admin {
                 })),
             )
             .catch_all_error(async |error| edge::into_json(error))
+            .around(
+                async |endpoint, request| match InvalidHost::reject(&request) {
+                    Some(rejection) => Ok(rejection),
+                    None => endpoint.call(request).await,
+                },
+            )
             .boxed()
     }
 

@@ -1,7 +1,7 @@
 //! What every answer has in common: a request id, a log line, the headers, and JSON for every error,
 //! a panic included.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{collections::HashMap, future::ready, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
@@ -18,8 +18,8 @@ use serde_json::json;
 use tracing::{Instrument, error, field::Empty, info, info_span};
 
 use super::{
-    Stopping, cors::Cors, docs, ids::Ids, methods::Methods, proxies::TrustedProxies, trace,
-    traffic::Traffic,
+    InvalidHost, Stopping, cors::Cors, docs, ids::Ids, methods::Methods, proxies::TrustedProxies,
+    trace, traffic::Traffic,
 };
 use crate::{
     api::{FAILED, Reader},
@@ -107,9 +107,10 @@ impl Endpoint for Edge {
         // The throttle and the audit trail use the address that is logged here.
         let caller = request.extensions_mut().get_or_insert_default::<Caller>();
         caller.address = address;
-        let answer = match methods {
-            Some(methods) => methods.call(request).left_future(),
-            None => self.pages.call(request).right_future(),
+        let answer = match (InvalidHost::reject(&request), methods) {
+            (Some(rejection), _) => ready(Ok(rejection)).left_future(),
+            (None, Some(methods)) => methods.call(request).left_future().right_future(),
+            (None, None) => self.pages.call(request).right_future().right_future(),
         };
         let mut response = AssertUnwindSafe(answer)
             .catch_unwind()

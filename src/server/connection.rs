@@ -36,7 +36,10 @@ use super::{
     rest::{Activity, Noted},
     stream::Stream,
 };
-use crate::{app::App, auth::Caller};
+use crate::{
+    app::{App, InvalidHost},
+    auth::Caller,
+};
 
 /// For an answer that is on its way when the service stops.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -147,6 +150,9 @@ impl Connection {
             let remote = RemoteAddr(self.ends.peer());
             let mut request = Request::from((request, local, remote, scheme.clone()));
             request.set_data(Caller::waiting(self.ends.address(), watched.clone()));
+            if let Err(invalid) = InvalidHost::check(request.version(), request.headers()) {
+                request.set_data(invalid);
+            }
             activity.begin();
             let answer = ToItsEnd::new(async move { app.get_response(request).await });
             let activity = &activity;

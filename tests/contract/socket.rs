@@ -103,6 +103,77 @@ pub(crate) fn obtain_request(email: &str, password: &str) -> String {
     with_length("Connection: close\r\n", &body.to_string())
 }
 
+#[tokio::test]
+async fn request_without_one_valid_host_gets_a_400() {
+    let server = Server::start(limits()).await;
+    let missing = "The Host header is missing.";
+    let repeated = "The request has more than one Host header.";
+    let malformed = "The Host header is not valid.";
+    for (version, headers, detail) in [
+        ("1.1", "", missing),
+        ("1.1", "Host: x\r\nHost: x\r\n", repeated),
+        ("1.1", "Host: x\r\nX: y\r\nhost: y\r\n", repeated),
+        ("1.0", "Host: x\r\nHost: y\r\n", repeated),
+        ("1.1", "Host: user@x\r\n", malformed),
+        ("1.1", "Host: http://x\r\n", malformed),
+        ("1.1", "Host: x/y\r\n", malformed),
+        ("1.1", "Host: x:http\r\n", malformed),
+        ("1.1", "Host: [::x]\r\n", malformed),
+        ("1.1", "Host: a b\r\n", malformed),
+        ("1.1", "Host: \u{e9}\r\n", malformed),
+        ("1.0", "Host: a b\r\n", malformed),
+    ] {
+        for target in ["/openapi.json", "http://x/openapi.json", "/nowhere", OBTAIN] {
+            let answer = server
+                .exchange(format!("GET {target} HTTP/{version}\r\n{headers}\r\n"))
+                .await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let status = format!("HTTP/{version} 400 Bad Request\r\n");
+            assert!(head.starts_with(&status), "{headers}{answer}");
+            assert!(
+                head.contains("\r\ncontent-type: application/json\r\n"),
+                "{head}"
+            );
+            assert!(head.contains("\r\nx-request-id: "), "{head}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body, serde_json::json!({ "detail": detail }), "{headers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connection_is_closed_after_an_invalid_host() {
+    let server = Server::start(limits()).await;
+    let next = with_length("Connection: close\r\n", CREDENTIALS);
+    let answer = server
+        .exchange(format!("GET /docs/ HTTP/1.1\r\n\r\n{next}"))
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn request_with_a_valid_host_is_served() {
+    let server = Server::start(limits()).await;
+    for (version, host) in [
+        ("1.1", "Host: x\r\n"),
+        ("1.1", "Host: Example.com:8443\r\n"),
+        ("1.1", "Host: [2001:db8::1]:8000\r\n"),
+        ("1.1", "Host:   192.0.2.1  \r\n"),
+        ("1.1", "Host:\r\n"),
+        ("1.0", "Host: x\r\n"),
+        ("1.0", ""),
+    ] {
+        let answer = server
+            .exchange(format!(
+                "GET /openapi.json HTTP/{version}\r\n{host}Connection: close\r\n\r\n"
+            ))
+            .await;
+        let status = format!("HTTP/{version} 200 OK\r\n");
+        assert!(answer.starts_with(&status), "{host}{answer}");
+    }
+}
+
 fn with_length(headers: &str, body: &str) -> String {
     obtain(
         &format!("{headers}Content-Length: {}\r\n", body.len()),

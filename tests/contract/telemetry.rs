@@ -372,6 +372,9 @@ fn a_stop_is_announced_before_it_happens() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         exchange(admin, request.as_bytes())
     };
+    // The listener for operators checks the header, too.
+    let without_host = exchange(admin, b"GET /healthz HTTP/1.1\r\n\r\n");
+    assert!(without_host.starts_with("HTTP/1.1 400 "), "{without_host}");
     let is_ready = || get("/readyz").starts_with("HTTP/1.1 200 OK\r\n");
     assert!(is_ready());
     let openapi = |service: &Service| {
