@@ -52,7 +52,7 @@ pub struct Settings {
     /// File with the key of the certificate, in PEM. Both are read anew when they change
     #[schemars(example = "/etc/signet/tls/privkey.pem")]
     pub tls_key: Option<PathBuf>,
-    /// Origins of web pages that may call the service from a browser, with commas between. None may unless it is set
+    /// Origins of web pages that may call the service from a browser, with commas between, such as `https://app.example.com` or `capacitor://localhost`. Each matches exactly; patterns are rejected
     #[schemars(example = "https://app.example.com")]
     pub cors_origins: Origins,
     /// Connections of clients at once; further ones wait

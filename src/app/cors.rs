@@ -17,9 +17,10 @@ use poem::{
     },
 };
 
-/// What a page may send beyond what every page may: what clients of this contract are used to send.
-const REQUEST_HEADERS: HeaderValue =
-    HeaderValue::from_static("accept, authorization, content-type, traceparent, x-requested-with");
+/// Request headers that a page may set: the headers of the contract's clients, and of tracing libraries (W3C Trace Context and Baggage).
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "accept, authorization, baggage, content-type, traceparent, tracestate, x-requested-with",
+);
 /// What a page may read of an answer beyond its body.
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
 /// For so many seconds a browser need not ask again: the most that Chromium believes.

@@ -62,29 +62,79 @@ fn canonical(network: IpNet) -> IpNet {
     network.map_or(IpNet::V6(mapped), IpNet::V4)
 }
 
-/// Web pages, by where they come from, such as `https://app.example.com` (RFC 6454 section 4).
+/// Origins of web pages, such as `https://app.example.com` or `capacitor://localhost` (RFC 6454 section 4). Each matches exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "List")]
 pub struct Origins(pub Vec<String>);
 
 impl TryFrom<String> for Origins {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let origin = |text: &str| {
-            let url = Url::parse(text).ok()?;
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let nobodys = url.username().is_empty() && url.password().is_none();
-            let is_web = matches!(url.scheme(), "http" | "https");
-            // As browsers write it: without the port that goes without saying.
-            (is_web && is_bare && nobodys && !text.ends_with('/'))
-                .then(|| url.origin().ascii_serialization())
-        };
-        let origins: Option<_> = items(&text).map(origin).collect();
-        origins.map(Self).ok_or(
-            "it is not a list of origins, such as https://app.example.com,http://localhost:3000",
-        )
+        let origins: Result<_, _> = items(&text)
+            .map(|item| origin(item).map_err(|cause| format!("{item:?} {cause}")))
+            .collect();
+        origins.map(Self)
+    }
+}
+
+/// Returns an origin as browsers send it in `Origin`: in lower case, and without the default port. Returns the cause of an error as the
+/// rest of a sentence.
+fn origin(text: &str) -> Result<String, &'static str> {
+    const NO_ORIGIN: &str =
+        "is not an origin, such as https://app.example.com or capacitor://localhost";
+    const PATTERN: &str =
+        "is a pattern: an origin has to match exactly, so list each origin by its full host name";
+    if text == "null" {
+        return Err(
+            "is the origin of every sandboxed page and local file: serve the page from a web server",
+        );
+    }
+    if text.contains('*') {
+        return Err(PATTERN);
+    }
+    let url = Url::parse(text).map_err(|_| NO_ORIGIN)?;
+    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    if host.is_empty() {
+        return Err(NO_ORIGIN);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or a password, which an origin does not have");
+    }
+    // The parser adds the path `/` to web URLs without a path.
+    let has_path = text.ends_with('/') || !matches!(url.path(), "" | "/");
+    if has_path || url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "has a path, a query or a fragment: remove everything after the host or the port",
+        );
+    }
+    match url.scheme() {
+        "http" | "https" => {}
+        "ws" | "wss" | "ftp" | "file" | "blob" => {
+            return Err("has a scheme that browsers send in no origin: give the URL of the page");
+        }
+        // Pages of apps, such as `capacitor://localhost`. Browsers send the scheme and the host.
+        scheme => {
+            let port = url.port().map(|port| format!(":{port}"));
+            let origin = format!("{scheme}://{host}{}", port.unwrap_or_default());
+            return if host.contains('%') {
+                Err(NO_ORIGIN)
+            } else {
+                Ok(origin)
+            };
+        }
+    }
+    // A host name with other characters is a pattern of some kind: `.example.com`, `a|b` or `$host`.
+    let is_name = host.split('.').rev().skip(1).all(|label| !label.is_empty())
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let is_ipv6 = host.starts_with('[');
+    if is_name || is_ipv6 {
+        Ok(url.origin().ascii_serialization())
+    } else {
+        Err(PATTERN)
     }
 }
 
@@ -127,7 +177,7 @@ mod tests {
             ("::ffff:10.0.0.1/128", "10.0.0.1/32"),
             ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
             ("::ffff:0:0/96", "0.0.0.0/0"),
-            ("::ffff:0:0/95", "::ffff:0:0/95"),
+            ("::ffff:0:0/95", "::ffff:0.0.0.0/95"),
             ("::/0", "::/0"),
             ("::10.0.0.1", "::a00:1/128"),
         ] {
@@ -138,21 +188,87 @@ mod tests {
 
     #[test]
     fn origins_are_read_and_written_as_browsers_do() {
-        let origins = "https://App.Example.com:443, http://localhost:3000".to_owned();
-        let origins = Origins::try_from(origins).unwrap();
-        let text = "https://app.example.com,http://localhost:3000";
-        assert_eq!(String::from(origins), text);
-        for text in [
-            "*",
-            "null",
-            "app.example.com",
-            "https://a/",
-            "https://a/x",
-            "https://u@a",
-            "ftp://a",
-            "https://a?b",
+        for (given, written) in [
+            (
+                "https://App.Example.com:443, http://localhost:3000",
+                "https://app.example.com,http://localhost:3000",
+            ),
+            ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+            ("http://[2001:DB8::1]", "http://[2001:db8::1]"),
+            ("https://пример.example", "https://xn--e1afmkfd.example"),
+            ("https://my_app.example.com.", "https://my_app.example.com."),
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("Tauri://LocalHost", "tauri://localhost"),
+            ("ionic://localhost:8080", "ionic://localhost:8080"),
+            (
+                "chrome-extension://abcdefghijklmnop",
+                "chrome-extension://abcdefghijklmnop",
+            ),
         ] {
-            assert!(Origins::try_from(text.to_owned()).is_err(), "{text}");
+            let origins = Origins::try_from(given.to_owned()).unwrap();
+            assert_eq!(String::from(origins), written, "{given}");
+        }
+    }
+
+    #[test]
+    fn origins_that_no_browser_sends_are_refused() {
+        for (texts, cause) in [
+            (
+                &[
+                    "*",
+                    "https://*",
+                    "https://*.example.com",
+                    "https://%2A.example.com",
+                    "https://app.example.com:*",
+                    "*://app.example.com",
+                    "capacitor://*",
+                    "https://.example.com",
+                    "https://a..example.com",
+                    "https://$host",
+                    "https://(a).example.com",
+                ][..],
+                "is a pattern",
+            ),
+            (&["null"], "sandboxed page"),
+            (
+                &[
+                    "app.example.com",
+                    "localhost:3000",
+                    "data:text/html",
+                    "capacitor:",
+                    "capacitor://",
+                    "capacitor://a%20b",
+                    "file:///x.html",
+                    "https://",
+                    "https://a:99999",
+                    "https://[a-z].example.com",
+                ],
+                "is not an origin",
+            ),
+            (
+                &[
+                    "https://a/",
+                    "https://a/x",
+                    "https://a?b",
+                    "https://a#b",
+                    "https://a?",
+                    "capacitor://localhost/",
+                    "capacitor://localhost/x",
+                ],
+                "has a path",
+            ),
+            (
+                &["https://u@a", "https://u:p@a", "capacitor://u@a"],
+                "has a user name",
+            ),
+            (&["ftp://a", "wss://a", "file://host"], "has a scheme"),
+        ] {
+            for text in texts {
+                let error = Origins::try_from(format!("https://valid.example,{text}"));
+                let error = error.expect_err(text);
+                assert!(error.contains(cause), "{text}: {error}");
+                assert!(error.starts_with(&format!("{text:?} ")), "{text}: {error}");
+            }
         }
     }
 }

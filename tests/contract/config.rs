@@ -232,6 +232,51 @@ fn what_the_check_refuses_the_service_does_with_the_same_words() {
 }
 
 #[test]
+fn check_rejects_origins_that_never_match() {
+    let home = Home::on_sqlite();
+    for (origins, cause) in [
+        (
+            "https://*.example.com",
+            r#""https://*.example.com" is a pattern"#,
+        ),
+        ("https://a.example,*", r#""*" is a pattern"#),
+        (
+            "https://.example.com",
+            r#""https://.example.com" is a pattern"#,
+        ),
+        ("https://a.example/", r#""https://a.example/" has a path"#),
+        (
+            "file:///index.html",
+            r#""file:///index.html" is not an origin"#,
+        ),
+        ("null", r#""null" is the origin of every sandboxed page"#),
+    ] {
+        let file = format!("cors_origins = '{origins}'\n");
+        let (code, said) = failure(&with(&home, &file, &["config", "check"]));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(cause), "{said}");
+    }
+    let file =
+        "cors_origins = ['https://a.example', 'capacitor://localhost', 'tauri://localhost']\n";
+    stdout(&with(&home, file, &["config", "check"]));
+}
+
+#[test]
+fn check_rejects_more_than_one_client_ip_header() {
+    let home = Home::on_sqlite();
+    for header in ["x-forwarded-for,forwarded", "x forwarded for", "é"] {
+        let file = format!("client_ip_header = '{header}'\n");
+        let (code, said) = failure(&with(&home, &file, &["config", "check"]));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("not the name of one header"), "{said}");
+    }
+    let file = "client_ip_header = 'X-Real-IP'\ntrusted_proxies = '::ffff:10.0.0.0/104'\n";
+    let output = with(&home, file, &["config", "show", "--json"]);
+    assert_eq!(shown(&output, "client_ip_header").0, "x-real-ip");
+    assert_eq!(shown(&output, "trusted_proxies").0, "10.0.0.0/8");
+}
+
+#[test]
 fn a_secret_of_the_environment_is_taken_before_a_file_of_the_file() {
     let home = Home::on_sqlite();
     std::fs::write(

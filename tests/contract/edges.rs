@@ -563,13 +563,48 @@ async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
         answer.header("access-control-allow-methods"),
         Some("POST, OPTIONS")
     );
-    assert!(
-        answer
-            .header("access-control-allow-headers")
-            .unwrap()
-            .contains("content-type")
+    assert_eq!(
+        answer.header("access-control-allow-headers"),
+        Some(
+            "accept, authorization, baggage, content-type, traceparent, tracestate, x-requested-with"
+        )
     );
     assert_eq!(answer.header("access-control-max-age"), Some("7200"));
+}
+
+/// The pages of apps have schemes of their own.
+#[test]
+fn page_of_an_app_gets_cors_headers() {
+    let home = Home::on_sqlite();
+    let origins = "capacitor://localhost,tauri://localhost,https://app.example.com";
+    let service = home.serve(&["--demo", "--cors-origins", origins]);
+    for (origin, is_listed) in [
+        ("capacitor://localhost", true),
+        ("tauri://localhost", true),
+        ("https://app.example.com", true),
+        ("ionic://localhost", false),
+        ("capacitor://localhost:1", false),
+        ("null", false),
+    ] {
+        let answer = exchange(
+            service.address,
+            format!(
+                "OPTIONS {OBTAIN} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nConnection: close\r\n\
+                 Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: baggage,traceparent,tracestate\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        let allowed = format!("\r\naccess-control-allow-origin: {origin}\r\n");
+        assert_eq!(answer.contains(&allowed), is_listed, "{answer}");
+        let headers = answer.split("access-control-allow-headers: ").nth(1);
+        let headers = headers
+            .and_then(|rest| rest.lines().next())
+            .unwrap_or_default();
+        for header in ["baggage", "traceparent", "tracestate"] {
+            let is_allowed = headers.split(", ").any(|allowed| allowed == header);
+            assert_eq!(is_allowed, is_listed, "{header} {answer}");
+        }
+    }
 }
 
 #[tokio::test]
