@@ -21,6 +21,7 @@ mod cut;
 mod django;
 pub mod email;
 mod entity;
+mod file;
 mod import;
 mod kept;
 mod list;
@@ -33,6 +34,7 @@ pub use bearer::Bearer;
 pub use connection::{Pool, Unready};
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
+pub use file::FileError;
 pub use import::{Arrival, Collision, Effects, Fate, Force, Import, LocalChange};
 pub use list::{Details, Listed, Summary};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
@@ -41,11 +43,14 @@ pub use vitals::Vitals;
 
 use bearer::Line;
 use entity::{ActiveModel, Column, Entity, retired};
+use file::DatabaseFile;
 
 /// The accounts in one database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Users {
     db: DatabaseConnection,
+    /// The file of a SQLite database.
+    file: Option<Arc<DatabaseFile>>,
     /// How long a query may take.
     wait: Duration,
     /// Connections for what may wait for another writer: the rest are for those who only read.
@@ -106,6 +111,7 @@ impl Users {
     pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
         let writers = Pool::of(&db).limit.div_ceil(2);
         Self {
+            file: DatabaseFile::of(&db).map(Arc::new),
             db,
             wait: limits.wait,
             writers: Arc::new(Semaphore::new(writers as usize)),
@@ -268,6 +274,7 @@ impl Users {
 
     /// A transaction that waits for other changes by hand now, and not in its middle, where that would fail.
     async fn begin_to_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.check_file()?;
         let transaction = migration::begin(&self.db).await?;
         migration::hold(&transaction, CHANGES).await?;
         Ok(transaction)

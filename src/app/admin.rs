@@ -100,10 +100,11 @@ impl Admin {
             Err(unready) => {
                 warn!(error = %unready, "not ready");
                 let told = match unready {
-                    Unready::Unreachable(_) => "the database cannot be reached",
-                    Unready::NotCurrent(_) => "the database is not up to date",
+                    Unready::Unreachable(_) => "the database cannot be reached".to_owned(),
+                    Unready::NotCurrent(_) => "the database is not up to date".to_owned(),
+                    Unready::File(error) => error.to_string(),
                 };
-                state(StatusCode::SERVICE_UNAVAILABLE, told)
+                state(StatusCode::SERVICE_UNAVAILABLE, &told)
             }
         }
     }

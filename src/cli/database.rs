@@ -68,11 +68,13 @@ fn location(settings: &Settings) -> Result<Location, Failure> {
 pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, Failure> {
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
+    // Before the migrations, so that the file is known from its opening on.
+    let users = Users::new(db.clone(), limits);
     migrate(&db).await?;
     if let Some(path) = missing {
         log_created(&path);
     }
-    Ok(Users::new(db, limits))
+    Ok(users)
 }
 
 /// The accounts, where no migration is pending.

@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use tokio::time::timeout;
 use tracing::{Instrument, debug_span};
 
-use super::Users;
+use super::{FileError, Users};
 
 /// Connections to a database.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,9 @@ pub enum Unready {
     /// Its tables are not those of this signet.
     #[error("the database is not up to date: {0}")]
     NotCurrent(String),
+    /// Its file is not the one that was opened.
+    #[error("{0}")]
+    File(#[from] FileError),
 }
 
 impl From<migration::Error> for Unready {
@@ -54,11 +57,14 @@ impl From<migration::Error> for Unready {
 }
 
 impl Users {
-    /// Whether the database answers, and is up to date.
+    /// Whether the database answers, is up to date, and is still in the file that was opened.
     ///
     /// # Errors
     /// When it is not.
     pub async fn ready(&self) -> Result<(), Unready> {
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
         let standing = self.within(migration::standing(&self.db)).await?;
         standing.check()?;
         match standing.pending.first() {
@@ -92,6 +98,7 @@ impl Users {
     ) -> Result<T, DbErr> {
         // SQLite is in this process: it bounds its waits itself, and what is cut in half costs its connection.
         if self.db.get_database_backend() == DbBackend::Sqlite {
+            self.check_file()?;
             return query.await;
         }
         let answered = timeout(self.wait, query).await;
@@ -114,6 +121,16 @@ impl Users {
             }
         }
         .boxed()
+    }
+
+    /// Rejects every use of a SQLite database whose file was replaced: what the old file holds is no longer true.
+    pub(super) fn check_file(&self) -> Result<(), DbErr> {
+        match &self.file {
+            Some(file) => file
+                .check()
+                .map_err(|error| DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
+            None => Ok(()),
+        }
     }
 
     fn gave_up(&self) -> DbErr {

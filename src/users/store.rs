@@ -9,6 +9,7 @@ use std::{
         fs::{DirBuilderExt, OpenOptionsExt},
     },
     path::{Component, Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 mod fault;
+
+use super::file::DatabaseFile;
 
 pub(super) use fault::is_full;
 pub use fault::{advice, is_temporary};
@@ -161,7 +164,11 @@ async fn connect(
     let Limits {
         connections, wait, ..
     } = limits;
-    let mut options = ConnectOptions::new(url);
+    let mut options = ConnectOptions::new(match location {
+        // One form, so that the name of a file is never mistaken for a database in memory.
+        Location::Memory => "sqlite::memory:",
+        _ => url,
+    });
     options
         .sqlx_logging(false)
         .acquire_timeout(wait)
@@ -183,6 +190,7 @@ async fn connect(
                 make_file(&path)?;
             }
             is_closed = is_closed_log(&path);
+            stay_on_file(&mut options, path.clone());
             // It is in this process: to try a connection before its use would cost as much as the query.
             options
                 .test_before_acquire(false)
@@ -205,7 +213,8 @@ async fn connect(
                 .busy_timeout(wait);
         }
         sqlite
-            .create_if_missing(true)
+            // The file exists by now. If it is removed later, a new connection must not create another file.
+            .create_if_missing(false)
             // Readers do not wait for the writer.
             .journal_mode(SqliteJournalMode::Wal)
             .busy_timeout(wait)
@@ -220,6 +229,19 @@ async fn connect(
             connected => return connected.map_err(|source| OpenError::Connect { what, source }),
         }
     }
+}
+
+/// Rejects a new connection if the path no longer leads to the file of the first connection: a pool never uses two files.
+fn stay_on_file(options: &mut ConnectOptions, path: PathBuf) {
+    let file = Arc::new(OnceLock::new());
+    options.map_sqlx_sqlite_pool_opts(move |pool| {
+        let (file, path) = (Arc::clone(&file), path.clone());
+        pool.after_connect(move |_, _| {
+            let file = file.get_or_init(|| DatabaseFile::at(&path));
+            let checked = file.check().map_err(sqlx::Error::config);
+            Box::pin(async { checked })
+        })
+    });
 }
 
 fn for_postgres(options: &mut ConnectOptions, limits: Limits, read_only: bool) {

@@ -30,6 +30,7 @@ mod import_update;
 mod migrations;
 mod pages;
 mod readme;
+mod replaced;
 mod rotation;
 mod secret;
 mod serve;
