@@ -1,4 +1,4 @@
-//! The file of a SQLite database: a running service notices that it was replaced.
+//! The file of a SQLite database: a running service notices that it was replaced, and two services may share it.
 
 use std::{
     fs,
@@ -6,6 +6,7 @@ use std::{
     num::NonZeroU32,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -194,4 +195,52 @@ async fn new_connection_does_not_use_a_new_file() {
 #[tokio::test]
 async fn new_connection_does_not_create_a_file() {
     assert!(!assert_no_new_connection(|_| {}).await);
+}
+
+#[test]
+fn two_services_share_one_database_file() {
+    let home = Home::on_sqlite();
+    // Both create the database and the secret, or find them.
+    let [one, other] = thread::scope(|scope| {
+        [(), ()]
+            .map(|()| scope.spawn(|| home.serve(&["--throttle-account", "4/1h"])))
+            .map(|service| service.join().unwrap())
+    });
+    add(&home);
+    let tokens = thread::scope(|scope| {
+        [&one, &other, &one, &other, &one, &other]
+            .map(|service| scope.spawn(|| obtain(service)))
+            .map(|login| login.join().unwrap())
+    });
+    for (status, body) in tokens {
+        assert_eq!(status, 200, "{body}");
+        for service in [&one, &other] {
+            let refresh = json!({ "token": body["token"] });
+            assert_eq!(service.post(REFRESH, &refresh).0, 200);
+        }
+    }
+
+    let guess = |service: &Service, number: u8| {
+        let guess = json!({ "email": EMAIL, "password": format!("wrong {number}") });
+        service.post(OBTAIN, &guess).0
+    };
+    for number in 0..2 {
+        assert_eq!(guess(&one, number), 400);
+        assert_eq!(guess(&other, number + 2), 400);
+    }
+    assert_eq!([guess(&one, 4), guess(&other, 5)], [429, 429]);
+
+    stdout(&home.run(&["user", "unlock", EMAIL]));
+    let (_, body) = obtain(&one);
+    stdout(&home.run(&["user", "disable", EMAIL]));
+    for service in [&one, &other] {
+        assert_eq!(obtain(service).0, 400);
+        let refresh = json!({ "token": body["token"] });
+        assert_eq!(service.post(REFRESH, &refresh).0, 400);
+    }
+    // When one service stops, it leaves the log to the other.
+    one.signal("-TERM");
+    assert!(one.wait().0.success());
+    stdout(&home.run(&["user", "enable", EMAIL]));
+    assert_eq!(obtain(&other).0, 200);
 }
