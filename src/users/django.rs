@@ -8,7 +8,7 @@ use sea_orm::{
     IsolationLevel, Statement, StreamTrait, TransactionTrait,
 };
 
-use super::{Location, OpenError};
+use super::{Location, OpenError, store::explained_for};
 
 /// How long the Django service's own writers are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -73,7 +73,10 @@ impl DjangoTable {
                     .create_if_missing(false)
                     .busy_timeout(PATIENCE)
             });
-        let db = Database::connect(options).await?;
+        let db = match Database::connect(options).await {
+            Ok(db) => db,
+            Err(error) => return Err(explained_for(url, error, PATIENCE).await.into()),
+        };
         if db.get_database_backend() == DbBackend::Postgres {
             let seconds = PATIENCE.as_secs();
             db.execute_unprepared(&format!("SET lock_timeout = '{seconds}s'"))

@@ -15,15 +15,17 @@ use std::{
 
 use percent_encoding::percent_decode_str;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 mod fault;
+mod postgres;
 
 use super::file::DatabaseFile;
 
-pub(super) use fault::is_full;
 pub use fault::{advice, is_temporary};
+pub(super) use fault::{is_full, is_pool_timeout};
+pub(super) use postgres::{explained, explained_for, no_answer, test_time};
 
 /// Where a database URL points.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +52,6 @@ pub struct Limits {
 /// Connections to a SQLite file: more take a thread and half a MiB each, and make nothing faster, since one query takes microseconds,
 /// and one alone may write.
 const TO_A_FILE: u32 = 4;
-/// A connection that was idle for so long is tried before it is used: the database may have been restarted.
-const STALE: Duration = Duration::from_secs(1);
 
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,25 @@ pub enum OpenError {
     /// The URL cannot be read.
     #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
     Url,
+    /// The URL names several hosts, as libpq allows.
+    #[error(
+        "several hosts in one URL are not supported: name one host that leads to the primary, such as a virtual address, \
+         HAProxy or PgBouncer"
+    )]
+    SeveralHosts,
+    /// The database does not store text as UTF-8.
+    #[error(
+        "the database {name} has the encoding {encoding}, and emails need UTF-8: run `{command}`, and name the new database \
+         in the URL"
+    )]
+    Encoding {
+        /// The database.
+        name: String,
+        /// Its encoding, as PostgreSQL names it.
+        encoding: String,
+        /// The command that makes a database with the right encoding.
+        command: String,
+    },
     /// SQLite would parse the path as a URL with options of its own.
     #[error("file: URLs are not supported: write the path itself, such as sqlite:data/signet.db")]
     FileUrl,
@@ -100,6 +119,9 @@ impl Location {
     pub fn of(url: &str) -> Result<Self, OpenError> {
         let scheme = url.split(':').next().unwrap_or_default();
         if ["postgres", "postgresql"].contains(&scheme) {
+            if has_several_hosts(url) {
+                return Err(OpenError::SeveralHosts);
+            }
             // What the driver says of a bad one would tell its password.
             let url = Url::parse(url).map_err(|_| OpenError::Url)?;
             let host = url.host_str().filter(|host| !host.is_empty());
@@ -127,6 +149,26 @@ impl Location {
             Ok(Self::File(path))
         }
     }
+}
+
+/// Returns whether a URL of PostgreSQL lists hosts, before its path or in a parameter. [`Url`] cannot parse such a URL if it has
+/// ports.
+fn has_several_hosts(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let hosts = match authority.rsplit_once('@') {
+        Some((_, hosts)) => hosts,
+        // A `/` in a password that is not escaped: the commas before it are the password's.
+        None if rest.contains('@') => "",
+        None => authority,
+    };
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    hosts.contains(',')
+        || parameters.any(|(name, value)| {
+            ["host", "hostaddr"].contains(&name.as_ref()) && value.contains(',')
+        })
 }
 
 /// Returns whether the first name of a path begins with `~`. After `./` it may.
@@ -198,8 +240,8 @@ async fn connect(
             path.display().to_string()
         }
         Location::Postgres(host) => {
-            for_postgres(&mut options, limits, read_only);
-            format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"))
+            let what = format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"));
+            return postgres::open(url, limits, what, read_only).await;
         }
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
@@ -242,37 +284,6 @@ fn stay_on_file(options: &mut ConnectOptions, path: PathBuf) {
             Box::pin(async { checked })
         })
     });
-}
-
-fn for_postgres(options: &mut ConnectOptions, limits: Limits, read_only: bool) {
-    let wait = limits.wait;
-    let statement = if limits.hurried { wait.as_millis() } else { 0 };
-    // For a row that another transaction holds, and for a statement that nobody waits for any more; to wait
-    // for the server itself is ours to bound.
-    let settings = format!(
-        "SET lock_timeout = {}; SET statement_timeout = {statement}; SET client_min_messages = warning; \
-         SET default_transaction_read_only = {read_only}",
-        wait.as_millis()
-    );
-    options
-        .test_before_acquire_if_idle_for(STALE)
-        .map_sqlx_postgres_opts(|postgres| postgres.application_name("signet"))
-        .map_sqlx_postgres_pool_opts(move |pool| {
-            let settings = settings.clone();
-            let pool = pool.after_connect(move |connection, _| {
-                let settings = sqlx::raw_sql(sqlx::AssertSqlSafe(settings.clone()));
-                Box::pin(async move { settings.execute(connection).await.map(|_| ()) })
-            });
-            pool.after_release(move |connection, _| {
-                Box::pin(async move {
-                    use sqlx::Connection as _;
-                    // The pool itself would wait without end for a server that does not answer, and be
-                    // a connection short: one whose query was given up is given up here.
-                    let answered = timeout(wait, connection.ping()).await;
-                    Ok(matches!(answered, Ok(Ok(()))))
-                })
-            })
-        });
 }
 
 /// Whether the database has a write-ahead log, and no process has it open: the last one deletes the log.

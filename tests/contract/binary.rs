@@ -29,15 +29,25 @@ impl Home {
     pub(crate) fn new() -> Self {
         let mut home = Self::on_sqlite();
         if Store::is_postgres() {
-            let store = Store::new();
-            let secret = crate::world::SECRET.to_owned();
-            home.environment = vec![
-                ("SIGNET_DATABASE_URL", store.url()),
-                ("SIGNET_JWT_SECRET", secret),
-            ];
-            home.store = Some(store);
+            home.take(Store::new());
         }
         home
+    }
+
+    /// A home with this database.
+    pub(crate) fn on(store: Store) -> Self {
+        let mut home = Self::on_sqlite();
+        home.take(store);
+        home
+    }
+
+    fn take(&mut self, store: Store) {
+        let secret = crate::world::SECRET.to_owned();
+        self.environment = vec![
+            ("SIGNET_DATABASE_URL", store.url()),
+            ("SIGNET_JWT_SECRET", secret),
+        ];
+        self.store = Some(store);
     }
 
     /// A home whose database is in files, for what is about these.

@@ -34,6 +34,18 @@ impl Store {
         })
     }
 
+    /// Returns a database with another encoding, if there is a PostgreSQL.
+    pub(crate) fn encoded(encoding: &'static str) -> Option<Self> {
+        Self::is_postgres().then(|| {
+            Self::made(move |server, name| async move {
+                let create = format!(
+                    "CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+                );
+                server.execute_unprepared(&create).await.unwrap();
+            })
+        })
+    }
+
     /// One with every table.
     pub(crate) async fn migrated() -> Self {
         let url = postgres();

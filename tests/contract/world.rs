@@ -1,6 +1,7 @@
 //! A service of a test's own: a fresh database that goes with it, and a clock that the test sets. Every answer of an operation is held against the document on its way.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
@@ -25,7 +26,10 @@ use signet::{
 };
 use time::OffsetDateTime;
 
-use crate::store::{LIMITS, Store};
+use crate::{
+    relay::Relay,
+    store::{LIMITS, Store},
+};
 
 pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
 pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
@@ -59,6 +63,7 @@ pub(crate) struct World {
     pub(crate) stopping: Stopping,
     pub(crate) db: Database,
     pub(crate) url: String,
+    relay: Option<Relay>,
     clock: Arc<AtomicI64>,
     _store: Store,
 }
@@ -78,6 +83,9 @@ pub(crate) struct Setup {
     pub(crate) limits: BodyLimits,
     /// How long the database waits for another writer.
     pub(crate) patience: Duration,
+    pub(crate) connections: NonZeroU32,
+    /// Whether there is a network between the service and the database.
+    pub(crate) relay: bool,
     pub(crate) secrets: Secrets,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) rates: Option<Rates>,
@@ -95,6 +103,8 @@ impl Default for Setup {
             budget: GENEROUS,
             limits: BodyLimits::default(),
             patience: Duration::from_mins(1),
+            connections: LIMITS.connections,
+            relay: false,
             secrets: Secrets::only(SECRET.as_bytes()),
             lifetimes: LIFETIMES,
             rates: None,
@@ -150,9 +160,12 @@ impl World {
         let store = Store::migrated().await;
         let limits = Limits {
             wait: setup.patience,
+            connections: setup.connections,
             ..LIMITS
         };
         let url = store.url();
+        let relay = setup.relay.then(|| Relay::new(&url));
+        let url = relay.as_ref().map_or(url.clone(), |it| it.through(&url));
         let db = users::open(&url, limits).await.unwrap();
         let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
@@ -186,9 +199,14 @@ impl World {
             auth,
             db,
             url,
+            relay,
             clock,
             _store: store,
         }
+    }
+
+    pub(crate) fn relay(&self) -> &Relay {
+        self.relay.as_ref().unwrap()
     }
 
     pub(crate) fn set_clock(&self, now: i64) {

@@ -29,7 +29,7 @@ class Answer:
 
 
 class Client(threading.Thread):
-    """Logs in, refreshes three times, and so on; over one connection, or over a fresh one each time."""
+    """Logs in, refreshes some times, and so on; over one connection, or over a fresh one each time."""
 
     def __init__(self, load, port, email, fresh):
         super().__init__(daemon=True)
@@ -52,7 +52,7 @@ class Client(threading.Thread):
         self.connection.close()
 
     def ask(self):
-        if self.token is None or self.turn % 4 == 0:
+        if self.token is None or self.turn % (self.load.refreshes + 1) == 0:
             path, body = OBTAIN, {"email": self.email, "password": PASSWORD}
         else:
             path, body = REFRESH, {"token": self.token}
@@ -105,11 +105,12 @@ class Client(threading.Thread):
 
 
 class Load:
-    """A client for each of these accounts, from the start of a `with` to its end. With `clock_steps`, a token may have
-    expired: that is a right answer, after which its client logs in."""
+    """A client for each of these accounts, from the start of a `with` to its end. Between two logins it refreshes so often. With
+    `clock_steps`, a token may have expired: that is a right answer, after which its client logs in."""
 
-    def __init__(self, port, emails, clock_steps=False):
+    def __init__(self, port, emails, clock_steps=False, refreshes=3):
         self.clock_steps = clock_steps
+        self.refreshes = refreshes
         self.stopping = threading.Event()
         self.answers = []
         self.clients = [Client(self, port, email, fresh=number % 2) for number, email in enumerate(emails)]

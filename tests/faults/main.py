@@ -11,11 +11,12 @@ from database import Database
 from disk import Disk
 from idle import Idle
 from killed import Killed
+from network import Network
 from postgres import binaries
 from replicas import Replicas
 from sockets import Sockets
 
-FAULTS = [Database, Killed, Replicas, Disk, Idle, Sockets, Clock]
+FAULTS = [Database, Network, Killed, Replicas, Disk, Idle, Sockets, Clock]
 
 
 def load_tests(loader, _tests, _pattern):

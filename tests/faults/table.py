@@ -40,7 +40,7 @@ def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside=""
         test.assertLess(recovery, RECOVERY)
     rows.append([
         fault,
-        f"{len(load.clients)} clients{beside}",
+        f"{len(load.clients)} client{'s' * (len(load.clients) > 1)}{beside}",
         f"{len(load.answers):,}",
         ", ".join(f"{count:,} × {kind}" for kind, count in errors.most_common()) or "none",
         str(lost),

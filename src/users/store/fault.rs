@@ -2,7 +2,7 @@
 
 use migration::is_contention;
 use sea_orm::{
-    DbErr, RuntimeErr,
+    ConnAcquireErr, DbErr, RuntimeErr,
     sqlx::{self, postgres::PgDatabaseError},
 };
 
@@ -69,6 +69,15 @@ pub(in crate::users) fn is_full(error: &DbErr) -> bool {
         code(error),
         Some(Code::Sqlite(FULL) | Code::Postgres("53100"))
     )
+}
+
+/// Whether no connection became free, or could be opened, in time.
+pub(in crate::users) fn is_pool_timeout(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(error)) => matches!(**error, sqlx::Error::PoolTimedOut),
+        _ => false,
+    }
 }
 
 /// Whether there is no connection, or there is none any more.

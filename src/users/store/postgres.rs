@@ -1,0 +1,274 @@
+//! Connections to PostgreSQL: how they are opened, tested and replaced.
+//!
+//! A firewall may forget an idle connection without a reset: it drops the packets, and a query lasts until its timeout. So the
+//! test of an idle connection gets only a part of the wait, and after one timeout every idle connection is replaced. The
+//! keepalive probes of PostgreSQL keep such connections known (sqlx 0.9 cannot enable the probes of this side).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector,
+    Statement,
+    sqlx::{
+        self, AssertSqlSafe, ConnectOptions as _, Connection as _,
+        postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+    },
+};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{Limits, OpenError, is_pool_timeout};
+
+/// A connection that was idle for this time is tested before its use: the database may have been restarted.
+const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
+/// Firewalls forget a connection after some minutes at the earliest: the first probe is sent before.
+const KEEPALIVE: &str =
+    "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+/// The encoding that stores every email.
+const ENCODING: &str = "UTF8";
+
+/// Returns the time limit for a ping, given the wait of a query. The rest suffices for another connection.
+pub(in crate::users) fn test_time(wait: Duration) -> Duration {
+    wait / 5
+}
+
+/// Returns the time limit for a query to acquire a connection. The rest suffices to find the cause of a failure.
+fn acquire_time(wait: Duration) -> Duration {
+    wait * 3 / 4
+}
+
+pub(super) async fn open(
+    url: &str,
+    limits: Limits,
+    what: String,
+    read_only: bool,
+) -> Result<DatabaseConnection, OpenError> {
+    let failed = |source| OpenError::Connect {
+        what: what.clone(),
+        source,
+    };
+    let wait = limits.wait;
+    let options = options(url).map_err(failed)?;
+    // `PGHOST` may have several, too.
+    if options.get_host().contains(',') {
+        return Err(OpenError::SeveralHosts);
+    }
+    let connector = Arc::new(Connector::new(options.clone(), limits, read_only));
+    let [to_connect, to_acquire, to_release] = [(); 3].map(|()| Arc::clone(&connector));
+    let pool = PgPoolOptions::new()
+        .max_connections(limits.connections.get())
+        .acquire_timeout(acquire_time(wait))
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let connector = Arc::clone(&to_connect);
+            Box::pin(async move { connector.prepare(connection).await })
+        })
+        .before_acquire(move |connection, metadata| {
+            let connector = Arc::clone(&to_acquire);
+            Box::pin(async move { Ok(connector.is_usable(connection, metadata.idle_for).await) })
+        })
+        .after_release(move |connection, _| {
+            let connector = Arc::clone(&to_release);
+            Box::pin(async move { Ok(connector.is_reusable(connection).await) })
+        });
+    let pool = match pool.connect_with(options.clone()).await {
+        Ok(pool) => pool,
+        Err(error) => return Err(failed(explained(&options, lost(error), wait / 4).await)),
+    };
+    let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    let checked = match timeout(wait, check_encoding(&db)).await {
+        Ok(checked) => checked.map_err(failed).and_then(|checked| checked),
+        Err(_) => Err(failed(no_answer(wait))),
+    };
+    if let Err(error) = checked {
+        // The cause is known already.
+        let _ = db.close().await;
+        return Err(error);
+    }
+    Ok(db)
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, DbErr> {
+    let options: PgConnectOptions = url.parse().map_err(lost)?;
+    Ok(options
+        .application_name("signet")
+        .disable_statement_logging())
+}
+
+fn lost(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into()))
+}
+
+/// The error of a query whose time is up.
+pub(in crate::users) fn no_answer(wait: Duration) -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal(format!("no answer in {wait:?}")))
+}
+
+/// Returns the cause of an error of the pool. The pool tries again when PostgreSQL refuses a connection, and reports only that
+/// the time was up.
+pub(in crate::users) async fn explained(
+    options: &PgConnectOptions,
+    error: DbErr,
+    wait: Duration,
+) -> DbErr {
+    if !is_pool_timeout(&error) {
+        return error;
+    }
+    match timeout(wait, options.connect()).await {
+        Ok(Ok(connection)) => {
+            // Only for the log of PostgreSQL.
+            let _ = timeout(wait, connection.close()).await;
+            error
+        }
+        Ok(Err(cause)) => lost(cause),
+        Err(_) => no_answer(acquire_time(wait) + wait),
+    }
+}
+
+/// The same for a URL.
+pub(in crate::users) async fn explained_for(url: &str, error: DbErr, wait: Duration) -> DbErr {
+    match options(url) {
+        Ok(options) => explained(&options, error, wait).await,
+        Err(_) => error,
+    }
+}
+
+/// A database of another encoding cannot store every email: a login of `you@почта.рф` would fail.
+async fn check_encoding(db: &DatabaseConnection) -> Result<Result<(), OpenError>, DbErr> {
+    let query = "SELECT current_setting('server_encoding') AS encoding, CAST(current_database() AS TEXT) AS name, \
+                 CAST(current_user AS TEXT) AS owner";
+    let row = db
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, query))
+        .await?;
+    let Some(row) = row else { return Ok(Ok(())) };
+    let encoding: String = row.try_get("", "encoding")?;
+    if encoding == ENCODING {
+        return Ok(Ok(()));
+    }
+    let (name, owner): (String, String) = (row.try_get("", "name")?, row.try_get("", "owner")?);
+    let new = format!("{name}_utf8");
+    Ok(Err(OpenError::Encoding {
+        // The locale C fits every encoding; the locale of the server may not.
+        command: format!(
+            "createdb --template=template0 --encoding={ENCODING} --locale=C --owner={} {}",
+            shell_word(&owner),
+            shell_word(&new)
+        ),
+        name,
+        encoding,
+    }))
+}
+
+fn shell_word(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
+/// Opens, tests and replaces the connections of a pool.
+struct Connector {
+    options: PgConnectOptions,
+    settings: String,
+    test_time: Duration,
+    last_timeout: Mutex<Option<Instant>>,
+}
+
+impl Connector {
+    fn new(options: PgConnectOptions, limits: Limits, read_only: bool) -> Self {
+        let wait = limits.wait.as_millis();
+        let statement = if limits.hurried { wait } else { 0 };
+        // The server limits the wait for a locked row, and cancels a statement after our own timeout.
+        let settings = format!(
+            "SET lock_timeout = {wait}; SET statement_timeout = {statement}; SET client_min_messages = warning; \
+             SET default_transaction_read_only = {read_only}"
+        );
+        Self {
+            options,
+            settings,
+            test_time: test_time(limits.wait),
+            last_timeout: Mutex::default(),
+        }
+    }
+
+    async fn prepare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let settings = sqlx::raw_sql(AssertSqlSafe(self.settings.clone()));
+        settings.execute(&mut *connection).await?;
+        match sqlx::raw_sql(KEEPALIVE).execute(connection).await {
+            // Engines that only speak the protocol may not know them.
+            Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether an idle connection can be used. A connection that does not answer is replaced in its place.
+    async fn is_usable(&self, connection: &mut PgConnection, idle_for: Duration) -> bool {
+        if self.was_idle_at_timeout(idle_for) {
+            return self.replace(connection).await;
+        }
+        if idle_for < TEST_IF_IDLE_FOR {
+            return true;
+        }
+        if let Ok(answered) = timeout(self.test_time, connection.ping()).await {
+            return answered.is_ok();
+        }
+        self.note_timeout();
+        self.replace(connection).await
+    }
+
+    /// Returns whether the pool can reuse a connection. The pool itself pings without a time limit, and would lose a place
+    /// until the connection answers.
+    async fn is_reusable(&self, connection: &mut PgConnection) -> bool {
+        if let Ok(answered) = timeout(self.test_time, connection.ping()).await {
+            return answered.is_ok();
+        }
+        self.note_timeout();
+        let replaced = timeout(self.test_time, self.replace(connection));
+        replaced.await.unwrap_or(false)
+    }
+
+    /// Opens another connection, and drops this one: over TLS, sqlx closes a connection only after an answer.
+    async fn replace(&self, connection: &mut PgConnection) -> bool {
+        let fresh = async {
+            let mut fresh = self.options.connect().await?;
+            self.prepare(&mut fresh).await?;
+            Ok::<_, sqlx::Error>(fresh)
+        };
+        match fresh.await {
+            Ok(fresh) => {
+                *connection = fresh;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn was_idle_at_timeout(&self, idle_for: Duration) -> bool {
+        let last = *self
+            .last_timeout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < idle_for)
+    }
+
+    fn note_timeout(&self) {
+        let mut last = self
+            .last_timeout
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_first = last.is_none_or(|last| last.elapsed() > TEST_IF_IDLE_FOR);
+        *last = Some(Instant::now());
+        drop(last);
+        if is_first {
+            warn!(
+                after = ?self.test_time,
+                "a connection to PostgreSQL did not answer: replacing every idle connection"
+            );
+        }
+    }
+}

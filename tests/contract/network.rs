@@ -1,0 +1,108 @@
+//! PostgreSQL behind a network that fails, or is slow.
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use signet::auth::{Rate, Rates};
+
+use crate::{
+    store::Store,
+    world::{Setup, World},
+};
+
+const WAIT: Duration = Duration::from_secs(1);
+/// Longer than the rest of a request.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Rates that no test reaches: so that each login reads its failures.
+const RATE: Rate = Rate {
+    attempts: 1000,
+    per: Duration::from_mins(15),
+};
+
+/// Returns a world on PostgreSQL with the documented account and every connection open, if there is a PostgreSQL.
+async fn connected(setup: Setup) -> Option<World> {
+    if !Store::is_postgres() {
+        return None;
+    }
+    let world = World::of(Setup {
+        relay: true,
+        rates: Some(Rates {
+            account: RATE,
+            address: RATE,
+        }),
+        ..setup
+    })
+    .await;
+    world.add_documented().await;
+    let pool = || world.auth.users.pool();
+    while pool().used + pool().idle < pool().limit {
+        join_all((0..pool().limit * 2).map(|_| world.token())).await;
+    }
+    while pool().idle < pool().limit {
+        tokio::task::yield_now().await;
+    }
+    Some(world)
+}
+
+async fn timed<T>(answer: impl Future<Output = T>) -> (T, Duration) {
+    let started = Instant::now();
+    (answer.await, started.elapsed())
+}
+
+#[tokio::test]
+async fn forgotten_connections_fail_one_request_at_most() {
+    let Some(world) = connected(Setup {
+        patience: WAIT,
+        ..Setup::default()
+    })
+    .await
+    else {
+        return;
+    };
+    let token = world.token().await;
+    for refreshes_first in [true, false] {
+        world.relay().forget();
+        let mut failed = Vec::new();
+        for number in 0..20 {
+            let answer = async {
+                if (number % 2 == 0) == refreshes_first {
+                    world.refresh(&token).await
+                } else {
+                    world.obtain("jonhdoeqa@email.com", "1234ABCD").await
+                }
+            };
+            let (answer, took) = timed(answer).await;
+            assert!(took < WAIT + SLACK, "{number} took {took:?}");
+            if answer.status != 200 {
+                assert_eq!(answer.status, 503, "{}", answer.text);
+                failed.push(number);
+            }
+        }
+        assert!(failed.len() <= 1, "{failed:?} failed");
+    }
+}
+
+#[tokio::test]
+async fn forgotten_connection_is_replaced_even_if_there_is_no_other() {
+    let Some(world) = connected(Setup {
+        patience: WAIT,
+        connections: NonZeroU32::MIN,
+        ..Setup::default()
+    })
+    .await
+    else {
+        return;
+    };
+    world.relay().forget();
+    let mut failed = 0;
+    for _ in 0..10 {
+        let (answer, took) = timed(world.obtain("jonhdoeqa@email.com", "1234ABCD")).await;
+        assert!(took < WAIT + SLACK, "{took:?}");
+        failed += u32::from(answer.status != 200);
+    }
+    assert!(failed <= 1, "{failed} failed");
+}

@@ -1,0 +1,181 @@
+//! Commands and the log, with a PostgreSQL that cannot be used.
+
+use std::process::{Command, Output};
+
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use signet::users;
+
+use crate::{
+    binary::{Home, failure, stdout},
+    relay::Relay,
+    store::{LIMITS, Store},
+    world::{OBTAIN, SECRET},
+};
+
+/// Returns the output of commands with this database. Every command fails.
+fn said(home: &Home, url: &str) -> Vec<String> {
+    let run = |args: &[&str]| {
+        let mut command = home.command(args);
+        command
+            .env("SIGNET_DATABASE_URL", url)
+            .env("SIGNET_DATABASE_WAIT", "1s")
+            .env("SIGNET_JWT_SECRET", SECRET);
+        let output: Output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        let said = [&*output.stdout, &*output.stderr].concat();
+        String::from_utf8(said).unwrap()
+    };
+    vec![
+        run(&["migrate"]),
+        run(&["migrate", "status"]),
+        run(&["doctor"]),
+        run(&["user", "list"]),
+        run(&["serve", "--listen", "127.0.0.1:0"]),
+    ]
+}
+
+#[test]
+fn refused_connection_is_reported_as_refused() {
+    let home = Home::on_sqlite();
+    let url = "postgres://signet:hunter2@127.0.0.1:1/signet";
+    let import = home.run(&["user", "import", "--from-database", url]);
+    let import = failure(&import).1;
+    for said in said(&home, url).into_iter().chain([import]) {
+        assert!(
+            said.contains("Connection refused") && !said.contains("timed out"),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn role_without_free_connections_is_reported_as_such() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let db = users::open(&home.database(), LIMITS).await.unwrap();
+    let role = format!("without_connections_{}", std::process::id());
+    db.execute_unprepared(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"))
+        .await
+        .unwrap();
+    let url = home
+        .database()
+        .replace("://signet@", &format!("://{role}@"));
+    let all = said(&home, &url);
+    db.execute_unprepared(&format!("DROP ROLE {role}"))
+        .await
+        .unwrap();
+    db.close().await.unwrap();
+    for said in all {
+        assert!(
+            said.contains("too many connections") && said.contains("SIGNET_DATABASE_CONNECTIONS"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn refused_connection_is_logged_as_refused() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let mut home = Home::new();
+    let relay = Relay::new(&home.database());
+    let url = relay.through(&home.database());
+    for (name, value) in &mut home.environment {
+        if *name == "SIGNET_DATABASE_URL" {
+            value.clone_from(&url);
+        }
+    }
+    let mut service = home.serve(&["--database-wait", "1"]);
+    relay.hang_up();
+    let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
+    // The first ones may find a connection that was open.
+    let mut faults = Vec::new();
+    let is_named = (0..20).any(|_| {
+        assert_eq!(service.post(OBTAIN, &credentials).0, 503);
+        let event: Value = service.wait_for("told to try again later");
+        faults.push(event["fault"].as_str().unwrap().to_owned());
+        faults.last().unwrap().contains("Connection refused")
+    });
+    assert!(is_named, "{faults:?}");
+}
+
+#[test]
+fn url_with_several_hosts_is_refused_as_such() {
+    let home = Home::on_sqlite();
+    for url in [
+        "postgres://db1,db2/signet",
+        "postgres://signet:hunter2@db1:5432,db2:5432/signet?target_session_attrs=primary",
+        "postgresql://signet:hunter2@[::1],[::2]:5433/signet",
+        "postgres://signet:hunter2@/signet?host=db1,db2",
+        "postgres:///signet?user=signet&password=hunter2&host=%2Frun%2C%2Ftmp",
+    ] {
+        for said in said(&home, url) {
+            assert!(said.contains("several hosts"), "{url}: {said}");
+            assert!(!said.contains("hunter2"), "{url}: {said}");
+        }
+    }
+    // A comma in a password does not separate hosts.
+    for url in [
+        "postgres://signet:hunter2,/a@db/signet",
+        "postgres://signet:hunter2,#a@db/signet",
+    ] {
+        for said in said(&home, url) {
+            assert!(
+                said.contains("in its password, write / as %2F"),
+                "{url}: {said}"
+            );
+            assert!(!said.contains("hunter2"), "{url}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn database_that_is_not_utf8_is_refused_with_the_command_that_makes_one() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let Some(store) = Store::encoded(encoding) else {
+            return;
+        };
+        let url = store.url();
+        let home = Home::on(store);
+        let mut commands = Vec::new();
+        for said in said(&home, &url) {
+            let name = url.rsplit('/').next().unwrap();
+            let expected =
+                format!("the database {name} has the encoding {encoding}, and emails need UTF-8");
+            assert!(said.contains(&expected), "{said}");
+            commands.push(said.split('`').nth(1).unwrap().to_owned());
+        }
+        commands.dedup();
+        assert_eq!(commands.len(), 1, "{commands:?}");
+
+        // The command makes a database that works. Debian's `createdb` is a client of any server.
+        let port = url.rsplit(':').next().unwrap().split('/').next().unwrap();
+        let made = Command::new("sh")
+            .args(["-c", &commands[0]])
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", port)
+            .env("PGUSER", "signet")
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}: {made:?}", commands[0]);
+        let name = commands[0].rsplit(' ').next().unwrap();
+        let (server, old) = url.rsplit_once('/').unwrap();
+        let right = format!("{server}/{name}");
+        assert_eq!(name, format!("{old}_utf8"));
+        let add = ["user", "add", "you@почта.рф", "--password-stdin"];
+        let add = [&add[..], &["--database-url", &right]].concat();
+        stdout(&home.feed(&add, "correct horse\n"));
+        let db = users::open(&format!("{server}/postgres"), LIMITS)
+            .await
+            .unwrap();
+        db.execute_unprepared(&format!("DROP DATABASE {name}"))
+            .await
+            .unwrap();
+        db.close().await.unwrap();
+    }
+}
