@@ -74,7 +74,7 @@ pub struct Settings {
     pub database_url: DatabaseUrl,
     /// Connections to the database at once, of which a SQLite file gets no more than 4. Those of all replicas together must be fewer than PostgreSQL allows
     pub database_connections: NonZeroU32,
-    /// Time that one query waits for the database; a request whose query would wait longer is told to try again
+    /// Time limit for all database queries of one request together; a request that would exceed it gets a 503 with `Retry-After`
     pub database_wait: Seconds<1, 86_400>,
     /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]

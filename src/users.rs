@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _},
 };
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 mod attempts;
 mod bearer;
@@ -41,7 +41,8 @@ pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{Limits, Location, OpenError, advice, is_temporary, open, open_read_only};
 pub use vitals::Vitals;
 
-use bearer::Line;
+use bearer::{Line, Share};
+use connection::Patience;
 use entity::{ActiveModel, Column, Entity, retired};
 use file::DatabaseFile;
 
@@ -51,12 +52,16 @@ pub struct Users {
     db: DatabaseConnection,
     /// The file of a SQLite database.
     file: Option<Arc<DatabaseFile>>,
-    /// How long a query may take.
+    /// How long a query may take, or all queries of a request.
     wait: Duration,
+    patience: Patience,
+    /// Why there was no connection, and when that was found.
+    refusal: Arc<tokio::sync::Mutex<Option<(Instant, DbErr)>>>,
     /// Connections for what may wait for another writer: the rest are for those who only read.
     writers: Arc<Semaphore>,
     /// Who waits to be told of an account.
     line: Line,
+    share: Share,
 }
 
 /// The largest ID that an operator or an import may give. A billion larger ones are left for automatic IDs, which continue after
@@ -110,12 +115,16 @@ impl Users {
     #[must_use]
     pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
         let writers = Pool::of(&db).limit.div_ceil(2);
+        let share = Share::of(&db, limits.wait);
         Self {
             file: DatabaseFile::of(&db).map(Arc::new),
             db,
             wait: limits.wait,
+            patience: Patience::Each(limits.wait),
+            refusal: Arc::default(),
             writers: Arc::new(Semaphore::new(writers as usize)),
             line: Line::default(),
+            share,
         }
     }
 

@@ -79,7 +79,8 @@ async fn login(
     email: &str,
     password: &str,
 ) -> Result<(User, Grant), Refusal> {
-    let user = auth.users.by_email(email).await.map_err(Fault::from)?;
+    let users = auth.users.for_request();
+    let user = users.by_email(email).await.map_err(Fault::from)?;
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let now = auth.clock.now();
     let milliseconds = milliseconds(now);
@@ -87,7 +88,7 @@ async fn login(
     let attempt = auth
         .throttle
         .login(
-            &auth.users,
+            &users,
             milliseconds,
             email,
             auth.tokens.fingerprint(&guess),
@@ -109,7 +110,7 @@ async fn login(
     let (user, stale) = match decided {
         Ok(accepted) => accepted,
         Err(refusal) => {
-            let counted = auth.throttle.failed(&auth.users, milliseconds, &attempt);
+            let counted = auth.throttle.failed(&users, milliseconds, &attempt);
             counted.await.map_err(Fault::from)?;
             return Err(refusal);
         }
@@ -117,12 +118,11 @@ async fn login(
     if stale {
         // If there is no time for it now, there will be at the next login.
         match auth.passwords.hash_for(&bucket, password).await {
-            Ok(hash) => auth.users.rehash(&user, hash).await.map_err(Fault::from)?,
+            Ok(hash) => users.rehash(&user, hash).await.map_err(Fault::from)?,
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
-    let recorded = auth
-        .users
+    let recorded = users
         .record_login(&user, now, Some(bucket))
         .await
         .map_err(Fault::from)?;

@@ -78,9 +78,10 @@ async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refus
         Err(invalid) => {
             // Only these are throttled: a token that verifies costs no look at the throttle.
             let at = milliseconds(at);
-            let allowed = auth.throttle.garbage(&auth.users, at, caller.address);
+            let users = auth.users.for_request();
+            let allowed = auth.throttle.garbage(&users, at, caller.address);
             let attempt = allowed.await.map_err(Fault::from)??;
-            let counted = auth.throttle.failed(&auth.users, at, &attempt);
+            let counted = auth.throttle.failed(&users, at, &attempt);
             counted.await.map_err(Fault::from)?;
             return Err(invalid.into());
         }

@@ -12,15 +12,16 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
-    QueryTrait, RuntimeErr,
+    ColumnTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QuerySelect, QueryTrait, RuntimeErr,
 };
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use super::{
-    Users,
+    Pool, Users,
     entity::{Column, Entity},
     kept::Kept,
+    store::test_time,
 };
 
 /// What decides whether an account's token is refreshed.
@@ -40,7 +41,7 @@ pub struct Bearer {
 const TOGETHER: usize = 64;
 /// Queries at once, where one is not enough: the more wait for each, the less each costs.
 const AT_ONCE: usize = 4;
-/// For so long, others wait for a query: one that hangs on its connection is not to stop them all.
+/// A query that is slower than this no longer blocks the queue: it may hang on its connection.
 const LATE: Duration = Duration::from_millis(20);
 
 type Answer = Result<Option<Bearer>, DbErr>;
@@ -65,6 +66,43 @@ struct Asking {
     reply: oneshot::Sender<Answer>,
 }
 
+/// Limits that leave connections for logins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    /// Concurrent batches.
+    at_once: usize,
+    /// Further batches, whose query is late.
+    late: usize,
+    /// When a query is late.
+    after: Duration,
+    /// How long a batch reuses its connection.
+    hold: Duration,
+}
+
+impl Share {
+    /// Over a slow network every query lasts a round trip. So logins need connections that no batch reuses, and a query is late
+    /// only when its connection would fail the test of an idle connection.
+    pub(super) fn of(db: &DatabaseConnection, wait: Duration) -> Self {
+        let limit = Pool::of(db).limit as usize;
+        let half = limit / 2;
+        match db.get_database_backend() {
+            DbBackend::Sqlite => Self {
+                at_once: AT_ONCE,
+                late: half,
+                after: LATE,
+                hold: Duration::MAX,
+            },
+            _ => Self {
+                at_once: half.clamp(1, AT_ONCE),
+                late: half,
+                after: test_time(wait),
+                // Logins have no other connection than the only one.
+                hold: if limit == 1 { LATE } else { Duration::MAX },
+            },
+        }
+    }
+}
+
 impl Users {
     /// Whom a token names by id, if there is such an account.
     ///
@@ -72,7 +110,7 @@ impl Users {
     /// When the database does not answer.
     pub async fn bearer(&self, id: i64) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if let Some(turn) = self.line.join(Asking { id, reply }) {
+        if let Some(turn) = self.line.join(Asking { id, reply }, self.share) {
             self.begin(turn);
         }
         let lost = |_| DbErr::Conn(RuntimeErr::Internal("the query was given up".to_owned()));
@@ -94,15 +132,13 @@ impl Users {
             // Not after an error: then nobody knows in what state it is.
             let before = kept.take();
             let query = async {
-                let found;
-                (found, kept) = bearers(&self.db, before, ids).await?;
+                let (found, after) = bearers(&self.db, before, ids).await?;
+                kept = after.filter(|it| it.age() < self.share.hold);
                 Ok(found)
             };
-            // The others need connections, too. If more hang it is not one of them, but the database.
-            let most = || self.pool().limit as usize / 2;
             let begin = |turn| self.begin(turn);
             let query = pin!(self.bounded(query));
-            let found = turn.wait_for(query, most, begin).await;
+            let found = turn.wait_for(query, begin).await;
             for Asking { id, reply } in asking {
                 let answer = match &found {
                     Ok(found) => found.get(&id).cloned().transpose(),
@@ -145,20 +181,21 @@ async fn bearers(
 
 impl Line {
     /// Queues up. Whoever is given a turn then has to ask, for all who wait.
-    fn join(&self, asking: Asking) -> Option<Turn> {
+    fn join(&self, asking: Asking, share: Share) -> Option<Turn> {
         let mut line = self.lock();
         line.who.push_back(asking);
-        self.turn(line)
+        self.turn(line, share)
     }
 
     /// Another turn, if those that there are are not enough.
-    fn turn(&self, mut line: MutexGuard<'_, Waiting>) -> Option<Turn> {
-        if line.asking >= line.who.len().div_ceil(TOGETHER).min(AT_ONCE) {
+    fn turn(&self, mut line: MutexGuard<'_, Waiting>, share: Share) -> Option<Turn> {
+        if line.asking >= line.who.len().div_ceil(TOGETHER).min(share.at_once) {
             return None;
         }
         line.asking += 1;
         Some(Turn {
             line: self.clone(),
+            share,
             state: State::InTime,
         })
     }
@@ -171,6 +208,7 @@ impl Line {
 /// That of one who asks for the others.
 struct Turn {
     line: Line,
+    share: Share,
     state: State,
 }
 
@@ -203,19 +241,18 @@ impl Turn {
         Some(asking)
     }
 
-    /// What the query of this turn finds. When it is late, the others go on without it, if fewer than `most` are; if not, it looks
-    /// again in as long.
+    /// Returns the result of the query of this turn. When the query is late, it unblocks the queue, unless too many queries are
+    /// late; then it checks again after the same time.
     async fn wait_for<T>(
         &mut self,
         mut query: Pin<&mut impl Future<Output = T>>,
-        most: impl Fn() -> usize,
         begin: impl Fn(Turn),
     ) -> T {
         while matches!(self.state, State::InTime) {
-            if let Ok(found) = timeout(LATE, &mut query).await {
+            if let Ok(found) = timeout(self.share.after, &mut query).await {
                 return found;
             }
-            if let Some(turn) = self.hand_over(most()) {
+            if let Some(turn) = self.hand_over() {
                 begin(turn);
             }
         }
@@ -223,16 +260,16 @@ impl Turn {
     }
 
     /// The query of this turn is late: it is the last of it, and this is the turn of those who wait already, if any do;
-    /// unless so many are late already.
-    fn hand_over(&mut self, most: usize) -> Option<Turn> {
+    /// unless so many are late already. Logins need connections, too, and if more queries hang, the database itself hangs.
+    fn hand_over(&mut self) -> Option<Turn> {
         let mut line = self.line.lock();
-        if line.late >= most {
+        if line.late >= self.share.late {
             return None;
         }
         line.asking -= 1;
         line.late += 1;
         self.state = State::Late;
-        self.line.turn(line)
+        self.line.turn(line, self.share)
     }
 
     fn end(&mut self, line: &mut Waiting) {
@@ -258,15 +295,26 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::pending};
+    use std::{future::poll_fn, task::Poll};
 
     use tokio::sync::mpsc;
 
     use super::*;
 
+    const SHARE: Share = Share {
+        at_once: AT_ONCE,
+        late: 1,
+        after: LATE,
+        hold: Duration::MAX,
+    };
+
     fn comes(line: &Line, id: i64) -> (Option<Turn>, oneshot::Receiver<Answer>) {
+        comes_with(line, id, SHARE)
+    }
+
+    fn comes_with(line: &Line, id: i64, share: Share) -> (Option<Turn>, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (line.join(Asking { id, reply }), answer)
+        (line.join(Asking { id, reply }, share), answer)
     }
 
     fn next(turn: &mut Turn) -> Option<Vec<i64>> {
@@ -320,7 +368,7 @@ mod tests {
         assert_eq!(next(&mut hangs).unwrap(), [1]);
         let (none, _second) = comes(&line, 2);
         assert!(none.is_none());
-        let mut turn = hangs.hand_over(1).unwrap();
+        let mut turn = hangs.hand_over().unwrap();
         assert_eq!(next(&mut turn).unwrap(), [2]);
         assert_eq!(next(&mut turn), None);
         // Whoever comes now does not wait for it, either.
@@ -333,12 +381,16 @@ mod tests {
     fn if_too_many_hang_the_others_wait() {
         let line = Line::default();
         let most = 4;
+        let share = Share {
+            late: most,
+            ..SHARE
+        };
         let late: Vec<_> = (0..9)
             .map_while(|id| {
-                let (turn, _answer) = comes(&line, id);
+                let (turn, _answer) = comes_with(&line, id, share);
                 let mut turn = turn?;
                 assert_eq!(next(&mut turn).unwrap(), [id]);
-                assert!(turn.hand_over(most).is_none());
+                assert!(turn.hand_over().is_none());
                 Some(turn)
             })
             .collect();
@@ -348,22 +400,31 @@ mod tests {
     #[tokio::test]
     async fn those_who_had_to_wait_for_one_that_hangs_go_on_as_soon_as_they_may() {
         let line = Line::default();
+        let (late, _zeroth) = comes(&line, 0);
+        let mut late = late.unwrap();
+        assert_eq!(next(&mut late).unwrap(), [0]);
+        assert!(late.hand_over().is_none());
         let (turn, _first) = comes(&line, 1);
         let mut turn = turn.unwrap();
         assert_eq!(next(&mut turn).unwrap(), [1]);
         let (none, _second) = comes(&line, 2);
         assert!(none.is_none());
 
-        let looked = Cell::new(0);
-        let others_hang_at_first = || usize::from(looked.replace(looked.get() + 1) == 2);
         let (go_on, mut others) = mpsc::unbounded_channel();
         let begin = |turn| go_on.send(turn).unwrap();
-        let hangs = pin!(pending::<()>());
+        // Another query is late until after the first look.
+        let mut late = Some(late);
+        let mut looks = 0;
+        let hangs = pin!(poll_fn(|_| {
+            looks += 1;
+            late.take_if(|_| looks > 2);
+            Poll::<()>::Pending
+        }));
         let mut others = tokio::select! {
-            () = turn.wait_for(hangs, others_hang_at_first, begin) => unreachable!(),
+            () = turn.wait_for(hangs, begin) => unreachable!(),
             others = others.recv() => others.unwrap(),
         };
-        assert_eq!(looked.get(), 3);
+        assert!(looks > 2);
         assert_eq!(next(&mut others).unwrap(), [2]);
     }
 

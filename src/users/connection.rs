@@ -1,11 +1,44 @@
 //! The connection to the database: how it is, how long a query waits for it, and who waits for whom.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, debug_span};
 
-use super::{FileError, Users};
+use super::{
+    FileError, Users,
+    store::{explained, is_pool_timeout, no_answer},
+};
+
+/// Time for queries.
+#[derive(Clone, Debug)]
+pub(super) enum Patience {
+    /// For each query.
+    Each(Duration),
+    /// The rest of the time for all queries of a request.
+    Shared(Arc<Mutex<Duration>>),
+}
+
+impl Patience {
+    fn left(&self) -> Duration {
+        match self {
+            Self::Each(wait) => *wait,
+            Self::Shared(left) => *left.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn spend(&self, time: Duration) {
+        if let Self::Shared(left) = self {
+            let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+            *left = left.saturating_sub(time);
+        }
+    }
+}
 
 /// Connections to a database.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +112,20 @@ impl Users {
         Pool::of(&self.db)
     }
 
+    /// Returns the accounts for one request. Its queries share one wait: each query has the rest of the time.
+    #[must_use]
+    pub fn for_request(&self) -> Self {
+        Self {
+            patience: Patience::Shared(Arc::new(Mutex::new(self.patience.left()))),
+            ..self.clone()
+        }
+    }
+
     /// Gives up on a database that does not answer: a frozen one would be waited for without end.
     ///
     /// A query takes 14 KiB while it is under way. In a box of its own, it takes none of whoever may have to ask: what a
     /// request has to carry from layer to layer stays small.
-    pub(super) fn within<'a, T: 'a>(
+    pub(super) fn within<'a, T: Send + 'a>(
         &'a self,
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
@@ -96,13 +138,27 @@ impl Users {
         &self,
         query: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        // SQLite is in this process: it bounds its waits itself, and what is cut in half costs its connection.
-        if self.db.get_database_backend() == DbBackend::Sqlite {
-            self.check_file()?;
-            return query.await;
+        let left = self.patience.left();
+        if left.is_zero() {
+            return Err(self.gave_up());
         }
-        let answered = timeout(self.wait, query).await;
-        answered.unwrap_or_else(|_| Err(self.gave_up()))
+        let started = Instant::now();
+        // SQLite is in this process and limits its own waits. To cancel a query would cost the connection.
+        let answered = if self.db.get_database_backend() == DbBackend::Sqlite {
+            self.check_file()?;
+            query.await
+        } else {
+            let query = async {
+                match query.await {
+                    Err(error) if is_pool_timeout(&error) => Err(self.cause_of(error).await),
+                    answered => answered,
+                }
+            };
+            let answered = timeout(left, query).await;
+            answered.unwrap_or_else(|_| Err(self.gave_up()))
+        };
+        self.patience.spend(started.elapsed());
+        answered
     }
 
     /// The same for what writes a row that others may be writing to.
@@ -111,7 +167,10 @@ impl Users {
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
         async move {
-            match timeout(self.wait, self.writers.acquire()).await {
+            let started = Instant::now();
+            let turn = timeout(self.patience.left(), self.writers.acquire()).await;
+            self.patience.spend(started.elapsed());
+            match turn {
                 Ok(turn) => {
                     let done = self.within(query).await;
                     drop(turn);
@@ -134,8 +193,27 @@ impl Users {
     }
 
     fn gave_up(&self) -> DbErr {
-        let told = format!("no answer in {:?}", self.wait);
-        DbErr::Conn(RuntimeErr::Internal(told))
+        no_answer(self.wait)
+    }
+
+    /// Returns why there was no connection for a query. One query at a time finds out, for all that fail in the same second:
+    /// PostgreSQL may refuse connections since it has too many.
+    async fn cause_of(&self, error: DbErr) -> DbErr {
+        const CURRENT: Duration = Duration::from_secs(1);
+        let mut last = self.refusal.lock().await;
+        if let Some((found, cause)) = &*last
+            && found.elapsed() < CURRENT
+        {
+            return cause.clone();
+        }
+        let options = self.db.get_postgres_connection_pool().connect_options();
+        let mut cause = explained(&options, error, self.wait).await;
+        if is_pool_timeout(&cause) {
+            let busy = format!("all {} connections are busy", self.pool().limit);
+            cause = DbErr::Conn(RuntimeErr::Internal(busy));
+        }
+        *last = Some((Instant::now(), cause.clone()));
+        cause
     }
 
     /// Ends every connection. Of a SQLite database, all is then in its one file.

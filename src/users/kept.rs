@@ -4,6 +4,8 @@
 //! after each query. Of those that follow each other without pause, only the last needs to be asked: half a microsecond of a refresh,
 //! and two of one on PostgreSQL.
 
+use std::time::Duration;
+
 use futures_util::TryFutureExt;
 use sea_orm::{
     DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
@@ -13,12 +15,14 @@ use sea_orm::{
         pool::PoolConnection,
     },
 };
+use tokio::time::Instant;
 
 /// The connection, and what it may still be asked.
 #[derive(Debug)]
 pub(super) struct Kept {
     connection: Connection,
     queries: u8,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,13 @@ impl Kept {
         Ok(Self {
             connection: connection.map_err(lost)?,
             queries: QUERIES,
+            since: Instant::now(),
         })
+    }
+
+    /// Time since the connection was acquired.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// The rows of `query`, of which the parameters are `ids`, over `kept` or else over another connection; and the one that it
@@ -112,7 +122,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU32, time::Duration};
+    use std::num::NonZeroU32;
 
     use sea_orm::{
         ConnectionTrait,

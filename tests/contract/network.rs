@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use signet::auth::{Rate, Rates};
 
 use crate::{
     store::Store,
-    world::{Setup, World},
+    world::{Answer, Setup, World},
 };
 
 const WAIT: Duration = Duration::from_secs(1);
@@ -105,4 +106,78 @@ async fn forgotten_connection_is_replaced_even_if_there_is_no_other() {
         failed += u32::from(answer.status != 200);
     }
     assert!(failed <= 1, "{failed} failed");
+}
+
+#[tokio::test]
+async fn logins_do_not_wait_for_refreshes_on_a_slow_network() {
+    for connections in [1, 2, 8] {
+        let Some(world) = connected(Setup {
+            patience: Duration::from_secs(10),
+            connections: NonZeroU32::new(connections).unwrap(),
+            ..Setup::default()
+        })
+        .await
+        else {
+            return;
+        };
+        let token = world.token().await;
+        world.relay().slow_down(Duration::from_millis(50));
+        let is_over = AtomicBool::new(false);
+        let refreshes = join_all((0..8).map(|_| async {
+            let mut all = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                let (answer, took) = timed(world.refresh(&token)).await;
+                answer.token();
+                all.push(took);
+            }
+            all
+        }));
+        let logins = async {
+            let mut all = Vec::new();
+            for _ in 0..5 {
+                let login = world.obtain("jonhdoeqa@email.com", "1234ABCD");
+                let (answer, took) = timed(login).await;
+                answer.token();
+                all.push(took);
+            }
+            is_over.store(true, Ordering::SeqCst);
+            all
+        };
+        let (logins, refreshes) = tokio::join!(logins, refreshes);
+        let median = |mut all: Vec<Duration>| {
+            all.sort();
+            all[all.len() / 2]
+        };
+        let (login, refresh) = (median(logins), median(refreshes.concat()));
+        // Each of three queries may wait until a connection is free.
+        let most = Duration::from_millis(if connections == 1 { 3000 } else { 1500 });
+        assert!(
+            login < most && refresh < most,
+            "with {connections}: login {login:?}, refresh {refresh:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn queries_of_a_request_share_one_wait() {
+    let Some(world) = connected(Setup {
+        patience: WAIT,
+        ..Setup::default()
+    })
+    .await
+    else {
+        return;
+    };
+    // One query is faster than the wait, two are slower.
+    world.relay().slow_down(WAIT * 3 / 10);
+    let right = timed(world.obtain("jonhdoeqa@email.com", "1234ABCD"));
+    let wrong = timed(world.obtain("jonhdoeqa@email.com", "not the password"));
+    let unknown = timed(world.obtain("nobody@email.com", "1234ABCD"));
+    let garbage = timed(world.refresh("garbage"));
+    let (right, wrong, unknown, garbage) = tokio::join!(right, wrong, unknown, garbage);
+    for (answer, took) in [right, wrong, unknown, garbage] {
+        let answer: Answer = answer;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert!(took < WAIT + SLACK, "{took:?}");
+    }
 }
