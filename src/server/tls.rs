@@ -11,11 +11,13 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         self, ServerConfig,
-        crypto::ring,
+        crypto::ring::{self, sign::any_supported_type},
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     },
     server::TlsStream,
 };
+
+use x509_parser::{parse_x509_certificate, public_key::PublicKey};
 
 use super::stream::Stream;
 
@@ -45,6 +47,14 @@ pub enum TlsError {
     /// The file of the key is no good.
     #[error("cannot read the key in {}: {}. It must be PEM, without a passphrase", .0.display(), reason(.1))]
     Key(PathBuf, pem::Error),
+    /// The service cannot sign with this key.
+    #[error("cannot use the key in {}: {cause}. Supported are ECDSA on P-256 and P-384, RSA of 2048 to 8192 bits, and Ed25519", .key.display())]
+    UnsupportedKey {
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong with the key, as far as the certificate shows it.
+        cause: String,
+    },
     /// The two do not go together, or are of a kind that is not known.
     #[error("the certificate in {} and the key in {} cannot be used: {source}. The certificate comes before those that vouch for it, is of version 3, and of this key", .certificate.display(), .key.display())]
     Pair {
@@ -141,6 +151,15 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
         .ok_or_else(|| unread(pem::Error::NoItemsFound))?;
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Key(key.to_owned(), error))?;
+    if any_supported_type(&private).is_err() {
+        return Err(TlsError::UnsupportedKey {
+            key: key.to_owned(),
+            cause: unsupported_kind(&leaf).map_or_else(
+                || "it is damaged, or of a kind that is not supported".to_owned(),
+                |kind| format!("{kind} is not supported"),
+            ),
+        });
+    }
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
@@ -158,6 +177,28 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
         leaf,
         stamps,
     })
+}
+
+/// The kind of the key that a certificate has, if the service does not support it.
+fn unsupported_kind(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let subject = certificate.public_key();
+    match subject.parsed().ok()? {
+        PublicKey::RSA(key) if !(2048..=8192).contains(&key.key_size()) => {
+            Some(format!("RSA of {} bits", key.key_size()))
+        }
+        PublicKey::EC(_) => {
+            let curve = subject.algorithm.parameters.as_ref()?.as_oid().ok()?;
+            match curve.to_id_string().as_str() {
+                // P-256 and P-384.
+                "1.2.840.10045.3.1.7" | "1.3.132.0.34" => None,
+                "1.3.132.0.35" => Some("ECDSA on P-521".to_owned()),
+                "1.3.132.0.10" => Some("ECDSA on secp256k1".to_owned()),
+                other => Some(format!("ECDSA on the curve {other}")),
+            }
+        }
+        _ => None,
+    }
 }
 
 /// None is a file that is not there.

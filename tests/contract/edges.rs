@@ -424,6 +424,131 @@ fn a_socket_that_systemd_did_not_give_stops_the_start() {
     assert!(said.contains("loopback"), "{said}");
 }
 
+/// `Accept=yes` gives connected sockets, and a program may give a socket that it only bound.
+#[test]
+fn sockets_that_do_not_listen_stop_the_start() {
+    let home = Home::on_sqlite();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (connected, _) = listener.accept().unwrap();
+    let (pair, _other) = UnixStream::pair().unwrap();
+    let socket = |family| {
+        let kind = rustix::net::SocketType::STREAM;
+        rustix::net::socket(family, kind, None).unwrap()
+    };
+    for (socket, cause) in [
+        (OwnedFd::from(connected), "Accept=no"),
+        (OwnedFd::from(pair), "Accept=no"),
+        (socket(rustix::net::AddressFamily::INET), "not listening"),
+        (socket(rustix::net::AddressFamily::UNIX), "not listening"),
+    ] {
+        let output = activated(&home, socket, "http", "systemd").output();
+        let (code, said) = failure(&output.unwrap());
+        assert_eq!(code, 1);
+        assert!(
+            said.contains(cause) && said.contains("SIGNET_LISTEN"),
+            "{said}"
+        );
+    }
+}
+
+/// `@` begins the name of a socket in the abstract namespace (sd_notify(3)).
+#[test]
+fn an_abstract_notify_socket_gets_ready() {
+    use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
+
+    let home = Home::on_sqlite();
+    let name = format!("signet-test{}", home.path().display());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", format!("@{name}"));
+    let service = Service::start(command);
+    let next = || {
+        let mut message = [0; 1024];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_owned()).unwrap()
+    };
+    assert!(next().starts_with("READY=1\n"));
+    service.signal("-TERM");
+    assert!(next().starts_with("STOPPING=1\n"));
+    assert!(service.wait().0.success());
+}
+
+/// Makes a certificate, `NAME.pem`, and its key, `NAME.key`.
+fn openssl(home: &Home, name: &str, options: &[&str]) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(options)
+        .args([
+            "-keyout",
+            &format!("{name}.key"),
+            "-out",
+            &format!("{name}.pem"),
+        ])
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn keys_that_the_service_cannot_use_are_rejected_with_the_cause() {
+    let home = Home::on_sqlite();
+    let curve = |name| format!("ec_paramgen_curve:{name}");
+    for (name, curve) in [
+        ("p256", curve("P-256")),
+        ("p521", curve("P-521")),
+        ("koblitz", curve("secp256k1")),
+    ] {
+        openssl(&home, name, &["-newkey", "ec", "-pkeyopt", &curve]);
+    }
+    openssl(&home, "rsa1024", &["-newkey", "rsa:1024"]);
+    let key = fs::read_to_string(home.path().join("p256.key")).unwrap();
+    let (first, rest) = key.split_once('\n').unwrap();
+    fs::write(
+        home.path().join("damaged.key"),
+        format!("{first}\nAAAA{}", &rest[4..]),
+    )
+    .unwrap();
+    for (certificate, key, cause) in [
+        ("p521", "p521", "ECDSA on P-521 is not supported"),
+        ("koblitz", "koblitz", "ECDSA on secp256k1 is not supported"),
+        ("rsa1024", "rsa1024", "RSA of 1024 bits is not supported"),
+        ("p256", "p521", "of a kind that is not supported"),
+        ("p256", "damaged", "it is damaged"),
+    ] {
+        for command in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["config", "check"],
+        ] {
+            let (certificate, key) = (format!("{certificate}.pem"), format!("{key}.key"));
+            let files = ["--tls-certificate", &certificate, "--tls-key", &key];
+            let (code, said) = failure(&home.run(&[command, &files].concat()));
+            assert_eq!(code, 1);
+            assert!(
+                said.contains(&format!("cannot use the key in {key}: ")),
+                "{said}"
+            );
+            assert!(
+                said.contains(cause) && said.contains("Supported are ECDSA on P-256"),
+                "{said}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_socket_that_nobody_serves_is_told_of() {
     let home = Home::on_sqlite();

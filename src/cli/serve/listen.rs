@@ -4,7 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -12,7 +15,10 @@ use listenfd::ListenFd;
 use rustix::{
     fs::OFlags,
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with,
+        sockopt,
+    },
 };
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 use tracing::warn;
@@ -81,17 +87,31 @@ impl Inherited {
 
     fn open(&mut self, at: usize) -> io::Result<Listener> {
         if let Ok(Some(listener)) = self.sockets.take_tcp_listener(at) {
+            check_listening(&listener)?;
             listener.set_nonblocking(true)?;
             return TcpListener::from_std(listener).map(Listener::from);
         }
         match self.sockets.take_unix_listener(at)? {
             Some(listener) => {
+                check_listening(&listener)?;
                 listener.set_nonblocking(true)?;
                 UnixListener::from_std(listener).map(Listener::from)
             }
             None => Err(io::ErrorKind::AddrInUse.into()),
         }
     }
+}
+
+/// Rejects a socket that cannot accept connections: every accept would fail.
+fn check_listening(socket: &impl AsFd) -> io::Result<()> {
+    if sockopt::socket_acceptconn(socket)? {
+        return Ok(());
+    }
+    Err(io::Error::other(if getpeername(socket).is_ok() {
+        "it is connected; set Accept=no in the .socket unit"
+    } else {
+        "it is not listening; use ListenStream= in a .socket unit"
+    }))
 }
 
 /// A place that is taken, where nobody is let in yet.

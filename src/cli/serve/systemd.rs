@@ -1,10 +1,19 @@
 //! What systemd is told (`sd_notify(3)`), where it is systemd that started the service.
 
-use std::time::Duration;
+use std::{
+    io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    time::Duration,
+};
 
 use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::warn;
+
+use crate::config::environment;
 
 /// For the database to be closed, and the last traces to be sent.
 const TO_CLOSE: Duration = Duration::from_secs(10);
@@ -49,7 +58,21 @@ pub(super) fn keep_alive() {
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let socket = environment().get("NOTIFY_SOCKET").cloned().flatten();
+    let sent = match socket.as_deref().and_then(|name| name.strip_prefix('@')) {
+        Some(name) => send_to_abstract(name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = sent {
         warn!(%error, "systemd cannot be told how the service stands");
     }
+}
+
+/// Sends to a socket in the abstract namespace, whose name begins with `@` (`sd_notify(3)`). The crate `sd_notify` supports only paths.
+fn send_to_abstract(name: &str, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let address = SocketAddr::from_abstract_name(name)?;
+    UnixDatagram::unbound()?
+        .send_to_addr(message.as_bytes(), &address)
+        .map(drop)
 }
