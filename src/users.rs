@@ -38,7 +38,9 @@ pub use file::FileError;
 pub use import::{Arrival, Collision, Effects, Fate, Force, Import, LocalChange};
 pub use list::{Details, Listed, Summary};
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
-pub use store::{Limits, Location, OpenError, advice, is_temporary, open, open_read_only};
+pub use store::{
+    Limits, Location, OpenError, advice, is_temporary, open, open_read_only, open_to_read,
+};
 pub use vitals::Vitals;
 
 use bearer::{Line, Share};

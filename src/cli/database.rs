@@ -40,8 +40,17 @@ pub(super) async fn open_existing(
     }
 }
 
-/// The same, for commands that write nothing.
-pub(super) async fn open_to_read(
+/// The same, for commands that read accounts.
+async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Database>, Failure> {
+    if missing(settings)?.is_some() {
+        return Ok(None);
+    }
+    let db = users::open_to_read(settings.database_url.as_str(), limits).await;
+    db.map(Some).map_err(unopened)
+}
+
+/// The same, for commands that write to no file at all.
+pub(super) async fn open_read_only(
     settings: &Settings,
     limits: Limits,
 ) -> Result<Option<Database>, Failure> {

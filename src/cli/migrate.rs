@@ -37,7 +37,7 @@ impl Migrate {
         let db = match direction {
             Direction::Up => Some(database::open(settings, limits).await?),
             Direction::Down { .. } => database::open_existing(settings, limits).await?,
-            Direction::Status => database::open_to_read(settings, limits).await?,
+            Direction::Status => database::open_read_only(settings, limits).await?,
         };
         let accounts = db.clone().map(|db| Users::new(db, limits));
         let done = direction.go(db.as_ref(), accounts.as_ref()).await;

@@ -186,21 +186,38 @@ fn has_tilde(path: &Path) -> bool {
 /// # Errors
 /// When the URL is not understood, or the database does not open.
 pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
-    connect(url, limits, false).await
+    connect(url, limits, Access::Write).await
 }
 
-/// Opens the database at `url`, and writes nothing: no file, no journal mode, no row.
+/// Opens the database at `url` for queries. It creates no file, and changes no row and no journal mode.
+///
+/// # Errors
+/// When the URL is not understood, or the database does not open.
+pub async fn open_to_read(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
+    connect(url, limits, Access::Read).await
+}
+
+/// The same, and writes to no file at all. The database must not be changed meanwhile if no process has it open.
 ///
 /// # Errors
 /// When the URL is not understood, or the database does not open.
 pub async fn open_read_only(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
-    connect(url, limits, true).await
+    connect(url, limits, Access::ReadOnly).await
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Write,
+    /// SQLite may create the files of its log, and removes them.
+    Read,
+    ReadOnly,
 }
 
 async fn connect(
     url: &str,
     limits: Limits,
-    read_only: bool,
+    access: Access,
 ) -> Result<DatabaseConnection, OpenError> {
     let location = Location::of(url)?;
     let Limits {
@@ -228,7 +245,7 @@ async fn connect(
             "the database in memory".to_owned()
         }
         Location::File(path) => {
-            if !read_only {
+            if access == Access::Write {
                 make_file(&path)?;
             }
             is_closed = is_closed_log(&path);
@@ -241,25 +258,20 @@ async fn connect(
         }
         Location::Postgres(host) => {
             let what = format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"));
-            return postgres::open(url, limits, what, read_only).await;
+            return postgres::open(url, limits, what, access != Access::Write).await;
         }
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
         use sqlx::sqlite::SqliteJournalMode;
-        if read_only {
-            // A reader of a write-ahead log that is closed would create the files of the log.
-            return sqlite
-                .create_if_missing(false)
-                .read_only(true)
-                .immutable(is_closed)
-                .busy_timeout(wait);
-        }
-        sqlite
-            // The file exists by now. If it is removed later, a new connection must not create another file.
-            .create_if_missing(false)
+        // The file exists by now. If it is removed later, a new connection must not create another file.
+        let sqlite = sqlite.create_if_missing(false).busy_timeout(wait);
+        match access {
             // Readers do not wait for the writer.
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(wait)
+            Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
+            Access::Read => sqlite,
+            // A reader of a write-ahead log that is closed would create the files of the log.
+            Access::ReadOnly => sqlite.read_only(true).immutable(is_closed),
+        }
     });
     let deadline = Instant::now() + wait;
     loop {

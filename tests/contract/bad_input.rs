@@ -261,8 +261,7 @@ fn a_database_that_cannot_be_written() {
         ),
     );
     let lines: Vec<_> = said.lines().collect();
-    assert_eq!(lines[4..6], ["1  a@example.com", "exit 0"], "{said}");
-    for (line, exit) in [(2, 3), (6, 7)] {
+    for (line, exit) in [(2, 3), (4, 5), (6, 7)] {
         assert!(lines[line].contains("must be writable"), "{said}");
         assert_eq!(lines[exit], "exit 1", "{said}");
     }

@@ -20,7 +20,7 @@ const SETTLES: i64 = 10;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let limits = database::limits(settings);
-    let db = match database::open_to_read(settings, limits).await {
+    let db = match database::open_read_only(settings, limits).await {
         Ok(Some(db)) => db,
         Ok(None) => {
             let url = settings.database_url.masked();
