@@ -73,15 +73,17 @@ impl std::ops::Deref for Auth {
 }
 
 impl Auth {
-    /// Does what is due from time to time: lowers counts that a wrong clock made, forgets what is forgiven, and matches the stand-in.
+    /// Does what is due from time to time: matches the stand-in, lowers counts that a wrong clock made, and forgets what is forgiven.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not answer. The error is that of the first step that failed.
     pub async fn keep_house(&self) -> Result<(), DatabaseError> {
         let now = clock::milliseconds(self.clock.now());
-        self.throttle.cap(&self.users, now).await?;
-        self.users.forgive_settled(now).await?;
-        self.match_stand_in().await
+        // A failed step skips no other step. The defense against timing does not wait for the cleanup, which may take seconds.
+        let matched = self.match_stand_in().await;
+        let capped = self.throttle.cap(&self.users, now).await;
+        let forgiven = self.users.forgive_settled(now).await;
+        matched.and(capped).and(forgiven)
     }
 
     /// Sees to it that a login for which there is no hash takes as long as one of most accounts: those that

@@ -238,7 +238,7 @@ fn keep_house(auth: &Auth) {
         loop {
             let started = Instant::now();
             if let Err(error) = auth.keep_house().await {
-                warn!(%error, "what is due from time to time was not done: unknown e-mails may be told by their time");
+                warn!(%error, "maintenance failed; response times may reveal whether an account exists");
             }
             sleep((started.elapsed() * 100).max(OFTEN)).await;
         }

@@ -3,11 +3,15 @@
 //! A row is a bucket that leaks: `settled_at` is when it will be empty. One number tells the level and
 //! survives restarts; one statement adds to it, so that replicas agree.
 
+use std::time::Duration;
+
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{BinOper, Cond, Expr, ExprTrait, Func, OnConflict},
 };
+
+use tokio::time::sleep;
 
 use super::Users;
 
@@ -28,8 +32,10 @@ pub struct Model {
 pub const GUESS: usize = 3;
 /// Guesses that are remembered: clients that are stuck, each on a password of its own.
 const GUESSES: usize = 4;
-/// Buckets that are dropped by one statement, which so takes no longer than any other.
-const BATCH: u64 = 10_000;
+/// Buckets that one statement of the cleanup visits. SQLite has one writer at a time, so a login waits for the statement: a few milliseconds.
+const BATCH: u64 = 1_000;
+/// The time between two statements of the cleanup. Without a pause, a login that polls for the write lock of SQLite rarely gets it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Model {
     /// Whether this guess is among those that are remembered.
@@ -172,23 +178,38 @@ impl Users {
         self.within(after.count(&self.db)).await
     }
 
-    /// Drops the buckets that are empty at `now`.
+    /// Drops the buckets that are empty at `now`. Visits the table in the order of its key, because `settled_at` has no index.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn forgive_settled(&self, now: i64) -> Result<(), DbErr> {
+        let mut visited: Option<String> = None;
         loop {
-            let some = Entity::find()
+            let mut batch = Cond::all();
+            if let Some(visited) = visited {
+                batch = batch.add(Column::Subject.gt(visited));
+            }
+            let last = Entity::find()
                 .select_only()
                 .column(Column::Subject)
-                .filter(Column::SettledAt.lte(now))
-                .limit(BATCH);
-            let forgive =
-                Entity::delete_many().filter(Column::Subject.in_subquery(some.into_query()));
-            let forgiven = self.within(forgive.exec(&self.db)).await?;
-            if forgiven.rows_affected < BATCH {
+                .filter(batch.clone())
+                .order_by_asc(Column::Subject)
+                .offset(BATCH - 1)
+                .limit(1)
+                .into_tuple::<String>();
+            let last = self.within(last.one(&self.db)).await?;
+            if let Some(last) = &last {
+                batch = batch.add(Column::Subject.lte(last));
+            }
+            let forgive = Entity::delete_many()
+                .filter(batch)
+                .filter(Column::SettledAt.lte(now));
+            self.write(forgive.exec(&self.db)).await?;
+            if last.is_none() {
                 return Ok(());
             }
+            visited = last;
+            sleep(PAUSE).await;
         }
     }
 }

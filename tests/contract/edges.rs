@@ -452,7 +452,7 @@ fn sockets_that_do_not_listen_stop_the_start() {
     }
 }
 
-/// `@` begins the name of a socket in the abstract namespace (sd_notify(3)).
+/// `@` begins the name of a socket in the abstract namespace (`sd_notify(3)`).
 #[test]
 fn an_abstract_notify_socket_gets_ready() {
     use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};

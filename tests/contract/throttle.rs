@@ -248,6 +248,58 @@ async fn counts_of_a_wrong_clock_are_lowered_by_maintenance() {
     login(&world, HOME, EMAIL, PASSWORD).await.token();
 }
 
+/// Adds this many expired counts.
+async fn add_settled(world: &World, count: usize) {
+    let rows: Vec<_> = (0..count)
+        .map(|number| format!("('address:{number}', 0)"))
+        .collect();
+    let rows = rows.join(", ");
+    let insert = format!("INSERT INTO attempts (subject, settled_at) VALUES {rows}");
+    world.db.execute_unprepared(&insert).await.unwrap();
+}
+
+/// Writes wait for one small batch, not for the whole cleanup.
+#[tokio::test]
+async fn cleanup_lets_logins_write_between_its_batches() {
+    const SETTLED: u64 = 9_000;
+    let world = throttled().await;
+    add_settled(&world, 9_000).await;
+    let count = || async {
+        let kinds = ["address"];
+        let counted = world.auth.users.attempts_after(&kinds, -1).await;
+        counted.unwrap()
+    };
+    let cleanup = async { world.auth.keep_house().await.unwrap() };
+    let logins = async {
+        let mut left = SETTLED;
+        while left == SETTLED {
+            left = count().await;
+        }
+        assert!(left > 0, "the cleanup is one statement");
+        let subject = "address:new".to_owned();
+        let added = world
+            .auth
+            .users
+            .add_attempt(subject, NOW * 1000, 1000, 1000, None);
+        added.await.unwrap();
+        assert!(count().await > 1, "the write waited for the whole cleanup");
+    };
+    tokio::join!(cleanup, logins);
+    assert_eq!(count().await, 1);
+}
+
+/// Whatever is between the expired counts.
+#[tokio::test]
+async fn cleanup_deletes_expired_counts_only() {
+    let world = throttled().await;
+    add_settled(&world, 2_500).await;
+    let keep = "UPDATE attempts SET settled_at = 9000000000000 WHERE subject LIKE 'address:%7'";
+    world.db.execute_unprepared(keep).await.unwrap();
+    world.auth.users.forgive_settled(NOW * 1000).await.unwrap();
+    let left = world.auth.users.attempts_after(&["address"], -1).await;
+    assert_eq!(left.unwrap(), 250);
+}
+
 /// A login that a wrong clock dated ahead stays the account's last login, and a revocation goes past it. Neither stops a later login.
 #[tokio::test]
 async fn accounts_work_after_a_wrong_clock_was_set_back() {

@@ -137,6 +137,30 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
     assert!(told_apart(&world, unknown, (EMAIL, "wrong")).await);
 }
 
+/// The defense does not depend on the other steps of maintenance.
+#[tokio::test]
+async fn failed_cleanup_does_not_skip_the_timing_defense() {
+    let of_most = made_by_django()
+        .into_iter()
+        .find(|(_, hash)| hash.0.starts_with("pbkdf2_sha256$30000$"))
+        .unwrap();
+    let world = world().await;
+    add_accounts(&world, std::slice::from_ref(&of_most.1)).await;
+    let (unknown, most) = (
+        ("nobody@example.com", "wrong"),
+        ("user0@example.com", "wrong"),
+    );
+    assert!(told_apart(&world, unknown, most).await);
+    let rename = async |from: &str, to: &str| {
+        let rename = format!("ALTER TABLE {from} RENAME TO {to}");
+        world.db.execute_unprepared(&rename).await.unwrap();
+    };
+    rename("attempts", "away").await;
+    world.auth.keep_house().await.unwrap_err();
+    rename("away", "attempts").await;
+    assert!(!told_apart(&world, unknown, most).await);
+}
+
 /// Of very many accounts, some from all over are looked at: those that came first are not most.
 #[tokio::test]
 async fn of_many_accounts_a_sample_tells_what_most_have() {

@@ -70,7 +70,8 @@ fn tell(states: &[NotifyState<'_>]) {
 
 /// Sends to a socket in the abstract namespace, whose name begins with `@` (`sd_notify(3)`). The crate `sd_notify` supports only paths.
 fn send_to_abstract(name: &str, states: &[NotifyState<'_>]) -> io::Result<()> {
-    let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let states: Vec<_> = states.iter().map(ToString::to_string).collect();
+    let message = states.join("\n");
     let address = SocketAddr::from_abstract_name(name)?;
     UnixDatagram::unbound()?
         .send_to_addr(message.as_bytes(), &address)
