@@ -6,12 +6,13 @@
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use rustix::io::Errno;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::unconstrained,
     time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 mod answer;
 mod connection;
@@ -78,7 +79,7 @@ impl ConnectionLimits {
     }
 }
 
-/// After an accept that failed, such as for want of file descriptors.
+/// After an accept that failed for a reason that lasts, such as exhausted file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves `app` until `stop` is done, then finishes the requests in flight.
@@ -111,17 +112,23 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &free) => match accepted {
                 Ok(accepted) => serve(accepted),
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                Err(error) if is_persistent(&error) => {
+                    warn!(%error, "cannot accept connections");
                     sleep(BACK_OFF).await;
                 }
+                // Such an error concerns one connection (accept(2)): the client may cause it, so it must not delay other clients.
+                Err(error) => debug!(%error, "cannot accept a connection"),
             },
         }
     }
     // Who has connected already, as far as the system is concerned, is not hung up on.
     // All of them: tokio would let only so many through at a time.
-    while let Some(Ok(accepted)) = unconstrained(accept(&listener, &free)).now_or_never() {
-        serve(accepted);
+    while let Some(accepted) = unconstrained(accept(&listener, &free)).now_or_never() {
+        match accepted {
+            Ok(accepted) => serve(accepted),
+            Err(error) if is_persistent(&error) => break,
+            Err(error) => debug!(%error, "cannot accept a connection"),
+        }
     }
     drop(listener);
     let open = limits.connections as usize - free.available_permits();
@@ -147,4 +154,69 @@ async fn accept(
         .map_err(io::Error::other)?;
     let (stream, ends) = listener.accept().await?;
     Ok((stream, ends, slot))
+}
+
+/// Whether the next accept fails too: descriptors or memory are exhausted, or the listening socket is broken.
+fn is_persistent(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let broken = [Errno::BADF, Errno::INVAL, Errno::NOTSOCK];
+    errno.is_some_and(|errno| exhausted.contains(&errno) || broken.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        os::{
+            fd::OwnedFd,
+            unix::net::{UnixListener, UnixStream},
+        },
+    };
+
+    use poem::{EndpointExt, endpoint::make_sync};
+    use tokio::{net::TcpListener, sync::oneshot, task::spawn_blocking, time::Instant};
+
+    use super::*;
+
+    const CLIENTS: u32 = 50;
+
+    /// On a Unix socket that is treated as a TCP socket, each accept fails after it took a connection.
+    #[tokio::test]
+    async fn failed_accept_does_not_pause_accepts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let connect = |_| UnixStream::connect(&path).unwrap();
+        let clients: Vec<_> = (0..CLIENTS).map(connect).collect();
+        listener.set_nonblocking(true).unwrap();
+        let listener = std::net::TcpListener::from(OwnedFd::from(listener));
+        let listener = Listener::from(TcpListener::from_std(listener).unwrap());
+
+        let app = make_sync(|_| "answer").map_to_response().boxed();
+        let second = Duration::from_secs(1);
+        let limits = ConnectionLimits {
+            connections: 1,
+            header_size: 8192,
+            header_time: second,
+            rest: second,
+            write_time: second,
+            stop_time: second,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let started = Instant::now();
+        let service = tokio::spawn(serve(listener, app, limits, async {
+            let _ = stopped.await;
+        }));
+        let read = move || {
+            for mut client in clients {
+                assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            }
+        };
+        spawn_blocking(read).await.unwrap();
+        let taken = started.elapsed();
+        stop.send(()).unwrap();
+        service.await.unwrap();
+        assert!(taken < BACK_OFF * (CLIENTS - 1), "{taken:?}");
+    }
 }

@@ -90,7 +90,7 @@ impl Serve {
             clock,
         });
         let stop = stop_signal()?;
-        let limits = ConnectionLimits::from(&settings).within_file_limit();
+        let limits = limits_within_files(&settings);
         let delay = settings.stop_delay.duration();
         let options = Options {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
@@ -194,6 +194,20 @@ fn options(settings: &Settings) -> Options {
         public_url: settings.public_url().map(str::to_owned),
         ..Options::default()
     }
+}
+
+/// The limits of connections, with a warning if this process may open too few files for them.
+fn limits_within_files(settings: &Settings) -> ConnectionLimits {
+    let wanted = ConnectionLimits::from(settings);
+    let limits = wanted.within_file_limit();
+    if limits.connections < wanted.connections {
+        warn!(
+            connections = limits.connections,
+            configured = wanted.connections,
+            "too few file descriptors for the configured connections; raise LimitNOFILE or `ulimit -n`, or lower SIGNET_CONNECTIONS"
+        );
+    }
+    limits
 }
 
 impl From<&Settings> for ConnectionLimits {

@@ -75,7 +75,8 @@ impl Listener {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // An answer is one small write: waiting to fill a packet would only delay it.
-                stream.set_nodelay(true)?;
+                // A socket that rejects the option is served without it.
+                let _ = stream.set_nodelay(true);
                 let ends = Ends {
                     peer: Some(canonical(peer)),
                     local: stream.local_addr().ok().map(canonical),

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     os::unix::fs::PermissionsExt,
+    process::Command,
 };
 
 use sea_orm::ConnectionTrait;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use signet::users;
 
 use crate::{
-    binary::{Home, failure},
+    binary::{Home, Service, failure},
     store::{LIMITS, Store},
     world::{OBTAIN, REFRESH},
 };
@@ -273,6 +274,42 @@ fn an_unknown_variable_is_warned_about_only() {
     let service = crate::binary::Service::start(command);
     for name in ["SIGNET_SERVICE_HOST", "SIGNET_COLOUR"] {
         assert!(service.started.contains(name), "{}", service.started);
+    }
+}
+
+/// Starts a service that may open this many files.
+fn serve_with_files(home: &Home, files: u32) -> Service {
+    let signet = home.command(&[]);
+    let mut command = Command::new("sh");
+    let limit = format!("ulimit -n {files} && exec \"$0\" serve --demo --listen 127.0.0.1:0");
+    command.args(["-c", &limit]).arg(signet.get_program());
+    command.current_dir(home.path()).env_clear();
+    for (name, value) in signet.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    Service::start(command)
+}
+
+#[test]
+fn few_file_descriptors_are_reported_at_start() {
+    let home = Home::new();
+    for (files, connections) in [(64, 1), (400, 80)] {
+        let service = serve_with_files(&home, files);
+        let lines = service.started.lines();
+        let events: Vec<Value> = lines
+            .filter_map(|it| serde_json::from_str(it).ok())
+            .collect();
+        let warning = events.iter().find(|event| {
+            let message = event["message"].as_str().unwrap_or_default();
+            message.starts_with("too few file descriptors")
+        });
+        let warning = warning.expect(&service.started);
+        assert_eq!(
+            (&warning["connections"], &warning["configured"]),
+            (&json!(connections), &json!(16384))
+        );
+        let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+        assert_eq!(service.post(OBTAIN, &documented).0, 200);
     }
 }
 
