@@ -2,15 +2,15 @@
 //! the documents they are made from. They refer to each other in relative terms, so that they work below
 //! any path prefix, where the documents need `SIGNET_PUBLIC_URL`; and they load nothing from any other host.
 
-use std::{fmt::Write, sync::Arc};
+use std::fmt::Write;
 
 use poem::{
     EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
     error::NotFoundError,
     http::{
-        StatusCode,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION},
+        HeaderValue, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, LOCATION},
     },
 };
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
@@ -18,8 +18,10 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
 use super::methods::Methods;
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
 use asset::Assets;
+use file::File;
 
 mod asset;
+mod file;
 
 /// The paths of the pages.
 pub(super) const PATHS: [&str; 8] = [
@@ -42,7 +44,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// The pages about `document`.
 pub(super) fn routes(document: &Document) -> Route {
-    let assets = Arc::new(Assets::load());
+    let assets = Assets::load();
     let title = document.value()["info"]["title"]
         .as_str()
         .unwrap_or_default();
@@ -50,19 +52,20 @@ pub(super) fn routes(document: &Document) -> Route {
     let swagger = page(include_str!("docs/swagger.html"));
     let reading =
         page(include_str!("docs/reading.html")).replace("{contract}", &rendered(document));
+    let files = assets.by_hashed_name;
     let files = make_sync(move |request: Request| {
         let name = request.raw_path_param("name").unwrap_or_default();
-        assets
-            .answer(&request, name)
+        let file = files.get(name);
+        file.map(|file| file.answer(request.headers()))
             .ok_or_else(|| poem::Error::from(NotFoundError))
     });
     Route::new()
         .at("/", answer(|| redirect("docs/")))
         .at("/docs", answer(|| redirect("docs/")))
-        .at("/docs/", answer(move || html_page(swagger.clone())))
+        .at("/docs/", html_page(swagger))
         .at("/docs/assets/:name", Methods::get(boxed(files)))
         .at("/redoc", answer(|| redirect("redoc/")))
-        .at("/redoc/", answer(move || html_page(reading.clone())))
+        .at("/redoc/", html_page(reading))
         .at(
             "/openapi.json",
             text("application/json", document.to_json()),
@@ -103,21 +106,27 @@ fn rendered(document: &Document) -> String {
     page
 }
 
-fn html_page(page: String) -> Response {
-    Response::builder()
-        .content_type("text/html; charset=utf-8")
-        .header(CONTENT_SECURITY_POLICY, POLICY)
-        .header(CACHE_CONTROL, "no-cache")
-        .body(page)
+fn html_page(page: String) -> Methods {
+    let file = document("text/html; charset=utf-8", page);
+    Methods::get(boxed(make_sync(move |request: Request| {
+        let mut response = file.answer(request.headers());
+        let policy = HeaderValue::from_static(POLICY);
+        response
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, policy);
+        response
+    })))
 }
 
 fn text(media_type: &'static str, text: String) -> Methods {
-    answer(move || {
-        Response::builder()
-            .content_type(media_type)
-            .header(CACHE_CONTROL, "no-cache")
-            .body(text.clone())
-    })
+    let file = document(media_type, text);
+    let answer = move |request: Request| file.answer(request.headers());
+    Methods::get(boxed(make_sync(answer)))
+}
+
+/// A document changes with the service, so a client asks each time whether its copy is current.
+fn document(media_type: &str, text: String) -> File {
+    File::new(media_type, "no-cache", text.into(), None)
 }
 
 fn redirect(to: &'static str) -> Response {

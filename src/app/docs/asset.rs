@@ -8,15 +8,11 @@ use flate2::{
     Compression,
     read::{GzDecoder, GzEncoder},
 };
-use poem::{
-    Request, Response,
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY},
-    },
-};
+use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui::Config;
+
+use super::file::File;
 
 /// The folder of the files, below `/docs/`.
 pub(super) const FOLDER: &str = "assets";
@@ -35,14 +31,8 @@ const OWN: [(&str, &str, &str); 2] = [
 
 /// Every file, by the name that its content gives it.
 pub(super) struct Assets {
-    by_hashed_name: HashMap<String, Asset>,
+    pub(super) by_hashed_name: HashMap<String, File>,
     hashed_names: HashMap<&'static str, String>,
-}
-
-struct Asset {
-    media_type: String,
-    bytes: Arc<[u8]>,
-    gzipped: bool,
 }
 
 impl Assets {
@@ -57,24 +47,41 @@ impl Assets {
                 .ok()
                 .flatten()
                 .expect("the crate vendors Swagger UI");
-            assets.add(name, &file.content_type, &file.bytes, file.gzpipped);
+            if file.gzpipped {
+                let plain = unzipped(&file.bytes);
+                assets.add(
+                    name,
+                    &file.content_type,
+                    plain,
+                    Some(file.bytes.into_owned().into()),
+                );
+            } else {
+                assets.add(
+                    name,
+                    &file.content_type,
+                    file.bytes.into_owned().into(),
+                    None,
+                );
+            }
         }
         for (name, media_type, text) in OWN {
-            assets.add(name, media_type, &gzipped(text), true);
+            let zipped = gzipped(text).into();
+            assets.add(name, media_type, text.into(), Some(zipped));
         }
         assets
     }
 
-    fn add(&mut self, name: &'static str, media_type: &str, bytes: &[u8], gzipped: bool) {
-        let hash = HEXLOWER.encode(&Sha256::digest(bytes)[..8]);
+    fn add(&mut self, name: &'static str, media_type: &str, plain: Bytes, gzip: Option<Bytes>) {
+        let hash = HEXLOWER.encode(&Sha256::digest(&plain)[..8]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let hashed = format!("{stem}.{hash}.{extension}");
-        let asset = Asset {
-            media_type: media_type.to_owned(),
-            bytes: bytes.into(),
-            gzipped,
-        };
-        self.by_hashed_name.insert(hashed.clone(), asset);
+        let file = File::new(
+            media_type,
+            "public, max-age=31536000, immutable",
+            plain,
+            gzip,
+        );
+        self.by_hashed_name.insert(hashed.clone(), file);
         self.hashed_names.insert(name, format!("{FOLDER}/{hashed}"));
     }
 
@@ -85,25 +92,6 @@ impl Assets {
             .fold(page.to_owned(), |page, (name, path)| {
                 page.replace(&format!("{{{name}}}"), path)
             })
-    }
-
-    /// Answers with the file of this name, if there is one.
-    pub(super) fn answer(&self, request: &Request, name: &str) -> Option<Response> {
-        let asset = self.by_hashed_name.get(name)?;
-        let mut response = Response::builder()
-            .status(StatusCode::OK)
-            .content_type(&asset.media_type)
-            .header(CACHE_CONTROL, "public, max-age=31536000, immutable");
-        if asset.gzipped {
-            response = response.header(VARY, "Accept-Encoding");
-            if !accepts_gzip(request.headers()) {
-                let mut plain = Vec::new();
-                GzDecoder::new(&*asset.bytes).read_to_end(&mut plain).ok()?;
-                return Some(response.body(plain));
-            }
-            response = response.header(CONTENT_ENCODING, "gzip");
-        }
-        Some(response.body(asset.bytes.to_vec()))
     }
 }
 
@@ -116,26 +104,10 @@ fn gzipped(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What is said of gzip itself wins over what is said of all (RFC 9110 section 12.5.3).
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .map(HeaderValue::to_str);
-    let codings = values
-        .flatten()
-        .flat_map(|value| value.split(','))
-        .map(|coding| {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-            let refused = weight
-                .trim()
-                .strip_prefix("q=")
-                .is_some_and(|q| q.parse() == Ok(0.0));
-            (name.trim(), !refused)
-        });
-    let codings: HashMap<_, _> = codings.collect();
-    *codings
-        .get("gzip")
-        .or_else(|| codings.get("*"))
-        .unwrap_or(&false)
+fn unzipped(bytes: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes)
+        .read_to_end(&mut plain)
+        .expect("the crate compresses its files");
+    plain.into()
 }
