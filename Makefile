@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/release/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -94,6 +94,9 @@ bench: setup-bench ## Measure releases side by side with their limits and with D
 bench-scale: setup-bench ## Measure what requests cost with ten million accounts, and write bench/scale.md
 	$(call MEASURE,packaged) users.py 10000000
 
+bench-fairness: setup-bench ## Measure an owner's logins during floods from other addresses, and write bench/fairness.md
+	$(call MEASURE,packaged) fairness.py
+
 flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
 	bench/setup
 	bench/setup-flamegraph
@@ -121,10 +124,10 @@ test-instructions: ## Hold these counts against bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
 
-test-bench: setup-bench ## Try for a moment what bench, bench-scale, measure and flamegraph do
+test-bench: setup-bench ## Try for a moment what bench, bench-scale, bench-fairness, measure and flamegraph do
 	bench/setup-instructions
 	bench/setup-flamegraph
-	for program in main.py "users.py 4000" scaling.py flamegraph.py; do \
+	for program in main.py "users.py 4000" fairness.py scaling.py flamegraph.py; do \
 	    $(call MEASURE,packaged) $$program --short || exit 1; \
 	done
 
