@@ -11,11 +11,11 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-# A program of bench/, for a signet of this kind (packaging/build).
-MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/release/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+# A program of bench/, for the signet of this Cargo profile.
+MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench profile instructions test-instructions test-bench picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -85,36 +85,29 @@ reproducible: setup-package ## Build the release twice, in two places, and compa
 	packaging/reproduce
 
 measure: setup-bench ## Measure what requests cost, with a release, and write it into docs/scaling.md
-	$(call MEASURE,packaged) scaling.py
+	$(call MEASURE,release) scaling.py
 
 bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
 	bench/setup-instructions
-	$(call MEASURE,packaged) main.py
+	$(call MEASURE,release) main.py
 
 bench-scale: setup-bench ## Measure what requests cost with ten million accounts, and write bench/scale.md
-	$(call MEASURE,packaged) users.py 10000000
+	$(call MEASURE,release) users.py 10000000
 
 bench-fairness: setup-bench ## Measure an owner's logins during floods from other addresses, and write bench/fairness.md
-	$(call MEASURE,packaged) fairness.py
+	$(call MEASURE,release) fairness.py
 
 flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
 	bench/setup
 	bench/setup-flamegraph
-	packaging/build symbols
+	$(CARGO) build --locked --profile symbols
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
 	$(call MEASURE,symbols) flamegraph.py
 
 setup-bench: ## Install what that takes, pinned, and build the releases
 	bench/setup
-	packaging/build
+	$(CARGO) build --locked --release
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
-
-profile: ## Have a release do its work, and write packaging/signet.profdata of what it was busy with, for the compiler
-	bench/setup
-	bench/setup-train
-	packaging/build instrumented
-	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
-	$(call MEASURE,instrumented) train.py
 
 instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
 	bench/setup-instructions
@@ -128,7 +121,7 @@ test-bench: setup-bench ## Try for a moment what bench, bench-scale, bench-fairn
 	bench/setup-instructions
 	bench/setup-flamegraph
 	for program in main.py "users.py 4000" fairness.py scaling.py flamegraph.py; do \
-	    $(call MEASURE,packaged) $$program --short || exit 1; \
+	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 
 picture: setup-contract ## Take the README's picture anew

@@ -1,6 +1,6 @@
 """Draws where the time of a refresh goes, and of a login where all log in without pause, as flame graphs.
 
-The binary must have its symbols: `packaging/build symbols`.
+The binary must have its symbols: `cargo build --profile symbols`.
 """
 
 import subprocess

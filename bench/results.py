@@ -77,8 +77,7 @@ Refreshes on one processor, {CONNECTIONS} connections, medians of {ROUNDS} round
 |---|---|---|---|---|---|---|
 {by_contender(refreshes)}
 
-All but the last are asked for 64 accounts in turn. Signet is as it ships: its compiler knows what is busy in service (`packaging/build`),
-from requests such as these; that of the echoes, and of Argon2 alone, does not. Signet on SQLite at rates that it can keep up with, asked for
+All but the last are asked for 64 accounts in turn. All are plain release builds. Signet on SQLite at rates that it can keep up with, asked for
 them at random, for {LONG} seconds a round, latencies counted from when it was time to ask:
 
 | of capacity | requests a second | of its processor | median | 99th percentile | of each round |
