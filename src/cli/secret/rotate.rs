@@ -102,13 +102,7 @@ impl Rotation {
     }
 
     fn rotate(mut self) -> Result<(), Failure> {
-        if self.files.staged.exists() {
-            return Err(format!(
-                "a secret is staged in {}; run `signet secret rotate --activate`, or delete this file",
-                self.files.staged.display()
-            )
-            .into());
-        }
+        self.refuse_staged()?;
         self.accept_current()?;
         self.write(&self.files.current, new_secret().as_bytes())?;
         print(format!(
@@ -127,13 +121,7 @@ impl Rotation {
     }
 
     fn stage(mut self) -> Result<(), Failure> {
-        if self.files.staged.exists() {
-            return Err(format!(
-                "a secret is staged already in {}; run `signet secret rotate --activate`, or delete this file",
-                self.files.staged.display()
-            )
-            .into());
-        }
+        self.refuse_staged()?;
         let staged = new_secret();
         // If the second write fails, the service accepts a secret that signs nothing.
         self.previous.push(staged.trim_end().as_bytes().to_vec());
@@ -186,6 +174,17 @@ impl Rotation {
         ))?;
         print(RELOAD)?;
         print(LATER)
+    }
+
+    fn refuse_staged(&self) -> Result<(), Failure> {
+        if !self.files.staged.exists() {
+            return Ok(());
+        }
+        Err(format!(
+            "a secret is staged already in {}; run `signet secret rotate --activate`, or delete this file",
+            self.files.staged.display()
+        )
+        .into())
     }
 
     /// Adds the secret that signs now to the previous ones. This comes first, so that a reload at any moment accepts its tokens.
