@@ -73,7 +73,8 @@ impl std::ops::Deref for Auth {
 }
 
 impl Auth {
-    /// Does what is due from time to time: matches the stand-in, lowers counts that a wrong clock made, and forgets what is forgiven.
+    /// Runs the regular maintenance: updates the stand-in hash for unknown accounts, lowers counters after a
+    /// clock was set back, and deletes expired counters.
     ///
     /// # Errors
     /// When the database does not answer. The error is that of the first step that failed.

@@ -175,7 +175,7 @@ fn value(raw: &RawValue, text: &str) -> Result<Value, serde_json::Error> {
     }
 }
 
-/// Returns `raw` at the place where `text` has it, with white space before it.
+/// Pads `raw` with white space, so that a parse error has the line and column of `text`.
 fn blank_before(raw: &RawValue, text: &str) -> String {
     let start = raw.get().as_ptr().addr() - text.as_ptr().addr();
     let blank = text.bytes().take(start);

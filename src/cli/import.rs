@@ -52,8 +52,8 @@ pub(super) struct Import {
     /// Tell what would come in, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Update existing accounts too. A new email or password revokes the tokens of the account. A field that was changed
-    /// here since the last import stays
+    /// Update existing accounts too. An email or `is_active` that was changed here since the last import is preserved. A password
+    /// that changed in the source replaces the password here. A new email or password revokes the account's tokens
     #[arg(long)]
     update: bool,
     /// Fields that an update overwrites even if they were changed here since the last import

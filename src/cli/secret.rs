@@ -26,7 +26,7 @@ use draft::Draft;
 pub(super) enum Secret {
     /// Sign with a new secret, and still accept tokens of the old one
     Rotate(rotate::Rotate),
-    /// Show the age of each secret, and how many tokens each has verified
+    /// Show when the file of each secret was changed, and how many tokens each has verified since the last reload
     Status(status::Status),
 }
 

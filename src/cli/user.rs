@@ -82,7 +82,7 @@ pub(super) enum User {
         #[arg(long, required_unless_present = "account", conflicts_with = "account")]
         all: bool,
     },
-    /// Clear the failed logins of an account or of an address, so that its next login is not throttled
+    /// Clear the failed logins of an account, or of a client address. Each login must pass both limits
     #[command(mut_group("account", |group| group.required(false)))]
     Unlock {
         #[command(flatten)]

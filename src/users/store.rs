@@ -189,7 +189,7 @@ pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenE
     connect(url, limits, Access::Write).await
 }
 
-/// Opens the database at `url` for queries. It creates no file, and changes no row and no journal mode.
+/// Opens the database at `url` for queries. Does not create the database; SQLite may create the files of its log, and removes them.
 ///
 /// # Errors
 /// When the URL is not understood, or the database does not open.
@@ -197,7 +197,7 @@ pub async fn open_to_read(url: &str, limits: Limits) -> Result<DatabaseConnectio
     connect(url, limits, Access::Read).await
 }
 
-/// The same, and writes to no file at all. The database must not be changed meanwhile if no process has it open.
+/// Opens the database at `url` read-only, and writes to no file. If no process has the database open, no process may change it meanwhile.
 ///
 /// # Errors
 /// When the URL is not understood, or the database does not open.
@@ -209,7 +209,6 @@ pub async fn open_read_only(url: &str, limits: Limits) -> Result<DatabaseConnect
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Write,
-    /// SQLite may create the files of its log, and removes them.
     Read,
     ReadOnly,
 }

@@ -103,8 +103,9 @@ impl Rotation {
 
     fn rotate(mut self) -> Result<(), Failure> {
         self.refuse_staged()?;
-        self.accept_current()?;
-        self.write(&self.files.current, new_secret().as_bytes())?;
+        self.accept_current()
+            .and_then(|()| self.write(&self.files.current, new_secret().as_bytes()))
+            .map_err(|failure| old_secret_signs(&failure))?;
         print(format!(
             "wrote a new secret to {}, and the old one to {}",
             self.files.current.display(),
@@ -114,7 +115,8 @@ impl Rotation {
         print(LATER)?;
         if self.files.has_replicas {
             print(
-                "with several replicas, use --stage and --activate instead: a replica rejects tokens of a secret that it does not know",
+                "warning: other replicas reject new tokens until both files are copied and each replica is reloaded; next time, use \
+                 --stage and then --activate",
             )?;
         }
         Ok(())
@@ -125,8 +127,9 @@ impl Rotation {
         let staged = new_secret();
         // If the second write fails, the service accepts a secret that signs nothing.
         self.previous.push(staged.trim_end().as_bytes().to_vec());
-        self.write_previous()?;
-        self.write(&self.files.staged, staged.as_bytes())?;
+        self.write_previous()
+            .and_then(|()| self.write(&self.files.staged, staged.as_bytes()))
+            .map_err(|failure| old_secret_signs(&failure))?;
         print(format!(
             "staged a new secret in {}, and added it to {}",
             self.files.staged.display(),
@@ -155,13 +158,25 @@ impl Rotation {
                 )
                 .into());
             }
-            self.accept_current()?;
-            self.write(&self.files.current, &[&staged[..], b"\n"].concat())?;
+            let contents = [&staged[..], b"\n"].concat();
+            self.accept_current()
+                .and_then(|()| self.write(&self.files.current, &contents))
+                .map_err(|failure| old_secret_signs(&failure))?;
         }
+        // The new secret signs from the next reload on. As a previous secret, it is only superfluous.
         self.previous.retain(|line| *line != staged);
-        self.write_previous()?;
-        std::fs::remove_file(&self.files.staged)
-            .map_err(|error| unwritable(&self.files.staged, &error))?;
+        self.write_previous()
+            .and_then(|()| {
+                std::fs::remove_file(&self.files.staged)
+                    .map_err(|error| unwritable(&self.files.staged, &error))
+            })
+            .map_err(|failure| {
+                format!(
+                    "{}. The new secret is in {} already: run `signet secret rotate --activate` again",
+                    failure.message,
+                    self.files.current.display()
+                )
+            })?;
         print(format!(
             "wrote the staged secret to {}, and the old one to {}",
             self.files.current.display(),
@@ -250,9 +265,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
         }
         _ => "",
     };
+    format!("cannot write {}: {error}{advice}", path.display()).into()
+}
+
+fn old_secret_signs(failure: &Failure) -> Failure {
     format!(
-        "cannot write {}: {error}{advice}. The old secret still signs: run the command again",
-        path.display()
+        "{}. The old secret still signs: run the command again",
+        failure.message
     )
     .into()
 }
