@@ -120,6 +120,11 @@ fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
     })
 }
 
+/// The file of a secret that is staged to replace the secret in `path`.
+pub(super) fn staged(path: &Path) -> PathBuf {
+    rotate::beside(path, ".staged")
+}
+
 /// The default file of the previous secrets, which may not exist.
 fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
     Ok(kept_in(settings)?.map(|secret| rotate::beside(&secret, ".previous")))

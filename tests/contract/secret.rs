@@ -267,6 +267,41 @@ fn rotation_says_why_it_cannot_replace_a_secret() {
     assert_eq!(files(&home.path().join("data")), before);
 }
 
+/// A rename would replace a link, or a device such as /dev/null.
+#[test]
+fn rotation_replaces_only_regular_files() {
+    let home = Home::on_sqlite();
+    let file = |name: &str| home.path().join(name);
+    fs::write(file("real"), SECRET).unwrap();
+    std::os::unix::fs::symlink("real", file("link")).unwrap();
+    fs::hard_link(file("real"), file("same")).unwrap();
+    let rotate = |current: &str, previous: &str| {
+        let mut command = home.command(&["secret", "rotate"]);
+        command.env("SIGNET_JWT_SECRET_FILE", current);
+        command.env("SIGNET_JWT_PREVIOUS_SECRETS_FILE", previous);
+        command.output().unwrap()
+    };
+    for (current, previous, cause) in [
+        ("real", "real", "must be two files"),
+        ("real", "link", "must be two files"),
+        ("real", "same", "must be two files"),
+        ("real", "/dev/null", "not a regular file"),
+        ("real", ".", "not a regular file"),
+    ] {
+        let (code, said) = failure(&rotate(current, previous));
+        assert!(code == 1 && said.contains(cause), "{previous}: {said}");
+        assert_eq!(fs::read_to_string(file("real")).unwrap(), SECRET);
+    }
+    fs::remove_file(file("same")).unwrap();
+    stdout(&rotate("link", "previous"));
+    assert!(fs::symlink_metadata(file("link")).unwrap().is_symlink());
+    assert_ne!(fs::read_to_string(file("real")).unwrap(), SECRET);
+    assert_eq!(
+        fs::read_to_string(file("previous")).unwrap().trim_end(),
+        SECRET
+    );
+}
+
 #[test]
 fn status_shows_the_age_and_the_use_of_each_secret() {
     let home = Home::on_sqlite();
@@ -285,11 +320,16 @@ fn status_shows_the_age_and_the_use_of_each_secret() {
     let mut service = home.serve(&["--admin-listen", "127.0.0.1:0"]);
     let token = login(&service);
     stdout(&home.run(&["secret", "rotate"]));
-    reload(&mut service);
-    assert_eq!(refresh(&service, &token), 200);
     let admin: Value = serde_json::from_str(service.started.lines().last().unwrap()).unwrap();
     let admin = admin["admin"].as_str().unwrap().to_owned();
     let status = ["secret", "status", "--admin-listen", &admin];
+    let text = stdout(&home.run(&status));
+    assert!(
+        text.contains("send SIGHUP first") && !text.contains("verified 1"),
+        "{text}"
+    );
+    reload(&mut service);
+    assert_eq!(refresh(&service, &token), 200);
     let text = stdout(&home.run(&status));
     let lines: Vec<_> = text.lines().collect();
     assert!(

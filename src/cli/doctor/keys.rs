@@ -120,6 +120,13 @@ fn files(read: &Read) -> Finding {
         )));
         own.push(database);
     }
+    let staged = settings
+        .jwt_secret_file
+        .iter()
+        .cloned()
+        .chain(own.first().cloned());
+    let staged: Vec<_> = staged.map(|path| secret::staged(&path)).collect();
+    files.extend(staged);
     files.extend(own.iter().cloned());
     files.retain(|path| path.exists());
     let mut faults: Vec<String> = Vec::new();

@@ -1,8 +1,12 @@
 //! The files of the secrets that commands replace.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-use super::{kept_in, location, previous_beside_the_database, rotate::beside};
+use super::{kept_in, location, previous_beside_the_database, staged};
 use crate::{cli::Failure, config::Settings, users::Location};
 
 pub(super) struct Files {
@@ -46,11 +50,47 @@ impl Files {
                 "no file has the previous secrets; set SIGNET_JWT_PREVIOUS_SECRETS_FILE, and restart the service once",
             )?,
         };
+        let (current, previous) = (resolved(current)?, resolved(previous)?);
+        if current == previous || is_same_file(&current, &previous) {
+            return Err(format!(
+                "{} is the file of the secret and of the previous secrets; they must be two files",
+                current.display()
+            )
+            .into());
+        }
         Ok(Self {
             has_replicas: matches!(location(settings)?, Location::Postgres(_)),
-            staged: beside(&current, ".staged"),
+            staged: staged(&current),
             current,
             previous,
         })
     }
+}
+
+/// The file behind a link: a rename would replace the link. Rejects what is not a file, such as a device.
+fn resolved(path: PathBuf) -> Result<PathBuf, Failure> {
+    let Ok(found) = fs::symlink_metadata(&path) else {
+        return Ok(path);
+    };
+    let target = if found.is_symlink() {
+        fs::canonicalize(&path)
+            .map_err(|error| format!("cannot follow the link {}: {error}", path.display()))?
+    } else {
+        path
+    };
+    let is_file = fs::metadata(&target).is_ok_and(|target| target.is_file());
+    if is_file {
+        Ok(target)
+    } else {
+        Err(format!(
+            "{} is not a regular file; name a file in SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
+            target.display()
+        )
+        .into())
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    id(one).is_some() && id(one) == id(other)
 }

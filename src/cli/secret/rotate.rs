@@ -263,6 +263,9 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "; run this command where the file can be written, as the user who owns it, and distribute the files from there"
         }
+        io::ErrorKind::ResourceBusy => {
+            "; the file itself is a mount: replace the secret where it is mounted from"
+        }
         _ => "",
     };
     format!("cannot write {}: {error}{advice}", path.display()).into()

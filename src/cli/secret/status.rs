@@ -56,7 +56,14 @@ impl Status {
             (None, Some(path)) => Some(path.clone()),
             (None, None) => previous_beside_the_database(settings)?,
         };
-        let metrics = metrics(settings).await;
+        let metrics = metrics(settings).await.and_then(|metrics| {
+            let loaded = metrics.matches(&format!("{METRIC}{{")).count();
+            if loaded == 1 + secrets.previous.len() {
+                Ok(metrics)
+            } else {
+                Err("the service has not loaded these files; send SIGHUP first".to_owned())
+            }
+        });
         let row = |name: String, file: Option<std::path::PathBuf>, until| Row {
             verified: metrics.as_ref().ok().and_then(|text| verified(text, &name)),
             changed: file.as_deref().and_then(changed),
