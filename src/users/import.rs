@@ -386,10 +386,11 @@ impl Change {
             let (here, source) = (account.email.clone(), arrival.email.clone());
             effects.preserved.push(LocalChange::Email(here, source));
         }
+        // An account that was never imported was disabled here, if it is disabled.
         let is_local = !force.is_active
             && account
                 .imported_is_active
-                .is_some_and(|imported| imported != account.is_active);
+                .map_or(!account.is_active, |imported| imported != account.is_active);
         if arrival.is_active == account.is_active || !is_local {
             if arrival.is_active != account.is_active {
                 change.is_active = Set(arrival.is_active);

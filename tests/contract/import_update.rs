@@ -426,14 +426,32 @@ fn migration_remembers_the_fields_of_imported_accounts() {
     let report = import(&home, &source, &["--update"]);
     assert_eq!(
         (&report["preserved"], &report["updated"]),
-        (&json!(1), &json!(2))
+        (&json!(2), &json!(2))
     );
-    // An account that was added here was never imported, so that the update changes it.
+    // An account that was added here was never imported: the update changes it, and does not enable it.
     let expected = [
         (1, "a@x.com", false),
         (2, "b2@x.com", true),
         (3, "c@x.com", false),
-        (4, EMAIL, true),
+        (4, EMAIL, false),
     ];
     assert_accounts(&home, &expected);
+}
+
+/// An account that was never imported has no imported values to compare with.
+#[test]
+fn update_does_not_enable_an_account_that_was_disabled_before_its_first_import() {
+    let home = Home::new();
+    let add = ["user", "add", EMAIL, "--id", "1", "--password-stdin"];
+    stdout(&home.feed(&add, "correct horse\n"));
+    stdout(&home.run(&["user", "disable", EMAIL]));
+    let report = import(&home, &[(1, EMAIL, true)], &["--update"]);
+    assert!(report.to_string().contains("is_active"), "{report}");
+    assert_accounts(&home, &[(1, EMAIL, false)]);
+    import(
+        &home,
+        &[(1, EMAIL, true)],
+        &["--update", "--force-fields", "is_active"],
+    );
+    assert_accounts(&home, &[(1, EMAIL, true)]);
 }
