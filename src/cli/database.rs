@@ -137,18 +137,9 @@ pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, Failure>
     refuse_memory(settings)?;
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
-    let standing = standing(Some(&db)).await?;
-    standing.check().map_err(failed)?;
     let users = Users::new(db.clone(), limits);
-    let is_new = missing.is_some() || standing.applied.is_empty();
-    // Another process that creates the database may be in the middle of its migrations.
-    if is_new || !standing.pending.is_empty() && users.count().await.map_err(unreadable)? == 0 {
+    if is_without_accounts(&db, &users).await? {
         migrate(&db).await?;
-    } else {
-        let standing = self::standing(Some(&db)).await?;
-        if !standing.pending.is_empty() {
-            return Err(pending(&standing));
-        }
     }
     if let Some(path) = missing {
         log_created(&path);
@@ -156,20 +147,81 @@ pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, Failure>
     Ok(users)
 }
 
-/// The accounts, for an import, which may turn out to write nothing. Publish a new database after the import.
-pub(super) async fn users_to_import(
-    settings: &Settings,
-) -> Result<(Users, Option<NewDatabase>), Failure> {
+/// The database of an import, which may turn out to write nothing.
+#[derive(Default)]
+pub(super) struct Destination {
+    /// A database that is published after the import.
+    new: Option<NewDatabase>,
+    /// An existing database without accounts, whose migrations are pending.
+    unmigrated: Option<Database>,
+}
+
+impl Destination {
+    /// Makes the database ready for the first account.
+    pub(super) async fn prepare(&mut self) -> Result<(), Failure> {
+        if let Some(db) = self.unmigrated.take() {
+            migrate(&db).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a new database.
+    pub(super) async fn publish(&mut self, users: &Users) -> Result<(), Failure> {
+        match self.new.take() {
+            Some(new) => new.publish(users).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The accounts, for an import.
+pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Destination), Failure> {
     refuse_memory(settings)?;
-    let Some(path) = missing(settings)? else {
-        return Ok((users_to_fill(settings).await?, None));
-    };
     let limits = limits(settings);
+    let Some(path) = missing(settings)? else {
+        let db = open(settings, limits).await?;
+        let users = Users::new(db.clone(), limits);
+        let is_unmigrated = is_without_accounts(&db, &users).await?;
+        let unmigrated = is_unmigrated.then_some(db);
+        return Ok((
+            users,
+            Destination {
+                unmigrated,
+                new: None,
+            },
+        ));
+    };
     let new =
         NewDatabase::create(&path).map_err(|source| unopened(OpenError::Make { path, source }))?;
     let db = users::open(&new.url(), limits).await.map_err(unopened)?;
     migrate(&db).await?;
-    Ok((Users::new(db, limits), Some(new)))
+    let new = Some(new);
+    Ok((
+        Users::new(db, limits),
+        Destination {
+            new,
+            unmigrated: None,
+        },
+    ))
+}
+
+/// Whether migrations are pending in a database without accounts. Fails if they are pending in another one.
+async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, Failure> {
+    let before = standing(Some(db)).await?;
+    before.check().map_err(failed)?;
+    if before.pending.is_empty() {
+        return Ok(false);
+    }
+    // Another process that creates the database may be in the middle of its migrations.
+    if before.applied.is_empty() || users.count().await.map_err(unreadable)? == 0 {
+        return Ok(true);
+    }
+    let now = standing(Some(db)).await?;
+    if now.pending.is_empty() {
+        Ok(false)
+    } else {
+        Err(pending(&now))
+    }
 }
 
 fn unreadable(error: DatabaseError) -> Failure {
@@ -216,8 +268,15 @@ fn pending(standing: &Standing) -> Failure {
 /// The accounts for a trial, which writes nothing: those of the database, or none where there is no database.
 pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> {
     let limits = limits(settings);
-    if missing(settings)?.is_none() && location(settings)? != Location::Memory {
-        let db = open(settings, limits).await?;
+    let location = location(settings)?;
+    if missing(settings)?.is_none() && location != Location::Memory {
+        let url = settings.database_url.as_str();
+        let db = match location {
+            // The transaction is rolled back, and the journal mode stays.
+            Location::File(_) => users::open_to_read(url, limits).await,
+            _ => users::open(url, limits).await,
+        };
+        let db = db.map_err(unopened)?;
         let standing = standing(Some(&db)).await?;
         if !standing.applied.is_empty() {
             standing.check().map_err(failed)?;

@@ -12,7 +12,7 @@ use std::{
 use jiff::tz::TimeZone;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, database::NewDatabase, print, print_json, signal};
+use super::{Failure, database::Destination, print, print_json, signal};
 use crate::{
     auth::{Audit, Clock},
     users::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
@@ -106,7 +106,7 @@ impl Import {
     pub(super) async fn run(
         self,
         users: &Users,
-        new: &mut Option<NewDatabase>,
+        destination: &mut Destination,
         audit: Audit,
     ) -> Result<(), Failure> {
         let clock = Clock::system();
@@ -115,7 +115,7 @@ impl Import {
         let (import, report) = tokio::select! {
             biased;
             () = stop => return Err(Failure::interrupted()),
-            written = self.write(users, &now) => written?,
+            written = self.write(users, destination, &now) => written?,
         };
         let Some(import) = import.filter(|_| !report.is_empty()) else {
             if self.json {
@@ -127,9 +127,7 @@ impl Import {
             import.roll_back().await.map_err(failed)?;
         } else {
             import.commit().await.map_err(failed)?;
-            if let Some(new) = new.take() {
-                new.publish(users).await?;
-            }
+            destination.publish(users).await?;
             if report.added + report.updated > 0 {
                 audit.imported(report.added, report.updated, report.revoked);
             }
@@ -145,6 +143,7 @@ impl Import {
     async fn write<'a>(
         &self,
         users: &Users,
+        destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
     ) -> Result<(Option<users::Import<'a>>, Report), Failure> {
         let progress = Arc::new(AtomicU64::new(0));
@@ -182,9 +181,15 @@ impl Import {
                     Err(why) => report.skipped(place, &id, &why),
                 }
             }
+            if arrivals.is_empty() {
+                continue;
+            }
             let import = match &mut import {
                 Some(import) => import,
-                none => none.insert(users.import(self.force(), now).await.map_err(failed)?),
+                none => {
+                    destination.prepare().await?;
+                    none.insert(users.import(self.force(), now).await.map_err(failed)?)
+                }
             };
             let fates = import.take(arrivals).await.map_err(failed)?;
             for ((arrival, fate), origin) in fates.into_iter().zip(origins) {

@@ -12,7 +12,7 @@ mod list;
 use self::{account::AccountArgs, list::List};
 use super::{
     Failure,
-    database::{self, Access},
+    database::{self, Access, Destination},
     import::Import,
     password::Source,
     print, throttle,
@@ -111,8 +111,8 @@ impl User {
             } => return add(settings, audit(settings), email, id, password).await,
             Self::Import(Import { dry_run: true, .. }) => database::users_to_try(settings).await?,
             Self::Import(import) => {
-                let (users, mut new) = database::users_to_import(settings).await?;
-                let done = import.run(&users, &mut new, audit(settings)).await;
+                let (users, mut destination) = database::users_to_import(settings).await?;
+                let done = import.run(&users, &mut destination, audit(settings)).await;
                 // A new database that was not published is deleted after it is closed.
                 users.close().await;
                 return done;
@@ -133,7 +133,11 @@ impl User {
         let audit = audit(settings);
         match self {
             Self::Add { .. } => unreachable!("it opens its database itself"),
-            Self::Import(import) => import.run(users, &mut None, audit).await?,
+            Self::Import(import) => {
+                import
+                    .run(users, &mut Destination::default(), audit)
+                    .await?;
+            }
             Self::List(list) => list.run(users).await?,
             Self::Show { account } => {
                 let account = account.find(users).await?;

@@ -63,7 +63,9 @@ pub enum OpenError {
     )]
     Scheme,
     /// The URL cannot be read.
-    #[error("it is not a URL: in its password, write / as %2F, @ as %40 and % as %25")]
+    #[error(
+        "it is not a URL: in its password, write / as %2F, @ as %40, # as %23, ? as %3F and % as %25; a socket has no host, as in postgres:///DATABASE?host=/run/postgresql&user=USER"
+    )]
     Url,
     /// The URL names several hosts, as libpq allows.
     #[error(

@@ -94,6 +94,28 @@ fn failing_commands_leave_no_database() {
     }
 }
 
+/// A database that exists and has no tables yet, as an operator creates it on PostgreSQL.
+#[test]
+fn failing_imports_leave_an_empty_database_empty() {
+    let home = Home::new();
+    if home.environment.is_empty() {
+        fs::create_dir(home.path().join("data")).unwrap();
+        fs::write(home.path().join("data/signet.db"), "").unwrap();
+    }
+    let csv = home.path().join("a.csv");
+    let import = ["user", "import", "a.csv"];
+    failure(&home.run(&import));
+    for text in ["", "id,email,password\n"] {
+        fs::write(&csv, text).unwrap();
+        failure(&home.run(&import));
+        let status = stdout(&home.run(&["migrate", "status"]));
+        assert!(!status.contains("applied"), "{text:?}: {status}");
+    }
+    fs::write(&csv, "id,email,password\n1,you@example.com,!\n").unwrap();
+    stdout(&home.run(&import));
+    assert!(stdout(&home.run(&["user", "list"])).contains(EMAIL));
+}
+
 #[test]
 fn commands_that_create_the_database_print_its_absolute_path() {
     for args in [&ADD[..], &["user", "import", "accounts.csv"], &["migrate"]] {
@@ -163,8 +185,15 @@ fn commands_that_read_change_no_file() {
         let database = home.path().join("data/signet.db");
         let set = format!("PRAGMA journal_mode={journal}");
         sqlite(&database, &set);
+        let text = "id,email,password\n9,a@example.com,!\n";
+        fs::write(home.path().join("a.csv"), text).unwrap();
         let before = files(home.path());
-        let others: [&[&str]; 3] = [&["doctor"], &["doctor", "--json"], &["migrate", "status"]];
+        let others: [&[&str]; 4] = [
+            &["doctor"],
+            &["doctor", "--json"],
+            &["migrate", "status"],
+            &["user", "import", "a.csv", "--dry-run"],
+        ];
         for args in READ.iter().chain(&others) {
             let output = home.run(args);
             assert!(output.status.success(), "{args:?}: {output:?}");
