@@ -21,6 +21,8 @@ use crate::{
     users::Location,
 };
 use draft::Draft;
+pub(super) use draft::{folder, sync};
+pub(super) use rotate::beside;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Secret {
@@ -122,12 +124,12 @@ fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
 
 /// The file of a secret that is staged to replace the secret in `path`.
 pub(super) fn staged(path: &Path) -> PathBuf {
-    rotate::beside(path, ".staged")
+    beside(path, ".staged")
 }
 
 /// The default file of the previous secrets, which may not exist.
 fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
-    Ok(kept_in(settings)?.map(|secret| rotate::beside(&secret, ".previous")))
+    Ok(kept_in(settings)?.map(|secret| beside(&secret, ".previous")))
 }
 
 fn location(settings: &Settings) -> Result<Location, Failure> {

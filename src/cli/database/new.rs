@@ -1,8 +1,7 @@
 //! A new database of SQLite that appears at its path when it is complete.
 
 use std::{
-    ffi::OsString,
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -12,7 +11,13 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use tempfile::{Builder, TempPath};
 
 use super::log_created;
-use crate::{cli::Failure, users::Users};
+use crate::{
+    cli::{
+        Failure,
+        secret::{beside, folder, sync},
+    },
+    users::Users,
+};
 
 /// A database under a temporary name. Dropping it deletes its files, and the folders that were created for it.
 pub(in crate::cli) struct NewDatabase {
@@ -60,7 +65,7 @@ impl NewDatabase {
                 path.display()
             ))
         };
-        if log_of(&self.draft).exists() {
+        if beside(&self.draft, "-wal").exists() {
             return Err(failed(&io::Error::other(
                 "its log could not be written back",
             )));
@@ -76,9 +81,7 @@ impl NewDatabase {
             }
             Err(error) => return Err(failed(&error.error)),
         }
-        File::open(folder(&place))
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| failed(&error))?;
+        sync(&place).map_err(|error| failed(&error))?;
         log_created(&place);
         Ok(())
     }
@@ -105,16 +108,4 @@ impl Folders {
             .create(folder)?;
         Ok(Self(missing))
     }
-}
-
-/// The write-ahead log of a database.
-pub(super) fn log_of(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push("-wal");
-    name.into()
-}
-
-fn folder(path: &Path) -> &Path {
-    let parent = path.parent().filter(|parent| *parent != Path::new(""));
-    parent.unwrap_or(Path::new("."))
 }

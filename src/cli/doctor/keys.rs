@@ -113,11 +113,9 @@ fn files(read: &Read) -> Finding {
     .collect();
     let mut own = Vec::new();
     if let Ok(Location::File(database)) = Location::of(settings.database_url.as_str()) {
-        own.push(PathBuf::from(format!("{}.secret", database.display())));
-        own.push(PathBuf::from(format!(
-            "{}.secret.previous",
-            database.display()
-        )));
+        let secret = secret::beside(&database, ".secret");
+        own.push(secret.clone());
+        own.push(secret::beside(&secret, ".previous"));
         own.push(database);
     }
     let staged = settings

@@ -51,12 +51,12 @@ impl Draft {
 }
 
 /// The folder of a file.
-pub(super) fn folder(path: &Path) -> &Path {
+pub(in crate::cli) fn folder(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     parent.unwrap_or(Path::new("."))
 }
 
 /// Stores the names in the folder of a file on the disk.
-fn sync(path: &Path) -> io::Result<()> {
+pub(in crate::cli) fn sync(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }

@@ -280,7 +280,7 @@ fn old_secret_signs(failure: &Failure) -> Failure {
 }
 
 /// The path of a file that lies beside another: its name and a suffix.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::cli) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
