@@ -21,15 +21,15 @@ use poem::{
 };
 use serde_json::{Value, json};
 use signet::{
+    accounts::{self, Limits, NewUser, Users},
     api::{Document, Rejection, Schemas},
-    app::{Admin, App, Options, compose},
     auth::{
         Audit, Auth, Budget, Clock, Cost, Grant, Invalid, Lifetimes, Meter, Parts, Passwords,
         Presented, Secrets, Throttle, Tokens,
     },
     cli::json_log,
     config::Settings,
-    users::{self, Limits, NewUser, Users},
+    http::{Admin, App, Options, compose},
 };
 use time::OffsetDateTime;
 use tokio::runtime::{self, Runtime};
@@ -136,7 +136,7 @@ async fn service() -> (App, String) {
         wait: Duration::from_mins(1),
         hurried: false,
     };
-    let db = users::open("sqlite::memory:", limits).await.unwrap();
+    let db = accounts::open("sqlite::memory:", limits).await.unwrap();
     migration::apply(&db, "a count", limits.wait).await.unwrap();
     let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
     let cost = Cost {

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::users::{self, DatabaseError, Users};
+use crate::accounts::{self, DatabaseError, Users};
 
 mod admission;
 mod audit;
@@ -142,7 +142,7 @@ impl Fault {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Database(error) => users::is_temporary(error).then_some(OUTAGE),
+            Self::Database(error) => accounts::is_temporary(error).then_some(OUTAGE),
             Self::Password(HashError::Busy(busy)) => Some(busy.wait),
             Self::Password(_) => None,
         }

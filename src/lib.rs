@@ -1,23 +1,23 @@
-//! Signet turns an e-mail and a password into a signed JWT, and refreshes it.
+//! Signet exchanges an email and a password for a signed JWT, and refreshes the token.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the commands: `serve`, `migrate`, `config`, `doctor`, `user` and more |
-//! | [`config`] | every setting, from a file, the environment or a flag |
+//! | [`config`] | every setting, from a file, an environment variable or a flag |
 //! | [`server`] | the accept loop, over TCP, TLS or a Unix socket |
-//! | [`app`] | the one composition: parts become routes |
+//! | [`http`] | the router and the middleware of all requests, documentation pages, metrics |
 //! | [`api`] | the contract, one file per operation |
-//! | [`auth`] | obtain and refresh as functions; tokens, passwords, the clock |
-//! | [`users`] | the accounts in their database |
-//! | [`text`] | text made safe for a terminal |
+//! | [`auth`] | login and refresh as functions; tokens, passwords, rate limits |
+//! | [`accounts`] | the accounts in their database |
+//! | [`text`] | text that is safe for a terminal |
 //!
-//! Imports point one way: `cli` to `app` to `api` to `auth` to `users`.
+//! Imports point one way: `cli` to `server` and `http`, then to `api`, `auth` and `accounts`. Only `cli` imports `config`.
 
+pub mod accounts;
 pub mod api;
-pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod server;
 pub mod text;
-pub mod users;

@@ -24,7 +24,7 @@ mod tls;
 pub use listener::Listener;
 pub use tls::{Tls, TlsError};
 
-use crate::app::App;
+use crate::http::App;
 use connection::Connection;
 use listener::Ends;
 use stream::Stream;

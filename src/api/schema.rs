@@ -9,7 +9,7 @@ use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Value, json};
 
 use super::Document;
-use crate::users::email;
+use crate::accounts::email;
 
 /// What the contract says of a field.
 pub(super) mod message {

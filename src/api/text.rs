@@ -8,7 +8,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::users::email;
+use crate::accounts::email;
 
 /// At least one character that is not white space, and no NUL.
 ///

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tracing::{info, warn};
 
 use super::{Grant, obtain, refresh};
-use crate::users::User;
+use crate::accounts::User;
 
 /// Writes the trail.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 use super::{Auth, Grant, obtain, refresh};
-use crate::users::User;
+use crate::accounts::User;
 
 /// Counts tokens.
 #[derive(Debug, Default)]

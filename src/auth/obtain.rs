@@ -8,7 +8,7 @@ use super::{
     password::Verdict,
     throttle::{self, Throttled},
 };
-use crate::users::{User, email};
+use crate::accounts::{User, email};
 
 /// Why credentials got no token. The wire tells the first five in one and the same way.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ use super::{
     admission::{Admission, Budget, Busy, Weight},
     random,
 };
-use crate::users::PasswordHash;
+use crate::accounts::PasswordHash;
 
 mod scheme;
 mod stored;

@@ -8,7 +8,7 @@ use std::{collections::HashSet, io::Read, sync::LazyLock};
 
 use flate2::read::GzDecoder;
 
-use crate::users::email::key;
+use crate::accounts::email::key;
 
 /// Code points (NIST SP 800-63B section 3.1.1.2 asks for at least 8, and for no less than 64 to be allowed).
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::clock::milliseconds;
-use crate::users::{Attempts as Bucket, DatabaseError, User, Users, email};
+use crate::accounts::{Attempts as Bucket, DatabaseError, User, Users, email};
 
 /// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
 #[derive(Clone, Copy, Debug)]

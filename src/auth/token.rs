@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::Grant;
-use crate::users::GUESS;
+use crate::accounts::GUESS;
 
 mod hs256;
 mod secrets;

@@ -10,9 +10,9 @@ use tracing::info;
 
 use super::Failure;
 use crate::{
+    accounts::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
     auth::random,
     config::Settings,
-    users::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
 };
 
 mod new;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opens the database, and creates it if it is missing.
 pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, Failure> {
-    users::open(settings.database_url.as_str(), limits)
+    accounts::open(settings.database_url.as_str(), limits)
         .await
         .map_err(unopened)
 }
@@ -45,7 +45,7 @@ async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Data
     if missing(settings)?.is_some() {
         return Ok(None);
     }
-    let db = users::open_to_read(settings.database_url.as_str(), limits).await;
+    let db = accounts::open_to_read(settings.database_url.as_str(), limits).await;
     db.map(Some).map_err(unopened)
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn open_read_only(
     if missing(settings)?.is_some() {
         return Ok(None);
     }
-    let db = users::open_read_only(settings.database_url.as_str(), limits).await;
+    let db = accounts::open_read_only(settings.database_url.as_str(), limits).await;
     db.map(Some).map_err(unopened)
 }
 
@@ -193,7 +193,7 @@ pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Desti
     };
     let new =
         NewDatabase::create(&path).map_err(|source| unopened(OpenError::Make { path, source }))?;
-    let db = users::open(&new.url(), limits).await.map_err(unopened)?;
+    let db = accounts::open(&new.url(), limits).await.map_err(unopened)?;
     migrate(&db).await?;
     let new = Some(new);
     Ok((
@@ -273,8 +273,8 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> 
         let url = settings.database_url.as_str();
         let db = match location {
             // The transaction is rolled back, and the journal mode stays.
-            Location::File(_) => users::open_to_read(url, limits).await,
-            _ => users::open(url, limits).await,
+            Location::File(_) => accounts::open_to_read(url, limits).await,
+            _ => accounts::open(url, limits).await,
         };
         let db = db.map_err(unopened)?;
         let standing = standing(Some(&db)).await?;
@@ -287,7 +287,7 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> 
             };
         }
     }
-    let db = users::open("sqlite::memory:", limits).await;
+    let db = accounts::open("sqlite::memory:", limits).await;
     let db = db.map_err(unopened)?;
     migrate(&db).await?;
     Ok(Users::new(db, limits))
@@ -332,7 +332,7 @@ fn failed(error: migration::Error) -> Failure {
 }
 
 fn advice(error: &DatabaseError) -> &'static str {
-    match users::advice(error) {
+    match accounts::advice(error) {
         "" => ". Is it another program's database?",
         advice => advice,
     }

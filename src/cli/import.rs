@@ -14,8 +14,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Failure, database::Destination, print, print_json, signal};
 use crate::{
+    accounts::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
     auth::{Audit, Clock},
-    users::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
 };
 
 mod dump;
@@ -145,7 +145,7 @@ impl Import {
         users: &Users,
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
-    ) -> Result<(Option<users::Import<'a>>, Report), Failure> {
+    ) -> Result<(Option<accounts::Import<'a>>, Report), Failure> {
         let progress = Arc::new(AtomicU64::new(0));
         let (mut batches, size) = source::open(self, &progress).await?;
         let mut report = Report::new(self.dry_run, self.json, size);
@@ -249,7 +249,7 @@ impl Origin {
 /// Imports the records whose email another account has, after that account has changed its own email. Accounts in a
 /// cycle exchange their emails. Skips the records whose email is still in use at the end.
 async fn take_later(
-    import: &mut users::Import<'_>,
+    import: &mut accounts::Import<'_>,
     mut later: Vec<(Arrival, Origin)>,
     mut holders: HashMap<i64, i64>,
     report: &mut Report,

@@ -4,9 +4,9 @@ use clap::Subcommand;
 
 use super::{Failure, database, print, user::database_failed};
 use crate::{
+    accounts::{Database, Users},
     config::Settings,
     text::printable,
-    users::{Database, Users},
 };
 
 #[derive(clap::Args)]

@@ -2,8 +2,8 @@
 
 use super::{Failure, print_unchanged, serve::lifetimes};
 use crate::{
-    app::{self, claims_schema},
     config::Settings,
+    http::{self, claims_schema},
 };
 
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ enum Format {
 
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let document = app::document(settings.public_url(), lifetimes(settings));
+        let document = http::document(settings.public_url(), lifetimes(settings));
         let text = match self.format {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),

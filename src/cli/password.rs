@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 
 use super::{Failure, log, signal};
 use crate::{
+    accounts::{PasswordHash, email},
     auth::{Budget, Cost, Passwords, policy},
     config::{self, Settings},
-    users::{PasswordHash, email},
 };
 
 /// Where a password comes from.

@@ -16,9 +16,9 @@ mod status;
 
 use super::{Failure, database::unopened};
 use crate::{
+    accounts::Location,
     auth::{Previous, Secrets, random},
     config::Settings,
-    users::Location,
 };
 use draft::Draft;
 pub(super) use draft::{folder, sync};

@@ -14,11 +14,11 @@ pub(super) use listen::Inherited;
 
 use super::{Failure, database, log, prepared::Prepared, secret, signal, throttle};
 use crate::{
-    app::{Admin, BodyLimits, Composition, Options, Proxies, compose},
+    accounts::{Limits, NewUser, Users},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
     config::{DatabaseUrl, Settings},
+    http::{Admin, BodyLimits, Composition, Options, Proxies, compose},
     server::{self, ConnectionLimits},
-    users::{Limits, NewUser, Users},
 };
 use listen::Bound;
 use operators::Operators;

@@ -18,13 +18,13 @@ use super::{
     print, throttle,
 };
 use crate::{
-    auth::{Audit, Clock},
-    config::Settings,
-    text::printable,
-    users::{
+    accounts::{
         ChangeError, DatabaseError, Details, LARGEST_GIVEN_ID, NewUser, PasswordHash, Summary,
         User as Account, Users, email,
     },
+    auth::{Audit, Clock},
+    config::Settings,
+    text::printable,
 };
 
 #[derive(Subcommand)]

@@ -37,8 +37,8 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    app::{App, InvalidHost},
     auth::Caller,
+    http::{App, InvalidHost},
 };
 
 /// For an answer that is on its way when the service stops.

@@ -8,8 +8,8 @@ use std::{
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, TransactionTrait};
 use serde_json::json;
 use signet::{
+    accounts::{self, ChangeError, NewUser, PasswordHash, User},
     auth::{Cost, Passwords},
-    users::{self, ChangeError, NewUser, PasswordHash, User},
 };
 
 use crate::{
@@ -101,7 +101,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
 
 /// Another process, which is writing to every account.
 async fn other_writer(world: &World) -> DatabaseTransaction {
-    let other = users::open(&world.url, LIMITS).await.unwrap();
+    let other = accounts::open(&world.url, LIMITS).await.unwrap();
     let writing = other.begin().await.unwrap();
     let change = "UPDATE users SET is_active = is_active";
     writing.execute_unprepared(change).await.unwrap();

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
-use signet::users::{self, Database};
+use signet::accounts::{self, Database};
 
 use crate::{
     binary::{Home, failure, stdout},
@@ -94,7 +94,7 @@ fn assert_refused(home: &Home, database: &Path, reason: &str) {
 
 async fn open(database: &Path) -> Database {
     let url = format!("sqlite:{}", database.display());
-    users::open(&url, LIMITS).await.unwrap()
+    accounts::open(&url, LIMITS).await.unwrap()
 }
 
 fn with_account() -> (Home, std::path::PathBuf) {

@@ -8,7 +8,7 @@ use std::{
 
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use signet::{auth::Clock, users};
+use signet::{accounts, auth::Clock};
 
 use crate::{
     binary::{Home, failure, stdout},
@@ -156,7 +156,7 @@ async fn a_clock_before_what_has_happened_is_bad() {
         &["user", "add", "you@example.com", "--password-stdin"],
         "correct horse\n",
     ));
-    let db = users::open(&home.database(), LIMITS).await.unwrap();
+    let db = accounts::open(&home.database(), LIMITS).await.unwrap();
     // Imported as it is in the source: a local time that is read as UTC may be ahead.
     let change = "UPDATE users SET created = '2099-01-01 00:00:00+00:00'";
     db.execute_unprepared(change).await.unwrap();
@@ -179,7 +179,7 @@ async fn stored_instants_ahead_of_the_clock_are_reported() {
     }
     stdout(&home.run(&["user", "revoke", "--all"]));
     let change = async |sql: &str| {
-        let db = users::open(&home.database(), LIMITS).await.unwrap();
+        let db = accounts::open(&home.database(), LIMITS).await.unwrap();
         db.execute_unprepared(sql).await.unwrap();
         db.close().await.unwrap();
     };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use signet::{
+    accounts::{NewUser, PasswordHash},
     auth::{Unverifiable, scheme_of},
-    users::{NewUser, PasswordHash},
 };
 
 use crate::world::World;

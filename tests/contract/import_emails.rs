@@ -8,7 +8,7 @@ use proptest::{
 };
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use signet::users::{self, Database, Users, email};
+use signet::accounts::{self, Database, Users, email};
 
 use crate::{
     binary::{Home, stdout},
@@ -46,7 +46,7 @@ fn records(list: &[(i64, &str)]) -> Records {
 /// The email of every account, by ID. Fails where a key does not match its email.
 async fn emails(db: &Database) -> Records {
     let accounts = Users::new(db.clone(), LIMITS).all().await.unwrap();
-    let account = |account: &users::User| {
+    let account = |account: &accounts::User| {
         let key = email::key(&account.email);
         assert_eq!(account.email_key, key, "the key of account {}", account.id);
         (account.id, account.email.clone())
@@ -55,7 +55,7 @@ async fn emails(db: &Database) -> Records {
 }
 
 async fn open(home: &Home) -> Database {
-    users::open(&home.database(), LIMITS).await.unwrap()
+    accounts::open(&home.database(), LIMITS).await.unwrap()
 }
 
 /// Imports `first`, updates with `second`, and compares the emails and the skipped IDs with the expected ones.

@@ -8,7 +8,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
-use signet::users::{self, Arrival, Effects, Fate, Force, User};
+use signet::accounts::{self, Arrival, Effects, Fate, Force, User};
 use time::OffsetDateTime;
 
 use crate::{
@@ -170,7 +170,7 @@ async fn update_sets_the_cutoff_after_it_has_locked_the_account() {
     let world = World::new().await;
     update(&world, record(&world, EMAIL, "first").await).await;
     let second = record(&world, EMAIL, "second").await;
-    let other = users::open(&world.url, LIMITS).await.unwrap();
+    let other = accounts::open(&world.url, LIMITS).await.unwrap();
     let login = other.begin().await.unwrap();
     let record_login = "UPDATE users SET last_login_from = 'elsewhere'";
     login.execute_unprepared(record_login).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
-use signet::users::{self, Database};
+use signet::accounts::{self, Database};
 
 use crate::{
     binary::{Home, Service, exchange, failure, stdout},
@@ -18,7 +18,7 @@ use crate::{
 const MIGRATIONS: usize = 4;
 
 async fn open(home: &Home) -> Database {
-    users::open(&home.database(), LIMITS).await.unwrap()
+    accounts::open(&home.database(), LIMITS).await.unwrap()
 }
 
 /// A home for what SQLite does not know: whoever writes to it is alone, and there is no lock to hold.

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::users;
+use signet::accounts;
 
 use crate::{
     binary::{Home, failure, stdout},
@@ -56,7 +56,7 @@ async fn role_without_free_connections_is_reported_as_such() {
         return;
     }
     let home = Home::new();
-    let db = users::open(&home.database(), LIMITS).await.unwrap();
+    let db = accounts::open(&home.database(), LIMITS).await.unwrap();
     let role = format!("without_connections_{}", std::process::id());
     db.execute_unprepared(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"))
         .await
@@ -170,7 +170,7 @@ async fn database_that_is_not_utf8_is_refused_with_the_command_that_makes_one() 
         let add = ["user", "add", "you@почта.рф", "--password-stdin"];
         let add = [&add[..], &["--database-url", &right]].concat();
         stdout(&home.feed(&add, "correct horse\n"));
-        let db = users::open(&format!("{server}/postgres"), LIMITS)
+        let db = accounts::open(&format!("{server}/postgres"), LIMITS)
             .await
             .unwrap();
         db.execute_unprepared(&format!("DROP DATABASE {name}"))

@@ -12,7 +12,7 @@ use std::{
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::users::{self, Limits};
+use signet::accounts::{self, Limits};
 
 use crate::{
     binary::{Home, Service, stdout},
@@ -164,7 +164,7 @@ async fn assert_no_new_connection(replace: impl Fn(&Path)) -> bool {
         ..LIMITS
     };
     let url = format!("sqlite:{}", path.display());
-    let db = users::open(&url, limits).await.unwrap();
+    let db = accounts::open(&url, limits).await.unwrap();
     // After the first connection is occupied and the second closed, a query needs a new connection.
     let pool = db.get_sqlite_connection_pool();
     let (first, second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
@@ -185,7 +185,7 @@ async fn new_connection_does_not_use_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("b.db");
     let url = format!("sqlite:{}", other.display());
-    let db = users::open(&url, LIMITS).await.unwrap();
+    let db = accounts::open(&url, LIMITS).await.unwrap();
     db.close().await.unwrap();
     let before = fs::read(&other).unwrap();
     assert!(assert_no_new_connection(|path| fs::hard_link(&other, path).unwrap()).await);

@@ -9,7 +9,7 @@ use std::{
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::users;
+use signet::accounts;
 
 use crate::{
     binary::{Home, Service, failure},
@@ -339,7 +339,7 @@ async fn a_statement_that_nobody_waits_for_is_given_up() {
     let home = Home::new();
     let add = ["user", "add", "you@example.com", "--password-stdin"];
     assert!(home.feed(&add, "correct horse\n").status.success());
-    let db = users::open(&home.database(), LIMITS).await.unwrap();
+    let db = accounts::open(&home.database(), LIMITS).await.unwrap();
     db.execute_unprepared(
         "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'; \
          CREATE TRIGGER slow BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION dawdle()",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use sea_orm::ConnectionTrait;
-use signet::users::{self, Database, Limits};
+use signet::accounts::{self, Database, Limits};
 use tempfile::TempDir;
 
 /// What a test's own connections may take.
@@ -55,7 +55,7 @@ impl Store {
             server.execute_unprepared(&copy).await.unwrap();
         });
         if let Self::Sqlite(_) = store {
-            let db = users::open(&store.url(), LIMITS).await.unwrap();
+            let db = accounts::open(&store.url(), LIMITS).await.unwrap();
             migrate(&db).await;
             db.close().await.unwrap();
         }
@@ -155,7 +155,9 @@ async fn make_template(server: &Database, url: &str) {
         ] {
             server.execute_unprepared(statement).await.unwrap();
         }
-        let draft = users::open(&at(url, "signet_draft"), LIMITS).await.unwrap();
+        let draft = accounts::open(&at(url, "signet_draft"), LIMITS)
+            .await
+            .unwrap();
         migrate(&draft).await;
         draft.close().await.unwrap();
         server

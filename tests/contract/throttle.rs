@@ -6,12 +6,12 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
-    app::{Admin, Options, compose},
+    accounts::Users,
     auth::{
         Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Presence, Rate, Rates, Secrets,
         Throttle, Tokens,
     },
-    users::Users,
+    http::{Admin, Options, compose},
 };
 
 use crate::{

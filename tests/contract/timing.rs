@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use sea_orm::ConnectionTrait;
 use signet::{
+    accounts::PasswordHash,
     auth::{Cost, Passwords, Rate, Rates},
-    users::PasswordHash,
 };
 
 use crate::{

@@ -15,14 +15,14 @@ use poem::{
 };
 use serde_json::{Value, json};
 use signet::{
+    accounts::{self, Database, Limits, NewUser, User, Users},
     api::{BodyLimits, Document},
-    app::{Admin, App, Options, Proxies, Stopping, compose},
     auth::{
         Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
         Throttle, Tokens,
     },
     config::{Networks, Origins},
-    users::{self, Database, Limits, NewUser, User, Users},
+    http::{Admin, App, Options, Proxies, Stopping, compose},
 };
 use time::OffsetDateTime;
 
@@ -166,7 +166,7 @@ impl World {
         let url = store.url();
         let relay = setup.relay.then(|| Relay::new(&url));
         let url = relay.as_ref().map_or(url.clone(), |it| it.through(&url));
-        let db = users::open(&url, limits).await.unwrap();
+        let db = accounts::open(&url, limits).await.unwrap();
         let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
         let auth = Auth::from(Parts {

@@ -12,11 +12,11 @@ use tempfile::{Builder, TempPath};
 
 use super::log_created;
 use crate::{
+    accounts::Users,
     cli::{
         Failure,
         secret::{beside, folder, sync},
     },
-    users::Users,
 };
 
 /// A database under a temporary name. Dropping it deletes its files, and the folders that were created for it.

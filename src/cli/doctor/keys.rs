@@ -7,10 +7,10 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Finding;
 use crate::{
+    accounts::Location,
     auth::{Clock, doubt},
     cli::{certificate::Certificate, secret},
     config::{Read, Settings},
-    users::Location,
 };
 
 /// Whoever renews certificates does so earlier than that.

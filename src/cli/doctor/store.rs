@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use super::Finding;
 use crate::{
+    accounts::{Database, DatabaseError, Location, Users},
     auth::{Clock, Throttle},
     cli::{database, throttle},
     config::Settings,
-    users::{Database, DatabaseError, Location, Users},
 };
 
 /// Tokens are dated to the second, and a replica must not see another's as of the future.

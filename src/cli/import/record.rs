@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
+    accounts::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
     auth::{Unverifiable, scheme_of},
     text::printable,
-    users::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
 };
 
 /// The fields that are looked at, under Django's names.

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::record::{Cell, Place, start};
 use crate::{
+    accounts::{Fate, LocalChange},
     text::printable,
-    users::{Fate, LocalChange},
 };
 
 /// Problems that are kept for the JSON report.

@@ -19,10 +19,10 @@ use super::{
     record::{self, Cell, FIELDS, Place, Record},
     table,
 };
-use crate::users::{self, DjangoTable};
+use crate::accounts::{self, DjangoTable};
 
 /// Records per message.
-const BATCH: usize = users::Import::BATCH;
+const BATCH: usize = accounts::Import::BATCH;
 
 /// Some accounts, or why there are no more.
 pub(super) type Batch = Result<Vec<Record>, Failure>;

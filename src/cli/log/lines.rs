@@ -321,10 +321,10 @@ mod tests {
 
     #[test]
     fn the_audit_trail_and_what_is_wrong_do_not_wait() {
-        assert!(waits(Level::INFO, "signet::app::edge"));
-        assert!(waits(Level::DEBUG, "signet::app::edge"));
+        assert!(waits(Level::INFO, "signet::http::edge"));
+        assert!(waits(Level::DEBUG, "signet::http::edge"));
         assert!(!waits(Level::INFO, Audit::TARGET));
-        assert!(!waits(Level::WARN, "signet::app::edge"));
-        assert!(!waits(Level::ERROR, "signet::app::edge"));
+        assert!(!waits(Level::WARN, "signet::http::edge"));
+        assert!(!waits(Level::ERROR, "signet::http::edge"));
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{kept_in, location, previous_beside_the_database, staged};
-use crate::{cli::Failure, config::Settings, users::Location};
+use crate::{accounts::Location, cli::Failure, config::Settings};
 
 pub(super) struct Files {
     /// The secret that signs.

@@ -4,8 +4,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::listen::{Bound, SocketFile};
 use crate::{
-    app::Admin,
     cli::Failure,
+    http::Admin,
     server::{self, ConnectionLimits},
 };
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Account, Failure, database_failed};
-use crate::users::{DatabaseError, Users, email};
+use crate::accounts::{DatabaseError, Users, email};
 
 /// Names an account: by its email, or by `--id`.
 #[derive(clap::Args)]

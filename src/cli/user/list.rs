@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Details, Failure, Summary, as_json, database_failed, line};
 use crate::{
+    accounts::{Listed, Users},
     cli::write,
     text::printable_json,
-    users::{Listed, Users},
 };
 
 /// Accounts that are read and printed at once.

@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::{App, InvalidHost, edge, methods::Methods};
-use crate::{auth::Auth, users::Unready};
+use crate::{accounts::Unready, auth::Auth};
 
 /// Whether the service is about to stop.
 #[derive(Clone, Debug, Default)]

@@ -64,7 +64,7 @@ pub fn advice(error: &DbErr) -> &'static str {
 }
 
 /// Whether there was no room for a row.
-pub(in crate::users) fn is_full(error: &DbErr) -> bool {
+pub(in crate::accounts) fn is_full(error: &DbErr) -> bool {
     matches!(
         code(error),
         Some(Code::Sqlite(FULL) | Code::Postgres("53100"))
@@ -72,7 +72,7 @@ pub(in crate::users) fn is_full(error: &DbErr) -> bool {
 }
 
 /// Whether no connection became free, or could be opened, in time.
-pub(in crate::users) fn is_pool_timeout(error: &DbErr) -> bool {
+pub(in crate::accounts) fn is_pool_timeout(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
         DbErr::Conn(RuntimeErr::SqlxError(error)) => matches!(**error, sqlx::Error::PoolTimedOut),

@@ -130,7 +130,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::users::{Limits, Pool, open};
+    use crate::accounts::{Limits, Pool, open};
 
     const LIMITS: Limits = Limits {
         connections: NonZeroU32::MIN.saturating_add(1),

@@ -31,7 +31,7 @@ const KEEPALIVE: &str =
 const ENCODING: &str = "UTF8";
 
 /// Returns the time limit for a ping, given the wait of a query. The rest suffices for another connection.
-pub(in crate::users) fn test_time(wait: Duration) -> Duration {
+pub(in crate::accounts) fn test_time(wait: Duration) -> Duration {
     wait / 5
 }
 
@@ -103,13 +103,13 @@ fn lost(error: sqlx::Error) -> DbErr {
 }
 
 /// The error of a query whose time is up.
-pub(in crate::users) fn no_answer(wait: Duration) -> DbErr {
+pub(in crate::accounts) fn no_answer(wait: Duration) -> DbErr {
     DbErr::Conn(RuntimeErr::Internal(format!("no answer in {wait:?}")))
 }
 
 /// Returns the cause of an error of the pool. The pool tries again when PostgreSQL refuses a connection, and reports only that
 /// the time was up.
-pub(in crate::users) async fn explained(
+pub(in crate::accounts) async fn explained(
     options: &PgConnectOptions,
     error: DbErr,
     wait: Duration,
@@ -129,7 +129,7 @@ pub(in crate::users) async fn explained(
 }
 
 /// The same for a URL.
-pub(in crate::users) async fn explained_for(url: &str, error: DbErr, wait: Duration) -> DbErr {
+pub(in crate::accounts) async fn explained_for(url: &str, error: DbErr, wait: Duration) -> DbErr {
     match options(url) {
         Ok(options) => explained(&options, error, wait).await,
         Err(_) => error,
