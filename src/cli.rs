@@ -1,16 +1,12 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 interrupted.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::{
     config::{CONFIG, DEFAULT_FILE, Environment, Read, environment, read, settings},
-    text::{printable, printable_json, printable_lines},
+    text::printable,
 };
 
 mod certificate;
@@ -18,11 +14,13 @@ mod completions;
 mod config;
 mod database;
 mod doctor;
+mod error;
 mod https;
 mod import;
 mod log;
 mod migrate;
 mod openapi;
+mod output;
 mod password;
 mod prepared;
 mod secret;
@@ -35,6 +33,8 @@ mod verify;
 
 pub use log::json as json_log;
 
+use error::CliError;
+use output::print_unchanged;
 use serve::Inherited;
 use trace::Traces;
 
@@ -76,58 +76,6 @@ enum Command {
     Manual(completions::Manual),
 }
 
-/// Why a command did not do what it was asked.
-#[derive(Debug)]
-struct Failure {
-    /// What happened, why, and what to do, safe for a terminal. Made by [`printable`], since it may quote any text.
-    message: String,
-    code: u8,
-}
-
-impl Failure {
-    fn usage(message: impl Into<String>) -> Self {
-        Self {
-            message: printable(&message.into()),
-            code: 2,
-        }
-    }
-
-    /// Several problems, one per line.
-    fn of_lines(code: u8, lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
-        let lines: Vec<_> = lines
-            .into_iter()
-            .map(|line| printable(&line.to_string()))
-            .collect();
-        Self {
-            message: lines.join("\nerror: "),
-            code,
-        }
-    }
-
-    /// As shells tell SIGINT. Nothing is half done.
-    fn interrupted() -> Self {
-        Self {
-            message: "interrupted: nothing was changed".to_owned(),
-            code: 130,
-        }
-    }
-}
-
-impl From<String> for Failure {
-    fn from(message: String) -> Self {
-        Self {
-            message: printable(&message),
-            code: 1,
-        }
-    }
-}
-
-impl From<&str> for Failure {
-    fn from(message: &str) -> Self {
-        message.to_owned().into()
-    }
-}
-
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -153,7 +101,7 @@ fn parse() -> ArgMatches {
     })
 }
 
-fn run(matches: &ArgMatches) -> Result<(), Failure> {
+fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let cli = Cli::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
     match &cli.command {
         Command::Completions(command) => return command.run(self::command()),
@@ -242,7 +190,7 @@ fn read_settings(
     matches: &ArgMatches,
     environment: &Environment,
     traces: Option<&Traces>,
-) -> Result<Read, Failure> {
+) -> Result<Read, CliError> {
     // A global flag is known to the subcommand in which it was given, and to all above it.
     let flags = settings().into_iter().filter(|setting| !setting.secret);
     let names = flags.map(|setting| setting.name).chain([CONFIG.to_owned()]);
@@ -260,35 +208,7 @@ fn read_settings(
         }
         Err(problems) => {
             let is_flag = problems.iter().any(|problem| problem.flag);
-            Err(Failure::of_lines(if is_flag { 2 } else { 1 }, problems))
+            Err(CliError::of_lines(if is_flag { 2 } else { 1 }, problems))
         }
-    }
-}
-
-/// Prints a line, or several. Characters that a terminal may act on are replaced.
-fn print(line: impl fmt::Display) -> Result<(), Failure> {
-    print_unchanged(printable_lines(&line.to_string()))
-}
-
-/// Prints JSON. Characters that a terminal may act on are escaped.
-fn print_json(json: impl fmt::Display) -> Result<(), Failure> {
-    print_unchanged(printable_json(&json.to_string()))
-}
-
-/// Prints text that is part of this program.
-fn print_unchanged(line: impl fmt::Display) -> Result<(), Failure> {
-    write(&format!("{line}\n")).map(drop)
-}
-
-/// Writes to standard output, and returns whether anybody reads it. A reader that has seen enough, such as `head`, is no failure.
-fn write(text: &str) -> Result<bool, Failure> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(format!("done, but cannot print: {error}").into()),
     }
 }

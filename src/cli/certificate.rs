@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tracing::{error, info};
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
-use super::Failure;
+use super::error::CliError;
 use crate::{config::Settings, server::Tls};
 
 /// How often the files are looked at.
@@ -24,7 +24,7 @@ pub(super) struct Certificate {
 
 impl Certificate {
     /// That of the settings, if they ask for TLS.
-    pub(super) fn load(settings: &Settings) -> Result<Option<Self>, Failure> {
+    pub(super) fn load(settings: &Settings) -> Result<Option<Self>, CliError> {
         let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
             return Ok(None);
         };

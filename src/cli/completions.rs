@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use clap_complete::Shell;
 
-use super::Failure;
+use super::{error::CliError, output::print_unchanged};
 
 #[derive(clap::Args)]
 pub(super) struct Completions {
@@ -14,11 +14,11 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self, mut command: clap::Command) -> Result<(), Failure> {
+    pub(super) fn run(&self, mut command: clap::Command) -> Result<(), CliError> {
         let name = command.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        super::print_unchanged(String::from_utf8_lossy(&script).trim_end())
+        print_unchanged(String::from_utf8_lossy(&script).trim_end())
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Manual {
 }
 
 impl Manual {
-    pub(super) fn run(&self, command: clap::Command) -> Result<(), Failure> {
+    pub(super) fn run(&self, command: clap::Command) -> Result<(), CliError> {
         clap_mangen::generate_to(command, &self.folder).map_err(|error: io::Error| {
             format!("cannot write into {}: {error}", self.folder.display()).into()
         })

@@ -3,7 +3,11 @@
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, prepared::Prepared, print, print_json};
+use super::{
+    error::CliError,
+    output::{print, print_json},
+    prepared::Prepared,
+};
 use crate::{
     config::{self, Read},
     text::printable,
@@ -38,7 +42,7 @@ impl Config {
         }
     }
 
-    pub(super) fn run(self, read: &Read) -> Result<(), Failure> {
+    pub(super) fn run(self, read: &Read) -> Result<(), CliError> {
         match self {
             Self::Show { json: true } => {
                 print_json(format_args!("{:#}", Value::Object(as_json(read))))
@@ -50,7 +54,7 @@ impl Config {
     }
 }
 
-fn show(read: &Read) -> Result<(), Failure> {
+fn show(read: &Read) -> Result<(), CliError> {
     let shown = read.shown();
     let text = |value: Option<Value>| match value {
         None => String::new(),
@@ -90,7 +94,7 @@ fn as_json(read: &Read) -> Map<String, Value> {
 }
 
 /// What `serve` would refuse before it opens anything. What is wrong with single settings was told already.
-fn check(read: &Read) -> Result<(), Failure> {
+fn check(read: &Read) -> Result<(), CliError> {
     Prepared::of(&read.settings)?;
     let file = read.file.as_ref();
     let file = file.map_or_else(String::new, |file| format!(", {} included", file.display()));

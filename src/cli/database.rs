@@ -8,7 +8,7 @@ use std::{
 use migration::Standing;
 use tracing::info;
 
-use super::Failure;
+use super::error::CliError;
 use crate::{
     accounts::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
     auth::random,
@@ -23,7 +23,7 @@ pub(super) use new::NewDatabase;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opens the database, and creates it if it is missing.
-pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, Failure> {
+pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, CliError> {
     accounts::open(settings.database_url.as_str(), limits)
         .await
         .map_err(unopened)
@@ -33,7 +33,7 @@ pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database
 pub(super) async fn open_existing(
     settings: &Settings,
     limits: Limits,
-) -> Result<Option<Database>, Failure> {
+) -> Result<Option<Database>, CliError> {
     match missing(settings)? {
         Some(_) => Ok(None),
         None => open(settings, limits).await.map(Some),
@@ -41,7 +41,7 @@ pub(super) async fn open_existing(
 }
 
 /// The same, for commands that read accounts.
-async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Database>, Failure> {
+async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Database>, CliError> {
     if missing(settings)?.is_some() {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Data
 pub(super) async fn open_read_only(
     settings: &Settings,
     limits: Limits,
-) -> Result<Option<Database>, Failure> {
+) -> Result<Option<Database>, CliError> {
     if missing(settings)?.is_some() {
         return Ok(None);
     }
@@ -62,19 +62,19 @@ pub(super) async fn open_read_only(
 }
 
 /// The path of the database, if it is a file that does not exist.
-pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     match location(settings)? {
         Location::File(path) if !path.exists() => Ok(Some(path)),
         _ => Ok(None),
     }
 }
 
-fn location(settings: &Settings) -> Result<Location, Failure> {
+fn location(settings: &Settings) -> Result<Location, CliError> {
     Location::of(settings.database_url.as_str()).map_err(unopened)
 }
 
 /// The accounts of the service. Creates the database if it is missing, and applies every pending migration.
-pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, Failure> {
+pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, CliError> {
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
     // Before the migrations, so that the file is known from its opening on.
@@ -90,7 +90,7 @@ pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, 
 pub(super) async fn users_of_current(
     settings: &Settings,
     limits: Limits,
-) -> Result<Users, Failure> {
+) -> Result<Users, CliError> {
     let db = open_existing(settings, limits).await?;
     let standing = standing(db.as_ref()).await?;
     standing.check().map_err(failed)?;
@@ -112,7 +112,7 @@ pub(super) enum Access {
 }
 
 /// The accounts of an existing database, for a command. A command applies no migration, since a new one could lock out older replicas.
-pub(super) async fn existing_users(settings: &Settings, access: Access) -> Result<Users, Failure> {
+pub(super) async fn existing_users(settings: &Settings, access: Access) -> Result<Users, CliError> {
     let limits = limits(settings);
     refuse_memory(settings)?;
     let db = match access {
@@ -132,7 +132,7 @@ pub(super) async fn existing_users(settings: &Settings, access: Access) -> Resul
 }
 
 /// The accounts, for a command that writes the first one. Creates the database if it is missing.
-pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, Failure> {
+pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, CliError> {
     let limits = limits(settings);
     refuse_memory(settings)?;
     let missing = missing(settings)?;
@@ -158,7 +158,7 @@ pub(super) struct Destination {
 
 impl Destination {
     /// Makes the database ready for the first account.
-    pub(super) async fn prepare(&mut self) -> Result<(), Failure> {
+    pub(super) async fn prepare(&mut self) -> Result<(), CliError> {
         if let Some(db) = self.unmigrated.take() {
             migrate(&db).await?;
         }
@@ -166,7 +166,7 @@ impl Destination {
     }
 
     /// Publishes a new database.
-    pub(super) async fn publish(&mut self, users: &Users) -> Result<(), Failure> {
+    pub(super) async fn publish(&mut self, users: &Users) -> Result<(), CliError> {
         match self.new.take() {
             Some(new) => new.publish(users).await,
             None => Ok(()),
@@ -175,7 +175,7 @@ impl Destination {
 }
 
 /// The accounts, for an import.
-pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Destination), Failure> {
+pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Destination), CliError> {
     refuse_memory(settings)?;
     let limits = limits(settings);
     let Some(path) = missing(settings)? else {
@@ -206,7 +206,7 @@ pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Desti
 }
 
 /// Whether migrations are pending in a database without accounts. Fails if they are pending in another one.
-async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, Failure> {
+async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, CliError> {
     let before = standing(Some(db)).await?;
     before.check().map_err(failed)?;
     if before.pending.is_empty() {
@@ -224,7 +224,7 @@ async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, Failu
     }
 }
 
-fn unreadable(error: DatabaseError) -> Failure {
+fn unreadable(error: DatabaseError) -> CliError {
     failed(error.into())
 }
 
@@ -234,7 +234,7 @@ pub(super) fn log_created(path: &Path) {
     info!(path = %path.display(), "database created");
 }
 
-fn refuse_memory(settings: &Settings) -> Result<(), Failure> {
+fn refuse_memory(settings: &Settings) -> Result<(), CliError> {
     match location(settings)? {
         Location::Memory => Err(
             "the database of SIGNET_DATABASE_URL is in memory, and this command would end with it; name a file, such as \
@@ -245,7 +245,7 @@ fn refuse_memory(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-fn no_database(settings: &Settings) -> Failure {
+fn no_database(settings: &Settings) -> CliError {
     let path = match location(settings) {
         Ok(Location::File(path)) => std::path::absolute(&path).unwrap_or(path),
         _ => PathBuf::new(),
@@ -257,7 +257,7 @@ fn no_database(settings: &Settings) -> Failure {
     .into()
 }
 
-fn pending(standing: &Standing) -> Failure {
+fn pending(standing: &Standing) -> CliError {
     format!(
         "migrations are pending ({}); run \"signet migrate\"",
         standing.pending.join(", ")
@@ -266,7 +266,7 @@ fn pending(standing: &Standing) -> Failure {
 }
 
 /// The accounts for a trial, which writes nothing: those of the database, or none where there is no database.
-pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> {
+pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, CliError> {
     let limits = limits(settings);
     let location = location(settings)?;
     if missing(settings)?.is_none() && location != Location::Memory {
@@ -294,19 +294,19 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, Failure> 
 }
 
 /// Applies every pending migration, or waits until another process that is at it has. Returns what was applied here.
-pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, Failure> {
+pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, CliError> {
     let applied = migration::apply(db, &random::hex::<8>(), PATIENCE).await;
     applied.map_err(failed)
 }
 
 /// Takes back the newest migration, and returns its name.
-pub(super) async fn step_back(db: &Database) -> Result<Option<String>, Failure> {
+pub(super) async fn step_back(db: &Database) -> Result<Option<String>, CliError> {
     let taken_back = migration::step_back(db, &random::hex::<8>(), PATIENCE).await;
     taken_back.map_err(failed)
 }
 
 /// Which migrations are applied.
-pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, Failure> {
+pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, CliError> {
     let standing = match db {
         Some(db) => migration::standing(db).await,
         None => Ok(Standing::of_nothing()),
@@ -323,7 +323,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
     }
 }
 
-fn failed(error: migration::Error) -> Failure {
+fn failed(error: migration::Error) -> CliError {
     let advice = match &error {
         migration::Error::Database(error) => advice(error),
         _ => "",
@@ -338,6 +338,6 @@ fn advice(error: &DatabaseError) -> &'static str {
     }
 }
 
-pub(super) fn unopened(error: OpenError) -> Failure {
+pub(super) fn unopened(error: OpenError) -> CliError {
     format!("the database of SIGNET_DATABASE_URL cannot be used: {error}").into()
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Failure, print, print_json};
+use super::{
+    error::CliError,
+    output::{print, print_json},
+};
 use crate::{config::Read, text::printable};
 
 mod keys;
@@ -18,7 +21,7 @@ pub(super) struct Doctor {
 
 impl Doctor {
     /// Looks at everything, and changes nothing.
-    pub(super) async fn run(self, read: &Read) -> Result<(), Failure> {
+    pub(super) async fn run(self, read: &Read) -> Result<(), CliError> {
         let mut findings = vec![configuration(read)];
         findings.extend(store::look(&read.settings).await);
         findings.extend(keys::look(read));

@@ -3,10 +3,10 @@
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use super::Failure;
+use super::error::CliError;
 
 /// Trusts whom this machine trusts.
-pub(super) fn connector() -> Result<HttpsConnector<HttpConnector>, Failure> {
+pub(super) fn connector() -> Result<HttpsConnector<HttpConnector>, CliError> {
     Ok(HttpsConnectorBuilder::new()
         .with_native_roots()
         .map_err(|error| format!("cannot read the certificates of this machine: {error}"))?

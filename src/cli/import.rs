@@ -12,7 +12,12 @@ use std::{
 use jiff::tz::TimeZone;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, database::Destination, print, print_json, signal};
+use super::{
+    database::Destination,
+    error::CliError,
+    output::{print, print_json},
+    signal,
+};
 use crate::{
     accounts::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
     auth::{Audit, Clock},
@@ -108,13 +113,13 @@ impl Import {
         users: &Users,
         destination: &mut Destination,
         audit: Audit,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let clock = Clock::system();
         let now = || clock.now();
         let stop = signal::stop()?;
         let (import, report) = tokio::select! {
             biased;
-            () = stop => return Err(Failure::interrupted()),
+            () = stop => return Err(CliError::interrupted()),
             written = self.write(users, destination, &now) => written?,
         };
         let Some(import) = import.filter(|_| !report.is_empty()) else {
@@ -145,7 +150,7 @@ impl Import {
         users: &Users,
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
-    ) -> Result<(Option<accounts::Import<'a>>, Report), Failure> {
+    ) -> Result<(Option<accounts::Import<'a>>, Report), CliError> {
         let progress = Arc::new(AtomicU64::new(0));
         let (mut batches, size) = source::open(self, &progress).await?;
         let mut report = Report::new(self.dry_run, self.json, size);
@@ -253,7 +258,7 @@ async fn take_later(
     mut later: Vec<(Arrival, Origin)>,
     mut holders: HashMap<i64, i64>,
     report: &mut Report,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     loop {
         let waits = waits(&holders);
         let is_in_cycle = |(arrival, _): &(Arrival, Origin)| waits.get(&arrival.id) == Some(&None);
@@ -329,10 +334,6 @@ fn waits(holders: &HashMap<i64, i64>) -> HashMap<i64, Option<usize>> {
     waits
 }
 
-fn failed(error: DatabaseError) -> Failure {
-    format!(
-        "{}. Nothing was changed",
-        super::user::database_failed(error).message
-    )
-    .into()
+fn failed(error: DatabaseError) -> CliError {
+    format!("{}. Nothing was changed", CliError::database(error).message).into()
 }

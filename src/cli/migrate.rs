@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Failure, database, print, user::database_failed};
+use super::{database, error::CliError, output::print};
 use crate::{
     accounts::{Database, Users},
     config::Settings,
@@ -30,7 +30,7 @@ enum Direction {
 }
 
 impl Migrate {
-    pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let direction = self.direction.unwrap_or(Direction::Up);
         let limits = database::limits(settings);
         let missing = database::missing(settings)?;
@@ -52,7 +52,7 @@ impl Migrate {
 }
 
 impl Direction {
-    async fn go(self, db: Option<&Database>, accounts: Option<&Users>) -> Result<(), Failure> {
+    async fn go(self, db: Option<&Database>, accounts: Option<&Users>) -> Result<(), CliError> {
         match (self, db.zip(accounts)) {
             (Self::Up, Some((db, _))) => match database::migrate(db).await?.as_slice() {
                 [] => print("the database is up to date"),
@@ -76,13 +76,13 @@ impl Direction {
     }
 }
 
-async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), Failure> {
+async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), CliError> {
     let standing = database::standing(Some(db)).await?;
     let accounts = if standing.applied.is_empty() {
         // There is no table yet, either.
         0
     } else {
-        accounts.count().await.map_err(database_failed)?
+        accounts.count().await.map_err(CliError::database)?
     };
     if let Some(newest) = standing.applied.last()
         && accounts > 0

@@ -1,6 +1,6 @@
 //! `signet openapi`
 
-use super::{Failure, print_unchanged, serve::lifetimes};
+use super::{error::CliError, output::print_unchanged, serve::lifetimes};
 use crate::{
     config::Settings,
     http::{self, claims_schema},
@@ -24,7 +24,7 @@ enum Format {
 }
 
 impl Openapi {
-    pub(super) fn run(self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
         let document = http::document(settings.public_url(), lifetimes(settings));
         let text = match self.format {
             Format::Json => document.to_json(),

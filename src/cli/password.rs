@@ -11,7 +11,7 @@ use std::{
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
-use super::{Failure, log, signal};
+use super::{error::CliError, log, signal};
 use crate::{
     accounts::{PasswordHash, email},
     auth::{Budget, Cost, Passwords, policy},
@@ -35,7 +35,7 @@ impl Source {
         &self,
         settings: &Settings,
         email: &str,
-    ) -> Result<PasswordHash, Failure> {
+    ) -> Result<PasswordHash, CliError> {
         let passwords = passwords(settings)?;
         let password = if self.password_stdin {
             from_stdin()?
@@ -59,7 +59,7 @@ impl Source {
 }
 
 /// Hashes at the cost of the settings.
-pub(super) fn passwords(settings: &Settings) -> Result<Passwords, Failure> {
+pub(super) fn passwords(settings: &Settings) -> Result<Passwords, CliError> {
     let cost = Cost {
         memory_kib: settings.argon2_memory_kib,
         iterations: settings.argon2_iterations,
@@ -88,7 +88,7 @@ pub(super) fn budget(settings: &Settings) -> Budget {
 }
 
 /// One line of standard input.
-pub(super) fn from_stdin() -> Result<String, Failure> {
+pub(super) fn from_stdin() -> Result<String, CliError> {
     let mut line = String::new();
     io::stdin()
         .lock()
@@ -104,7 +104,7 @@ pub(super) fn from_stdin() -> Result<String, Failure> {
 
 /// Asks on the terminal. Whoever interrupts that gets the terminal back as it was: it shows nothing of a
 /// password, and would go on showing nothing.
-async fn from_prompt() -> Result<String, Failure> {
+async fn from_prompt() -> Result<String, CliError> {
     let before = File::open("/dev/tty")
         .and_then(|terminal| Ok((tcgetattr(&terminal)?, terminal)))
         .map_err(unasked)?;
@@ -129,12 +129,12 @@ async fn from_prompt() -> Result<String, Failure> {
             let (attributes, terminal) = before;
             let _ = tcsetattr(terminal, OptionalActions::Now, &attributes);
             eprintln!();
-            Err(Failure::interrupted())
+            Err(CliError::interrupted())
         }
     }
 }
 
-fn ask_twice() -> Result<String, Failure> {
+fn ask_twice() -> Result<String, CliError> {
     let password = rpassword::prompt_password("Password: ").map_err(unasked)?;
     if password != rpassword::prompt_password("The same again: ").map_err(unasked)? {
         return Err("the two passwords differ: nothing was changed".into());
@@ -142,9 +142,9 @@ fn ask_twice() -> Result<String, Failure> {
     Ok(password)
 }
 
-fn unasked(error: io::Error) -> Failure {
+fn unasked(error: io::Error) -> CliError {
     if error.kind() == io::ErrorKind::Interrupted {
-        return Failure::interrupted();
+        return CliError::interrupted();
     }
     format!("cannot ask for the password: {error}. Without a terminal, use --password-stdin").into()
 }

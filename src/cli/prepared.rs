@@ -1,6 +1,6 @@
 //! What the settings make, before anything is opened or made: what cannot be served should leave nothing behind.
 
-use super::{Failure, certificate::Certificate, password, secret};
+use super::{certificate::Certificate, error::CliError, password, secret};
 use crate::{
     auth::{Passwords, Secrets},
     config::Settings,
@@ -16,7 +16,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// What the settings make, or all that is wrong with them.
-    pub(super) fn of(settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn of(settings: &Settings) -> Result<Self, CliError> {
         let parts = (
             password::passwords(settings),
             secret::given(settings),
@@ -31,7 +31,7 @@ impl Prepared {
             (passwords, secrets, certificate) => {
                 let failures = [passwords.err(), secrets.err(), certificate.err()];
                 let failures = failures.into_iter().flatten();
-                Err(Failure::of_lines(
+                Err(CliError::of_lines(
                     1,
                     failures.map(|failure| failure.message),
                 ))

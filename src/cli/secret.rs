@@ -14,7 +14,7 @@ mod files;
 mod rotate;
 mod status;
 
-use super::{Failure, database::unopened};
+use super::{database::unopened, error::CliError};
 use crate::{
     accounts::Location,
     auth::{Previous, Secrets, random},
@@ -33,7 +33,7 @@ pub(super) enum Secret {
 }
 
 impl Secret {
-    pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         match self {
             Self::Rotate(command) => command.run(settings),
             Self::Status(command) => command.run(settings).await,
@@ -42,7 +42,7 @@ impl Secret {
 }
 
 /// The secrets that were given, if one was to sign with.
-pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, CliError> {
     let location = location(settings)?;
     let (current, origin) = match (&settings.jwt_secret, &settings.jwt_secret_file) {
         (Some(secret), _) => (
@@ -72,7 +72,7 @@ pub(super) fn given(settings: &Settings) -> Result<Option<Secrets>, Failure> {
 }
 
 /// A secret of the service's own: made once, and kept beside the database.
-pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
+pub(super) fn kept(settings: &Settings) -> Result<Secrets, CliError> {
     match kept_in(settings)? {
         None => checked(settings, random::hex::<32>().into_bytes(), "memory"),
         Some(path) => {
@@ -88,7 +88,7 @@ pub(super) fn kept(settings: &Settings) -> Result<Secrets, Failure> {
 }
 
 /// The secrets that `serve` would sign with; none where it would make one.
-pub(super) fn existing(settings: &Settings) -> Result<Option<Secrets>, Failure> {
+pub(super) fn existing(settings: &Settings) -> Result<Option<Secrets>, CliError> {
     if let Some(secrets) = given(settings)? {
         return Ok(Some(secrets));
     }
@@ -98,7 +98,7 @@ pub(super) fn existing(settings: &Settings) -> Result<Option<Secrets>, Failure> 
 
 /// The secrets as they are now, for a service that goes on: it never makes one, since that would end every
 /// token, and one that is in memory alone stays.
-pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Failure> {
+pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, CliError> {
     if let Some(secrets) = given(settings)? {
         return Ok(secrets);
     }
@@ -109,13 +109,13 @@ pub(super) fn again(settings: &Settings, held: &Secrets) -> Result<Secrets, Fail
 }
 
 /// The secret of the service's own that is in this file, with the earlier ones.
-fn in_file(settings: &Settings, path: &Path) -> Result<Secrets, Failure> {
+fn in_file(settings: &Settings, path: &Path) -> Result<Secrets, CliError> {
     let secret = read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     checked(settings, secret, &path.display().to_string())
 }
 
 /// The file of a secret of the service's own, unless that is in memory alone.
-fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+fn kept_in(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     Ok(match location(settings)? {
         Location::File(database) => Some(PathBuf::from(format!("{}.secret", database.display()))),
         Location::Memory | Location::Postgres(_) => None,
@@ -128,16 +128,16 @@ pub(super) fn staged(path: &Path) -> PathBuf {
 }
 
 /// The default file of the previous secrets, which may not exist.
-fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     Ok(kept_in(settings)?.map(|secret| beside(&secret, ".previous")))
 }
 
-fn location(settings: &Settings) -> Result<Location, Failure> {
+fn location(settings: &Settings) -> Result<Location, CliError> {
     Location::of(settings.database_url.as_str()).map_err(unopened)
 }
 
 /// The secrets, when the current one is long enough to sign with.
-fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, Failure> {
+fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, CliError> {
     let secrets = Secrets {
         current,
         previous: previous(settings)?,
@@ -161,7 +161,7 @@ fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secret
 }
 
 /// The earlier secrets, one a line.
-fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
+fn previous(settings: &Settings) -> Result<Vec<Previous>, CliError> {
     let name = "SIGNET_JWT_PREVIOUS_SECRETS_FILE";
     let lines = match (
         &settings.jwt_previous_secrets,
@@ -189,7 +189,7 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, Failure> {
     Ok(previous.collect::<Result<_, _>>()?)
 }
 
-fn named(path: &Path, setting: &str) -> Result<Vec<u8>, Failure> {
+fn named(path: &Path, setting: &str) -> Result<Vec<u8>, CliError> {
     read(path).map_err(|error| {
         format!(
             "cannot read {}, which {setting} names: {error}",

@@ -12,7 +12,7 @@ mod systemd;
 
 pub(super) use listen::Inherited;
 
-use super::{Failure, database, log, prepared::Prepared, secret, signal, throttle};
+use super::{database, error::CliError, log, prepared::Prepared, secret, signal, throttle};
 use crate::{
     accounts::{Limits, NewUser, Users},
     auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
@@ -42,7 +42,7 @@ impl Serve {
         self,
         settings: Settings,
         mut sockets: Inherited,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         log::hold_up_nobody();
         let settings = if self.demo {
             of_demo(settings)?
@@ -144,7 +144,7 @@ impl Serve {
         Ok(())
     }
 
-    async fn users(&self, settings: &Settings) -> Result<Users, Failure> {
+    async fn users(&self, settings: &Settings) -> Result<Users, CliError> {
         let limits = Limits {
             hurried: true,
             ..database::limits(settings)
@@ -158,9 +158,9 @@ impl Serve {
 }
 
 /// The same settings, for a database in memory and nobody but this machine.
-fn of_demo(settings: Settings) -> Result<Settings, Failure> {
+fn of_demo(settings: Settings) -> Result<Settings, CliError> {
     if !settings.listen.is_local() {
-        return Err(Failure::usage(format!(
+        return Err(CliError::usage(format!(
             "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
             settings.listen
         )));
@@ -227,7 +227,7 @@ async fn add_demo_account(
     users: &Users,
     passwords: &Passwords,
     clock: &Clock,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let password = passwords
         .hash(DEMO_PASSWORD)
         .await
@@ -260,7 +260,7 @@ fn keep_house(auth: &Auth) {
 }
 
 /// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     let first = signal::stop()?;
     Ok(async move {
         first.await;

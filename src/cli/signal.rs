@@ -2,10 +2,10 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Failure;
+use super::error::CliError;
 
 /// Done on the next SIGTERM or SIGINT, which from now on end nothing by themselves.
-pub(super) fn stop() -> Result<impl Future<Output = ()>, Failure> {
+pub(super) fn stop() -> Result<impl Future<Output = ()>, CliError> {
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     Ok(async move {
@@ -17,6 +17,6 @@ pub(super) fn stop() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 /// Every signal of this kind from now on.
-pub(super) fn on(kind: SignalKind) -> Result<Signal, Failure> {
+pub(super) fn on(kind: SignalKind) -> Result<Signal, CliError> {
     signal(kind).map_err(|error| format!("cannot wait for signals: {error}").into())
 }

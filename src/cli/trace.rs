@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::{Failure, https};
+use super::{error::CliError, https};
 use crate::config::Environment;
 
 /// For one batch of spans, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
@@ -27,7 +27,7 @@ pub(super) struct Traces(SdkTracerProvider);
 
 impl Traces {
     /// Where nothing asks for traces, there are none. It wants a runtime to send them from.
-    pub(super) fn wanted(environment: &Environment) -> Result<Option<Self>, Failure> {
+    pub(super) fn wanted(environment: &Environment) -> Result<Option<Self>, CliError> {
         let given = |name: &str| {
             environment
                 .get(name)?

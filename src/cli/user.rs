@@ -11,16 +11,17 @@ mod list;
 
 use self::{account::AccountArgs, list::List};
 use super::{
-    Failure,
     database::{self, Access, Destination},
+    error::CliError,
     import::Import,
+    output::print,
     password::Source,
-    print, throttle,
+    throttle,
 };
 use crate::{
     accounts::{
-        ChangeError, DatabaseError, Details, LARGEST_GIVEN_ID, NewUser, PasswordHash, Summary,
-        User as Account, Users, email,
+        ChangeError, Details, LARGEST_GIVEN_ID, NewUser, PasswordHash, Summary, User as Account,
+        Users, email,
     },
     auth::{Audit, Clock},
     config::Settings,
@@ -102,7 +103,7 @@ pub(super) enum User {
 }
 
 impl User {
-    pub(super) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let users = match self {
             Self::Add {
                 ref email,
@@ -127,7 +128,7 @@ impl User {
         done
     }
 
-    async fn act(self, users: &Users, settings: &Settings) -> Result<(), Failure> {
+    async fn act(self, users: &Users, settings: &Settings) -> Result<(), CliError> {
         let clock = Clock::system();
         let now = || clock.now();
         let audit = audit(settings);
@@ -143,7 +144,7 @@ impl User {
                 let account = account.find(users).await?;
                 let throttle = throttle::throttle(settings);
                 let failures = throttle.failures(users, now(), &account).await;
-                show(&account, failures.map_err(database_failed)?)?;
+                show(&account, failures.map_err(CliError::database)?)?;
             }
             Self::Passwd { account, password } => {
                 let account = account.find(users).await?;
@@ -156,7 +157,7 @@ impl User {
                 // A lockout is over once the owner has a new password.
                 let throttle = throttle::throttle(settings);
                 let cleared = throttle.clear_account(users, now(), &account).await;
-                cleared.map_err(database_failed)?;
+                cleared.map_err(CliError::database)?;
                 print(format!(
                     "set another password; every earlier token is ended: {}",
                     line(&account)
@@ -166,7 +167,7 @@ impl User {
             Self::Enable { account } => set_active(users, audit, &account, true).await?,
             Self::Disable { account } => set_active(users, audit, &account, false).await?,
             Self::Revoke { account: None, .. } => {
-                let accounts = users.revoke_all(now).await.map_err(database_failed)?;
+                let accounts = users.revoke_all(now).await.map_err(CliError::database)?;
                 audit.all_revoked(accounts);
                 print(format!(
                     "every earlier token is ended, of {accounts} accounts"
@@ -243,7 +244,7 @@ async fn add(
     email: &str,
     id: Option<i64>,
     password: &Source,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let email = valid(email)?;
     let hash = if database::missing(settings)?.is_some() {
         Some(password.hash(settings, &email).await?)
@@ -265,12 +266,12 @@ async fn insert(
     id: Option<i64>,
     password: &Source,
     hash: Option<PasswordHash>,
-) -> Result<Account, Failure> {
+) -> Result<Account, CliError> {
     // Before the password is asked for: it would be asked for in vain.
     if users
         .by_email(&email)
         .await
-        .map_err(database_failed)?
+        .map_err(CliError::database)?
         .is_some()
     {
         return Err(failed(&email, &ChangeError::EmailTaken));
@@ -293,7 +294,7 @@ async fn set_email(
     audit: Audit,
     account: &AccountArgs,
     new: &str,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let account = account.find(users).await?;
     let new = valid(new)?;
     let changed = users
@@ -318,7 +319,7 @@ async fn set_active(
     audit: Audit,
     account: &AccountArgs,
     is_active: bool,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let account = account.find(users).await?;
     let changed = users
         .set_active(account.id, is_active)
@@ -341,18 +342,18 @@ async fn unlock(
     audit: Audit,
     account: Option<&AccountArgs>,
     address: Option<String>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let (throttle, now) = (throttle::throttle(settings), Clock::system().now());
     if let Some(account) = account {
         let account = account.find(users).await?;
         let failures = throttle.clear_account(users, now, &account).await;
-        let failures = failures.map_err(database_failed)?;
+        let failures = failures.map_err(CliError::database)?;
         audit.changed("account_unlocked", &account);
         print(format!("cleared {failures} failures of {}", line(&account)))?;
     }
     if let Some(address) = address {
         let failures = throttle.clear_address(users, now, &address).await;
-        let failures = failures.map_err(database_failed)?;
+        let failures = failures.map_err(CliError::database)?;
         audit.address_unlocked(&address, failures);
         print(format!(
             "cleared {failures} failures of the address {address}"
@@ -361,26 +362,22 @@ async fn unlock(
     Ok(())
 }
 
-fn valid(email: &str) -> Result<String, Failure> {
+fn valid(email: &str) -> Result<String, CliError> {
     let stripped = email::strip(email);
     if email::is_valid(stripped) {
         Ok(stripped.to_owned())
     } else {
-        Err(Failure::usage(format!(
+        Err(CliError::usage(format!(
             "\"{email}\" is not an e-mail address: it could never log in"
         )))
     }
 }
 
-fn failed(email: &str, error: &ChangeError) -> Failure {
+fn failed(email: &str, error: &ChangeError) -> CliError {
     format!("{email}: {error}").into()
 }
 
-pub(super) fn database_failed(error: DatabaseError) -> Failure {
-    failed("the database did not answer", &error.into())
-}
-
-fn confirm(account: &Account) -> Result<(), Failure> {
+fn confirm(account: &Account) -> Result<(), CliError> {
     if !io::stdin().is_terminal() {
         return Err("without a terminal to ask on, `delete` needs --yes".into());
     }
@@ -410,7 +407,7 @@ fn line(account: impl Into<Summary>) -> String {
     format!("{}  {}{state}", account.id, printable(&account.email))
 }
 
-fn show(account: &Account, failures: u64) -> Result<(), Failure> {
+fn show(account: &Account, failures: u64) -> Result<(), CliError> {
     let Value::Object(fields) = as_json(account) else {
         return Ok(());
     };

@@ -16,7 +16,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Failure, https, password, print};
+use super::{error::CliError, https, output::print, password};
 use crate::{
     api::{
         corpus::{Answer, Case, Corpus, Request},
@@ -84,7 +84,7 @@ struct Findings {
 }
 
 impl VerifyCompat {
-    pub(super) async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), CliError> {
         let account = match &self.email {
             Some(email) => Some((email, password::from_stdin()?)),
             None => None,
@@ -160,7 +160,7 @@ impl Findings {
         new: &Service,
         email: &str,
         password: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let (obtain, refresh) = (path_of::<Obtain>(), path_of::<Refresh>());
         let login = json!({ "email": email, "password": password });
         let wrong = json!({ "email": email, "password": format!("not {password}") });
@@ -209,7 +209,7 @@ impl Findings {
 }
 
 impl Service {
-    fn at(name: &'static str, url: &str, secrets: &Secrets) -> Result<Self, Failure> {
+    fn at(name: &'static str, url: &str, secrets: &Secrets) -> Result<Self, CliError> {
         let is_bare = |url: &url::Url| {
             matches!(url.scheme(), "http" | "https")
                 && url.has_host()
@@ -220,7 +220,7 @@ impl Service {
                 && url.password().is_none()
         };
         let Some(url) = url::Url::parse(url).ok().filter(is_bare) else {
-            return Err(Failure::usage(format!(
+            return Err(CliError::usage(format!(
                 "--{name} is not a URL such as https://auth.example.com, without user, password, query and fragment"
             )));
         };
@@ -232,7 +232,7 @@ impl Service {
         })
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+    async fn post(&self, path: &str, body: &Value) -> Result<Reply, CliError> {
         self.send(&Request {
             method: "POST".to_owned(),
             path: path.to_owned(),
@@ -243,9 +243,9 @@ impl Service {
         .await
     }
 
-    async fn send(&self, literal: &Request) -> Result<Reply, Failure> {
+    async fn send(&self, literal: &Request) -> Result<Reply, CliError> {
         let failed = |error: &dyn fmt::Display| {
-            Failure::from(format!(
+            CliError::from(format!(
                 "the {} service at {} does not answer: {error}",
                 self.name, self.url
             ))
@@ -279,7 +279,7 @@ impl Service {
                 secrets: self.secrets.clone(),
             })
         };
-        let reply: Result<Reply, Failure> = timeout(PATIENCE, answer)
+        let reply: Result<Reply, CliError> = timeout(PATIENCE, answer)
             .await
             .map_err(|_| failed(&"30 seconds have passed"))?;
         match reply {

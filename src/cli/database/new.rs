@@ -14,7 +14,7 @@ use super::log_created;
 use crate::{
     accounts::Users,
     cli::{
-        Failure,
+        error::CliError,
         secret::{beside, folder, sync},
     },
 };
@@ -55,12 +55,12 @@ impl NewDatabase {
     }
 
     /// Closes the database, and gives the file its name. Logs where the file is.
-    pub(in crate::cli) async fn publish(mut self, users: &Users) -> Result<(), Failure> {
+    pub(in crate::cli) async fn publish(mut self, users: &Users) -> Result<(), CliError> {
         // The last connection writes the log back into the file.
         users.close().await;
         let path = self.path.clone();
         let failed = |error: &io::Error| {
-            Failure::from(format!(
+            CliError::from(format!(
                 "cannot create the database {}: {error}; nothing was imported",
                 path.display()
             ))

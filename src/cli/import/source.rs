@@ -14,24 +14,27 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Failure, Format, Import,
+    Format, Import,
     dump::{self, Stop},
     record::{self, Cell, FIELDS, Place, Record},
     table,
 };
-use crate::accounts::{self, DjangoTable};
+use crate::{
+    accounts::{self, DjangoTable},
+    cli::error::CliError,
+};
 
 /// Records per message.
 const BATCH: usize = accounts::Import::BATCH;
 
 /// Some accounts, or why there are no more.
-pub(super) type Batch = Result<Vec<Record>, Failure>;
+pub(super) type Batch = Result<Vec<Record>, CliError>;
 
 /// Where the accounts come from, batch by batch, and how much there is of it.
 pub(super) async fn open(
     import: &Import,
     progress: &Arc<AtomicU64>,
-) -> Result<(mpsc::Receiver<Batch>, Option<u64>), Failure> {
+) -> Result<(mpsc::Receiver<Batch>, Option<u64>), CliError> {
     let (sender, receiver) = mpsc::channel(2);
     if let Some(url) = &import.from_database {
         let unread = |error| format!("the database of --from-database cannot be read: {error}");
@@ -86,7 +89,7 @@ pub(super) async fn open(
         });
         let last = match read {
             Ok(()) => Ok(batch),
-            Err(Stop::Bad(what)) => Err(Failure::from(format!(
+            Err(Stop::Bad(what)) => Err(CliError::from(format!(
                 "{}: {what}. Nothing was changed",
                 path.display()
             ))),
@@ -132,14 +135,14 @@ async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
     });
     let last = match read.await {
         Ok(()) => Ok(batch),
-        Err(error) => Err(Failure::from(format!(
+        Err(error) => Err(CliError::from(format!(
             "the database of --from-database cannot be read: {error}. Nothing was changed"
         ))),
     };
     let _ = sender.send(last).await;
 }
 
-fn file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+fn file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }

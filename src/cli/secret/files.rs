@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{kept_in, location, previous_beside_the_database, staged};
-use crate::{accounts::Location, cli::Failure, config::Settings};
+use crate::{accounts::Location, cli::error::CliError, config::Settings};
 
 pub(super) struct Files {
     /// The secret that signs.
@@ -22,7 +22,7 @@ pub(super) struct Files {
 
 impl Files {
     /// The files of the settings, or the reason why there are none to replace.
-    pub(super) fn of(settings: &Settings) -> Result<Self, Failure> {
+    pub(super) fn of(settings: &Settings) -> Result<Self, CliError> {
         for (is_set, name) in [
             (settings.jwt_secret.is_some(), "SIGNET_JWT_SECRET"),
             (
@@ -68,7 +68,7 @@ impl Files {
 }
 
 /// The file behind a link: a rename would replace the link. Rejects what is not a file, such as a device.
-fn resolved(path: PathBuf) -> Result<PathBuf, Failure> {
+fn resolved(path: PathBuf) -> Result<PathBuf, CliError> {
     let Ok(found) = fs::symlink_metadata(&path) else {
         return Ok(path);
     };

@@ -11,7 +11,7 @@ use std::{
 use super::{draft::Draft, files::Files};
 use crate::{
     auth::{Previous, random},
-    cli::{Failure, print},
+    cli::{error::CliError, output::print},
     config::Settings,
 };
 
@@ -26,7 +26,7 @@ pub(in crate::cli) struct Rotate {
 }
 
 impl Rotate {
-    pub(super) fn run(&self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) fn run(&self, settings: &Settings) -> Result<(), CliError> {
         let files = Files::of(settings)?;
         let rotation = Rotation::begin(files)?;
         if self.stage {
@@ -50,7 +50,7 @@ struct Rotation {
 }
 
 impl Rotation {
-    fn begin(files: Files) -> Result<Self, Failure> {
+    fn begin(files: Files) -> Result<Self, CliError> {
         if !files.current.exists() {
             return Err(format!(
                 "no secret at {}; `signet serve` creates the first one",
@@ -101,7 +101,7 @@ impl Rotation {
         })
     }
 
-    fn rotate(mut self) -> Result<(), Failure> {
+    fn rotate(mut self) -> Result<(), CliError> {
         self.refuse_staged()?;
         self.accept_current()
             .and_then(|()| self.write(&self.files.current, new_secret().as_bytes()))
@@ -122,7 +122,7 @@ impl Rotation {
         Ok(())
     }
 
-    fn stage(mut self) -> Result<(), Failure> {
+    fn stage(mut self) -> Result<(), CliError> {
         self.refuse_staged()?;
         let staged = new_secret();
         // If the second write fails, the service accepts a secret that signs nothing.
@@ -142,7 +142,7 @@ impl Rotation {
         print(RELOAD)
     }
 
-    fn activate(mut self) -> Result<(), Failure> {
+    fn activate(mut self) -> Result<(), CliError> {
         let staged = super::read(&self.files.staged).map_err(|error| {
             format!(
                 "no secret is staged in {}: {error}; run `signet secret rotate --stage`",
@@ -191,7 +191,7 @@ impl Rotation {
         print(LATER)
     }
 
-    fn refuse_staged(&self) -> Result<(), Failure> {
+    fn refuse_staged(&self) -> Result<(), CliError> {
         if !self.files.staged.exists() {
             return Ok(());
         }
@@ -203,14 +203,14 @@ impl Rotation {
     }
 
     /// Adds the secret that signs now to the previous ones. This comes first, so that a reload at any moment accepts its tokens.
-    fn accept_current(&mut self) -> Result<(), Failure> {
+    fn accept_current(&mut self) -> Result<(), CliError> {
         if !self.previous.contains(&self.current) {
             self.previous.insert(0, self.current.clone());
         }
         self.write_previous()
     }
 
-    fn write_previous(&self) -> Result<(), Failure> {
+    fn write_previous(&self) -> Result<(), CliError> {
         let mut text = self.previous.join(&b'\n');
         if !text.is_empty() {
             text.push(b'\n');
@@ -219,7 +219,7 @@ impl Rotation {
     }
 
     /// Replaces a file by a rename. It keeps its owner and mode; a new file gets those of the current secret.
-    fn write(&self, path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    fn write(&self, path: &Path, contents: &[u8]) -> Result<(), CliError> {
         let model = if path.exists() {
             path
         } else {
@@ -250,7 +250,7 @@ fn lines(text: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn unreadable(path: &Path, error: &dyn fmt::Display) -> Failure {
+fn unreadable(path: &Path, error: &dyn fmt::Display) -> CliError {
     format!(
         "cannot read {}: {error}; nothing was changed",
         path.display()
@@ -258,7 +258,7 @@ fn unreadable(path: &Path, error: &dyn fmt::Display) -> Failure {
     .into()
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
     let advice = match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "; run this command where the file can be written, as the user who owns it, and distribute the files from there"
@@ -271,7 +271,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     format!("cannot write {}: {error}{advice}", path.display()).into()
 }
 
-fn old_secret_signs(failure: &Failure) -> Failure {
+fn old_secret_signs(failure: &CliError) -> CliError {
     format!(
         "{}. The old secret still signs: run the command again",
         failure.message

@@ -12,7 +12,10 @@ use tokio::time::timeout;
 use super::{existing, kept_in, previous_beside_the_database};
 use crate::{
     auth::Clock,
-    cli::{Failure, print, print_json},
+    cli::{
+        error::CliError,
+        output::{print, print_json},
+    },
     config::{Listen, Settings},
 };
 
@@ -40,7 +43,7 @@ struct Row {
 }
 
 impl Status {
-    pub(super) async fn run(&self, settings: &Settings) -> Result<(), Failure> {
+    pub(super) async fn run(&self, settings: &Settings) -> Result<(), CliError> {
         let secrets =
             existing(settings)?.ok_or("no secret yet; `signet serve` creates the first one")?;
         let current = match (&settings.jwt_secret, &settings.jwt_secret_file) {

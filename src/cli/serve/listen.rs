@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 use tracing::warn;
 
 use crate::{
-    cli::Failure,
+    cli::error::CliError,
     config::{Environment, Listen, Mode},
     server::Listener,
 };
@@ -135,9 +135,9 @@ impl Bound {
         mode: Mode,
         inherited: &mut Inherited,
         setting: &str,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let what = format!("cannot listen on {listen} ({setting})");
-        let failed = |error| Failure::from(format!("{what}: {}", advised(&error, listen)));
+        let failed = |error| CliError::from(format!("{what}: {}", advised(&error, listen)));
         let (socket, file) = match listen {
             Listen::Tcp(address) => (Socket::Tcp(bind(*address).map_err(failed)?), None),
             Listen::Unix(path) => {
@@ -154,7 +154,7 @@ impl Bound {
     }
 
     /// Lets clients in, until both are dropped.
-    pub(super) fn listen(self) -> Result<(Listener, Option<SocketFile>), Failure> {
+    pub(super) fn listen(self) -> Result<(Listener, Option<SocketFile>), CliError> {
         let listener = match self.socket {
             Socket::Tcp(socket) => socket.listen(BACKLOG).map(Listener::from),
             Socket::Unix(socket) => socket.listen(BACKLOG).map(Listener::from),

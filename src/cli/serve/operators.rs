@@ -4,7 +4,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::listen::{Bound, SocketFile};
 use crate::{
-    cli::Failure,
+    cli::error::CliError,
     http::Admin,
     server::{self, ConnectionLimits},
 };
@@ -23,7 +23,7 @@ impl Operators {
         bound: Bound,
         admin: &Admin,
         limits: ConnectionLimits,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let (listener, file) = bound.listen()?;
         let place = listener.place();
         let (stop, stopped) = oneshot::channel();

@@ -6,7 +6,7 @@ use tracing::{error, info};
 use super::systemd;
 use crate::{
     auth::{Auth, SecretTooShort, Secrets},
-    cli::{Failure, certificate::Certificate, secret, signal},
+    cli::{certificate::Certificate, error::CliError, secret, signal},
     config::Settings,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Reloaded {
 
 impl Reloaded {
     /// Reads it on every SIGHUP. What cannot be read changes nothing.
-    pub(super) fn on_hangup(self) -> Result<(), Failure> {
+    pub(super) fn on_hangup(self) -> Result<(), CliError> {
         let mut hangup = signal::on(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
@@ -39,7 +39,7 @@ impl Reloaded {
         let verified = self.auth.tokens.verified();
         let read = secret::again(&self.settings, &self.secrets);
         match read.and_then(|secrets| {
-            let failed = |error: SecretTooShort| Failure::from(error.to_string());
+            let failed = |error: SecretTooShort| CliError::from(error.to_string());
             self.auth.tokens.replace(&secrets).map_err(failed)
         }) {
             Ok(()) => info!(

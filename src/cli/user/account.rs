@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{Account, Failure, database_failed};
+use super::Account;
 use crate::accounts::{DatabaseError, Users, email};
+use crate::cli::error::CliError;
 
 /// Names an account: by its email, or by `--id`.
 #[derive(clap::Args)]
@@ -18,13 +19,13 @@ pub(in crate::cli) struct AccountArgs {
 
 impl AccountArgs {
     /// Returns the account, or the error that no account has this email or ID.
-    pub(super) async fn find(&self, users: &Users) -> Result<Account, Failure> {
+    pub(super) async fn find(&self, users: &Users) -> Result<Account, CliError> {
         let found = match (&self.email, self.id) {
             (_, Some(id)) => users.by_id(id).await,
             (Some(email), None) => by_email(users, email).await,
             (None, None) => Ok(None),
         };
-        found.map_err(database_failed)?.ok_or_else(|| {
+        found.map_err(CliError::database)?.ok_or_else(|| {
             format!("no account has {self}; `signet user list` shows them all").into()
         })
     }

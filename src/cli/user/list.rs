@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Details, Failure, Summary, as_json, database_failed, line};
+use super::{Details, Summary, as_json, line};
 use crate::{
     accounts::{Listed, Users},
-    cli::write,
+    cli::{error::CliError, output::write},
     text::printable_json,
 };
 
@@ -26,7 +26,7 @@ pub(in crate::cli) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self, users: &Users) -> Result<(), Failure> {
+    pub(super) async fn run(self, users: &Users) -> Result<(), CliError> {
         if self.json {
             return self.print_array(users).await;
         }
@@ -38,7 +38,7 @@ impl List {
     }
 
     /// Prints one JSON array, account by account.
-    async fn print_array(&self, users: &Users) -> Result<(), Failure> {
+    async fn print_array(&self, users: &Users) -> Result<(), CliError> {
         let mut separator = "[";
         self.each_page(users, |accounts: Vec<Details>| {
             let mut text = String::new();
@@ -59,15 +59,15 @@ impl List {
     async fn each_page<T: Listed>(
         &self,
         users: &Users,
-        mut print: impl FnMut(Vec<T>) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
+        mut print: impl FnMut(Vec<T>) -> Result<bool, CliError>,
+    ) -> Result<(), CliError> {
         let mut after = self.after;
         let mut left = self.limit.unwrap_or(u64::MAX);
         while left > 0 {
             let page: Vec<T> = users
                 .page(after, left.min(PAGE))
                 .await
-                .map_err(database_failed)?;
+                .map_err(CliError::database)?;
             let Some(last) = page.last() else { break };
             after = Some(last.id());
             left -= page.len() as u64;

@@ -1,0 +1,66 @@
+//! The error of a command, with its exit code.
+
+use std::fmt;
+
+use crate::{
+    accounts::{ChangeError, DatabaseError},
+    text::printable,
+};
+
+/// The reason why a command failed. The message is safe for a terminal: [`printable`] has replaced control characters.
+#[derive(Debug)]
+pub(super) struct CliError {
+    pub(super) message: String,
+    pub(super) code: u8,
+}
+
+impl CliError {
+    /// An error in the arguments.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            message: printable(&message.into()),
+            code: 2,
+        }
+    }
+
+    /// Several errors, one per line.
+    pub(super) fn of_lines(code: u8, lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|line| printable(&line.to_string()))
+            .collect();
+        Self {
+            message: lines.join("\nerror: "),
+            code,
+        }
+    }
+
+    /// The user pressed Ctrl-C before the command changed anything. Shells use the exit code 130 for SIGINT.
+    pub(super) fn interrupted() -> Self {
+        Self {
+            message: "interrupted: nothing was changed".to_owned(),
+            code: 130,
+        }
+    }
+
+    /// A failed query of a command.
+    pub(super) fn database(error: DatabaseError) -> Self {
+        let error = ChangeError::from(error);
+        format!("the database did not answer: {error}").into()
+    }
+}
+
+impl From<String> for CliError {
+    fn from(message: String) -> Self {
+        Self {
+            message: printable(&message),
+            code: 1,
+        }
+    }
+}
+
+impl From<&str> for CliError {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
