@@ -27,7 +27,7 @@ use signet::{
         Audit, Auth, Budget, Clock, Cost, Grant, Invalid, Lifetimes, Meter, Parts, Passwords,
         Presented, Secrets, Throttle, Tokens,
     },
-    cli::json_log,
+    cli::json_layer,
     config::Settings,
     http::{Admin, App, Options, compose},
 };
@@ -105,7 +105,7 @@ struct World {
 impl World {
     fn new() -> Self {
         tracing_subscriber::registry()
-            .with(json_log(io::sink))
+            .with(json_layer(io::sink))
             .with(Settings::default().log.filter())
             .init();
         let runtime = runtime::Builder::new_current_thread().enable_all().build();

@@ -11,7 +11,7 @@ use std::{
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
-use super::{error::CliError, log, signal};
+use super::{error::CliError, signal};
 use crate::{
     accounts::{PasswordHash, email},
     auth::{Budget, Cost, Passwords, policy},
@@ -119,7 +119,6 @@ async fn from_prompt() -> Result<String, CliError> {
             tokio::spawn(async {
                 if let Ok(stop) = signal::stop() {
                     stop.await;
-                    log::write_out();
                     std::process::exit(130);
                 }
             });

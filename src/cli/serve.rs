@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -43,7 +44,7 @@ impl Serve {
         settings: Settings,
         mut sockets: Inherited,
     ) -> Result<(), CliError> {
-        log::hold_up_nobody();
+        let lost_lines = log::start_writer_thread()?;
         let settings = if self.demo {
             of_demo(settings)?
         } else {
@@ -94,7 +95,7 @@ impl Serve {
         let delay = settings.stop_delay.duration();
         let options = Options {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
-            ..options(&settings)
+            ..options(&settings, lost_lines)
         };
         let reloaded = Reloaded {
             auth: auth.clone(),
@@ -104,7 +105,6 @@ impl Serve {
         };
         reloaded.on_hangup()?;
         let Composition { app, stopping } = compose(&auth, options, &admin);
-        // Not before it can answer: who asks too early is told so at once.
         let (listener, file) = bound.listen()?;
         let place = listener.place();
         let admin = operators.as_ref().map(|operators| operators.place.as_str());
@@ -178,7 +178,7 @@ pub(super) fn lifetimes(settings: &Settings) -> Lifetimes {
     }
 }
 
-fn options(settings: &Settings) -> Options {
+fn options(settings: &Settings, lost_lines: Counter) -> Options {
     Options {
         limits: BodyLimits {
             time: settings.body_timeout.duration(),
@@ -190,7 +190,7 @@ fn options(settings: &Settings) -> Options {
             header: settings.client_ip_header.name().clone(),
         },
         cors_origins: settings.cors_origins.0.clone(),
-        lost_lines: log::lost(),
+        lost_lines,
         public_url: settings.public_url().map(str::to_owned),
         ..Options::default()
     }
@@ -269,7 +269,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
             let Ok(second) = second else { return };
             second.await;
             warn!("a second signal: ending at once");
-            log::write_out();
+            log::flush();
             std::process::exit(1);
         });
     })
@@ -278,6 +278,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use prometheus_client::metrics::counter::Counter;
 
     use super::{ConnectionLimits, options};
     use crate::config::{Bytes, Seconds, Settings};
@@ -297,7 +299,7 @@ mod tests {
         assert_eq!((limits.connections, limits.header_size), (7, 8192));
         let times = [
             limits.header_time,
-            options(&settings).limits.time,
+            options(&settings, Counter::default()).limits.time,
             limits.write_time,
             limits.stop_time,
         ];

@@ -1,9 +1,15 @@
 //! The audit trail: what is told of whom, and that no secret is.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     binary::{Home, Service, exchange, stdout},
+    socket::obtain_request,
     world::{OBTAIN, REFRESH},
 };
 
@@ -229,20 +235,6 @@ fn a_change_by_hand_counts_at_once() {
     assert_eq!(service.post(OBTAIN, &credentials).0, 200);
 }
 
-/// Lines of the log may wait for others; what the trail tells is there before its answer.
-#[test]
-fn the_trail_outlives_a_service_that_is_killed() {
-    let home = Home::new();
-    stdout(&add(&home));
-    let service = home.serve(&[]);
-    let credentials = json!({ "email": EMAIL, "password": "correct horse" });
-    assert_eq!(service.post(OBTAIN, &credentials).0, 200);
-    service.signal("-KILL");
-    let (_, log) = service.wait();
-    let told = ("login".to_owned(), Some(1), "y…@example.com".to_owned());
-    assert_eq!(trail(&log), [told]);
-}
-
 /// A service whose log nobody reads, as of a terminal that is stopped or of a collector that hangs, and which had more to tell than
 /// there is room for.
 fn unread(home: &Home) -> Service {
@@ -251,7 +243,7 @@ fn unread(home: &Home) -> Service {
     assert_eq!(lost(home), 0);
     let credentials = json!({ "email": EMAIL, "password": "correct horse" });
     let (_, granted) = service.post(OBTAIN, &credentials);
-    // The pipe takes 64 KiB, and the service keeps as much.
+    // The pipe holds 64 KiB, and the service queues 1,024 lines.
     for _ in 0..1000 {
         let (status, _) = service.post(OBTAIN, &json!({ "email": EMAIL, "password": "a guess" }));
         assert!([400, 429].contains(&status), "{status}");
@@ -292,4 +284,27 @@ fn a_log_that_is_read_again_tells_how_much_of_it_is_lost() {
         .filter_map(|event: Value| event["lost"].as_u64())
         .sum();
     assert!(told >= lost, "{told} of {lost}");
+}
+
+#[test]
+fn slow_reader_of_the_log_delays_no_request() {
+    let home = Home::new();
+    let mut service = unread(&home);
+    let (address, request) = (service.address, obtain_request(EMAIL, "a guess"));
+    let slowest = thread::scope(|scope| {
+        let requests = scope.spawn(|| {
+            let request = |_| {
+                let started = Instant::now();
+                exchange(address, request.as_bytes());
+                started.elapsed()
+            };
+            (0..200).map(request).max().unwrap()
+        });
+        while !requests.is_finished() {
+            service.read_log(4096);
+            thread::sleep(Duration::from_millis(900));
+        }
+        requests.join().unwrap()
+    });
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
 }

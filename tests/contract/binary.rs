@@ -213,6 +213,11 @@ impl Service {
         }
     }
 
+    /// Reads this many bytes of the log.
+    pub(crate) fn read_log(&mut self, bytes: usize) {
+        self.log.read_exact(&mut vec![0; bytes]).unwrap();
+    }
+
     /// How it ended, when nobody had read its log.
     pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()

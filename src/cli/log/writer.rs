@@ -1,0 +1,296 @@
+//! Writes the log to standard error.
+//!
+//! A service writes from one thread, so that a slow reader of the log never delays a request. If the queue of this thread is
+//! full, the service drops lines and counts them. Other commands write without a queue, and block until the reader continues.
+//!
+//! `tracing-appender` was considered: it does not count lines that it fails to write, and if the queue is full at exit, it
+//! prints to standard output, which blocks forever if both outputs are the same full pipe.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::metrics::counter::Counter;
+use tracing::error;
+
+use crate::cli::error::CliError;
+
+/// How many lines may wait for the writer thread. A line has about 300 bytes.
+const QUEUE_LINES: usize = 1024;
+/// The kernel writes at most this many bytes to a pipe as one piece (`PIPE_BUF` in `pipe(7)`).
+const MAX_WRITE: usize = 4096;
+/// The timeout of [`flush`] if the reader of the log is slow.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause after a failed write, and between two checks of [`flush`].
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The queue of a service. Other commands have no queue.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
+
+/// Sends lines to the writer thread.
+struct LogQueue {
+    sender: SyncSender<Vec<u8>>,
+    /// Lines in the queue, and lines that the thread is writing.
+    pending: AtomicUsize,
+    lost: Counter,
+    /// The number of lost lines that are reported in the log.
+    reported: AtomicU64,
+}
+
+impl LogQueue {
+    fn new(capacity: usize) -> (Self, Receiver<Vec<u8>>) {
+        let (sender, lines) = sync_channel(capacity);
+        let queue = Self {
+            sender,
+            pending: AtomicUsize::new(0),
+            lost: Counter::default(),
+            reported: AtomicU64::new(0),
+        };
+        (queue, lines)
+    }
+
+    /// Queues a line. If the queue is full, counts the line as lost.
+    fn push(&self, line: &[u8]) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        if self.sender.try_send(line.to_vec()).is_err() {
+            self.pending.fetch_sub(1, Ordering::AcqRel);
+            self.lost.inc();
+        }
+    }
+
+    /// Writes lines as they arrive. Lines that wait are written together, as many whole lines as fit into one write.
+    fn write_lines(&self, lines: &Receiver<Vec<u8>>, output: &mut impl Write) {
+        let mut next = None;
+        while let Some(mut batch) = next.take().or_else(|| lines.recv().ok()) {
+            let mut count = 1;
+            next = lines.try_recv().ok();
+            while let Some(line) = next.take_if(|line| batch.len() + line.len() <= MAX_WRITE) {
+                batch.extend_from_slice(&line);
+                count += 1;
+                next = lines.try_recv().ok();
+            }
+            write_with_retries(&batch, output);
+            self.pending.fetch_sub(count, Ordering::AcqRel);
+            // The queue may have filled up during the write. Then the report would be lost as well.
+            next = next.or_else(|| lines.try_recv().ok());
+            if next.is_none() {
+                self.report_lost_lines();
+            }
+        }
+    }
+
+    /// Logs how many lines were lost since the last report. The event is an error, so that the usual filters do not hide it.
+    fn report_lost_lines(&self) {
+        let lost = self.lost.get();
+        let unreported = lost.saturating_sub(self.reported.swap(lost, Ordering::AcqRel));
+        if unreported > 0 {
+            let message = "the log was too slow, and lines of it are lost";
+            error!(lost = unreported, "{message}");
+        }
+    }
+
+    /// Blocks until all lines are written. Returns false after the timeout.
+    fn wait_until_written(&self, timeout: Duration) -> bool {
+        let started = Instant::now();
+        while self.pending.load(Ordering::Acquire) > 0 {
+            if started.elapsed() > timeout {
+                return false;
+            }
+            thread::sleep(PAUSE);
+        }
+        true
+    }
+}
+
+/// Repeats writes that fail: a full disk, for example, may have space later.
+fn write_with_retries(mut bytes: &[u8], output: &mut impl Write) {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(written @ 1..) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Starts the writer thread, and returns the counter of lost lines.
+///
+/// # Errors
+/// The system cannot start a thread.
+pub(in crate::cli) fn start_writer_thread() -> Result<Counter, CliError> {
+    let (queue, lines) = LogQueue::new(QUEUE_LINES);
+    let queue = QUEUE.get_or_init(|| queue);
+    thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || queue.write_lines(&lines, &mut io::stderr()))
+        .map_err(|error| format!("cannot start the thread that writes the log: {error}"))?;
+    Ok(queue.lost.clone())
+}
+
+/// Blocks until all lines are written, or until a timeout, so that a reader that hangs does not prevent the exit.
+pub(in crate::cli) fn flush() {
+    if let Some(queue) = QUEUE.get()
+        && queue.wait_until_written(FLUSH_TIMEOUT)
+    {
+        queue.report_lost_lines();
+        queue.wait_until_written(FLUSH_TIMEOUT);
+    }
+}
+
+/// Flushes the log when the value is dropped, so also during a panic.
+pub(in crate::cli) struct FlushOnDrop;
+
+impl Drop for FlushOnDrop {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Accepts the lines of the log.
+pub(super) struct LineWriter;
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match QUEUE.get() {
+            Some(queue) => queue.push(line),
+            None => io::stderr().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        mpsc::{self, Sender},
+    };
+
+    use super::*;
+
+    /// An output that sends each write to the test after a pause.
+    struct SlowOutput {
+        writes: Sender<String>,
+        pause: Duration,
+    }
+
+    impl Write for SlowOutput {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            thread::sleep(self.pause);
+            let _ = self.writes.send(String::from_utf8(bytes.to_vec()).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A disk that rejects some writes, and then accepts at most three bytes per write.
+    struct FullDisk {
+        failures: usize,
+        content: Vec<u8>,
+    }
+
+    impl Write for FullDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let written = bytes.len().min(3);
+            self.content.extend_from_slice(&bytes[..written]);
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn start(capacity: usize, pause: Duration) -> (Arc<LogQueue>, Receiver<String>) {
+        let (queue, lines) = LogQueue::new(capacity);
+        let queue = Arc::new(queue);
+        let (writes, written) = mpsc::channel();
+        let shared = Arc::clone(&queue);
+        thread::spawn(move || shared.write_lines(&lines, &mut SlowOutput { writes, pause }));
+        (queue, written)
+    }
+
+    #[test]
+    fn waiting_lines_are_written_together_and_whole() {
+        let (queue, written) = start(1000, Duration::from_millis(10));
+        let line = format!("{}\n", "x".repeat(299));
+        for _ in 0..100 {
+            queue.push(line.as_bytes());
+        }
+        assert!(queue.wait_until_written(Duration::from_mins(1)));
+        let writes: Vec<_> = written.try_iter().collect();
+        assert!(writes.len() < 50, "{}", writes.len());
+        assert_eq!(writes.concat(), line.repeat(100));
+        for write in writes {
+            assert!(write.len() <= MAX_WRITE && write.ends_with('\n'), "{write}");
+        }
+    }
+
+    #[test]
+    fn long_line_is_written() {
+        let (queue, written) = start(10, Duration::ZERO);
+        queue.push(&[b'x'; 3 * MAX_WRITE]);
+        assert!(queue.wait_until_written(Duration::from_mins(1)));
+        assert_eq!(written.recv().unwrap().len(), 3 * MAX_WRITE);
+    }
+
+    #[test]
+    fn slow_output_delays_no_line_and_lost_lines_are_counted() {
+        let (queue, written) = start(10, Duration::from_millis(50));
+        let started = Instant::now();
+        for number in 0..10_000 {
+            queue.push(format!("line {number:06}\n").as_bytes());
+        }
+        let elapsed = started.elapsed();
+        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+        assert!(queue.wait_until_written(Duration::from_mins(1)));
+        let text = written.try_iter().collect::<String>();
+        assert!(text.lines().is_sorted());
+        assert!(text.lines().all(|line| line.len() == 11));
+        assert_eq!(text.lines().count() as u64 + queue.lost.get(), 10_000);
+    }
+
+    #[test]
+    fn lost_lines_are_reported_once() {
+        let (queue, _lines) = LogQueue::new(1);
+        queue.push(b"one\n");
+        queue.push(b"two\n");
+        queue.report_lost_lines();
+        assert_eq!(queue.reported.load(Ordering::Acquire), 1);
+    }
+
+    #[test]
+    fn failed_write_is_repeated() {
+        let mut disk = FullDisk {
+            failures: 2,
+            content: Vec::new(),
+        };
+        write_with_retries(b"one\ntwo\n", &mut disk);
+        assert_eq!(disk.content, b"one\ntwo\n");
+    }
+
+    #[test]
+    fn flush_times_out_if_the_output_hangs() {
+        let (queue, _lines) = LogQueue::new(1);
+        queue.push(b"one\n");
+        assert!(!queue.wait_until_written(PAUSE));
+    }
+}
