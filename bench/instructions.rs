@@ -24,8 +24,9 @@ use signet::{
     accounts::{self, Limits, NewUser, Users},
     api::{Document, Rejection, Schemas},
     auth::{
-        Audit, Auth, Budget, Clock, Cost, Grant, Invalid, Lifetimes, Meter, Parts, Passwords,
-        Presented, Secrets, Throttle, Tokens,
+        Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits,
+        IssuedToken, Lifetimes, PasswordHasher, RateLimiter, Secrets, TokenError, Tokens,
+        VerifiedClaims,
     },
     cli::json_layer,
     config::Settings,
@@ -57,7 +58,7 @@ fn token() -> (Tokens, String) {
 }
 
 #[library_benchmark(setup = token)]
-fn token_encode((tokens, _): (Tokens, String)) -> (Grant, Tokens) {
+fn token_encode((tokens, _): (Tokens, String)) -> (IssuedToken, Tokens) {
     (
         black_box(tokens.issue(1, EMAIL.to_owned(), NOW, NOW)),
         tokens,
@@ -65,7 +66,7 @@ fn token_encode((tokens, _): (Tokens, String)) -> (Grant, Tokens) {
 }
 
 #[library_benchmark(setup = token)]
-fn token_decode((tokens, token): (Tokens, String)) -> (Result<Presented, Invalid>, Tokens) {
+fn token_decode((tokens, token): (Tokens, String)) -> (Result<VerifiedClaims, TokenError>, Tokens) {
     (black_box(tokens.verify(&token, NOW)), tokens)
 }
 
@@ -139,26 +140,26 @@ async fn service() -> (App, String) {
     let db = accounts::open("sqlite::memory:", limits).await.unwrap();
     migration::apply(&db, "a count", limits.wait).await.unwrap();
     let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
-    let cost = Cost {
+    let cost = Argon2Params {
         memory_kib: 32,
         iterations: 1,
         parallelism: 1,
     };
-    let budget = Budget {
+    let budget = HashPoolLimits {
         threads: 1,
         memory_kib: 32,
         wait: limits.wait,
     };
     let (tokens, token) = token();
-    let auth = Auth::from(Parts {
+    let auth = AuthService::from(AuthState {
         users: Users::new(db, limits),
-        passwords: Passwords::new(cost, budget).unwrap(),
+        passwords: PasswordHasher::new(cost, budget).unwrap(),
         tokens,
-        throttle: Throttle::new(None),
+        throttle: RateLimiter::new(None),
         audit: Audit {
             whole_emails: false,
         },
-        meter: Meter::default(),
+        meter: AuthMetrics::default(),
         clock: Clock::new(move || now),
     });
     let account = NewUser {

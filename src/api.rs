@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{OpenApi, Tags};
 
-use crate::auth::Auth;
+use crate::auth::AuthService;
 
 mod body;
 mod claims;
@@ -42,7 +42,7 @@ pub type Operations = (Obtain, Refresh);
 
 /// The operations, working with `auth`.
 #[must_use]
-pub fn operations(auth: &Auth) -> Operations {
+pub fn operations(auth: &AuthService) -> Operations {
     (Obtain(auth.clone()), Refresh(auth.clone()))
 }
 

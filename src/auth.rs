@@ -7,81 +7,81 @@ use std::{sync::Arc, time::Duration};
 
 use crate::accounts::{self, DatabaseError, Users};
 
-mod admission;
 mod audit;
-mod caller;
+mod client;
 mod clock;
-mod meter;
-mod obtain;
+mod hash_pool;
+mod login;
+mod metrics;
 mod password;
-pub mod policy;
 pub mod random;
+mod rate_limit;
 mod refresh;
-mod throttle;
 mod token;
 
 use password::Tally;
 
-pub use admission::{Budget, Busy};
 pub use audit::Audit;
-pub use caller::{Caller, Presence};
+pub use client::{ClientInfo, DisconnectWatcher};
 pub use clock::Clock;
-pub use meter::Meter;
-pub use obtain::{Refusal as ObtainRefusal, obtain};
-pub use password::{Cost, HashError, Passwords, Unverifiable, scheme_of};
-pub use refresh::{Refusal as RefreshRefusal, refresh};
-pub use throttle::{Rate, Rates, Throttle, Throttled, bucket};
+pub use hash_pool::{Busy, HashPoolLimits};
+pub use login::{LoginError, login};
+pub use metrics::AuthMetrics;
+pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, policy, scheme_of};
+pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, bucket};
+pub use refresh::{RefreshError, refresh};
 pub use token::{
-    Claims, Invalid, Lifetimes, Presented, Previous, SecretTooShort, Secrets, Tokens, doubt,
+    Claims, Lifetimes, PreviousSecret, SecretTooShort, Secrets, TokenError, Tokens, VerifiedClaims,
+    weak_secret_reason,
 };
 
 /// What obtain and refresh work with. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Auth(Arc<Parts>);
+pub struct AuthService(Arc<AuthState>);
 
-/// The parts of [`Auth`].
+/// The parts of [`AuthService`].
 #[derive(Debug)]
-pub struct Parts {
+pub struct AuthState {
     /// The accounts.
     pub users: Users,
     /// Hashes and verifies passwords.
-    pub passwords: Passwords,
+    pub passwords: PasswordHasher,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
     /// Makes those wait who fail too often.
-    pub throttle: Throttle,
+    pub throttle: RateLimiter,
     /// Writes the audit trail.
     pub audit: Audit,
     /// Counts tokens.
-    pub meter: Meter,
+    pub meter: AuthMetrics,
     /// Tells the time.
     pub clock: Clock,
 }
 
-impl From<Parts> for Auth {
-    fn from(parts: Parts) -> Self {
+impl From<AuthState> for AuthService {
+    fn from(parts: AuthState) -> Self {
         Self(Arc::new(parts))
     }
 }
 
-impl std::ops::Deref for Auth {
-    type Target = Parts;
+impl std::ops::Deref for AuthService {
+    type Target = AuthState;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &AuthState {
         &self.0
     }
 }
 
-impl Auth {
+impl AuthService {
     /// Runs the regular maintenance: updates the stand-in hash for unknown accounts, lowers counters after a
     /// clock was set back, and deletes expired counters.
     ///
     /// # Errors
     /// When the database does not answer. The error is that of the first step that failed.
-    pub async fn keep_house(&self) -> Result<(), DatabaseError> {
+    pub async fn run_maintenance(&self) -> Result<(), DatabaseError> {
         let now = clock::milliseconds(self.clock.now());
         // A failed step skips no other step. The defense against timing does not wait for the cleanup, which may take seconds.
-        let matched = self.match_stand_in().await;
+        let matched = self.refresh_dummy_hash().await;
         let capped = self.throttle.cap(&self.users, now).await;
         let forgiven = self.users.forgive_settled(now).await;
         matched.and(capped).and(forgiven)
@@ -95,7 +95,7 @@ impl Auth {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn match_stand_in(&self) -> Result<(), DatabaseError> {
+    pub async fn refresh_dummy_hash(&self) -> Result<(), DatabaseError> {
         let mut tally = Tally::default();
         for hash in self.users.sample().await? {
             tally.count(&hash);
@@ -107,7 +107,7 @@ impl Auth {
 
 /// A token that was issued.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Grant {
+pub struct IssuedToken {
     /// The signed token.
     pub token: String,
     /// Seconds until it expires.
@@ -119,7 +119,7 @@ const OUTAGE: Duration = Duration::from_secs(5);
 
 /// A fault of our own: nothing that the client sent is to blame.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum InternalError {
     /// The database did not answer.
     #[error("database: {0}")]
     Database(#[from] DatabaseError),
@@ -128,7 +128,7 @@ pub enum Fault {
     Password(#[from] HashError),
 }
 
-impl Fault {
+impl InternalError {
     /// The same in a word, for what is measured.
     const fn reason(&self) -> &'static str {
         match self {

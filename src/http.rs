@@ -11,7 +11,7 @@ use prometheus_client::{
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
     api::{self, Document, Reader, Schemas},
-    auth::{Auth, Lifetimes},
+    auth::{AuthService, Lifetimes},
 };
 
 mod admin;
@@ -72,7 +72,7 @@ pub struct Composition {
 
 /// Composes the service, and tells operators of it.
 #[must_use]
-pub fn compose(auth: &Auth, options: Options, admin: &Admin) -> Composition {
+pub fn compose(auth: &AuthService, options: Options, admin: &Admin) -> Composition {
     let document = document(options.public_url.as_deref(), auth.tokens.lifetimes);
     let reader = Arc::new(Reader {
         limits: options.limits,

@@ -6,7 +6,7 @@ use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
 use super::{body, rejection::Rejection};
-use crate::auth::Throttled;
+use crate::auth::RateLimited;
 
 /// An operation that tells its exchanges.
 pub(super) trait Documented {
@@ -72,7 +72,7 @@ impl Exchange {
 /// The answers that every operation has, as it gives them.
 pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) -> Vec<Exchange> {
     let malformed = body::parse("{", &[]).expect_err("it is not JSON");
-    let throttled = Rejection::Throttled(Throttled { seconds: 90 });
+    let throttled = Rejection::RateLimited(RateLimited { seconds: 90 });
     let text = Rejection::UnsupportedMediaType("text/plain".to_owned());
     [
         ("malformed", "A body that is not JSON", malformed),

@@ -15,11 +15,11 @@ use super::{
     text::{Email, Password},
     token::Token,
 };
-use crate::auth::{self, Auth, ObtainRefusal as Refusal, Throttled};
+use crate::auth::{self, AuthService, LoginError as Refusal, RateLimited};
 
 /// The operation.
 #[derive(Debug)]
-pub struct Obtain(pub Auth);
+pub struct Obtain(pub AuthService);
 
 #[OpenApi(tag = "Tag::Authentication")]
 impl Obtain {
@@ -39,7 +39,7 @@ impl Obtain {
         caller: Sender,
     ) -> Answer {
         let Credentials { email, password } = credentials.0;
-        match auth::obtain(&self.0, &caller.0, &email.0, &password.0).await {
+        match auth::login(&self.0, &caller.0, &email.0, &password.0).await {
             Ok(grant) => Answer::Ok(Json(grant.into())),
             Err(refusal) => {
                 info!(%refusal, "refused");
@@ -130,10 +130,10 @@ impl From<Refusal> for Answer {
                 ]),
                 ..Errors::default()
             })),
-            Refusal::Throttled(throttled) => Rejection::Throttled(throttled).into(),
+            Refusal::RateLimited(throttled) => Rejection::RateLimited(throttled).into(),
             // It may only have finished sending, and read this.
-            Refusal::CallerGone => Rejection::Unavailable { retry_after: 1 }.into(),
-            Refusal::Fault(fault) => Rejection::from(fault).into(),
+            Refusal::ClientDisconnected => Rejection::Unavailable { retry_after: 1 }.into(),
+            Refusal::InternalError(fault) => Rejection::from(fault).into(),
         }
     }
 }
@@ -155,7 +155,9 @@ impl From<Rejection> for Answer {
             Rejection::TooSlow => Self::RequestTimeout(errors),
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
-            Rejection::Throttled(Throttled { seconds }) => Self::TooManyRequests(errors, seconds),
+            Rejection::RateLimited(RateLimited { seconds }) => {
+                Self::TooManyRequests(errors, seconds)
+            }
             Rejection::Failed => Self::InternalServerError(errors),
             Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }

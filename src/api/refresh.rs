@@ -15,11 +15,11 @@ use super::{
     text::PresentedToken,
     token::Token,
 };
-use crate::auth::{self, Auth, Invalid, RefreshRefusal as Refusal, Throttled};
+use crate::auth::{self, AuthService, RateLimited, RefreshError as Refusal, TokenError};
 
 /// The operation.
 #[derive(Debug)]
-pub struct Refresh(pub Auth);
+pub struct Refresh(pub AuthService);
 
 #[OpenApi(tag = "Tag::Authentication")]
 impl Refresh {
@@ -35,7 +35,7 @@ impl Refresh {
     async fn refresh(
         &self,
         /// The token to refresh.
-        presented: Body<Presented>,
+        presented: Body<VerifiedClaims>,
         caller: Sender,
     ) -> Answer {
         match auth::refresh(&self.0, &caller.0, &presented.0.token.0).await {
@@ -51,7 +51,7 @@ impl Refresh {
 /// A token that was issued before.
 #[derive(Debug, Object)]
 #[oai(rename = "RefreshRequest")]
-pub struct Presented {
+pub struct VerifiedClaims {
     /// User's token
     pub token: PresentedToken,
 }
@@ -115,15 +115,15 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         let message = match refusal {
             // A token that was revoked tells no more than one that was never good.
-            Refusal::Invalid(_) | Refusal::Revoked { .. } => "Error decoding signature.",
+            Refusal::InvalidToken(_) | Refusal::Revoked { .. } => "Error decoding signature.",
             Refusal::Expired => "Signature has expired.",
             Refusal::NoSubject => "Invalid payload.",
             Refusal::UnknownAccount => "User doesn't exist.",
             Refusal::Disabled => "User account is disabled.",
             Refusal::NoOrigIat => "orig_iat field is required.",
             Refusal::WindowPassed => "Refresh has expired.",
-            Refusal::Throttled(throttled) => return Rejection::Throttled(throttled).into(),
-            Refusal::Fault(fault) => return Rejection::from(fault).into(),
+            Refusal::RateLimited(throttled) => return Rejection::RateLimited(throttled).into(),
+            Refusal::InternalError(fault) => return Rejection::from(fault).into(),
         };
         Self::BadRequest(Json(Errors {
             non_field_errors: Some(vec![message.to_owned()]),
@@ -148,7 +148,9 @@ impl From<Rejection> for Answer {
             Rejection::TooSlow => Self::RequestTimeout(errors),
             Rejection::TooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
-            Rejection::Throttled(Throttled { seconds }) => Self::TooManyRequests(errors, seconds),
+            Rejection::RateLimited(RateLimited { seconds }) => {
+                Self::TooManyRequests(errors, seconds)
+            }
             Rejection::Failed => Self::InternalServerError(errors),
             Rejection::Unavailable { retry_after } => Self::ServiceUnavailable(errors, retry_after),
         }
@@ -161,7 +163,7 @@ fn rejected(error: poem::Error) -> Answer {
 
 impl Documented for Refresh {
     fn exchanges(expires_in: i64) -> Vec<Exchange> {
-        let presented = |token: &str| Presented {
+        let presented = |token: &str| VerifiedClaims {
             token: PresentedToken(token.to_owned()),
         };
         let documented = Token::documented(expires_in);
@@ -184,7 +186,7 @@ impl Documented for Refresh {
             refused(
                 "invalid_token",
                 "The token is invalid",
-                Refusal::Invalid(Invalid::Segments),
+                Refusal::InvalidToken(TokenError::Segments),
             )
             .answering(&presented("not a token")),
             Exchange::answer("blank_token", "An empty token", field(message::BLANK)),

@@ -7,7 +7,7 @@ use poem::http::StatusCode;
 use tracing::{error, warn};
 
 use super::schema::FieldErrors;
-use crate::auth::{Fault, Throttled};
+use crate::auth::{InternalError, RateLimited};
 
 /// Why a request gets none of the answers that are its operation's own.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub enum Rejection {
     /// It is JSON, but not what the schema asks for.
     Invalid(FieldErrors),
     /// Too many attempts failed.
-    Throttled(Throttled),
+    RateLimited(RateLimited),
     /// The service cannot answer for the moment, through no fault of the request.
     Unavailable {
         /// When to try again, in seconds.
@@ -46,7 +46,7 @@ impl fmt::Display for Rejection {
             }
             Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
             Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
-            Self::Throttled(Throttled { seconds }) => write!(
+            Self::RateLimited(RateLimited { seconds }) => write!(
                 f,
                 "Request was throttled. Expected available in {seconds} seconds."
             ),
@@ -68,7 +68,7 @@ impl poem::error::ResponseError for Rejection {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -76,8 +76,8 @@ impl poem::error::ResponseError for Rejection {
 }
 
 /// Logs a fault of our own; the wire tells nothing of its cause.
-impl From<Fault> for Rejection {
-    fn from(fault: Fault) -> Self {
+impl From<InternalError> for Rejection {
+    fn from(fault: InternalError) -> Self {
         let Some(wait) = fault.retry_after() else {
             error!(%fault, "a fault of our own");
             return Self::Failed;

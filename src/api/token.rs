@@ -11,7 +11,7 @@ use poem_openapi::{
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::auth::Grant;
+use crate::auth::IssuedToken;
 
 /// A signed token.
 #[derive(Object, Serialize)]
@@ -25,8 +25,8 @@ pub struct Token {
     pub expires_in: i64,
 }
 
-impl From<Grant> for Token {
-    fn from(grant: Grant) -> Self {
+impl From<IssuedToken> for Token {
+    fn from(grant: IssuedToken) -> Self {
         Self {
             r#type: TokenType,
             token: grant.token,
@@ -45,7 +45,7 @@ impl Token {
             r#"{{"user_id":1,"username":"john.doe@email.com","exp":{expires},"email":"john.doe@email.com","orig_iat":{ISSUED}}}"#
         );
         let claims = BASE64URL_NOPAD.encode(claims.as_bytes());
-        Grant {
+        IssuedToken {
             token: format!(
                 "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.{claims}.cq9TRU0lPKY1-A_miNEqtOE6Kgi9Fx0Av1JlNu1Nq84"
             ),

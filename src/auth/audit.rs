@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tracing::{info, warn};
 
-use super::{Grant, obtain, refresh};
+use super::{IssuedToken, login::LoginError, refresh::RefreshError};
 use crate::accounts::User;
 
 /// Writes the trail.
@@ -23,7 +23,7 @@ impl Audit {
         self,
         email: &str,
         address: Option<IpAddr>,
-        outcome: &Result<(User, Grant), obtain::Refusal>,
+        outcome: &Result<(User, IssuedToken), LoginError>,
     ) {
         let address = address.map(tracing::field::display);
         let email = self.shown(email);
@@ -31,23 +31,23 @@ impl Audit {
             Ok((user, _)) => {
                 info!(target: Audit::TARGET, event = "login", user_id = user.id, email, address);
             }
-            Err(obtain::Refusal::Throttled(throttled)) => {
+            Err(LoginError::RateLimited(throttled)) => {
                 warn!(target: Audit::TARGET, event = "login_throttled", email, address, wait = throttled.seconds);
             }
-            Err(obtain::Refusal::Fault(_)) => {}
+            Err(LoginError::InternalError(_)) => {}
             Err(cause) => {
                 warn!(target: Audit::TARGET, event = "login_failed", email, address, %cause);
             }
         }
     }
 
-    pub(super) fn refresh(address: Option<IpAddr>, refusal: &refresh::Refusal) {
+    pub(super) fn refresh(address: Option<IpAddr>, refusal: &RefreshError) {
         let address = address.map(tracing::field::display);
         match refusal {
-            refresh::Refusal::Revoked { user_id } => {
+            RefreshError::Revoked { user_id } => {
                 warn!(target: Audit::TARGET, event = "refresh_after_revocation", user_id, address);
             }
-            refresh::Refusal::Throttled(throttled) => {
+            RefreshError::RateLimited(throttled) => {
                 warn!(target: Audit::TARGET, event = "refresh_throttled", address, wait = throttled.seconds);
             }
             _ => {}

@@ -18,17 +18,18 @@ use prometheus_client::registry::Registry;
 use tracing::{Instrument, debug_span, error, info};
 
 use super::{
-    admission::{Admission, Budget, Busy, Weight},
+    hash_pool::{Admission, Busy, HashPoolLimits, Weight},
     random,
 };
 use crate::accounts::PasswordHash;
 
+mod parsed_hash;
+pub mod policy;
 mod scheme;
-mod stored;
 
+use parsed_hash::ParsedHash;
+pub use parsed_hash::UnsupportedHash;
 use scheme::Scheme;
-use stored::Stored;
-pub use stored::Unverifiable;
 
 /// Of a salt, in bytes (RFC 9106 section 3.1).
 const SALT: usize = 16;
@@ -40,7 +41,7 @@ const OPERATOR: &str = "";
 
 /// What a hash costs (RFC 9106). The defaults are OWASP's second choice, for small machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub struct Argon2Params {
     /// Memory, in KiB.
     pub memory_kib: u32,
     /// Passes over the memory.
@@ -50,10 +51,10 @@ pub struct Cost {
 }
 
 /// Hashes and verifies passwords, as admission lets it.
-pub struct Passwords {
+pub struct PasswordHasher {
     params: Params,
     /// Verified in the place of a hash that is not there, so that its absence takes as long.
-    stand_in: RwLock<Arc<Stored>>,
+    stand_in: RwLock<Arc<ParsedHash>>,
     /// Read in the place of a hash that is not there: that takes a moment, too.
     written: PasswordHash,
     admission: Admission,
@@ -64,15 +65,15 @@ pub struct Passwords {
 pub enum HashError {
     /// The parameters do not go together.
     #[error("Argon2 does not accept these parameters: {0}")]
-    Cost(argon2::Error),
+    Argon2Params(argon2::Error),
     /// A hash would take more than any that is verified.
     #[error("one hash would take more than 1 GiB of memory or five seconds of a core")]
-    TooDear,
+    CostTooHigh,
     /// The budget has no room for one hash.
     #[error(
         "one hash takes {memory_kib} KiB of memory, and SIGNET_HASHING_MEMORY_KIB has no room for it"
     )]
-    Budget {
+    Memory {
         /// What it takes.
         memory_kib: u32,
     },
@@ -93,7 +94,7 @@ pub enum HashError {
     Busy(#[from] Busy),
     /// Nobody waits for it any more.
     #[error("the client has gone")]
-    CallerGone,
+    ClientDisconnected,
 }
 
 /// The outcome of a login attempt's hashing.
@@ -110,37 +111,37 @@ pub(super) enum Verdict {
 
 /// How many hashes there are of each scheme and cost, with one of them.
 #[derive(Default)]
-pub(super) struct Tally(HashMap<Weight, (u64, Stored)>);
+pub(super) struct Tally(HashMap<Weight, (u64, ParsedHash)>);
 
 impl Tally {
     /// Counts a stored hash, if it is one that is verified.
     pub(super) fn count(&mut self, hash: &PasswordHash) {
-        if let Ok(stored) = Stored::read(&hash.0) {
+        if let Ok(stored) = ParsedHash::read(&hash.0) {
             self.0.entry(stored.weight()).or_insert((0, stored)).0 += 1;
         }
     }
 }
 
-impl Passwords {
-    /// Passwords hashed at `cost`, within `budget`.
+impl PasswordHasher {
+    /// Hashes at `cost`, within `budget`.
     ///
     /// # Errors
     /// When Argon2 does not accept the parameters, or no threads can be started.
-    pub fn new(cost: Cost, budget: Budget) -> Result<Self, HashError> {
+    pub fn new(cost: Argon2Params, budget: HashPoolLimits) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
-            .map_err(HashError::Cost)?;
+            .map_err(HashError::Argon2Params)?;
         // Nobody knows its password, so that nobody needs to have hashed it.
-        let stand_in = Stored {
+        let stand_in = ParsedHash {
             scheme: scheme(&params, random::bytes::<SALT>()),
             output: output(&random::bytes::<OUTPUT>())?,
         };
         // What is made today must be verified tomorrow.
         if stand_in.is_too_dear() {
-            return Err(HashError::TooDear);
+            return Err(HashError::CostTooHigh);
         }
         let memory_kib = stand_in.weight().memory_kib;
         if memory_kib > budget.memory_kib {
-            return Err(HashError::Budget { memory_kib });
+            return Err(HashError::Memory { memory_kib });
         }
         let admission = Admission::start(budget, stand_in.weight()).map_err(HashError::Threads)?;
         let written = written(&params, &random::bytes::<SALT>(), stand_in.output)?;
@@ -189,9 +190,9 @@ impl Passwords {
         left: impl Future<Output = ()>,
     ) -> Result<Verdict, HashError> {
         if stored.is_none() {
-            drop(black_box(Stored::read(&self.written.0)));
+            drop(black_box(ParsedHash::read(&self.written.0)));
         }
-        let stored = stored.and_then(|hash| match Stored::read(&hash.0) {
+        let stored = stored.and_then(|hash| match ParsedHash::read(&hash.0) {
             Ok(stored) => Some(Arc::new(stored)),
             // It is as good as none, and takes as long.
             Err(error) => {
@@ -243,7 +244,7 @@ impl Passwords {
         self.admission.meter.register(registry);
     }
 
-    fn stand_in(&self) -> Arc<Stored> {
+    fn stand_in(&self) -> Arc<ParsedHash> {
         let stand_in = self.stand_in.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&stand_in)
     }
@@ -265,7 +266,7 @@ impl Passwords {
         };
         let hashed = self.admission.run(weight, bucket, left, hash);
         let hashed = hashed.instrument(debug_span!("hash")).await?;
-        hashed.ok_or(HashError::CallerGone)?
+        hashed.ok_or(HashError::ClientDisconnected)?
     }
 }
 
@@ -273,13 +274,13 @@ impl Passwords {
 ///
 /// # Errors
 /// When it is not verified.
-pub fn scheme_of(hash: &PasswordHash) -> Result<&'static str, Unverifiable> {
-    Stored::read(&hash.0).map(|stored| stored.scheme.name())
+pub fn scheme_of(hash: &PasswordHash) -> Result<&'static str, UnsupportedHash> {
+    ParsedHash::read(&hash.0).map(|stored| stored.scheme.name())
 }
 
-impl fmt::Debug for Passwords {
+impl fmt::Debug for PasswordHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passwords")
+        f.debug_struct("PasswordHasher")
             .field("params", &self.params)
             .field("admission", &self.admission)
             .finish_non_exhaustive()

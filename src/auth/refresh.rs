@@ -1,15 +1,16 @@
 //! Refresh: a token that is still good becomes a newer one.
 
 use super::{
-    Audit, Auth, Caller, Fault, Grant, clock::milliseconds, throttle::Throttled, token::Invalid,
+    Audit, AuthService, ClientInfo, InternalError, IssuedToken, clock::milliseconds,
+    rate_limit::RateLimited, token::TokenError,
 };
 
 /// Why a token was not refreshed, in the order in which the checks are made.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RefreshError {
     /// It does not verify.
     #[error("the token is invalid: {0}")]
-    Invalid(#[from] Invalid),
+    InvalidToken(#[from] TokenError),
     /// It has expired.
     #[error("the token has expired")]
     Expired,
@@ -36,17 +37,17 @@ pub enum Refusal {
     },
     /// Too many tokens from this address did not verify.
     #[error(transparent)]
-    Throttled(#[from] Throttled),
+    RateLimited(#[from] RateLimited),
     /// Our own fault.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    InternalError(#[from] InternalError),
 }
 
-impl Refusal {
+impl RefreshError {
     /// The same in a word, for what is measured.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
-            Self::Invalid(_) => "invalid",
+            Self::InvalidToken(_) => "invalid",
             Self::Expired => "expired",
             Self::NoSubject => "no_subject",
             Self::UnknownAccount => "unknown_account",
@@ -54,8 +55,8 @@ impl Refusal {
             Self::NoOrigIat => "no_orig_iat",
             Self::WindowPassed => "window_passed",
             Self::Revoked { .. } => "revoked",
-            Self::Throttled(_) => "throttled",
-            Self::Fault(fault) => fault.reason(),
+            Self::RateLimited(_) => "throttled",
+            Self::InternalError(fault) => fault.reason(),
         }
     }
 }
@@ -64,13 +65,21 @@ impl Refusal {
 ///
 /// # Errors
 /// When the token is refused; the checks are those of the contract, in its order.
-pub async fn refresh(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
+pub async fn refresh(
+    auth: &AuthService,
+    caller: &ClientInfo,
+    token: &str,
+) -> Result<IssuedToken, RefreshError> {
     let outcome = renew(auth, caller, token).await;
     auth.meter.refresh(&outcome);
     outcome.inspect_err(|refusal| Audit::refresh(caller.address, refusal))
 }
 
-async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refusal> {
+async fn renew(
+    auth: &AuthService,
+    caller: &ClientInfo,
+    token: &str,
+) -> Result<IssuedToken, RefreshError> {
     let at = auth.clock.now();
     let now = at.unix_timestamp();
     let presented = match auth.tokens.verify(token, now) {
@@ -80,40 +89,40 @@ async fn renew(auth: &Auth, caller: &Caller, token: &str) -> Result<Grant, Refus
             let at = milliseconds(at);
             let users = auth.users.for_request();
             let allowed = auth.throttle.garbage(&users, at, caller.address);
-            let attempt = allowed.await.map_err(Fault::from)??;
+            let attempt = allowed.await.map_err(InternalError::from)??;
             let counted = auth.throttle.failed(&users, at, &attempt);
-            counted.await.map_err(Fault::from)?;
+            counted.await.map_err(InternalError::from)?;
             return Err(invalid.into());
         }
     };
     if presented.exp < now {
-        return Err(Refusal::Expired);
+        return Err(RefreshError::Expired);
     }
     let (Some(id), Some(username)) = (presented.user_id, presented.username) else {
-        return Err(Refusal::NoSubject);
+        return Err(RefreshError::NoSubject);
     };
     if username.is_empty() {
-        return Err(Refusal::NoSubject);
+        return Err(RefreshError::NoSubject);
     }
     let user = auth
         .users
         .bearer(id)
         .await
-        .map_err(Fault::from)?
+        .map_err(InternalError::from)?
         .filter(|user| user.email == username)
-        .ok_or(Refusal::UnknownAccount)?;
+        .ok_or(RefreshError::UnknownAccount)?;
     if !user.is_active {
-        return Err(Refusal::Disabled);
+        return Err(RefreshError::Disabled);
     }
     let orig_iat = presented
         .orig_iat
         .filter(|seconds| *seconds != 0)
-        .ok_or(Refusal::NoOrigIat)?;
+        .ok_or(RefreshError::NoOrigIat)?;
     if now > orig_iat.saturating_add(auth.tokens.lifetimes.refresh_window) {
-        return Err(Refusal::WindowPassed);
+        return Err(RefreshError::WindowPassed);
     }
     if orig_iat < user.tokens_valid_after {
-        return Err(Refusal::Revoked { user_id: user.id });
+        return Err(RefreshError::Revoked { user_id: user.id });
     }
     Ok(auth.tokens.issue(user.id, user.email, now, orig_iat))
 }

@@ -10,13 +10,13 @@ use jsonwebtoken::{Algorithm, Header, crypto};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::Grant;
+use super::IssuedToken;
 use crate::accounts::GUESS;
 
 mod hs256;
 mod secrets;
 
-pub use secrets::{Previous, SecretTooShort, Secrets, doubt};
+pub use secrets::{PreviousSecret, SecretTooShort, Secrets, weak_secret_reason};
 
 use secrets::Keys;
 
@@ -57,7 +57,7 @@ pub struct Tokens {
 
 /// Why a token does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum TokenError {
     /// Not three segments.
     #[error("it has not three segments")]
     Segments,
@@ -89,7 +89,7 @@ pub enum Invalid {
 
 /// What a verified token says. Only `exp` is certain to be there.
 #[derive(Debug)]
-pub struct Presented {
+pub struct VerifiedClaims {
     /// When it expires, in Unix seconds.
     pub exp: i64,
     /// The account's id.
@@ -146,7 +146,7 @@ impl Tokens {
     ///
     /// # Panics
     /// Never: claims are JSON, and the key is for HS256.
-    pub fn issue(&self, user_id: i64, email: String, now: i64, orig_iat: i64) -> Grant {
+    pub fn issue(&self, user_id: i64, email: String, now: i64, orig_iat: i64) -> IssuedToken {
         let claims = Claims {
             user_id,
             username: email.clone(),
@@ -154,7 +154,7 @@ impl Tokens {
             email,
             orig_iat,
         };
-        Grant {
+        IssuedToken {
             token: jsonwebtoken::encode(&Header::default(), &claims, &self.keys().signing)
                 .expect("claims are JSON, and the key is for HS256"),
             expires_in: self.lifetimes.expires_in,
@@ -165,31 +165,31 @@ impl Tokens {
     ///
     /// # Errors
     /// When it does not verify.
-    pub fn verify(&self, token: &str, now: i64) -> Result<Presented, Invalid> {
-        let (message, signature) = token.rsplit_once('.').ok_or(Invalid::Segments)?;
-        let (header, payload) = message.split_once('.').ok_or(Invalid::Segments)?;
+    pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedClaims, TokenError> {
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Segments)?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Segments)?;
         if header != OUR_HEADER {
-            let header: JoseHeader = decode(header).ok_or(Invalid::Header)?;
+            let header: JoseHeader = decode(header).ok_or(TokenError::Header)?;
             if header.crit.is_some() {
-                return Err(Invalid::Critical);
+                return Err(TokenError::Critical);
             }
             if header.alg != "HS256" {
-                return Err(Invalid::Algorithm);
+                return Err(TokenError::Algorithm);
             }
         }
         if !self.keys().verify(message, signature, now) {
-            return Err(Invalid::Signature);
+            return Err(TokenError::Signature);
         }
         // A fourth segment shows as a dot, which base64url does not have.
-        let payload: Payload = decode(payload).ok_or(Invalid::Payload)?;
+        let payload: Payload = decode(payload).ok_or(TokenError::Payload)?;
         if payload.nbf.is_some_and(|nbf| nbf > now) {
-            return Err(Invalid::NotYet);
+            return Err(TokenError::NotYet);
         }
         if payload.aud.is_some_and(|aud| !aud.is_empty()) {
-            return Err(Invalid::Audience);
+            return Err(TokenError::Audience);
         }
-        Ok(Presented {
-            exp: payload.exp.ok_or(Invalid::NoExpiry)?,
+        Ok(VerifiedClaims {
+            exp: payload.exp.ok_or(TokenError::NoExpiry)?,
             user_id: payload.user_id,
             username: payload.username,
             orig_iat: payload.orig_iat,

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{error::CliError, signal};
 use crate::{
     accounts::{PasswordHash, email},
-    auth::{Budget, Cost, Passwords, policy},
+    auth::{Argon2Params, HashPoolLimits, PasswordHasher, policy},
     config::{self, Settings},
 };
 
@@ -47,7 +47,7 @@ impl Source {
                 "this password could never log in: it is blank, or holds a null character".into(),
             );
         }
-        let faults = policy::faults(&password, email);
+        let faults = policy::validate(&password, email);
         if !(self.force || faults.is_empty()) {
             return Err(format!("{} Take another one, or say --force", faults.join(" ")).into());
         }
@@ -59,13 +59,13 @@ impl Source {
 }
 
 /// Hashes at the cost of the settings.
-pub(super) fn passwords(settings: &Settings) -> Result<Passwords, CliError> {
-    let cost = Cost {
+pub(super) fn passwords(settings: &Settings) -> Result<PasswordHasher, CliError> {
+    let cost = Argon2Params {
         memory_kib: settings.argon2_memory_kib,
         iterations: settings.argon2_iterations,
         parallelism: settings.argon2_parallelism,
     };
-    Passwords::new(cost, budget(settings)).map_err(|error| {
+    PasswordHasher::new(cost, budget(settings)).map_err(|error| {
         format!(
             "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
              {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
@@ -75,12 +75,12 @@ pub(super) fn passwords(settings: &Settings) -> Result<Passwords, CliError> {
 }
 
 /// How much hashing the settings, or the machine, allow.
-pub(super) fn budget(settings: &Settings) -> Budget {
+pub(super) fn budget(settings: &Settings) -> HashPoolLimits {
     let memory_kib = settings.hashing_memory_kib.map_or_else(
         || config::memory_kib().map_or(u32::MAX, |kib| u32::try_from(kib / 2).unwrap_or(u32::MAX)),
         NonZeroU32::get,
     );
-    Budget {
+    HashPoolLimits {
         threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         memory_kib,
         wait: settings.hashing_wait.duration(),

@@ -2,13 +2,13 @@
 
 use super::{certificate::Certificate, error::CliError, password, secret};
 use crate::{
-    auth::{Passwords, Secrets},
+    auth::{PasswordHasher, Secrets},
     config::Settings,
 };
 
 /// All of it.
 pub(super) struct Prepared {
-    pub(super) passwords: Passwords,
+    pub(super) passwords: PasswordHasher,
     /// None where the service makes one of its own.
     pub(super) secrets: Option<Secrets>,
     pub(super) certificate: Option<Certificate>,

@@ -17,7 +17,7 @@ mod status;
 use super::{database::unopened, error::CliError};
 use crate::{
     accounts::Location,
-    auth::{Previous, Secrets, random},
+    auth::{PreviousSecret, Secrets, random},
     config::Settings,
 };
 use draft::Draft;
@@ -161,7 +161,7 @@ fn checked(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secret
 }
 
 /// The earlier secrets, one a line.
-fn previous(settings: &Settings) -> Result<Vec<Previous>, CliError> {
+fn previous(settings: &Settings) -> Result<Vec<PreviousSecret>, CliError> {
     let name = "SIGNET_JWT_PREVIOUS_SECRETS_FILE";
     let lines = match (
         &settings.jwt_previous_secrets,
@@ -183,7 +183,7 @@ fn previous(settings: &Settings) -> Result<Vec<Previous>, CliError> {
         .filter(|(_, line)| !line.is_empty());
     let previous = given.map(|(at, line)| {
         // Never the line itself: it is a secret.
-        Previous::read(line)
+        PreviousSecret::read(line)
             .map_err(|error| format!("line {} of the previous secrets: {error}", at + 1))
     });
     Ok(previous.collect::<Result<_, _>>()?)

@@ -16,7 +16,7 @@ pub(super) use listen::Inherited;
 use super::{database, error::CliError, log, prepared::Prepared, secret, signal, throttle};
 use crate::{
     accounts::{Limits, NewUser, Users},
-    auth::{Audit, Auth, Clock, Lifetimes, Meter, Parts, Passwords, Tokens},
+    auth::{Audit, AuthMetrics, AuthService, AuthState, Clock, Lifetimes, PasswordHasher, Tokens},
     config::{DatabaseUrl, Settings},
     http::{Admin, BodyLimits, Composition, Options, Proxies, compose},
     server::{self, ConnectionLimits},
@@ -79,7 +79,7 @@ impl Serve {
         };
         let tokens = Tokens::new(&secrets, lifetimes(&settings));
         let tokens = tokens.map_err(|error| error.to_string())?;
-        let auth = Auth::from(Parts {
+        let auth = AuthService::from(AuthState {
             users,
             passwords,
             tokens,
@@ -87,7 +87,7 @@ impl Serve {
             audit: Audit {
                 whole_emails: settings.audit_whole_emails(),
             },
-            meter: Meter::default(),
+            meter: AuthMetrics::default(),
             clock,
         });
         let stop = stop_signal()?;
@@ -124,7 +124,7 @@ impl Serve {
         if let Some(certificate) = &certificate {
             certificate.watch();
         }
-        keep_house(&auth);
+        run_maintenance(&auth);
         let stop = async {
             stop.await;
             systemd::stopping(delay + limits.stop_time);
@@ -225,7 +225,7 @@ impl From<&Settings> for ConnectionLimits {
 
 async fn add_demo_account(
     users: &Users,
-    passwords: &Passwords,
+    passwords: &PasswordHasher,
     clock: &Clock,
 ) -> Result<(), CliError> {
     let password = passwords
@@ -245,13 +245,13 @@ async fn add_demo_account(
 }
 
 /// Does what is due from time to time, at a hundredth of a core at most.
-fn keep_house(auth: &Auth) {
+fn run_maintenance(auth: &AuthService) {
     const OFTEN: Duration = Duration::from_mins(10);
     let auth = auth.clone();
     tokio::spawn(async move {
         loop {
             let started = Instant::now();
-            if let Err(error) = auth.keep_house().await {
+            if let Err(error) = auth.run_maintenance().await {
                 warn!(%error, "maintenance failed; response times may reveal whether an account exists");
             }
             sleep((started.elapsed() * 100).max(OFTEN)).await;

@@ -3,28 +3,28 @@
 use tracing::warn;
 
 use crate::{
-    auth::{Rate, Rates, Throttle},
+    auth::{Quota, Quotas, RateLimiter},
     config::{self, Settings, Throttling},
 };
 
 /// The rates of the settings, also where the throttle is off.
-pub(super) fn rates(settings: &Settings) -> Rates {
-    let rate = |rate: config::Rate| Rate {
+pub(super) fn rates(settings: &Settings) -> Quotas {
+    let rate = |rate: config::Rate| Quota {
         attempts: rate.attempts,
         per: rate.per,
     };
-    Rates {
+    Quotas {
         account: rate(settings.throttle_account),
         address: rate(settings.throttle_address),
     }
 }
 
-pub(super) fn throttle(settings: &Settings) -> Throttle {
+pub(super) fn throttle(settings: &Settings) -> RateLimiter {
     match settings.throttle {
-        Throttling::On => Throttle::new(Some(rates(settings))),
+        Throttling::On => RateLimiter::new(Some(rates(settings))),
         Throttling::Off => {
             warn!("the throttle is off: passwords can be guessed as fast as they can be hashed");
-            Throttle::new(None)
+            RateLimiter::new(None)
         }
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::{App, InvalidHost, edge, methods::Methods};
-use crate::{accounts::Unready, auth::Auth};
+use crate::{accounts::Unready, auth::AuthService};
 
 /// Whether the service is about to stop.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +38,14 @@ impl Stopping {
 pub struct Admin(Arc<OnceLock<Running>>);
 
 struct Running {
-    auth: Auth,
+    auth: AuthService,
     registry: Registry,
     stopping: Stopping,
 }
 
 impl Admin {
     /// From now on, it is this service.
-    pub(super) fn run(&self, auth: Auth, registry: Registry, stopping: Stopping) {
+    pub(super) fn run(&self, auth: AuthService, registry: Registry, stopping: Stopping) {
         let running = Running {
             auth,
             registry,

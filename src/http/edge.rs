@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::{FAILED, Reader},
-    auth::Caller,
+    auth::ClientInfo,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -84,7 +84,7 @@ impl Endpoint for Edge {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let started = Instant::now();
-        let caller = request.data::<Caller>();
+        let caller = request.data::<ClientInfo>();
         let peer = caller.and_then(|caller| caller.address);
         let is_trusted = self.proxies.trusts(peer);
         let address = self.proxies.client(peer, request.headers());
@@ -105,7 +105,9 @@ impl Endpoint for Edge {
         trace::join(&span, &request, is_trusted, method, path);
         request.set_data(Arc::clone(&self.reader));
         // The throttle and the audit trail use the address that is logged here.
-        let caller = request.extensions_mut().get_or_insert_default::<Caller>();
+        let caller = request
+            .extensions_mut()
+            .get_or_insert_default::<ClientInfo>();
         caller.address = address;
         let answer = match (InvalidHost::reject(&request), methods) {
             (Some(rejection), _) => ready(Ok(rejection)).left_future(),

@@ -37,7 +37,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    auth::Caller,
+    auth::ClientInfo,
     http::{App, InvalidHost},
 };
 
@@ -149,7 +149,7 @@ impl Connection {
             let local = LocalAddr(self.ends.local());
             let remote = RemoteAddr(self.ends.peer());
             let mut request = Request::from((request, local, remote, scheme.clone()));
-            request.set_data(Caller::waiting(self.ends.address(), watched.clone()));
+            request.set_data(ClientInfo::waiting(self.ends.address(), watched.clone()));
             if let Err(invalid) = InvalidHost::check(request.version(), request.headers()) {
                 request.set_data(invalid);
             }

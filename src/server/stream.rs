@@ -18,7 +18,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::auth::Presence;
+use crate::auth::DisconnectWatcher;
 
 /// How many connections are watched at once: each takes another file.
 pub(super) const WATCHES: u32 = 256;
@@ -86,7 +86,7 @@ impl Stream {
     }
 }
 
-impl Presence for Stream {
+impl DisconnectWatcher for Stream {
     fn left(&self, grace: Duration) -> BoxFuture<'_, ()> {
         let finished = async move {
             // As many as there are files for; the others' turn comes.

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, TransactionTrait}
 use serde_json::json;
 use signet::{
     accounts::{self, ChangeError, NewUser, PasswordHash, User},
-    auth::{Cost, Passwords},
+    auth::{Argon2Params, PasswordHasher},
 };
 
 use crate::{
@@ -244,11 +244,11 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let token = world.token().await;
-    let dearer = Cost {
+    let dearer = Argon2Params {
         iterations: 2,
         ..CHEAP
     };
-    let imported = Passwords::new(dearer, GENEROUS)
+    let imported = PasswordHasher::new(dearer, GENEROUS)
         .unwrap()
         .hash(PASSWORD)
         .await
@@ -284,12 +284,12 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
 async fn a_hash_at_django_s_cost_is_verified_once() {
     let world = World::new().await;
     let account = world.add_documented().await;
-    let django = Cost {
+    let django = Argon2Params {
         memory_kib: 102_400,
         iterations: 2,
         parallelism: 8,
     };
-    let imported = Passwords::new(django, GENEROUS)
+    let imported = PasswordHasher::new(django, GENEROUS)
         .unwrap()
         .hash(PASSWORD)
         .await
@@ -307,7 +307,7 @@ async fn a_hash_at_django_s_cost_is_verified_once() {
 
 #[tokio::test]
 async fn a_new_password_costs_what_the_contract_says() {
-    let world = World::at_cost(Cost {
+    let world = World::at_cost(Argon2Params {
         memory_kib: 19_456,
         iterations: 2,
         parallelism: 1,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::json;
-use signet::auth::{Budget, Caller, Cost};
+use signet::auth::{Argon2Params, ClientInfo, HashPoolLimits};
 use tokio::{io::AsyncWriteExt, sync::Notify, task::JoinSet};
 
 use crate::{
@@ -22,7 +22,7 @@ const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
 
 /// Dear enough for a queue to form.
-const DEAR: Cost = Cost {
+const DEAR: Argon2Params = Argon2Params {
     memory_kib: 16_384,
     iterations: 4,
     parallelism: 1,
@@ -31,7 +31,7 @@ const DEAR: Cost = Cost {
 async fn one_at_a_time(wait: Duration) -> World {
     let world = World::of(Setup {
         cost: DEAR,
-        budget: Budget {
+        budget: HashPoolLimits {
             threads: 1,
             wait,
             ..GENEROUS
@@ -76,7 +76,7 @@ async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
 async fn login_from(world: &World, address: &str, email: &str, password: &str) -> Answer {
     let body = json!({ "email": email, "password": password });
     let mut request = post(OBTAIN, body.to_string());
-    request.set_data(Caller::at(address.parse().unwrap()));
+    request.set_data(ClientInfo::at(address.parse().unwrap()));
     world.send(request).await
 }
 

@@ -80,7 +80,7 @@ async fn every_row_is_answered_as_expected_after_an_import() {
         "28 added, 0 updated, 0 unchanged, 0 skipped, 2 with a warning \
          (argon2 1, pbkdf2_sha256 26, unusable 1)\n"
     );
-    world.auth.match_stand_in().await.unwrap();
+    world.auth.refresh_dummy_hash().await.unwrap();
     replay(&read(), &world).await;
 }
 

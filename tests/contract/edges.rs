@@ -19,7 +19,7 @@ use std::{
 use poem::Body;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
-use signet::auth::{Rate, Rates};
+use signet::auth::{Quota, Quotas};
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
     crypto::ring,
@@ -762,11 +762,11 @@ async fn other_pages_are_answered_as_ever_and_kept_out_by_their_browsers() {
 
 #[tokio::test]
 async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
-    let rate = |attempts| Rate {
+    let rate = |attempts| Quota {
         attempts,
         per: Duration::from_mins(15),
     };
-    let rates = Some(Rates {
+    let rates = Some(Quotas {
         account: rate(100),
         address: rate(1),
     });

@@ -7,7 +7,7 @@ use poem::Body;
 use serde_json::{Value, json};
 use signet::{
     api::{Exchange, exchanges},
-    auth::{Caller, Rates},
+    auth::{ClientInfo, Quotas},
 };
 
 use crate::throttle::RATES;
@@ -67,7 +67,7 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
         "too_slow" => World::impatient().await,
         // One failure is forgiven in 90 seconds, whoever is counted.
         "throttled" => {
-            let rates = Rates {
+            let rates = Quotas {
                 address: RATES.account,
                 ..RATES
             };
@@ -195,6 +195,6 @@ fn every_documented_status_has_an_exchange() {
 
 async fn from_somewhere(world: &World, path: &str, body: &Value) -> Answer {
     let mut request = post(path, body.to_string());
-    request.set_data(Caller::at([192, 0, 2, 1].into()));
+    request.set_data(ClientInfo::at([192, 0, 2, 1].into()));
     world.send(request).await
 }

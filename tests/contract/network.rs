@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use signet::auth::{Rate, Rates};
+use signet::auth::{Quota, Quotas};
 
 use crate::{
     store::Store,
@@ -18,8 +18,8 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Longer than the rest of a request.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Rates that no test reaches: so that each login reads its failures.
-const RATE: Rate = Rate {
+/// Quotas that no test reaches, so that each login reads its failures.
+const RATE: Quota = Quota {
     attempts: 1000,
     per: Duration::from_mins(15),
 };
@@ -31,7 +31,7 @@ async fn connected(setup: Setup) -> Option<World> {
     }
     let world = World::of(Setup {
         relay: true,
-        rates: Some(Rates {
+        rates: Some(Quotas {
             account: RATE,
             address: RATE,
         }),

@@ -146,10 +146,10 @@ async fn maintenance_reports_a_replaced_database_file() {
     if Store::is_postgres() {
         return;
     }
-    world.auth.keep_house().await.unwrap();
+    world.auth.run_maintenance().await.unwrap();
     let path = world.url.strip_prefix("sqlite:").unwrap();
     fs::rename(path, format!("{path}.old")).unwrap();
-    let error = world.auth.keep_house().await.unwrap_err().to_string();
+    let error = world.auth.run_maintenance().await.unwrap_err().to_string();
     let expected = format!("the database file {path} was replaced");
     assert!(error.contains(&expected), "{error}");
 }

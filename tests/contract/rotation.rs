@@ -1,7 +1,7 @@
 //! Rotating the secret: nobody is logged out, and the old one ends when it should.
 
 use serde_json::json;
-use signet::auth::{Previous, Secrets};
+use signet::auth::{PreviousSecret, Secrets};
 use time::OffsetDateTime;
 
 use crate::{
@@ -20,7 +20,7 @@ async fn rotated(previous: &[&str]) -> World {
             current: NEW.into(),
             previous: previous
                 .iter()
-                .map(|line| Previous::read(line.as_bytes()).unwrap())
+                .map(|line| PreviousSecret::read(line.as_bytes()).unwrap())
                 .collect(),
         },
         ..Setup::default()

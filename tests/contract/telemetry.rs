@@ -8,7 +8,7 @@ use std::{
 use poem::{Body, Endpoint, http::StatusCode};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::auth::Caller;
+use signet::auth::ClientInfo;
 
 use crate::{
     binary::{Home, Service, exchange},
@@ -99,7 +99,7 @@ async fn what_happens_is_measured_by_operation_status_and_reason() {
     for number in 0..11 {
         let wrong = json!({ "email": EMAIL, "password": format!("wrong {number}") });
         let mut guess = post(OBTAIN, wrong.to_string());
-        guess.set_data(Caller::at("198.51.100.7".parse().unwrap()));
+        guess.set_data(ClientInfo::at("198.51.100.7".parse().unwrap()));
         world.send(guess).await;
     }
     world
@@ -164,7 +164,7 @@ async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
             &[("x-request-id", given)],
             Body::from("{}"),
         );
-        request.set_data(Caller::at(peer.parse().unwrap()));
+        request.set_data(ClientInfo::at(peer.parse().unwrap()));
         let answer = world.send(request).await;
         answer.header("x-request-id").map(str::to_owned)
     };
@@ -211,7 +211,7 @@ async fn addresses_of_proxies_match_in_both_forms() {
         .await;
         let headers = [("x-request-id", "given")];
         let mut request = request("POST", REFRESH, &headers, Body::from("{}"));
-        request.set_data(Caller::at(peer.parse().unwrap()));
+        request.set_data(ClientInfo::at(peer.parse().unwrap()));
         let answer = world.send(request).await;
         let is_given = answer.header("x-request-id") == Some("given");
         assert_eq!(is_given, is_trusted, "{proxies} {peer}");

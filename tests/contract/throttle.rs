@@ -8,8 +8,8 @@ use serde_json::json;
 use signet::{
     accounts::Users,
     auth::{
-        Auth, Caller, Clock, Lifetimes, Meter, Parts, Passwords, Presence, Rate, Rates, Secrets,
-        Throttle, Tokens,
+        AuthMetrics, AuthService, AuthState, ClientInfo, Clock, DisconnectWatcher, Lifetimes,
+        PasswordHasher, Quota, Quotas, RateLimiter, Secrets, Tokens,
     },
     http::{Admin, Options, compose},
 };
@@ -26,12 +26,12 @@ const HOME: &str = "192.0.2.1";
 const ELSEWHERE: &str = "198.51.100.7";
 
 /// The defaults: 90 seconds forgive one failure against an account, 9 one from an address.
-pub(crate) const RATES: Rates = Rates {
-    account: Rate {
+pub(crate) const RATES: Quotas = Quotas {
+    account: Quota {
         attempts: 10,
         per: Duration::from_mins(15),
     },
-    address: Rate {
+    address: Quota {
         attempts: 100,
         per: Duration::from_mins(15),
     },
@@ -59,7 +59,7 @@ async fn send(
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    request.set_data(Caller::at(from.parse().unwrap()));
+    request.set_data(ClientInfo::at(from.parse().unwrap()));
     world.send(request).await
 }
 
@@ -243,7 +243,7 @@ async fn counts_of_a_wrong_clock_are_lowered_by_maintenance() {
     fail(&world, HOME, EMAIL, 10).await;
     world.set_clock(NOW);
     fail(&world, ELSEWHERE, "jane@example.com", 1).await;
-    world.auth.keep_house().await.unwrap();
+    world.auth.run_maintenance().await.unwrap();
     world.set_clock(NOW + 3600 + 90 - 900);
     login(&world, HOME, EMAIL, PASSWORD).await.token();
 }
@@ -269,7 +269,7 @@ async fn cleanup_lets_logins_write_between_its_batches() {
         let counted = world.auth.users.attempts_after(&kinds, -1).await;
         counted.unwrap()
     };
-    let cleanup = async { world.auth.keep_house().await.unwrap() };
+    let cleanup = async { world.auth.run_maintenance().await.unwrap() };
     let logins = async {
         let mut left = SETTLED;
         while left == SETTLED {
@@ -319,7 +319,7 @@ async fn accounts_work_after_a_wrong_clock_was_set_back() {
                 .assert_refused("Error decoding signature.");
         }
         // The cutoff is never lowered.
-        world.auth.keep_house().await.unwrap();
+        world.auth.run_maintenance().await.unwrap();
         let token = login(&world, HOME, EMAIL, PASSWORD).await.token();
         refresh(&world, HOME, &token).await.token();
         refresh(&world, HOME, &early)
@@ -356,7 +356,7 @@ async fn clients_of_a_unix_socket_share_one_address() {
 #[derive(Debug)]
 struct Gone;
 
-impl Presence for Gone {
+impl DisconnectWatcher for Gone {
     fn left(&self, _: Duration) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
@@ -367,7 +367,7 @@ impl Presence for Gone {
 async fn hanging_up_is_no_way_around() {
     let world = throttled().await;
     for guess in 0..10 {
-        let caller = Caller::waiting(ELSEWHERE.parse().ok(), Arc::new(Gone));
+        let caller = ClientInfo::waiting(ELSEWHERE.parse().ok(), Arc::new(Gone));
         let body = json!({ "email": EMAIL, "password": format!("guess {guess}") });
         let mut request = post(OBTAIN, body.to_string());
         request.set_data(caller);
@@ -447,9 +447,9 @@ async fn replicas_and_restarts_share_what_was_counted() {
     let world = throttled().await;
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
-    let replica = Auth::from(Parts {
+    let replica = AuthService::from(AuthState {
         users: Users::new(world.db.clone(), LIMITS),
-        passwords: Passwords::new(CHEAP, GENEROUS).unwrap(),
+        passwords: PasswordHasher::new(CHEAP, GENEROUS).unwrap(),
         tokens: Tokens::new(
             &Secrets::only(SECRET.as_bytes()),
             Lifetimes {
@@ -458,9 +458,9 @@ async fn replicas_and_restarts_share_what_was_counted() {
             },
         )
         .unwrap(),
-        throttle: Throttle::new(Some(RATES)),
+        throttle: RateLimiter::new(Some(RATES)),
         audit: world.auth.audit,
-        meter: Meter::default(),
+        meter: AuthMetrics::default(),
         clock: Clock::new(move || now),
     });
     let body = json!({ "email": EMAIL, "password": PASSWORD });
@@ -522,7 +522,7 @@ async fn what_is_forgiven_is_forgotten() {
     };
     assert_eq!(rows().await, 4);
     world.set_clock(NOW + 90);
-    world.auth.keep_house().await.unwrap();
+    world.auth.run_maintenance().await.unwrap();
     assert_eq!(rows().await, 1, "one account has yet to be forgiven");
 }
 

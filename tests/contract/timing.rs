@@ -9,7 +9,7 @@ use std::time::Instant;
 use sea_orm::ConnectionTrait;
 use signet::{
     accounts::PasswordHash,
-    auth::{Cost, Passwords, Rate, Rates},
+    auth::{Argon2Params, PasswordHasher, Quota, Quotas},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ const PASSWORD: &str = "1234ABCD";
 const NO_LOGIN: &str = "Unable to log in with provided credentials.";
 
 /// Long against what surrounds it.
-const COST: Cost = Cost {
+const COST: Argon2Params = Argon2Params {
     memory_kib: 4096,
     iterations: 3,
     parallelism: 1,
@@ -60,13 +60,13 @@ async fn told_apart(world: &World, first: (&str, &str), second: (&str, &str)) ->
 
 /// A throttle that counts everything, and lets everything through.
 async fn world() -> World {
-    let rate = Rate {
+    let rate = Quota {
         attempts: 1_000_000,
         per: std::time::Duration::from_hours(1),
     };
     World::of(Setup {
         cost: COST,
-        rates: Some(Rates {
+        rates: Some(Quotas {
             account: rate,
             address: rate,
         }),
@@ -82,8 +82,8 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
     world.add(2, "unusable@example.com", None).await;
     world.add(3, "disabled@example.com", Some(PASSWORD)).await;
     world.auth.users.set_active(3, false).await.unwrap();
-    let cheaper = Passwords::new(
-        Cost {
+    let cheaper = PasswordHasher::new(
+        Argon2Params {
             iterations: 1,
             ..COST
         },
@@ -129,7 +129,7 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
         ("user4@example.com", "wrong"),
     );
     assert!(told_apart(&world, unknown, most).await);
-    world.auth.match_stand_in().await.unwrap();
+    world.auth.refresh_dummy_hash().await.unwrap();
     assert!(!told_apart(&world, unknown, most).await);
     // A hash that is not verified is as good as none.
     assert!(!told_apart(&world, unknown, ("user0@example.com", "wrong")).await);
@@ -156,7 +156,7 @@ async fn failed_cleanup_does_not_skip_the_timing_defense() {
         world.db.execute_unprepared(&rename).await.unwrap();
     };
     rename("attempts", "away").await;
-    world.auth.keep_house().await.unwrap_err();
+    world.auth.run_maintenance().await.unwrap_err();
     rename("away", "attempts").await;
     assert!(!told_apart(&world, unknown, most).await);
 }
@@ -188,6 +188,6 @@ async fn of_many_accounts_a_sample_tells_what_most_have() {
         ("user30000@example.com", "wrong"),
     );
     assert!(told_apart(&world, unknown, most).await);
-    world.auth.match_stand_in().await.unwrap();
+    world.auth.refresh_dummy_hash().await.unwrap();
     assert!(!told_apart(&world, unknown, most).await);
 }

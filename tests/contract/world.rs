@@ -18,8 +18,8 @@ use signet::{
     accounts::{self, Database, Limits, NewUser, User, Users},
     api::{BodyLimits, Document},
     auth::{
-        Audit, Auth, Budget, Clock, Cost, Lifetimes, Meter, Parts, Passwords, Rates, Secrets,
-        Throttle, Tokens,
+        Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits, Lifetimes,
+        PasswordHasher, Quotas, RateLimiter, Secrets, Tokens,
     },
     config::{Networks, Origins},
     http::{Admin, App, Options, Proxies, Stopping, compose},
@@ -43,21 +43,21 @@ pub(crate) const LIFETIMES: Lifetimes = Lifetimes {
 };
 pub(crate) const SECRET: &str = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz";
 /// Cheap, so that a test may log in often; what a login costs is tested where it matters.
-pub(crate) const CHEAP: Cost = Cost {
+pub(crate) const CHEAP: Argon2Params = Argon2Params {
     memory_kib: 32,
     iterations: 1,
     parallelism: 1,
 };
 
 /// More than any test takes.
-pub(crate) const GENEROUS: Budget = Budget {
+pub(crate) const GENEROUS: HashPoolLimits = HashPoolLimits {
     threads: 2,
     memory_kib: 1_000_000,
     wait: Duration::from_mins(10),
 };
 
 pub(crate) struct World {
-    pub(crate) auth: Auth,
+    pub(crate) auth: AuthService,
     pub(crate) app: App,
     pub(crate) admin: App,
     pub(crate) stopping: Stopping,
@@ -78,8 +78,8 @@ pub(crate) struct Answer {
 
 /// What a world is made of, where it is not the usual.
 pub(crate) struct Setup {
-    pub(crate) cost: Cost,
-    pub(crate) budget: Budget,
+    pub(crate) cost: Argon2Params,
+    pub(crate) budget: HashPoolLimits,
     pub(crate) limits: BodyLimits,
     /// How long the database waits for another writer.
     pub(crate) patience: Duration,
@@ -88,7 +88,7 @@ pub(crate) struct Setup {
     pub(crate) relay: bool,
     pub(crate) secrets: Secrets,
     pub(crate) lifetimes: Lifetimes,
-    pub(crate) rates: Option<Rates>,
+    pub(crate) rates: Option<Quotas>,
     pub(crate) proxies: &'static str,
     pub(crate) client_ip_header: &'static str,
     pub(crate) origins: &'static str,
@@ -121,7 +121,7 @@ impl World {
         Self::of(Setup::default()).await
     }
 
-    pub(crate) async fn at_cost(cost: Cost) -> Self {
+    pub(crate) async fn at_cost(cost: Argon2Params) -> Self {
         Self::of(Setup {
             cost,
             ..Setup::default()
@@ -169,15 +169,15 @@ impl World {
         let db = accounts::open(&url, limits).await.unwrap();
         let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
-        let auth = Auth::from(Parts {
-            throttle: Throttle::new(setup.rates),
+        let auth = AuthService::from(AuthState {
+            throttle: RateLimiter::new(setup.rates),
             audit: Audit {
                 whole_emails: false,
             },
             users: Users::new(db.clone(), limits),
-            passwords: Passwords::new(setup.cost, setup.budget).unwrap(),
+            passwords: PasswordHasher::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, setup.lifetimes).unwrap(),
-            meter: Meter::default(),
+            meter: AuthMetrics::default(),
             clock: setup.clock.unwrap_or(settable),
         });
         let options = Options {

@@ -19,7 +19,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::HashError;
-use crate::auth::admission::{Kind, Weight};
+use crate::auth::hash_pool::{Kind, Weight};
 
 /// What bcrypt takes of a password, in bytes, with the null character that ends it.
 const BCRYPT_KEY: usize = 72;

@@ -19,12 +19,12 @@ pub struct Secrets {
     /// Signs, and verifies.
     pub current: Vec<u8>,
     /// Verify only.
-    pub previous: Vec<Previous>,
+    pub previous: Vec<PreviousSecret>,
 }
 
 /// An earlier secret: its tokens are still taken, and refreshed under the current one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Previous {
+pub struct PreviousSecret {
     /// The secret.
     pub secret: Vec<u8>,
     /// When it is no longer taken, if that is known.
@@ -60,7 +60,7 @@ impl Secrets {
 
 /// Why a secret may be guessed, if it looks like that. A secret is drawn, not thought of.
 #[must_use]
-pub fn doubt(secret: &[u8]) -> Option<&'static str> {
+pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
     /// What is in secrets that stand in manuals.
     const WORDS: [&str; 5] = ["changeme", "secret", "password", "example", "insecure"];
     /// Of 128 bits as hexadecimal digits, counting makes about 117.
@@ -82,7 +82,7 @@ pub fn doubt(secret: &[u8]) -> Option<&'static str> {
     (bits < BITS).then_some("it has few different characters")
 }
 
-impl Previous {
+impl PreviousSecret {
     /// Reads one: `SECRET`, or `2027-01-31T00:00:00Z SECRET` for one that is taken until then.
     ///
     /// # Errors
@@ -132,9 +132,9 @@ impl fmt::Debug for Secrets {
     }
 }
 
-impl fmt::Debug for Previous {
+impl fmt::Debug for PreviousSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Previous(until {:?})", self.until)
+        write!(f, "PreviousSecret(until {:?})", self.until)
     }
 }
 

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use super::Finding;
 use crate::{
     accounts::Location,
-    auth::{Clock, doubt},
+    auth::{Clock, weak_secret_reason},
     cli::{certificate::Certificate, secret},
     config::{Read, Settings},
 };
@@ -44,11 +44,11 @@ fn signing(settings: &Settings, now: OffsetDateTime) -> Finding {
         .filter(|previous| is_past(previous.until))
         .count();
     let previous = secrets.previous.len();
-    match doubt(&secrets.current) {
-        Some(doubt) => Finding::doubtful(
+    match weak_secret_reason(&secrets.current) {
+        Some(reason) => Finding::doubtful(
             subject,
             format!(
-                "{doubt}: whoever guesses it can make tokens. Make one with `openssl rand -hex 32`, and rotate"
+                "{reason}: whoever guesses it can make tokens. Make one with `openssl rand -hex 32`, and rotate"
             ),
         ),
         None if past > 0 => Finding::doubtful(

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::Finding;
 use crate::{
-    auth::{Budget, HashError, Passwords},
+    auth::{HashError, HashPoolLimits, PasswordHasher},
     cli::password,
     config::Settings,
     server::ConnectionLimits,
@@ -31,8 +31,8 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn measure(
-    passwords: &Passwords,
-    budget: Budget,
+    passwords: &PasswordHasher,
+    budget: HashPoolLimits,
     settings: &Settings,
 ) -> Result<Finding, HashError> {
     // The first one finds no memory that is warm.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::Finding;
 use crate::{
     accounts::{Database, DatabaseError, Location, Users},
-    auth::{Clock, Throttle},
+    auth::{Clock, RateLimiter},
     cli::{database, throttle},
     config::Settings,
 };
@@ -90,7 +90,7 @@ async fn found(
         findings.push(cutoffs(
             users.cutoffs_after(now.unix_timestamp() + SETTLES).await?,
         ));
-        let throttle = Throttle::new(Some(throttle::rates(settings)));
+        let throttle = RateLimiter::new(Some(throttle::rates(settings)));
         findings.push(rate_limits(throttle.ahead(users, now).await?));
     }
     Ok(findings)

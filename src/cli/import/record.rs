@@ -12,7 +12,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     accounts::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
-    auth::{Unverifiable, scheme_of},
+    auth::{UnsupportedHash, scheme_of},
     text::printable,
 };
 
@@ -221,7 +221,7 @@ fn hash(cell: Cell, accept_unusable: bool) -> Result<(&'static str, Option<Passw
                 Err(why) => why,
             }
         }
-        _ => Unverifiable::Unknown,
+        _ => UnsupportedHash::Unknown,
     };
     if accept_unusable {
         Ok((UNUSABLE, None))

@@ -10,7 +10,7 @@ use std::{
 
 use super::{draft::Draft, files::Files};
 use crate::{
-    auth::{Previous, random},
+    auth::{PreviousSecret, random},
     cli::{error::CliError, output::print},
     config::Settings,
 };
@@ -71,7 +71,7 @@ impl Rotation {
         }
         let current =
             super::read(&files.current).map_err(|error| unreadable(&files.current, &error))?;
-        if !Previous::read(&current)
+        if !PreviousSecret::read(&current)
             .is_ok_and(|line| line.secret == current && line.until.is_none())
             || current.contains(&b'\n')
             || current.ends_with(b"\r")
@@ -89,7 +89,7 @@ impl Rotation {
             Err(error) => return Err(unreadable(&files.previous, &error)),
         };
         for (at, line) in previous.iter().enumerate() {
-            Previous::read(line).map_err(|error| {
+            PreviousSecret::read(line).map_err(|error| {
                 format!("line {} of {}: {error}", at + 1, files.previous.display())
             })?;
         }

@@ -5,14 +5,14 @@ use tracing::{error, info};
 
 use super::systemd;
 use crate::{
-    auth::{Auth, SecretTooShort, Secrets},
+    auth::{AuthService, SecretTooShort, Secrets},
     cli::{certificate::Certificate, error::CliError, secret, signal},
     config::Settings,
 };
 
 /// Who has it.
 pub(super) struct Reloaded {
-    pub(super) auth: Auth,
+    pub(super) auth: AuthService,
     pub(super) settings: Settings,
     pub(super) secrets: Secrets,
     pub(super) certificate: Option<Certificate>,

@@ -28,14 +28,14 @@ use crate::accounts::{Attempts as Bucket, DatabaseError, User, Users, email};
 
 /// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
 #[derive(Clone, Copy, Debug)]
-pub struct Rate {
+pub struct Quota {
     /// The attempts, at least one.
     pub attempts: u32,
     /// The time in which all of them are forgiven.
     pub per: Duration,
 }
 
-impl Rate {
+impl Quota {
     /// How long one attempt takes to be forgiven, in milliseconds.
     fn weight(self) -> i64 {
         (self.period() / i64::from(self.attempts)).max(1)
@@ -53,25 +53,25 @@ impl Rate {
 
 /// How often one may fail.
 #[derive(Clone, Copy, Debug)]
-pub struct Rates {
+pub struct Quotas {
     /// Against one account.
-    pub account: Rate,
+    pub account: Quota,
     /// From one address: an IPv4 address, or an IPv6 network of 64 bits.
-    pub address: Rate,
+    pub address: Quota,
 }
 
 /// Whoever asks must wait so long, in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("throttled for another {seconds} seconds")]
-pub struct Throttled {
+pub struct RateLimited {
     /// Until the next attempt is allowed.
     pub seconds: u32,
 }
 
 /// Counts failures in the database of the accounts, which replicas share.
 #[derive(Debug)]
-pub struct Throttle {
-    rates: Option<Rates>,
+pub struct RateLimiter {
+    rates: Option<Quotas>,
     pending: Arc<Mutex<Pending>>,
 }
 
@@ -80,7 +80,7 @@ type Pending = HashMap<String, Vec<Option<String>>>;
 
 /// An attempt that is being decided.
 pub(super) struct Attempt {
-    subjects: Vec<(String, Rate)>,
+    subjects: Vec<(String, Quota)>,
     /// The start of a keyed hash of what is tried, if it may be tried again.
     guess: Option<String>,
     /// The guess has failed before: it reveals nothing, so only the address pays for it.
@@ -88,10 +88,10 @@ pub(super) struct Attempt {
     pending: Arc<Mutex<Pending>>,
 }
 
-impl Throttle {
+impl RateLimiter {
     /// A throttle of these rates, or none at all.
     #[must_use]
-    pub fn new(rates: Option<Rates>) -> Self {
+    pub fn new(rates: Option<Quotas>) -> Self {
         Self {
             rates,
             pending: Arc::default(),
@@ -108,7 +108,7 @@ impl Throttle {
         guess: String,
         user: Option<&User>,
         address: Option<IpAddr>,
-    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
         let account = digest(&email::key(email));
         let from = bucket(address);
         let known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
@@ -131,7 +131,7 @@ impl Throttle {
         users: &Users,
         now: i64,
         address: Option<IpAddr>,
-    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
         let subjects = self.rates.map_or_else(Vec::new, |rates| {
             vec![(format!("garbage:{}", bucket(address)), rates.address)]
         });
@@ -224,7 +224,7 @@ impl Throttle {
     }
 
     /// The kinds of subjects, by rate.
-    fn kinds(&self) -> impl Iterator<Item = ([&'static str; 2], Rate)> {
+    fn kinds(&self) -> impl Iterator<Item = ([&'static str; 2], Quota)> {
         self.rates.into_iter().flat_map(|rates| {
             [
                 (["account", "known"], rates.account),
@@ -237,9 +237,9 @@ impl Throttle {
         &self,
         users: &Users,
         now: i64,
-        subjects: Vec<(String, Rate)>,
+        subjects: Vec<(String, Quota)>,
         guess: Option<String>,
-    ) -> Result<Result<Attempt, Throttled>, DatabaseError> {
+    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
         // Whoever is undecided now is counted before the database is read: were it the other way round,
         // one who is decided in between would be seen in neither.
         let (mut attempt, ahead) = self.attempt(subjects, guess);
@@ -253,7 +253,7 @@ impl Throttle {
         for ((name, rate), ahead) in attempt.subjects.iter().zip(ahead) {
             let level = bucket(name).map_or(0, |bucket| bucket.settled_at - now);
             if level > rate.most() {
-                // Stored, since otherwise the count would start to leak only when the clock has caught up.
+                // ParsedHash, since otherwise the count would start to leak only when the clock has caught up.
                 users.cap_attempt(name, now + rate.most()).await?;
             }
             let level = level.clamp(0, rate.most());
@@ -265,7 +265,7 @@ impl Throttle {
         if wait > 0 {
             // Rounded up: earlier would be in vain.
             let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
-            return Ok(Err(Throttled { seconds }));
+            return Ok(Err(RateLimited { seconds }));
         }
         attempt.repeated = match (&attempt.guess, bucket(&names[0])) {
             (Some(guess), Some(bucket)) => bucket.remembers(guess),
@@ -276,7 +276,11 @@ impl Throttle {
 
     /// An attempt, and how many other guesses are ahead of it undecided, by subject. Those who know the
     /// password all guess the same.
-    fn attempt(&self, subjects: Vec<(String, Rate)>, guess: Option<String>) -> (Attempt, Vec<u32>) {
+    fn attempt(
+        &self,
+        subjects: Vec<(String, Quota)>,
+        guess: Option<String>,
+    ) -> (Attempt, Vec<u32>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = subjects.iter().map(|(name, _)| {
             let undecided = pending.entry(name.clone()).or_default();
@@ -336,7 +340,7 @@ impl Drop for Attempt {
 }
 
 /// How many failures at this rate are not forgiven yet.
-fn count(buckets: &[Bucket], rate: Rate, now: i64) -> u64 {
+fn count(buckets: &[Bucket], rate: Quota, now: i64) -> u64 {
     let failures = buckets.iter().map(|bucket| {
         let level = (bucket.settled_at - now).clamp(0, rate.most());
         level.unsigned_abs().div_ceil(rate.weight().unsigned_abs())

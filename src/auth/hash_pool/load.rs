@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{Budget, lock};
+use super::{HashPoolLimits, lock};
 
 /// What is hashed with: each has a pace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,12 +82,12 @@ impl Weight {
     }
 
     /// How many hashes of this weight run at once.
-    pub(super) fn at_once(self, budget: &Budget) -> usize {
+    pub(super) fn at_once(self, budget: &HashPoolLimits) -> usize {
         budget.at_once(self.memory_kib)
     }
 
     /// What of the machine it holds while it is made, in thousandths: a thread, or more if it takes more memory.
-    fn share(self, budget: &Budget) -> u64 {
+    fn share(self, budget: &HashPoolLimits) -> u64 {
         let memory = u64::from(self.memory_kib) * 1000 / u64::from(budget.memory_kib.max(1));
         memory.min(1000).max(1000 / budget.threads.max(1) as u64)
     }
@@ -178,7 +178,7 @@ impl Counted {
         bucket: &str,
         weight: Weight,
         turns: usize,
-        budget: &Budget,
+        budget: &HashPoolLimits,
     ) -> Self {
         let amount = weight.work.saturating_mul(weight.share(budget));
         let mut buckets = lock(&load.buckets);
@@ -224,7 +224,7 @@ fn time(work: u64, pace: u64) -> Duration {
 mod tests {
     use super::*;
 
-    const BUDGET: Budget = Budget {
+    const BUDGET: HashPoolLimits = HashPoolLimits {
         threads: 4,
         memory_kib: 40_000,
         wait: Duration::from_secs(3),

@@ -7,7 +7,7 @@ use base64::{
 };
 
 use super::scheme::{Pbkdf2Digest, Scheme};
-use crate::auth::{admission::Weight, random};
+use crate::auth::{hash_pool::Weight, random};
 
 /// The most that a stored hash may take, in KiB of memory and in milliseconds of one core: far above what
 /// Django and OWASP advise, and far below what would stop the service.
@@ -41,7 +41,7 @@ const OLDER: [&str; 6] = [
 
 /// A stored hash that is verified.
 #[derive(Clone)]
-pub(super) struct Stored {
+pub(super) struct ParsedHash {
     pub(super) scheme: Scheme,
     /// It compares in constant time.
     pub(super) output: phc::Output,
@@ -49,23 +49,23 @@ pub(super) struct Stored {
 
 /// Why a stored hash is not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unverifiable {
+pub enum UnsupportedHash {
     /// A scheme that is too weak to be verified.
     #[error("its scheme, {0}, is too weak to be verified")]
     Older(&'static str),
     /// A hash that would hold up the service.
     #[error("it takes more than 1 GiB of memory or five seconds of a core")]
-    TooDear,
+    CostTooHigh,
     /// Not what any scheme writes.
     #[error("it is not a hash of a known scheme")]
     Unknown,
 }
 
-impl Stored {
-    pub(super) fn read(text: &str) -> Result<Self, Unverifiable> {
+impl ParsedHash {
+    pub(super) fn read(text: &str) -> Result<Self, UnsupportedHash> {
         let stored = Self::parse(text).ok_or_else(|| older(text))?;
         if stored.is_too_dear() {
-            return Err(Unverifiable::TooDear);
+            return Err(UnsupportedHash::CostTooHigh);
         }
         Ok(stored)
     }
@@ -182,7 +182,7 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| digits && *number > 0)
 }
 
-fn older(text: &str) -> Unverifiable {
+fn older(text: &str) -> UnsupportedHash {
     let is_md5 = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = match text.split_once('$') {
         // Django's names for those without a salt, which it writes in two ways.
@@ -190,8 +190,8 @@ fn older(text: &str) -> Unverifiable {
         Some(("md5", rest)) if rest.starts_with('$') => "unsalted_md5",
         Some((name, _)) => name,
         None if is_md5(text) => "unsalted_md5",
-        None => return Unverifiable::Unknown,
+        None => return UnsupportedHash::Unknown,
     };
     let older = OLDER.into_iter().find(|older| *older == name);
-    older.map_or(Unverifiable::Unknown, Unverifiable::Older)
+    older.map_or(UnsupportedHash::Unknown, UnsupportedHash::Older)
 }

@@ -23,7 +23,7 @@ static COMMON: LazyLock<HashSet<String>> = LazyLock::new(|| {
 
 /// Everything that is wrong with `password` for the account with `email`.
 #[must_use]
-pub fn faults(password: &str, email: &str) -> Vec<String> {
+pub fn validate(password: &str, email: &str) -> Vec<String> {
     let length = password.chars().count();
     let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
     let folded = key(password);
@@ -54,7 +54,7 @@ pub fn faults(password: &str, email: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::faults;
+    use super::validate;
 
     const EMAIL: &str = "jonhdoeqa@email.com";
 
@@ -79,7 +79,7 @@ mod tests {
             (&"ß".repeat(129), &[LONG]),
             (&"x y".repeat(43), &[LONG]),
         ] {
-            assert_eq!(faults(password, EMAIL), told, "{password}");
+            assert_eq!(validate(password, EMAIL), told, "{password}");
         }
     }
 }

@@ -16,27 +16,24 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Auth, Grant, obtain, refresh};
+use super::{AuthService, IssuedToken, login::LoginError, refresh::RefreshError};
 use crate::accounts::User;
 
 /// Counts tokens.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct AuthMetrics {
     issued: Family<[(&'static str, &'static str); 1], Counter>,
     refused: Family<[(&'static str, &'static str); 2], Counter>,
 }
 
-impl Meter {
-    pub(super) fn obtain(&self, outcome: &Result<(User, Grant), obtain::Refusal>) {
-        self.count(
-            "obtain",
-            outcome.as_ref().err().map(obtain::Refusal::reason),
-        );
+impl AuthMetrics {
+    pub(super) fn obtain(&self, outcome: &Result<(User, IssuedToken), LoginError>) {
+        self.count("obtain", outcome.as_ref().err().map(LoginError::reason));
     }
 
-    pub(super) fn refresh(&self, outcome: &Result<Grant, refresh::Refusal>) {
+    pub(super) fn refresh(&self, outcome: &Result<IssuedToken, RefreshError>) {
         let refusal = outcome.as_ref().err();
-        self.count("refresh", refusal.map(refresh::Refusal::reason));
+        self.count("refresh", refusal.map(RefreshError::reason));
     }
 
     fn count(&self, grant: &'static str, refused_for: Option<&'static str>) {
@@ -53,13 +50,13 @@ impl Meter {
 
 /// Counts hashes.
 #[derive(Debug)]
-pub(super) struct HashMeter {
+pub(super) struct HashQueueMetrics {
     waiting: Gauge,
     waited: Histogram,
     rejected: Counter,
 }
 
-impl Default for HashMeter {
+impl Default for HashQueueMetrics {
     fn default() -> Self {
         Self {
             waiting: Gauge::default(),
@@ -70,7 +67,7 @@ impl Default for HashMeter {
     }
 }
 
-impl HashMeter {
+impl HashQueueMetrics {
     /// Somebody waits for a hash, until what this returns is dropped.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.inc();
@@ -105,7 +102,7 @@ impl HashMeter {
 
 /// A wait.
 pub(super) struct Waiting<'a> {
-    meter: &'a HashMeter,
+    meter: &'a HashQueueMetrics,
     since: Instant,
 }
 
@@ -123,7 +120,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Auth {
+impl AuthService {
     /// Adds everything that is measured here to what operators read.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -142,7 +139,7 @@ impl Auth {
 }
 
 /// What is looked up when it is asked for.
-struct AtTheMoment(Auth);
+struct AtTheMoment(AuthService);
 
 impl Collector for AtTheMoment {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {

@@ -3,16 +3,16 @@
 use tracing::warn;
 
 use super::{
-    Auth, Caller, Fault, Grant, HashError,
+    AuthService, ClientInfo, HashError, InternalError, IssuedToken,
     clock::milliseconds,
     password::Verdict,
-    throttle::{self, Throttled},
+    rate_limit::{self, RateLimited},
 };
 use crate::accounts::{User, email};
 
 /// Why credentials got no token. The wire tells the first five in one and the same way.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum LoginError {
     /// No account has this e-mail.
     #[error("no account has this e-mail")]
     UnknownAccount,
@@ -30,16 +30,16 @@ pub enum Refusal {
     Overtaken,
     /// Too many attempts failed.
     #[error(transparent)]
-    Throttled(#[from] Throttled),
+    RateLimited(#[from] RateLimited),
     /// The client did not wait for its answer.
     #[error("the client has gone")]
-    CallerGone,
+    ClientDisconnected,
     /// Our own fault.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    InternalError(#[from] InternalError),
 }
 
-impl Refusal {
+impl LoginError {
     /// The same in a word, for what is measured.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
@@ -48,9 +48,9 @@ impl Refusal {
             Self::WrongPassword => "wrong_password",
             Self::Disabled => "disabled",
             Self::Overtaken => "overtaken",
-            Self::Throttled(_) => "throttled",
-            Self::CallerGone => "caller_gone",
-            Self::Fault(fault) => fault.reason(),
+            Self::RateLimited(_) => "throttled",
+            Self::ClientDisconnected => "caller_gone",
+            Self::InternalError(fault) => fault.reason(),
         }
     }
 }
@@ -61,26 +61,26 @@ impl Refusal {
 ///
 /// # Errors
 /// When the credentials are refused.
-pub async fn obtain(
-    auth: &Auth,
-    caller: &Caller,
+pub async fn login(
+    auth: &AuthService,
+    caller: &ClientInfo,
     email: &str,
     password: &str,
-) -> Result<Grant, Refusal> {
-    let outcome = login(auth, caller, email, password).await;
+) -> Result<IssuedToken, LoginError> {
+    let outcome = evaluate(auth, caller, email, password).await;
     auth.audit.login(email, caller.address, &outcome);
     auth.meter.obtain(&outcome);
     outcome.map(|(_, grant)| grant)
 }
 
-async fn login(
-    auth: &Auth,
-    caller: &Caller,
+async fn evaluate(
+    auth: &AuthService,
+    caller: &ClientInfo,
     email: &str,
     password: &str,
-) -> Result<(User, Grant), Refusal> {
+) -> Result<(User, IssuedToken), LoginError> {
     let users = auth.users.for_request();
-    let user = users.by_email(email).await.map_err(Fault::from)?;
+    let user = users.by_email(email).await.map_err(InternalError::from)?;
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let now = auth.clock.now();
     let milliseconds = milliseconds(now);
@@ -96,38 +96,41 @@ async fn login(
             caller.address,
         )
         .await
-        .map_err(Fault::from)??;
+        .map_err(InternalError::from)??;
     // No connection is held meanwhile; and a hash that nobody waits for is left undone.
-    let bucket = throttle::bucket(caller.address);
+    let bucket = rate_limit::bucket(caller.address);
     let left = caller.left(auth.passwords.grace());
     let verdict = auth.passwords.verify(password, stored, &bucket, left);
     let decided = match verdict.await {
-        Ok(verdict) => decide(user, verdict),
+        Ok(verdict) => check_account(user, verdict),
         // It counts as a guess: whoever hangs up must not cost more than who waits.
-        Err(HashError::CallerGone) => Err(Refusal::CallerGone),
-        Err(error) => return Err(Fault::from(error).into()),
+        Err(HashError::ClientDisconnected) => Err(LoginError::ClientDisconnected),
+        Err(error) => return Err(InternalError::from(error).into()),
     };
     let (user, stale) = match decided {
         Ok(accepted) => accepted,
         Err(refusal) => {
             let counted = auth.throttle.failed(&users, milliseconds, &attempt);
-            counted.await.map_err(Fault::from)?;
+            counted.await.map_err(InternalError::from)?;
             return Err(refusal);
         }
     };
     if stale {
         // If there is no time for it now, there will be at the next login.
         match auth.passwords.hash_for(&bucket, password).await {
-            Ok(hash) => users.rehash(&user, hash).await.map_err(Fault::from)?,
+            Ok(hash) => users
+                .rehash(&user, hash)
+                .await
+                .map_err(InternalError::from)?,
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
     let recorded = users
         .record_login(&user, now, Some(bucket))
         .await
-        .map_err(Fault::from)?;
+        .map_err(InternalError::from)?;
     if !recorded {
-        return Err(Refusal::Overtaken);
+        return Err(LoginError::Overtaken);
     }
     let now = now.unix_timestamp();
     let orig_iat = now.max(user.tokens_valid_after);
@@ -138,12 +141,14 @@ async fn login(
 }
 
 /// The account that may log in, and whether its hash is stale.
-fn decide(user: Option<User>, verdict: Verdict) -> Result<(User, bool), Refusal> {
+fn check_account(user: Option<User>, verdict: Verdict) -> Result<(User, bool), LoginError> {
     match (user, verdict) {
-        (None, _) => Err(Refusal::UnknownAccount),
-        (Some(user), Verdict::Wrong) if user.password.is_none() => Err(Refusal::UnusablePassword),
-        (Some(_), Verdict::Wrong) => Err(Refusal::WrongPassword),
-        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(Refusal::Disabled),
+        (None, _) => Err(LoginError::UnknownAccount),
+        (Some(user), Verdict::Wrong) if user.password.is_none() => {
+            Err(LoginError::UnusablePassword)
+        }
+        (Some(_), Verdict::Wrong) => Err(LoginError::WrongPassword),
+        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(LoginError::Disabled),
         (Some(user), Verdict::Right { stale }) => Ok((user, stale)),
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::meter::HashMeter;
+use super::metrics::HashQueueMetrics;
 
 mod load;
 
@@ -43,7 +43,7 @@ const NICENESS: i32 = 10;
 
 /// How much hashing there may be at once, and for how long a login waits for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct HashPoolLimits {
     /// Hashes at once: one a core.
     pub threads: usize,
     /// Memory of all hashes together, in KiB. One hash that costs more runs alone, outside this promise.
@@ -52,7 +52,7 @@ pub struct Budget {
     pub wait: Duration,
 }
 
-impl Budget {
+impl HashPoolLimits {
     /// How many hashes of so much memory there are at once.
     #[must_use]
     pub fn at_once(&self, memory_kib: u32) -> usize {
@@ -76,12 +76,12 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The queue, and the threads behind it, which end with it.
 pub(super) struct Admission {
-    budget: Budget,
+    budget: HashPoolLimits,
     memory: Arc<Semaphore>,
     threads: Arc<Semaphore>,
     jobs: mpsc::Sender<Job>,
     load: Arc<Load>,
-    pub(super) meter: HashMeter,
+    pub(super) meter: HashQueueMetrics,
     spare: Arc<Mutex<Vec<Blocks>>>,
     /// The hash that is made today.
     today: Weight,
@@ -94,7 +94,7 @@ impl Admission {
     ///
     /// # Errors
     /// When the system starts no thread.
-    pub(super) fn start(budget: Budget, usual: Weight) -> io::Result<Self> {
+    pub(super) fn start(budget: HashPoolLimits, usual: Weight) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let spare = Arc::<Mutex<Vec<Blocks>>>::default();
@@ -110,7 +110,7 @@ impl Admission {
             threads: Arc::new(Semaphore::new(budget.threads)),
             jobs,
             load: Arc::default(),
-            meter: HashMeter::default(),
+            meter: HashQueueMetrics::default(),
             spare,
             today: usual,
             usual: usual.blocks(),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn admission(threads: usize, memory_kib: u32, wait: Duration) -> Arc<Admission> {
-        let budget = Budget {
+        let budget = HashPoolLimits {
             threads,
             memory_kib,
             wait,
