@@ -2,8 +2,6 @@
 //!
 //! Nothing above this module speaks SQL, and nothing in it knows of HTTP or of tokens.
 
-use std::{sync::Arc, time::Duration};
-
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
@@ -12,10 +10,8 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _},
 };
 use time::OffsetDateTime;
-use tokio::{sync::Semaphore, time::Instant};
 
 mod attempts;
-mod bearer;
 mod connection;
 mod cut;
 mod django;
@@ -23,47 +19,35 @@ pub mod email;
 mod entity;
 mod file;
 mod import;
-mod kept;
 mod list;
+mod loader;
 mod sample;
 mod store;
 mod vitals;
 
 pub use attempts::{GUESS, Model as Attempts};
-pub use bearer::Bearer;
 pub use connection::{Pool, Unready};
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as User, PasswordHash};
 pub use file::FileError;
 pub use import::{Arrival, Collision, Effects, Fate, Force, Import, LocalChange};
 pub use list::{Details, Listed, Summary};
+pub use loader::TokenSubject;
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{
     Limits, Location, OpenError, advice, is_temporary, open, open_read_only, open_to_read,
 };
 pub use vitals::Vitals;
 
-use bearer::{Line, Share};
-use connection::Patience;
+use connection::DatabaseClient;
 use entity::{ActiveModel, Column, Entity, retired};
-use file::DatabaseFile;
+use loader::AccountLoader;
 
 /// The accounts in one database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Users {
-    db: DatabaseConnection,
-    /// The file of a SQLite database.
-    file: Option<Arc<DatabaseFile>>,
-    /// How long a query may take, or all queries of a request.
-    wait: Duration,
-    patience: Patience,
-    /// Why there was no connection, and when that was found.
-    refusal: Arc<tokio::sync::Mutex<Option<(Instant, DbErr)>>>,
-    /// Connections for what may wait for another writer: the rest are for those who only read.
-    writers: Arc<Semaphore>,
-    /// Who waits to be told of an account.
-    line: Line,
-    share: Share,
+    database: DatabaseClient,
+    loader: AccountLoader,
 }
 
 /// The largest ID that an operator or an import may give. A billion larger ones are left for automatic IDs, which continue after
@@ -116,18 +100,45 @@ impl Users {
     /// The accounts behind `db`, whose tables must be current.
     #[must_use]
     pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
-        let writers = Pool::of(&db).limit.div_ceil(2);
-        let share = Share::of(&db, limits.wait);
+        let database = DatabaseClient::new(db, limits.wait);
+        let loader = AccountLoader::spawn(&database);
+        Self { database, loader }
+    }
+
+    /// Checks that the database answers, is up to date, and is still in the file that was opened.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn ready(&self) -> Result<(), Unready> {
+        self.database.ready().await
+    }
+
+    /// Returns the connections to the database.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        self.database.pool()
+    }
+
+    /// Returns the accounts for one request. Its queries share one time limit: each query has the rest of the time.
+    #[must_use]
+    pub fn for_request(&self) -> Self {
         Self {
-            file: DatabaseFile::of(&db).map(Arc::new),
-            db,
-            wait: limits.wait,
-            patience: Patience::Each(limits.wait),
-            refusal: Arc::default(),
-            writers: Arc::new(Semaphore::new(writers as usize)),
-            line: Line::default(),
-            share,
+            database: self.database.for_request(),
+            loader: self.loader.clone(),
         }
+    }
+
+    /// Closes every connection. Of a SQLite database, all is then in its one file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Returns the account that a token refers to.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn token_subject(&self, id: i64) -> Result<Option<TokenSubject>, DbErr> {
+        self.database.within(self.loader.load(id)).await
     }
 
     /// The account with this e-mail, without regard to case.
@@ -136,7 +147,7 @@ impl Users {
     /// When the database does not answer; so for every query here.
     pub async fn by_email(&self, email: &str) -> Result<Option<User>, DbErr> {
         let found = Entity::find().filter(Column::EmailKey.eq(email::key(email)));
-        self.within(found.one(&self.db)).await
+        self.database.within(found.one(self.database.db())).await
     }
 
     /// Returns the account with this ID.
@@ -144,7 +155,9 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn by_id(&self, id: i64) -> Result<Option<User>, DbErr> {
-        self.within(Entity::find_by_id(id).one(&self.db)).await
+        self.database
+            .within(Entity::find_by_id(id).one(self.database.db()))
+            .await
     }
 
     /// Every account, by id.
@@ -152,7 +165,10 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn all(&self) -> Result<Vec<User>, DbErr> {
-        Entity::find().order_by_asc(Column::Id).all(&self.db).await
+        Entity::find()
+            .order_by_asc(Column::Id)
+            .all(self.database.db())
+            .await
     }
 
     /// How many accounts there are. It asks for no column that an older table may lack.
@@ -164,7 +180,7 @@ impl Users {
             .select_only()
             .column_as(Column::Id.count(), "accounts")
             .into_tuple()
-            .one(&self.db)
+            .one(self.database.db())
             .await?;
         Ok(count.unwrap_or_default())
     }
@@ -215,7 +231,7 @@ impl Users {
         let rows = change
             .filter(Column::Id.eq(id))
             .filter(Column::IsActive.ne(is_active))
-            .exec_with_returning(&self.db)
+            .exec_with_returning(self.database.db())
             .await?;
         match rows.into_iter().next() {
             None if self.by_id(id).await?.is_none() => Err(ChangeError::NoAccount),
@@ -266,7 +282,7 @@ impl Users {
             .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after));
         // Without the row: SQLite would wake us for it before the commit, and for the commit again. Of one login alone, the threads of the
         // runtime are switched 15 times so, and 19 times with it.
-        let recorded = self.write(record.exec(&self.db)).await?;
+        let recorded = self.database.write(record.exec(self.database.db())).await?;
         Ok(recorded.rows_affected > 0)
     }
 
@@ -279,14 +295,14 @@ impl Users {
             .col_expr(Column::Password, Expr::value(Some(password)))
             .filter(Column::Id.eq(verified.id))
             .filter(Column::Password.eq(verified.password.clone()));
-        self.write(rehash.exec(&self.db)).await?;
+        self.database.write(rehash.exec(self.database.db())).await?;
         Ok(())
     }
 
     /// A transaction that waits for other changes by hand now, and not in its middle, where that would fail.
     async fn begin_to_write(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.check_file()?;
-        let transaction = migration::begin(&self.db).await?;
+        self.database.check_file()?;
+        let transaction = migration::begin(self.database.db()).await?;
         migration::hold(&transaction, CHANGES).await?;
         Ok(transaction)
     }

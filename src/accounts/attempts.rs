@@ -66,7 +66,7 @@ impl Users {
     /// When the database does not answer.
     pub async fn attempts(&self, subjects: &[String]) -> Result<Vec<Model>, DbErr> {
         let buckets = Entity::find().filter(Column::Subject.is_in(subjects));
-        self.within(buckets.all(&self.db)).await
+        self.database.within(buckets.all(self.database.db())).await
     }
 
     /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all.
@@ -121,7 +121,9 @@ impl Users {
                 .value(Column::LastGuess, guesses)
                 .to_owned(),
         );
-        self.write(add.exec_without_returning(&self.db)).await?;
+        self.database
+            .write(add.exec_without_returning(self.database.db()))
+            .await?;
         Ok(())
     }
 
@@ -139,7 +141,9 @@ impl Users {
             which = which.add(Column::Subject.starts_with(prefix));
         }
         let clear = Entity::delete_many().filter(which);
-        self.write(clear.exec_with_returning(&self.db)).await
+        self.database
+            .write(clear.exec_with_returning(self.database.db()))
+            .await
     }
 
     /// Lowers a bucket that ends later than `latest`.
@@ -163,7 +167,7 @@ impl Users {
             .col_expr(Column::SettledAt, Expr::value(latest))
             .filter(Column::SettledAt.gt(latest))
             .filter(which);
-        self.write(cap.exec(&self.db)).await?;
+        self.database.write(cap.exec(self.database.db())).await?;
         Ok(())
     }
 
@@ -175,7 +179,7 @@ impl Users {
         let after = Entity::find()
             .filter(Column::SettledAt.gt(latest))
             .filter(of_kinds(kinds));
-        self.within(after.count(&self.db)).await
+        self.database.within(after.count(self.database.db())).await
     }
 
     /// Drops the buckets that are empty at `now`. Visits the table in the order of its key, because `settled_at` has no index.
@@ -197,14 +201,16 @@ impl Users {
                 .offset(BATCH - 1)
                 .limit(1)
                 .into_tuple::<String>();
-            let last = self.within(last.one(&self.db)).await?;
+            let last = self.database.within(last.one(self.database.db())).await?;
             if let Some(last) = &last {
                 batch = batch.add(Column::Subject.lte(last));
             }
             let forgive = Entity::delete_many()
                 .filter(batch)
                 .filter(Column::SettledAt.lte(now));
-            self.write(forgive.exec(&self.db)).await?;
+            self.database
+                .write(forgive.exec(self.database.db()))
+                .await?;
             if last.is_none() {
                 return Ok(());
             }

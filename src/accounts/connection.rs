@@ -7,11 +7,14 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tracing::{Instrument, debug_span};
 
 use super::{
-    FileError, Users,
+    file::{DatabaseFile, FileError},
     store::{explained, is_pool_timeout, no_answer},
 };
 
@@ -89,12 +92,46 @@ impl From<migration::Error> for Unready {
     }
 }
 
-impl Users {
-    /// Whether the database answers, is up to date, and is still in the file that was opened.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub async fn ready(&self) -> Result<(), Unready> {
+/// A client of the database that limits the time of queries.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseClient {
+    db: DatabaseConnection,
+    /// The file of a SQLite database.
+    file: Option<Arc<DatabaseFile>>,
+    /// The time limit of a query, or of all queries of a request.
+    wait: Duration,
+    patience: Patience,
+    /// Why there was no connection, and when the cause was found.
+    refusal: Arc<tokio::sync::Mutex<Option<(Instant, DbErr)>>>,
+    /// Connections for statements that may wait for another writer. The other connections are for readers.
+    write_permits: Arc<Semaphore>,
+}
+
+impl DatabaseClient {
+    pub(super) fn new(db: DatabaseConnection, wait: Duration) -> Self {
+        let writers = Pool::of(&db).limit.div_ceil(2);
+        Self {
+            file: DatabaseFile::of(&db).map(Arc::new),
+            db,
+            wait,
+            patience: Patience::Each(wait),
+            refusal: Arc::default(),
+            write_permits: Arc::new(Semaphore::new(writers as usize)),
+        }
+    }
+
+    /// Returns the connections, without time limits.
+    pub(super) fn db(&self) -> &DatabaseConnection {
+        &self.db
+    }
+
+    /// Returns the time limit of a query.
+    pub(super) fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// Checks that the database answers, is up to date, and is still in the file that was opened.
+    pub(super) async fn ready(&self) -> Result<(), Unready> {
         if let Some(file) = &self.file {
             file.check()?;
         }
@@ -106,15 +143,12 @@ impl Users {
         }
     }
 
-    /// The connections to the database.
-    #[must_use]
-    pub fn pool(&self) -> Pool {
+    pub(super) fn pool(&self) -> Pool {
         Pool::of(&self.db)
     }
 
-    /// Returns the accounts for one request. Its queries share one wait: each query has the rest of the time.
-    #[must_use]
-    pub fn for_request(&self) -> Self {
+    /// Returns a client for one request. Its queries share one time limit.
+    pub(super) fn for_request(&self) -> Self {
         Self {
             patience: Patience::Shared(Arc::new(Mutex::new(self.patience.left()))),
             ..self.clone()
@@ -168,7 +202,7 @@ impl Users {
     ) -> BoxFuture<'a, Result<T, DbErr>> {
         async move {
             let started = Instant::now();
-            let turn = timeout(self.patience.left(), self.writers.acquire()).await;
+            let turn = timeout(self.patience.left(), self.write_permits.acquire()).await;
             self.patience.spend(started.elapsed());
             match turn {
                 Ok(turn) => {
@@ -216,8 +250,7 @@ impl Users {
         cause
     }
 
-    /// Ends every connection. Of a SQLite database, all is then in its one file.
-    pub async fn close(&self) {
+    pub(super) async fn close(&self) {
         // Whatever fails here is told by the next who opens it.
         let _ = self.db.close_by_ref().await;
     }

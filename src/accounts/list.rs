@@ -109,6 +109,8 @@ impl Users {
         if let Some(after) = after {
             page = page.filter(Column::Id.gt(after));
         }
-        self.within(page.into_partial_model().all(&self.db)).await
+        self.database
+            .within(page.into_partial_model().all(self.database.db()))
+            .await
     }
 }

@@ -62,7 +62,7 @@ impl Users {
             .filter(Column::Id.lt(to))
             .order_by_asc(Column::Id)
             .into_tuple();
-        self.within(next.one(&self.db)).await
+        self.database.within(next.one(self.database.db())).await
     }
 
     async fn hashes(&self, from: i64, to: i64, limit: u64) -> Result<Vec<PasswordHash>, DbErr> {
@@ -75,6 +75,6 @@ impl Users {
             .order_by_asc(Column::Id)
             .limit(limit)
             .into_tuple();
-        self.within(hashes.all(&self.db)).await
+        self.database.within(hashes.all(self.database.db())).await
     }
 }

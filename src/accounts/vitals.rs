@@ -26,7 +26,7 @@ impl Users {
     /// # Errors
     /// When the database does not answer.
     pub async fn vitals(&self) -> Result<Vitals, DbErr> {
-        let backend = self.db.get_database_backend();
+        let backend = self.database.db().get_database_backend();
         let (name, query) = match backend {
             DbBackend::Sqlite => ("SQLite", "SELECT sqlite_version() AS version"),
             _ => (
@@ -35,7 +35,10 @@ impl Users {
             ),
         };
         let query = Statement::from_string(backend, query);
-        let row = self.within(self.db.query_one_raw(query)).await?;
+        let row = self
+            .database
+            .within(self.database.db().query_one_raw(query))
+            .await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("no answer to SELECT".to_owned()))?;
         let version: String = row.try_get("", "version")?;
         let now = match backend {
@@ -58,8 +61,8 @@ impl Users {
             .select_only()
             .column_as(Column::LastLogin.max(), "last_login")
             .into_tuple::<Option<OffsetDateTime>>()
-            .one(&self.db);
-        Ok(self.within(latest).await?.flatten())
+            .one(self.database.db());
+        Ok(self.database.within(latest).await?.flatten())
     }
 
     /// How many accounts have a cutoff after this Unix second, and the latest of them.
@@ -73,8 +76,8 @@ impl Users {
             .column_as(Column::TokensValidAfter.max(), "latest")
             .filter(Column::TokensValidAfter.gt(second))
             .into_tuple::<(i64, Option<i64>)>()
-            .one(&self.db);
-        let after = self.within(after).await?;
+            .one(self.database.db());
+        let after = self.database.within(after).await?;
         Ok(after.and_then(|(accounts, latest)| Some((accounts, latest?))))
     }
 }

@@ -106,7 +106,7 @@ async fn renew(
     }
     let user = auth
         .users
-        .bearer(id)
+        .token_subject(id)
         .await
         .map_err(InternalError::from)?
         .filter(|user| user.email == username)
