@@ -31,7 +31,7 @@ def wanted(told):
         most(f"refresh, 99th percentile, while {CONNECTIONS} clients log in without pause", service["refresh"], 10, "{:.1f} ms"),
         most("memory, idle", service["idle"], 20, "{:.1f} MiB"),
         most("memory, in that storm", service["peak"], in_a_storm, "{:.1f} MiB"),
-        most(f"{IDLE:,} idle connections, each", service["connection"], 8, "{:.1f} KiB"),
+        most(f"{IDLE:,} idle connections, each", service["connection"], 20, "{:.1f} KiB"),
         most("start to the first answer", service["start"], 100, "{:.0f} ms"),
         most("validation of a bad body against a good one, instructions", counts["validation_bad"] / counts["validation_good"], 1.3),
         *users.wanted(told["accounts"]),

@@ -76,8 +76,8 @@ refresh without pause, or {WHO['obtain'][0]} that log in:
 |---|---|---|---|---|---|
 {rows}
 
-Memory: {start:.0f} MiB to start with, {each:.1f} KiB for each connection that is being talked on, and [a fraction](../bench/results.md) of
-it for one that rests.
+Memory: {start:.0f} MiB to start with, {each:.1f} KiB for each connection with a request in flight, and [less](../bench/results.md) for an
+idle connection.
 {END}"""
     print(table)
     page = PAGE.read_text()

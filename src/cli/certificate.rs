@@ -9,7 +9,7 @@ use tracing::{error, info};
 use x509_parser::{parse_x509_certificate, time::ASN1Time};
 
 use super::error::CliError;
-use crate::{config::Settings, server::Tls};
+use crate::{config::Settings, server::ReloadableTls};
 
 /// How often the files are looked at.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 /// What clients are shown, and until when it is good. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Certificate {
-    pub(super) tls: Arc<Tls>,
+    pub(super) tls: Arc<ReloadableTls>,
     /// In Unix seconds, for operators.
     pub(super) expiry: Gauge,
 }
@@ -28,7 +28,7 @@ impl Certificate {
         let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
             return Ok(None);
         };
-        let tls = Tls::load(certificate, key).map_err(|error| error.to_string())?;
+        let tls = ReloadableTls::load(certificate, key).map_err(|error| error.to_string())?;
         Ok(Some(Self {
             tls: Arc::new(tls),
             expiry: Gauge::default(),

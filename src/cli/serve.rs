@@ -62,7 +62,7 @@ impl Serve {
         let operators = match &settings.admin_listen {
             Some(listen) => {
                 let bound = bind(listen, "SIGNET_ADMIN_LISTEN")?;
-                let limits = ConnectionLimits::from(&settings).for_few();
+                let limits = ConnectionLimits::from(&settings).for_admin();
                 Some(Operators::serve(bound, &admin, limits)?)
             }
             None => None,
@@ -106,7 +106,7 @@ impl Serve {
         reloaded.on_hangup()?;
         let Composition { app, stopping } = compose(&auth, options, &admin);
         let (listener, file) = bound.listen()?;
-        let place = listener.place();
+        let place = listener.display_addr();
         let admin = operators.as_ref().map(|operators| operators.place.as_str());
         let scheme = if certificate.is_some() {
             "https"
@@ -127,14 +127,14 @@ impl Serve {
         run_maintenance(&auth);
         let stop = async {
             stop.await;
-            systemd::stopping(delay + limits.stop_time);
+            systemd::stopping(delay + limits.shutdown_timeout);
             stopping.begin();
             sleep(delay).await;
         };
         systemd::ready();
         systemd::keep_alive();
         let tls = certificate.map(|certificate| certificate.tls);
-        server::serve(listener.over(tls), app, limits, stop).await;
+        server::serve(listener.with_tls(tls), app, limits, stop).await;
         drop(file);
         if let Some(operators) = operators {
             operators.end().await;
@@ -199,7 +199,7 @@ fn options(settings: &Settings, lost_lines: Counter) -> Options {
 /// The limits of connections, with a warning if this process may open too few files for them.
 fn limits_within_files(settings: &Settings) -> ConnectionLimits {
     let wanted = ConnectionLimits::from(settings);
-    let limits = wanted.within_file_limit();
+    let limits = wanted.capped_by_nofile();
     if limits.connections < wanted.connections {
         warn!(
             connections = limits.connections,
@@ -214,11 +214,10 @@ impl From<&Settings> for ConnectionLimits {
     fn from(settings: &Settings) -> Self {
         Self {
             connections: settings.connections.get(),
-            header_size: settings.header_bytes.get() as usize,
-            header_time: settings.header_timeout.duration(),
-            rest: ConnectionLimits::REST,
-            write_time: settings.write_timeout.duration(),
-            stop_time: settings.stop_timeout.duration(),
+            max_header_bytes: settings.header_bytes.get() as usize,
+            header_read_timeout: settings.header_timeout.duration(),
+            write_timeout: settings.write_timeout.duration(),
+            shutdown_timeout: settings.stop_timeout.duration(),
         }
     }
 }
@@ -296,12 +295,12 @@ mod tests {
             ..Settings::default()
         };
         let limits = ConnectionLimits::from(&settings);
-        assert_eq!((limits.connections, limits.header_size), (7, 8192));
+        assert_eq!((limits.connections, limits.max_header_bytes), (7, 8192));
         let times = [
-            limits.header_time,
+            limits.header_read_timeout,
             options(&settings, Counter::default()).limits.time,
-            limits.write_time,
-            limits.stop_time,
+            limits.write_timeout,
+            limits.shutdown_timeout,
         ];
         assert_eq!(times, [1, 2, 3, 4].map(Duration::from_secs));
     }

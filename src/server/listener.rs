@@ -1,4 +1,4 @@
-//! What connections come in by: TCP, or a Unix socket.
+//! Accepts TCP and Unix connections.
 
 use std::{
     io,
@@ -10,13 +10,13 @@ use std::{
 use poem::Addr;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{Tls, stream::Stream};
+use super::{stream::Stream, tls::ReloadableTls};
 
-/// An open socket that lets connections in.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Arc<ReloadableTls>>,
 }
 
 #[derive(Debug)]
@@ -44,24 +44,24 @@ impl From<UnixListener> for Listener {
 }
 
 impl Listener {
-    /// The same, over TLS alone, if there is any.
+    /// Requires TLS of all clients if a certificate is given.
     #[must_use]
-    pub fn over(self, tls: Option<Arc<Tls>>) -> Self {
+    pub fn with_tls(self, tls: Option<Arc<ReloadableTls>>) -> Self {
         Self { tls, ..self }
     }
 
-    /// Where it listens, for people: an address and port, or `unix:PATH`.
+    /// Returns the address for people: an address and port, or `unix:PATH`.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn display_addr(&self) -> String {
         match &self.socket {
             Socket::Tcp(listener) => listener
                 .local_addr()
-                .map_or_else(|_| "-".to_owned(), |at| canonical(at).to_string()),
+                .map_or_else(|_| "-".to_owned(), |addr| canonical(addr).to_string()),
             Socket::Unix(listener) => {
                 let path = listener
                     .local_addr()
                     .ok()
-                    .and_then(|at| Some(at.as_pathname()?.to_owned()));
+                    .and_then(|addr| Some(addr.as_pathname()?.to_owned()));
                 format!(
                     "unix:{}",
                     path.unwrap_or_else(|| PathBuf::from("-")).display()
@@ -70,45 +70,45 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Ends)> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, ConnectionAddrs)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // An answer is one small write: waiting to fill a packet would only delay it.
-                // A socket that rejects the option is served without it.
+                // A response is one small write, so waiting for a full packet only adds latency. If the socket rejects the
+                // option, the connection works without it.
                 let _ = stream.set_nodelay(true);
-                let ends = Ends {
+                let addrs = ConnectionAddrs {
                     peer: Some(canonical(peer)),
                     local: stream.local_addr().ok().map(canonical),
                 };
-                Ok((Stream::Tcp(Arc::new(stream)), ends))
+                Ok((Stream::Tcp(Arc::new(stream)), addrs))
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(Arc::new(stream)), Ends::default()))
+                Ok((Stream::Unix(Arc::new(stream)), ConnectionAddrs::default()))
             }
         }
     }
 }
 
-/// Where the two ends of a connection are. Those of a Unix socket are nowhere.
+/// The addresses of the client and the server. Unix connections have no addresses.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct ConnectionAddrs {
     peer: Option<SocketAddr>,
     local: Option<SocketAddr>,
 }
 
-impl Ends {
-    pub(super) fn address(&self) -> Option<IpAddr> {
+impl ConnectionAddrs {
+    pub(super) fn peer_ip(&self) -> Option<IpAddr> {
         self.peer.map(|peer| peer.ip())
     }
 
     pub(super) fn peer(&self) -> Addr {
-        as_poem_has_it(self.peer)
+        poem_addr(self.peer)
     }
 
     pub(super) fn local(&self) -> Addr {
-        as_poem_has_it(self.local)
+        poem_addr(self.local)
     }
 }
 
@@ -116,11 +116,11 @@ impl Ends {
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => (ip, address.port()).into(),
-        // As it is, with its scope.
+        // The scope of the address must remain.
         IpAddr::V6(_) => address,
     }
 }
 
-fn as_poem_has_it(address: Option<SocketAddr>) -> Addr {
+fn poem_addr(address: Option<SocketAddr>) -> Addr {
     address.map_or_else(|| Addr::custom("unix", ""), Addr::SocketAddr)
 }

@@ -1,112 +1,83 @@
-//! A connection that is read and written by the server, and meanwhile watched for its client's leaving.
+//! A TCP or Unix connection. The HTTP server and the check whether the client has left share it.
 
 use std::{
     io,
-    os::fd::AsFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
+use futures_util::future::BoxFuture;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvFlags, Shutdown, recv, shutdown},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
-    sync::Semaphore,
     time::sleep,
 };
 
 use crate::auth::DisconnectWatcher;
 
-/// How many connections are watched at once: each takes another file.
-pub(super) const WATCHES: u32 = 256;
-static WATCHED: Semaphore = Semaphore::const_new(WATCHES as usize);
+/// How often to check whether a client has finished sending.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// One end of a connection, for the server and for whoever watches.
+/// A connection. Clones refer to the same socket.
 #[derive(Clone, Debug)]
 pub(super) enum Stream {
     Tcp(Arc<TcpStream>),
     Unix(Arc<UnixStream>),
 }
 
-/// The same for either kind, which have the same methods.
-macro_rules! of {
-    ($stream:expr, $it:ident => $value:expr) => {
+/// Evaluates an expression with the socket, whose methods have the same names for both types.
+macro_rules! with_socket {
+    ($stream:expr, $socket:ident => $value:expr) => {
         match $stream {
-            Stream::Tcp($it) => $value,
-            Stream::Unix($it) => $value,
+            Stream::Tcp($socket) => $value,
+            Stream::Unix($socket) => $value,
         }
     };
 }
 
 impl Stream {
-    /// The same connection, to be waited for by itself.
-    fn again(&self) -> io::Result<Self> {
-        let descriptor = of!(self, it => it.as_fd().try_clone_to_owned())?;
-        Ok(match self {
-            Self::Tcp(_) => Self::Tcp(Arc::new(TcpStream::from_std(descriptor.into())?)),
-            Self::Unix(_) => Self::Unix(Arc::new(UnixStream::from_std(descriptor.into())?)),
-        })
+    /// Returns whether the kernel has unread input, even if tokio does not know yet.
+    pub(super) fn has_pending_input(&self) -> bool {
+        with_socket!(self, socket => recv(socket, &mut [0; 1], RecvFlags::PEEK))
+            .is_ok_and(|(_, length)| length > 0)
     }
 
-    /// Something to read, or the end.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        of!(self, it => it.readable().await)
-    }
-
-    /// Whether there is something to read now, though nobody was told of it yet.
-    pub(super) fn has_sent(&self) -> bool {
-        of!(self, it => recv(it, &mut [0; 1], RecvFlags::PEEK)).is_ok_and(|(_, sent)| sent > 0)
-    }
-
-    /// Completes when the client resets the connection. The server's own reads and writes go on meanwhile, since they wait for other
-    /// events of the same registration; so this needs no further descriptor.
+    /// Completes when the client resets the connection (RST).
     async fn reset(&self) {
-        of!(self, it => drop(it.ready(Interest::ERROR).await));
+        with_socket!(self, socket => drop(socket.ready(Interest::ERROR).await));
     }
 
-    /// The end of what the client sends, whatever it sent before it that was not read yet.
-    async fn ended(&self) -> io::Result<()> {
-        of!(self, it => loop {
-            if it.ready(Interest::READABLE).await?.is_read_closed() {
-                return Ok(());
-            }
-            let peek = || match recv(it, &mut [0; 1], RecvFlags::PEEK) {
-                // Of the end behind it we are told when it comes.
-                Ok((_, 1..)) => Err(io::ErrorKind::WouldBlock.into()),
-                peeked => Ok(peeked?.1),
-            };
-            match it.try_io(Interest::READABLE, peek) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return Ok(()),
-            }
-        })
+    /// Completes when the client has closed its sending side (FIN).
+    ///
+    /// Polls the kernel: if unread input precedes the FIN, tokio only reports the FIN after its readiness was cleared, but then
+    /// the HTTP server would not see the input.
+    async fn finished(&self) {
+        let is_open = || {
+            with_socket!(self, socket => {
+                let mut sockets = [PollFd::new(socket, PollFlags::RDHUP)];
+                poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+            })
+        };
+        while is_open() {
+            sleep(CHECK_INTERVAL).await;
+        }
     }
 }
 
 impl DisconnectWatcher for Stream {
     fn left(&self, grace: Duration) -> BoxFuture<'_, ()> {
-        let finished = async move {
-            // As many as there are files for; the others' turn comes.
-            let permit = WATCHED.acquire().await;
-            // By itself: to wait for more than what is there would take from the server what it waits for.
-            match self.again() {
-                Ok(watched) => drop(watched.ended().await),
-                // One that cannot be watched, for want of a descriptor, is taken to be there.
-                Err(_) => std::future::pending().await,
-            }
-            drop(permit);
-            sleep(grace).await;
-        };
-        async move {
+        Box::pin(async move {
             tokio::select! {
                 () = self.reset() => {}
-                () = finished => {}
+                () = async { self.finished().await; sleep(grace).await } => {}
             }
-        }
-        .boxed()
+        })
     }
 }
 
@@ -116,34 +87,13 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            ready!(of!(&*self, it => it.poll_read_ready(cx)))?;
-            let room = buffer.initialize_unfilled();
-            let mut part = 0;
-            let read = of!(&*self, it => it.try_io(Interest::READABLE, || {
-                let (_, read) = recv(it, &mut *room, RecvFlags::empty())?;
-                if (1..room.len()).contains(&read) {
-                    // That was all there is: to wait for more without asking in vain saves each request a call, and half a microsecond.
-                    part = read;
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(read)
-            }));
-            match read {
-                Ok(read) => {
-                    buffer.advance(read);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Err(error));
-                }
-                Err(_) if part > 0 => {
-                    buffer.advance(part);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(_) => {}
+        with_socket!(&*self, socket => loop {
+            ready!(socket.poll_read_ready(cx))?;
+            match socket.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|length| buffer.advance(length))),
             }
-        }
+        })
     }
 }
 
@@ -159,15 +109,15 @@ impl AsyncWrite for Stream {
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
+        slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(of!(&*self, it => it.poll_write_ready(cx)))?;
-            match of!(&*self, it => it.try_write_vectored(parts)) {
+        with_socket!(&*self, socket => loop {
+            ready!(socket.poll_write_ready(cx))?;
+            match socket.try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
-        }
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -179,7 +129,76 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = of!(&*self, it => shutdown(it, Shutdown::Write));
-        Poll::Ready(shut.map_err(io::Error::from))
+        let result = with_socket!(&*self, socket => shutdown(socket, Shutdown::Write));
+        Poll::Ready(result.map_err(io::Error::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(10);
+    const LONG: Duration = Duration::from_mins(1);
+
+    async fn connect() -> (TcpStream, Stream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (server, _) = accepted.unwrap();
+        (client.unwrap(), Stream::Tcp(Arc::new(server)))
+    }
+
+    async fn has_left(stream: &Stream) -> bool {
+        timeout(3 * CHECK_INTERVAL, stream.left(GRACE))
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn client_that_finishes_or_resets_has_left() {
+        for (unread, resets) in [(false, false), (true, false), (false, true), (true, true)] {
+            let (mut client, stream) = connect().await;
+            if unread {
+                client.write_all(b"x").await.unwrap();
+            }
+            assert!(!has_left(&stream).await);
+            if resets {
+                client.set_zero_linger().unwrap();
+                drop(client);
+            } else {
+                client.shutdown().await.unwrap();
+            }
+            timeout(LONG, stream.left(GRACE)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn unix_client_that_closes_has_left() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let stream = Stream::Unix(Arc::new(server));
+        assert!(!has_left(&stream).await);
+        drop(client);
+        timeout(LONG, stream.left(GRACE)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_client_to_leave_leaves_its_input_readable() {
+        let (mut client, mut stream) = connect().await;
+        client.write_all(b"input").await.unwrap();
+        assert!(!has_left(&stream).await);
+        assert!(stream.has_pending_input());
+        client.shutdown().await.unwrap();
+        stream.clone().left(GRACE).await;
+        let mut input = String::new();
+        stream.read_to_string(&mut input).await.unwrap();
+        assert_eq!(input, "input");
+        assert!(!stream.has_pending_input());
     }
 }

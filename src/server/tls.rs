@@ -1,10 +1,10 @@
-//! TLS: a certificate and its key, read from files, and read anew when these change.
+//! TLS with a certificate and a key from files, which can be reloaded.
 
 use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_rustls::{
@@ -16,53 +16,52 @@ use tokio_rustls::{
     },
     server::TlsStream,
 };
-
 use x509_parser::{parse_x509_certificate, public_key::PublicKey};
 
 use super::stream::Stream;
 
-/// What clients are shown, and how it is proved. New connections get what was read last.
-pub struct Tls {
+/// A certificate and its key. New connections use the files that were loaded last.
+pub struct ReloadableTls {
     certificate: PathBuf,
     key: PathBuf,
-    current: Mutex<Current>,
+    loaded: Mutex<LoadedTls>,
 }
 
-struct Current {
+struct LoadedTls {
     config: Arc<ServerConfig>,
     leaf: CertificateDer<'static>,
-    /// Of the files that were read last, whether they could be used or not.
-    stamps: [Option<Stamp>; 2],
+    /// The files of the last attempt to load, even if they were invalid. `None` is a missing file.
+    files: [Option<FileId>; 2],
 }
 
-/// What tells a file from another in its place: device, inode, size, and the time of its last change.
-type Stamp = (u64, u64, u64, i64, i64);
+/// Device, inode, size, and time of the last change (seconds and nanoseconds). Another file at the same path has another ID.
+type FileId = (u64, u64, u64, i64, i64);
 
-/// Why a certificate and a key cannot be used.
+/// Why a certificate and a key are rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file of the certificate is no good.
+    /// The certificate file is unreadable or invalid.
     #[error("cannot read the certificate in {}: {}. It must be PEM, the certificate before those that vouch for it", .0.display(), reason(.1))]
     Certificate(PathBuf, pem::Error),
-    /// The file of the key is no good.
+    /// The key file is unreadable or invalid.
     #[error("cannot read the key in {}: {}. It must be PEM, without a passphrase", .0.display(), reason(.1))]
     Key(PathBuf, pem::Error),
-    /// The service cannot sign with this key.
+    /// The service does not support this kind of key.
     #[error("cannot use the key in {}: {cause}. Supported are ECDSA on P-256 and P-384, RSA of 2048 to 8192 bits, and Ed25519", .key.display())]
     UnsupportedKey {
-        /// The file of the key.
+        /// The key file.
         key: PathBuf,
-        /// What is wrong with the key, as far as the certificate shows it.
+        /// The kind of the key, if the certificate shows the kind.
         cause: String,
     },
-    /// The two do not go together, or are of a kind that is not known.
+    /// The certificate and the key do not match, or rustls does not support them.
     #[error("the certificate in {} and the key in {} cannot be used: {source}. The certificate comes before those that vouch for it, is of version 3, and of this key", .certificate.display(), .key.display())]
     Pair {
-        /// The file of the certificate.
+        /// The certificate file.
         certificate: PathBuf,
-        /// The file of the key.
+        /// The key file.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The error of rustls.
         source: rustls::Error,
     },
 }
@@ -71,84 +70,83 @@ fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::NoItemsFound => "there is none in it".to_owned(),
         pem::Error::Io(error) => error.to_string(),
-        // Not what is in it: of a key, that is secret.
+        // Other errors may quote the file, and the key is secret.
         _ => "it is not PEM".to_owned(),
     }
 }
 
-impl Tls {
-    /// Reads the files.
+impl ReloadableTls {
+    /// Loads the files.
     ///
     /// # Errors
-    /// If either cannot be read, or they do not go together.
+    /// A file is unreadable or invalid, or the certificate and the key do not match.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let current = read(certificate, key)?;
+        let loaded = load(certificate, key)?;
         Ok(Self {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            current: Mutex::new(current),
+            loaded: Mutex::new(loaded),
         })
     }
 
-    /// Whether a file is another than the one that was read last.
+    /// Returns whether a file has changed since the last attempt to load.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        stamps(&self.certificate, &self.key) != self.with(|current| current.stamps)
+        file_ids(&self.certificate, &self.key) != self.lock().files
     }
 
-    /// Reads the files anew. Where they are no good, all stays as it was.
+    /// Loads the files again. If this fails, the previous certificate stays in use.
     ///
     /// # Errors
-    /// As [`Tls::load`].
+    /// The same as [`ReloadableTls::load`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        let seen = stamps(&self.certificate, &self.key);
-        let read = read(&self.certificate, &self.key);
-        self.with(|current| match read {
-            Ok(read) => {
-                *current = read;
+        let files = file_ids(&self.certificate, &self.key);
+        match load(&self.certificate, &self.key) {
+            Ok(loaded) => {
+                *self.lock() = loaded;
                 Ok(())
             }
             Err(error) => {
-                current.stamps = seen;
+                self.lock().files = files;
                 Err(error)
             }
-        })
+        }
     }
 
-    /// The certificate of the service itself, in DER.
+    /// Returns the certificate of the service, without the rest of the chain, in DER.
     #[must_use]
     pub fn leaf(&self) -> Vec<u8> {
-        self.with(|current| current.leaf.to_vec())
+        self.lock().leaf.to_vec()
     }
 
     pub(super) async fn accept(&self, stream: Stream) -> io::Result<TlsStream<Stream>> {
-        let config = self.with(|current| Arc::clone(&current.config));
+        let config = Arc::clone(&self.lock().config);
         TlsAcceptor::from(config).accept(stream).await
     }
 
-    fn with<T>(&self, use_it: impl FnOnce(&mut Current) -> T) -> T {
-        use_it(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, LoadedTls> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for ReloadableTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
+        f.debug_struct("ReloadableTls")
             .field("certificate", &self.certificate)
             .finish_non_exhaustive()
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
-    // Before the files themselves: who changes them meanwhile is seen later.
-    let stamps = stamps(certificate, key);
-    let unread = |error| TlsError::Certificate(certificate.to_owned(), error);
-    let chain = CertificateDer::pem_file_iter(certificate).map_err(unread)?;
-    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(unread)?;
+fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, TlsError> {
+    // The IDs are read before the files, so that the next check finds changes that happen in between.
+    let files = file_ids(certificate, key);
+    let invalid = |error| TlsError::Certificate(certificate.to_owned(), error);
+    let chain = CertificateDer::pem_file_iter(certificate).map_err(invalid)?;
+    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(invalid)?;
     let leaf = chain
         .first()
         .cloned()
-        .ok_or_else(|| unread(pem::Error::NoItemsFound))?;
+        .ok_or_else(|| invalid(pem::Error::NoItemsFound))?;
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Key(key.to_owned(), error))?;
     if any_supported_type(&private).is_err() {
@@ -172,14 +170,14 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
             key: key.to_owned(),
             source,
         })?;
-    Ok(Current {
+    Ok(LoadedTls {
         config: Arc::new(config),
         leaf,
-        stamps,
+        files,
     })
 }
 
-/// The kind of the key that a certificate has, if the service does not support it.
+/// Returns the kind of the certificate's key if the service does not support the kind.
 fn unsupported_kind(certificate: &[u8]) -> Option<String> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     let subject = certificate.public_key();
@@ -201,8 +199,7 @@ fn unsupported_kind(certificate: &[u8]) -> Option<String> {
     }
 }
 
-/// None is a file that is not there.
-fn stamps(certificate: &Path, key: &Path) -> [Option<Stamp>; 2] {
+fn file_ids(certificate: &Path, key: &Path) -> [Option<FileId>; 2] {
     [certificate, key].map(|path| {
         let file = fs::metadata(path).ok()?;
         Some((

@@ -84,7 +84,7 @@ pub(crate) fn limits() -> ConnectionLimits {
 
 fn hasty() -> ConnectionLimits {
     ConnectionLimits {
-        header_time: Duration::from_millis(50),
+        header_read_timeout: Duration::from_millis(50),
         ..limits()
     }
 }
@@ -336,7 +336,7 @@ async fn rubbish_is_refused_and_harms_nobody() {
 async fn an_answer_that_is_not_taken_is_not_held() {
     let limits = ConnectionLimits {
         connections: 1,
-        write_time: Duration::from_millis(50),
+        write_timeout: Duration::from_millis(50),
         ..limits()
     };
     let server = Server::start(limits).await;

@@ -65,7 +65,7 @@ async fn measure(
 
 fn files(settings: &Settings) -> Finding {
     let wanted = ConnectionLimits::from(settings);
-    let had = wanted.within_file_limit().connections;
+    let had = wanted.capped_by_nofile().connections;
     if had < wanted.connections {
         let said = format!(
             "this process may open files for {had} connections, not for {}: raise its limit (`ulimit -n`, LimitNOFILE=), or set SIGNET_CONNECTIONS",

@@ -25,7 +25,7 @@ impl Operators {
         limits: ConnectionLimits,
     ) -> Result<Self, CliError> {
         let (listener, file) = bound.listen()?;
-        let place = listener.place();
+        let place = listener.display_addr();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let served = tokio::spawn(server::serve(listener, admin.app(), limits, stopped));
