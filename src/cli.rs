@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::{
-    config::{CONFIG, DEFAULT_FILE, Environment, Read, environment, read, settings},
+    config::{CONFIG, DEFAULT_FILE, Environment, LoadedConfig, environment, load, settings},
     text::printable,
 };
 
@@ -26,7 +26,6 @@ mod prepared;
 mod secret;
 mod serve;
 mod signal;
-mod throttle;
 mod trace;
 mod user;
 mod verify;
@@ -107,7 +106,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
         Command::Completions(command) => return command.run(self::command()),
         Command::Manual(command) => return command.run(self::command()),
         Command::Config(command) => {
-            if let Some(text) = command.without_settings() {
+            if let Some(text) = command.static_output() {
                 return print_unchanged(text.trim_end());
             }
         }
@@ -128,8 +127,8 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Serve(_) => Traces::wanted(&environment)?,
             _ => None,
         };
-        let read = read_settings(matches, &environment, traces.as_ref())?;
-        let settings = read.settings.clone();
+        let config = load_config(matches, &environment, traces.as_ref())?;
+        let settings = config.settings.clone();
         match cli.command {
             Command::Serve(command) => {
                 let served = command.run(settings, sockets).await;
@@ -143,8 +142,8 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Secret(command) => command.run(&settings).await,
             Command::VerifyCompat(command) => command.run().await,
             Command::Openapi(command) => command.run(&settings),
-            Command::Config(command) => command.run(&read),
-            Command::Doctor(command) => command.run(&read).await,
+            Command::Config(command) => command.run(&config),
+            Command::Doctor(command) => command.run(&config).await,
             Command::Completions(_) | Command::Manual(_) => Ok(()),
         }
     })
@@ -152,7 +151,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
 
 /// The commands, with a flag for every setting that is not secret.
 fn command() -> clap::Command {
-    let flags = settings().into_iter().filter(|setting| !setting.secret);
+    let flags = settings().into_iter().filter(|setting| !setting.is_secret);
     let file = Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")
@@ -168,7 +167,7 @@ fn command() -> clap::Command {
             .map(|default| format!(" [default: {default}]"));
         let help = format!(
             "{} [env: {}]{}",
-            setting.about,
+            setting.description,
             setting.variable(),
             default.unwrap_or_default()
         );
@@ -185,29 +184,25 @@ fn command() -> clap::Command {
     }))
 }
 
-fn read_settings(
+fn load_config(
     matches: &ArgMatches,
     environment: &Environment,
     traces: Option<&Traces>,
-) -> Result<Read, CliError> {
-    // A global flag is known to the subcommand in which it was given, and to all above it.
-    let flags = settings().into_iter().filter(|setting| !setting.secret);
+) -> Result<LoadedConfig, CliError> {
+    // clap makes a global flag visible in the command that it follows and in all parents of this command.
+    let flags = settings().into_iter().filter(|setting| !setting.is_secret);
     let names = flags.map(|setting| setting.name).chain([CONFIG.to_owned()]);
     let given = names.filter_map(|name| {
         let value = matches.get_one::<String>(&name)?.clone();
         Some((name, value))
     });
-    match read(environment, &given.collect()) {
-        Ok(read) => {
-            log::init(&read.settings.log, traces);
-            for name in &read.unknown {
-                tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
-            }
-            Ok(read)
-        }
-        Err(problems) => {
-            let is_flag = problems.iter().any(|problem| problem.flag);
-            Err(CliError::of_lines(if is_flag { 2 } else { 1 }, problems))
-        }
+    let config = load(environment, &given.collect()).map_err(|errors| {
+        let has_flag = errors.iter().any(|error| error.is_flag);
+        CliError::of_lines(if has_flag { 2 } else { 1 }, errors)
+    })?;
+    log::init(&config.settings.log, traces);
+    for name in &config.unknown_variables {
+        tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
     }
+    Ok(config)
 }

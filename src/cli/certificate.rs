@@ -25,7 +25,7 @@ pub(super) struct Certificate {
 impl Certificate {
     /// That of the settings, if they ask for TLS.
     pub(super) fn load(settings: &Settings) -> Result<Option<Self>, CliError> {
-        let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else {
+        let Some((certificate, key)) = settings.tls_files() else {
             return Ok(None);
         };
         let tls = ReloadableTls::load(certificate, key).map_err(|error| error.to_string())?;

@@ -9,12 +9,12 @@ use super::{
     prepared::Prepared,
 };
 use crate::{
-    config::{self, Read},
+    config::{LoadedConfig, json_schema, template},
     text::printable,
 };
 
-/// Where the sample finds its schema: beside itself.
-const SCHEMA: &str = "./signet.schema.json";
+/// The path of the JSON Schema, relative to the template.
+const SCHEMA_PATH: &str = "./signet.schema.json";
 
 #[derive(Subcommand)]
 pub(super) enum Config {
@@ -33,73 +33,68 @@ pub(super) enum Config {
 }
 
 impl Config {
-    /// What needs no settings to be told.
-    pub(super) fn without_settings(&self) -> Option<String> {
+    /// Returns the output of a command that does not load the settings.
+    pub(super) fn static_output(&self) -> Option<String> {
         match self {
-            Self::Schema => Some(format!("{:#}", config::schema())),
-            Self::Sample => Some(config::sample(SCHEMA)),
+            Self::Schema => Some(format!("{:#}", json_schema())),
+            Self::Sample => Some(template(SCHEMA_PATH)),
             Self::Show { .. } | Self::Check => None,
         }
     }
 
-    pub(super) fn run(self, read: &Read) -> Result<(), CliError> {
+    pub(super) fn run(self, config: &LoadedConfig) -> Result<(), CliError> {
         match self {
             Self::Show { json: true } => {
-                print_json(format_args!("{:#}", Value::Object(as_json(read))))
+                print_json(format_args!("{:#}", Value::Object(as_json(config))))
             }
-            Self::Show { json: false } => show(read),
-            Self::Check => check(read),
+            Self::Show { json: false } => show(config),
+            Self::Check => check(config),
             Self::Schema | Self::Sample => Ok(()),
         }
     }
 }
 
-fn show(read: &Read) -> Result<(), CliError> {
-    let shown = read.shown();
+/// Prints a table with the columns name, value and source.
+fn show(config: &LoadedConfig) -> Result<(), CliError> {
     let text = |value: Option<Value>| match value {
         None => String::new(),
         Some(Value::String(text)) => printable(&text),
         Some(other) => other.to_string(),
     };
-    let rows: Vec<_> = shown
+    let rows: Vec<_> = config
+        .effective()
         .into_iter()
-        .map(|it| {
-            (
-                it.name,
-                text(it.value),
-                it.source.unwrap_or_else(|| "default".to_owned()),
-            )
+        .map(|setting| {
+            let source = setting.source.unwrap_or_else(|| "default".to_owned());
+            (setting.name, text(setting.value), source)
         })
         .collect();
-    let name = rows
-        .iter()
-        .map(|(name, ..)| name.len())
-        .max()
-        .unwrap_or_default();
-    let value = rows
-        .iter()
-        .map(|(_, value, _)| value.len())
-        .max()
-        .unwrap_or_default();
-    rows.iter().try_for_each(|(setting, it, source)| {
-        print(format!("{setting:name$}  {it:value$}  {source}"))
+    let width = |column: fn(&(String, String, String)) -> &String| {
+        rows.iter().map(|row| column(row).len()).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
+    rows.iter().try_for_each(|(name, value, source)| {
+        print(format!("{name:names$}  {value:values$}  {source}"))
     })
 }
 
-fn as_json(read: &Read) -> Map<String, Value> {
-    let shown = read.shown().into_iter();
-    shown
-        .map(|it| (it.name, json!({ "value": it.value, "source": it.source })))
+fn as_json(config: &LoadedConfig) -> Map<String, Value> {
+    let settings = config.effective().into_iter();
+    settings
+        .map(|setting| {
+            let value = json!({ "value": setting.value, "source": setting.source });
+            (setting.name, value)
+        })
         .collect()
 }
 
-/// What `serve` would refuse before it opens anything. What is wrong with single settings was told already.
-fn check(read: &Read) -> Result<(), CliError> {
-    Prepared::of(&read.settings)?;
-    let file = read.file.as_ref();
+/// Reports the errors that `serve` reports before it opens or creates a file.
+fn check(config: &LoadedConfig) -> Result<(), CliError> {
+    Prepared::of(&config.settings)?;
+    let file = config.file.as_ref();
     let file = file.map_or_else(String::new, |file| format!(", {} included", file.display()));
     print(format!(
         "the settings are good{file}; {} are given",
-        read.sources.len()
+        config.sources.len()
     ))
 }

@@ -70,7 +70,7 @@ pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, CliError> 
 }
 
 fn location(settings: &Settings) -> Result<Location, CliError> {
-    Location::of(settings.database_url.as_str()).map_err(unopened)
+    settings.database_location().map_err(unopened)
 }
 
 /// The accounts of the service. Creates the database if it is missing, and applies every pending migration.
@@ -113,7 +113,7 @@ pub(super) enum Access {
 
 /// The accounts of an existing database, for a command. A command applies no migration, since a new one could lock out older replicas.
 pub(super) async fn existing_users(settings: &Settings, access: Access) -> Result<Users, CliError> {
-    let limits = limits(settings);
+    let limits = settings.database_limits();
     refuse_memory(settings)?;
     let db = match access {
         Access::Read => open_to_read(settings, limits).await?,
@@ -133,7 +133,7 @@ pub(super) async fn existing_users(settings: &Settings, access: Access) -> Resul
 
 /// The accounts, for a command that writes the first one. Creates the database if it is missing.
 pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, CliError> {
-    let limits = limits(settings);
+    let limits = settings.database_limits();
     refuse_memory(settings)?;
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
@@ -177,7 +177,7 @@ impl Destination {
 /// The accounts, for an import.
 pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Destination), CliError> {
     refuse_memory(settings)?;
-    let limits = limits(settings);
+    let limits = settings.database_limits();
     let Some(path) = missing(settings)? else {
         let db = open(settings, limits).await?;
         let users = Users::new(db.clone(), limits);
@@ -267,7 +267,7 @@ fn pending(standing: &Standing) -> CliError {
 
 /// The accounts for a trial, which writes nothing: those of the database, or none where there is no database.
 pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, CliError> {
-    let limits = limits(settings);
+    let limits = settings.database_limits();
     let location = location(settings)?;
     if missing(settings)?.is_none() && location != Location::Memory {
         let url = settings.database_url.as_str();
@@ -312,15 +312,6 @@ pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, CliError
         None => Ok(Standing::of_nothing()),
     };
     standing.map_err(|error| failed(error.into()))
-}
-
-/// What a command may take of the database.
-pub(super) fn limits(settings: &Settings) -> Limits {
-    Limits {
-        connections: settings.database_connections,
-        wait: settings.database_wait.duration(),
-        hurried: false,
-    }
 }
 
 fn failed(error: migration::Error) -> CliError {

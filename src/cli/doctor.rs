@@ -6,7 +6,7 @@ use super::{
     error::CliError,
     output::{print, print_json},
 };
-use crate::{config::Read, text::printable};
+use crate::{config::LoadedConfig, text::printable};
 
 mod keys;
 mod machine;
@@ -21,11 +21,11 @@ pub(super) struct Doctor {
 
 impl Doctor {
     /// Looks at everything, and changes nothing.
-    pub(super) async fn run(self, read: &Read) -> Result<(), CliError> {
-        let mut findings = vec![configuration(read)];
-        findings.extend(store::look(&read.settings).await);
-        findings.extend(keys::look(read));
-        findings.extend(machine::look(&read.settings).await);
+    pub(super) async fn run(self, config: &LoadedConfig) -> Result<(), CliError> {
+        let mut findings = vec![configuration(config)];
+        findings.extend(store::look(&config.settings).await);
+        findings.extend(keys::look(config));
+        findings.extend(machine::look(&config.settings).await);
         for finding in &findings {
             if self.json {
                 print_json(serde_json::json!({
@@ -113,16 +113,16 @@ impl fmt::Display for Finding {
     }
 }
 
-fn configuration(read: &Read) -> Finding {
-    let given = read.sources.len();
-    let said = match &read.file {
+fn configuration(config: &LoadedConfig) -> Finding {
+    let given = config.sources.len();
+    let said = match &config.file {
         Some(file) => format!("{given} settings are given; the file is {}", file.display()),
         None => format!("{given} settings are given, and there is no file"),
     };
-    if read.unknown.is_empty() {
+    if config.unknown_variables.is_empty() {
         return Finding::good("configuration", said);
     }
-    let unknown = read.unknown.join(", ");
+    let unknown = config.unknown_variables.join(", ");
     Finding::doubtful(
         "configuration",
         format!("{said}; no settings are {unknown}"),

@@ -32,7 +32,7 @@ enum Direction {
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let direction = self.direction.unwrap_or(Direction::Up);
-        let limits = database::limits(settings);
+        let limits = settings.database_limits();
         let missing = database::missing(settings)?;
         let db = match direction {
             Direction::Up => Some(database::open(settings, limits).await?),

@@ -1,6 +1,6 @@
 //! `signet openapi`
 
-use super::{error::CliError, output::print_unchanged, serve::lifetimes};
+use super::{error::CliError, output::print_unchanged};
 use crate::{
     config::Settings,
     http::{self, claims_schema},
@@ -25,7 +25,7 @@ enum Format {
 
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
-        let document = http::document(settings.public_url(), lifetimes(settings));
+        let document = http::document(settings.public_url(), settings.token_lifetimes());
         let text = match self.format {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::{self, BufRead},
-    num::{NonZeroU32, NonZeroUsize},
     pin::pin,
     thread,
 };
@@ -14,8 +13,8 @@ use tokio::sync::oneshot;
 use super::{error::CliError, signal};
 use crate::{
     accounts::{PasswordHash, email},
-    auth::{Argon2Params, HashPoolLimits, PasswordHasher, policy},
-    config::{self, Settings},
+    auth::{PasswordHasher, policy},
+    config::Settings,
 };
 
 /// Where a password comes from.
@@ -58,33 +57,15 @@ impl Source {
     }
 }
 
-/// Hashes at the cost of the settings.
+/// Returns a hasher with the parameters and limits of the settings.
 pub(super) fn passwords(settings: &Settings) -> Result<PasswordHasher, CliError> {
-    let cost = Argon2Params {
-        memory_kib: settings.argon2_memory_kib,
-        iterations: settings.argon2_iterations,
-        parallelism: settings.argon2_parallelism,
-    };
-    PasswordHasher::new(cost, budget(settings)).map_err(|error| {
+    PasswordHasher::new(settings.argon2_params(), settings.hash_limits()).map_err(|error| {
         format!(
             "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
              {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
         )
         .into()
     })
-}
-
-/// How much hashing the settings, or the machine, allow.
-pub(super) fn budget(settings: &Settings) -> HashPoolLimits {
-    let memory_kib = settings.hashing_memory_kib.map_or_else(
-        || config::memory_kib().map_or(u32::MAX, |kib| u32::try_from(kib / 2).unwrap_or(u32::MAX)),
-        NonZeroU32::get,
-    );
-    HashPoolLimits {
-        threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        memory_kib,
-        wait: settings.hashing_wait.duration(),
-    }
 }
 
 /// One line of standard input.

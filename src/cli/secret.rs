@@ -133,7 +133,7 @@ fn previous_beside_the_database(settings: &Settings) -> Result<Option<PathBuf>, 
 }
 
 fn location(settings: &Settings) -> Result<Location, CliError> {
-    Location::of(settings.database_url.as_str()).map_err(unopened)
+    settings.database_location().map_err(unopened)
 }
 
 /// The secrets, when the current one is long enough to sign with.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -13,12 +12,12 @@ mod systemd;
 
 pub(super) use listen::Inherited;
 
-use super::{database, error::CliError, log, prepared::Prepared, secret, signal, throttle};
+use super::{database, error::CliError, log, prepared::Prepared, secret, signal};
 use crate::{
     accounts::{Limits, NewUser, Users},
-    auth::{Audit, AuthMetrics, AuthService, AuthState, Clock, Lifetimes, PasswordHasher, Tokens},
+    auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Tokens},
     config::{DatabaseUrl, Settings},
-    http::{Admin, BodyLimits, Composition, Options, Proxies, compose},
+    http::{Admin, Composition, Options, compose},
     server::{self, ConnectionLimits},
 };
 use listen::Bound;
@@ -62,7 +61,7 @@ impl Serve {
         let operators = match &settings.admin_listen {
             Some(listen) => {
                 let bound = bind(listen, "SIGNET_ADMIN_LISTEN")?;
-                let limits = ConnectionLimits::from(&settings).for_admin();
+                let limits = settings.connection_limits().for_admin();
                 Some(Operators::serve(bound, &admin, limits)?)
             }
             None => None,
@@ -77,16 +76,14 @@ impl Serve {
             Some(secrets) => secrets,
             None => secret::kept(&settings)?,
         };
-        let tokens = Tokens::new(&secrets, lifetimes(&settings));
+        let tokens = Tokens::new(&secrets, settings.token_lifetimes());
         let tokens = tokens.map_err(|error| error.to_string())?;
         let auth = AuthService::from(AuthState {
             users,
             passwords,
             tokens,
-            throttle: throttle::throttle(&settings),
-            audit: Audit {
-                whole_emails: settings.audit_whole_emails(),
-            },
+            throttle: settings.throttle(),
+            audit: settings.audit(),
             meter: AuthMetrics::default(),
             clock,
         });
@@ -95,7 +92,8 @@ impl Serve {
         let delay = settings.stop_delay.duration();
         let options = Options {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
-            ..options(&settings, lost_lines)
+            lost_lines,
+            ..settings.http_options()
         };
         let reloaded = Reloaded {
             auth: auth.clone(),
@@ -147,7 +145,7 @@ impl Serve {
     async fn users(&self, settings: &Settings) -> Result<Users, CliError> {
         let limits = Limits {
             hurried: true,
-            ..database::limits(settings)
+            ..settings.database_limits()
         };
         if self.no_migrate {
             database::users_of_current(settings, limits).await
@@ -171,34 +169,9 @@ fn of_demo(settings: Settings) -> Result<Settings, CliError> {
     })
 }
 
-pub(super) fn lifetimes(settings: &Settings) -> Lifetimes {
-    Lifetimes {
-        expires_in: settings.jwt_expires_in.get().into(),
-        refresh_window: settings.jwt_refresh_window.get().into(),
-    }
-}
-
-fn options(settings: &Settings, lost_lines: Counter) -> Options {
-    Options {
-        limits: BodyLimits {
-            time: settings.body_timeout.duration(),
-            ..BodyLimits::default()
-        },
-        proxies: Proxies {
-            networks: settings.trusted_proxies.addresses.clone(),
-            unix: settings.trusted_proxies.unix,
-            header: settings.client_ip_header.name().clone(),
-        },
-        cors_origins: settings.cors_origins.0.clone(),
-        lost_lines,
-        public_url: settings.public_url().map(str::to_owned),
-        ..Options::default()
-    }
-}
-
 /// The limits of connections, with a warning if this process may open too few files for them.
 fn limits_within_files(settings: &Settings) -> ConnectionLimits {
-    let wanted = ConnectionLimits::from(settings);
+    let wanted = settings.connection_limits();
     let limits = wanted.capped_by_nofile();
     if limits.connections < wanted.connections {
         warn!(
@@ -208,18 +181,6 @@ fn limits_within_files(settings: &Settings) -> ConnectionLimits {
         );
     }
     limits
-}
-
-impl From<&Settings> for ConnectionLimits {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            connections: settings.connections.get(),
-            max_header_bytes: settings.header_bytes.get() as usize,
-            header_read_timeout: settings.header_timeout.duration(),
-            write_timeout: settings.write_timeout.duration(),
-            shutdown_timeout: settings.stop_timeout.duration(),
-        }
-    }
 }
 
 async fn add_demo_account(
@@ -272,36 +233,4 @@ fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
             std::process::exit(1);
         });
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use prometheus_client::metrics::counter::Counter;
-
-    use super::{ConnectionLimits, options};
-    use crate::config::{Bytes, Seconds, Settings};
-
-    #[test]
-    fn every_limit_is_the_one_that_was_set() {
-        let settings = Settings {
-            connections: 7.try_into().unwrap(),
-            header_bytes: Bytes::new(8192),
-            header_timeout: Seconds::new(1),
-            body_timeout: Seconds::new(2),
-            write_timeout: Seconds::new(3),
-            stop_timeout: Seconds::new(4),
-            ..Settings::default()
-        };
-        let limits = ConnectionLimits::from(&settings);
-        assert_eq!((limits.connections, limits.max_header_bytes), (7, 8192));
-        let times = [
-            limits.header_read_timeout,
-            options(&settings, Counter::default()).limits.time,
-            limits.write_timeout,
-            limits.shutdown_timeout,
-        ];
-        assert_eq!(times, [1, 2, 3, 4].map(Duration::from_secs));
-    }
 }

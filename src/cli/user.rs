@@ -16,7 +16,6 @@ use super::{
     import::Import,
     output::print,
     password::Source,
-    throttle,
 };
 use crate::{
     accounts::{
@@ -109,11 +108,11 @@ impl User {
                 ref email,
                 id,
                 ref password,
-            } => return add(settings, audit(settings), email, id, password).await,
+            } => return add(settings, settings.audit(), email, id, password).await,
             Self::Import(Import { dry_run: true, .. }) => database::users_to_try(settings).await?,
             Self::Import(import) => {
                 let (users, mut destination) = database::users_to_import(settings).await?;
-                let done = import.run(&users, &mut destination, audit(settings)).await;
+                let done = import.run(&users, &mut destination, settings.audit()).await;
                 // A new database that was not published is deleted after it is closed.
                 users.close().await;
                 return done;
@@ -131,7 +130,7 @@ impl User {
     async fn act(self, users: &Users, settings: &Settings) -> Result<(), CliError> {
         let clock = Clock::system();
         let now = || clock.now();
-        let audit = audit(settings);
+        let audit = settings.audit();
         match self {
             Self::Add { .. } => unreachable!("it opens its database itself"),
             Self::Import(import) => {
@@ -142,7 +141,7 @@ impl User {
             Self::List(list) => list.run(users).await?,
             Self::Show { account } => {
                 let account = account.find(users).await?;
-                let throttle = throttle::throttle(settings);
+                let throttle = settings.throttle();
                 let failures = throttle.failures(users, now(), &account).await;
                 show(&account, failures.map_err(CliError::database)?)?;
             }
@@ -155,7 +154,7 @@ impl User {
                     .map_err(|error| failed(&account.email, &error))?;
                 audit.changed("password_changed", &account);
                 // A lockout is over once the owner has a new password.
-                let throttle = throttle::throttle(settings);
+                let throttle = settings.throttle();
                 let cleared = throttle.clear_account(users, now(), &account).await;
                 cleared.map_err(CliError::database)?;
                 print(format!(
@@ -202,12 +201,6 @@ impl User {
             }
         }
         Ok(())
-    }
-}
-
-fn audit(settings: &Settings) -> Audit {
-    Audit {
-        whole_emails: settings.audit_whole_emails(),
     }
 }
 
@@ -343,7 +336,7 @@ async fn unlock(
     account: Option<&AccountArgs>,
     address: Option<String>,
 ) -> Result<(), CliError> {
-    let (throttle, now) = (throttle::throttle(settings), Clock::system().now());
+    let (throttle, now) = (settings.throttle(), Clock::system().now());
     if let Some(account) = account {
         let account = account.find(users).await?;
         let failures = throttle.clear_account(users, now, &account).await;

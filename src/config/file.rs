@@ -1,4 +1,4 @@
-//! The configuration file: TOML, one key a setting.
+//! The configuration file: TOML with one key per setting.
 
 use std::{fs, io, path::PathBuf};
 
@@ -8,16 +8,15 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-/// The file that is read where none is named, if it is there.
+/// The file that is read if no file is named. This file may be missing.
 pub const DEFAULT_FILE: &str = "/etc/signet/signet.toml";
 
-/// What is given in a file, and what is wrong with it. It may hold secrets, and so does not print itself.
+/// The contents of a configuration file. The contents may be secret, so there is no `Debug`.
 #[derive(Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) entries: Vec<Entry>,
-    /// With the line, where there is one.
-    pub(super) problems: Vec<(Option<usize>, String)>,
+    pub(super) errors: Vec<FileError>,
 }
 
 pub(super) struct Entry {
@@ -26,17 +25,26 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
+#[derive(Debug)]
+pub(super) struct FileError {
+    /// The line, if the file could be read.
+    pub(super) line: Option<usize>,
+    pub(super) message: String,
+}
+
 impl File {
-    /// Reads a file that was named; or without a name, the usual one, if it is there.
-    pub(super) fn read(named: Option<PathBuf>) -> Option<Self> {
-        let path = named.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+    /// Reads the file `path`, or the default file if it exists.
+    pub(super) fn read(path: Option<PathBuf>) -> Option<Self> {
+        let is_default = path.is_none();
+        let path = path.unwrap_or_else(|| DEFAULT_FILE.into());
         let parsed = match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
-                return None;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_default => return None,
             Err(error) => Self {
-                problems: vec![(None, unreadable(&error))],
+                errors: vec![FileError {
+                    line: None,
+                    message: unreadable(&error),
+                }],
                 ..Self::default()
             },
         };
@@ -48,13 +56,14 @@ impl File {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut file = Self::default();
         for error in errors {
-            let line = error.span().map(|span| line(span.start));
-            // Not the error as a whole: that quotes the line, which may be a secret.
-            file.problems
-                .push((line, format!("is not TOML: {}", error.message())));
+            file.errors.push(FileError {
+                line: error.span().map(|span| line(span.start)),
+                // Only the message: the whole error quotes the line, which may contain a secret.
+                message: format!("is not TOML: {}", error.message()),
+            });
         }
-        // What is left of a broken file says nothing.
-        if file.problems.is_empty() {
+        // The entries of a file with syntax errors are not reliable.
+        if file.errors.is_empty() {
             for (key, value) in table.into_inner() {
                 let line = line(key.span().start);
                 let key = key.into_inner().into_owned();
@@ -62,8 +71,12 @@ impl File {
                     file.entries.push(Entry { key, value, line });
                 } else {
                     let key = key.escape_debug();
-                    let what = "is neither a whole number nor a text, which stands in quotes";
-                    file.problems.push((Some(line), format!("{key} {what}")));
+                    file.errors.push(FileError {
+                        line: Some(line),
+                        message: format!(
+                            "{key} is neither a whole number nor a text, which stands in quotes"
+                        ),
+                    });
                 }
             }
             file.entries.sort_by_key(|entry| entry.line);
@@ -82,7 +95,7 @@ fn unreadable(error: &io::Error) -> String {
     format!("cannot be read: {error}. {advice}")
 }
 
-/// The same value, as every other way of giving a setting has it. No setting is a fraction, a date, or past 64 bits.
+/// Converts a value to JSON. Returns `None` for fractions, dates and numbers beyond 64 bits, which no setting has.
 fn json(value: DeValue<'_>) -> Option<Value> {
     Some(match value {
         DeValue::String(text) => Value::String(text.into_owned()),
@@ -109,10 +122,10 @@ fn json(value: DeValue<'_>) -> Option<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::File;
+    use super::{File, FileError};
 
     #[test]
-    fn keys_have_their_values_and_lines() {
+    fn parse_returns_keys_with_values_and_lines() {
         let file = File::parse("# a comment\nb = 0x10\n\na = ['x', \"y\"]\n[t]\nc = true\n");
         let read: Vec<_> = file
             .entries
@@ -124,28 +137,31 @@ mod tests {
     }
 
     #[test]
-    fn what_no_setting_can_be_is_told_without_its_value() {
+    fn values_of_other_types_are_rejected_without_being_shown() {
         for value in ["1.5", "2027-01-31", "12345678901234567890", "[1.5]"] {
             let file = File::parse(&format!("jwt_secret = {value}\n"));
-            let [(line, what)] = file.problems.as_slice() else {
-                panic!("{:?}", file.problems);
+            let [FileError { line, message }] = file.errors.as_slice() else {
+                panic!("{:?}", file.errors);
             };
             assert_eq!(*line, Some(1));
-            assert!(what.starts_with("jwt_secret is neither"), "{what}");
-            assert!(file.entries.is_empty() && !what.contains(value), "{what}");
+            assert!(message.starts_with("jwt_secret is neither"), "{message}");
+            assert!(
+                file.entries.is_empty() && !message.contains(value),
+                "{message}"
+            );
         }
     }
 
     #[test]
-    fn every_fault_of_a_file_is_told_with_its_line_and_without_its_text() {
+    fn syntax_errors_have_lines_and_do_not_quote_the_file() {
         let file = File::parse("a = 1\njwt_secret = hunter2\nlog = \"info\nlog = 1\n");
-        let lines: Vec<_> = file.problems.iter().map(|(line, _)| *line).collect();
+        let lines: Vec<_> = file.errors.iter().map(|error| error.line).collect();
         assert!(
             lines.contains(&Some(2)) && lines.contains(&Some(3)),
             "{lines:?}"
         );
-        let said = format!("{:?}", file.problems);
-        assert!(!said.contains("hunter2"), "{said}");
+        let errors = format!("{:?}", file.errors);
+        assert!(!errors.contains("hunter2"), "{errors}");
         assert!(file.entries.is_empty());
     }
 }

@@ -62,7 +62,7 @@ fn help_names_every_command_and_setting() {
     }
     for setting in signet::config::settings() {
         let flag = format!("--{} ", setting.flag());
-        assert_eq!(help.contains(&flag), !setting.secret, "{flag}\n{help}");
+        assert_eq!(help.contains(&flag), !setting.is_secret, "{flag}\n{help}");
     }
     assert_eq!(
         stdout(&home.run(&["--version"])),

@@ -19,7 +19,7 @@ fn the_settings_are_those_of_the_service() {
                 "| `{}` | {} | {} |\n",
                 setting.variable(),
                 default.unwrap_or_default(),
-                setting.about
+                setting.description
             )
         })
         .collect();

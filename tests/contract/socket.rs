@@ -79,7 +79,7 @@ async fn read(stream: &mut TcpStream) -> String {
 
 /// Those of a service that nobody has set up.
 pub(crate) fn limits() -> ConnectionLimits {
-    ConnectionLimits::from(&Settings::default())
+    Settings::default().connection_limits()
 }
 
 fn hasty() -> ConnectionLimits {

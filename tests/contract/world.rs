@@ -21,7 +21,7 @@ use signet::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits, Lifetimes,
         PasswordHasher, Quotas, RateLimiter, Secrets, Tokens,
     },
-    config::{Networks, Origins},
+    config::{Origins, TrustedProxies},
     http::{Admin, App, Options, Proxies, Stopping, compose},
 };
 use time::OffsetDateTime;
@@ -167,7 +167,7 @@ impl World {
         let relay = setup.relay.then(|| Relay::new(&url));
         let url = relay.as_ref().map_or(url.clone(), |it| it.through(&url));
         let db = accounts::open(&url, limits).await.unwrap();
-        let proxies = Networks::try_from(setup.proxies.to_owned()).unwrap();
+        let proxies = TrustedProxies::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
         let auth = AuthService::from(AuthState {
             throttle: RateLimiter::new(setup.rates),
@@ -183,7 +183,7 @@ impl World {
         let options = Options {
             limits: setup.limits,
             proxies: Proxies {
-                networks: proxies.addresses,
+                networks: proxies.networks,
                 unix: proxies.unix,
                 header: HeaderName::from_static(setup.client_ip_header),
             },

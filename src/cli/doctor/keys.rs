@@ -10,18 +10,18 @@ use crate::{
     accounts::Location,
     auth::{Clock, weak_secret_reason},
     cli::{certificate::Certificate, secret},
-    config::{Read, Settings},
+    config::{LoadedConfig, Settings, ValueSource},
 };
 
 /// Whoever renews certificates does so earlier than that.
 const SOON: Duration = Duration::days(14);
 
-pub(super) fn look(read: &Read) -> Vec<Finding> {
-    let settings = &read.settings;
+pub(super) fn look(config: &LoadedConfig) -> Vec<Finding> {
+    let settings = &config.settings;
     let now = Clock::system().now();
     let mut findings = vec![signing(settings, now)];
     findings.extend(tls(settings, now));
-    findings.push(files(read));
+    findings.push(files(config));
     findings
 }
 
@@ -98,21 +98,21 @@ fn tls(settings: &Settings, now: OffsetDateTime) -> Option<Finding> {
 }
 
 /// Those that hold a secret, or hashes, and that others may read or change.
-fn files(read: &Read) -> Finding {
+fn files(config: &LoadedConfig) -> Finding {
     let subject = "files";
-    let settings = &read.settings;
+    let settings = &config.settings;
     let mut files: Vec<PathBuf> = [
         &settings.jwt_secret_file,
         &settings.jwt_previous_secrets_file,
         &settings.tls_key,
-        &read.file.clone().filter(|_| holds_secrets(read)),
+        &config.file.clone().filter(|_| file_has_secrets(config)),
     ]
     .into_iter()
     .flatten()
     .cloned()
     .collect();
     let mut own = Vec::new();
-    if let Ok(Location::File(database)) = Location::of(settings.database_url.as_str()) {
+    if let Ok(Location::File(database)) = settings.database_location() {
         let secret = secret::beside(&database, ".secret");
         own.push(secret.clone());
         own.push(secret::beside(&secret, ".previous"));
@@ -160,16 +160,10 @@ fn files(read: &Read) -> Finding {
     }
 }
 
-/// Whether a secret stands in the file itself.
-fn holds_secrets(read: &Read) -> bool {
-    let Some(file) = &read.file else { return false };
-    let in_file = |name: &str| {
-        let start = format!("{}:", file.display());
-        read.sources
-            .get(name)
-            .is_some_and(|source| source.starts_with(&start))
-    };
-    in_file("jwt_secret")
-        || in_file("jwt_previous_secrets")
-        || (in_file("database_url") && read.settings.database_url.has_password())
+/// Whether the configuration file contains a secret.
+fn file_has_secrets(config: &LoadedConfig) -> bool {
+    let is_in_file = |name| matches!(config.sources.get(name), Some(ValueSource::File { .. }));
+    is_in_file("jwt_secret")
+        || is_in_file("jwt_previous_secrets")
+        || (is_in_file("database_url") && config.settings.database_url.has_password())
 }

@@ -6,10 +6,9 @@ use futures_util::future::try_join_all;
 
 use super::Finding;
 use crate::{
-    auth::{HashError, HashPoolLimits, PasswordHasher},
+    auth::{HashError, PasswordHasher},
     cli::password,
     config::Settings,
-    server::ConnectionLimits,
 };
 
 /// Rounds of as many hashes as there may be at once.
@@ -22,7 +21,7 @@ const DEAR: Duration = Duration::from_secs(1);
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let hashing = match password::passwords(settings) {
         Ok(passwords) => {
-            let measured = measure(&passwords, password::budget(settings), settings).await;
+            let measured = measure(&passwords, settings).await;
             measured.unwrap_or_else(|error| Finding::bad("hashing", error.to_string()))
         }
         Err(failure) => Finding::bad("hashing", failure.message),
@@ -30,17 +29,13 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     vec![hashing, files(settings)]
 }
 
-async fn measure(
-    passwords: &PasswordHasher,
-    budget: HashPoolLimits,
-    settings: &Settings,
-) -> Result<Finding, HashError> {
+async fn measure(passwords: &PasswordHasher, settings: &Settings) -> Result<Finding, HashError> {
     // The first one finds no memory that is warm.
     passwords.hash("a password").await?;
     let started = Instant::now();
     passwords.hash("a password").await?;
     let alone = started.elapsed();
-    let at_once = budget.at_once(settings.argon2_memory_kib);
+    let at_once = settings.hash_limits().at_once(settings.argon2_memory_kib);
     let started = Instant::now();
     for _ in 0..ROUNDS {
         try_join_all((0..at_once).map(|_| passwords.hash("a password"))).await?;
@@ -64,7 +59,7 @@ async fn measure(
 }
 
 fn files(settings: &Settings) -> Finding {
-    let wanted = ConnectionLimits::from(settings);
+    let wanted = settings.connection_limits();
     let had = wanted.capped_by_nofile().connections;
     if had < wanted.connections {
         let said = format!(

@@ -8,7 +8,7 @@ use super::Finding;
 use crate::{
     accounts::{Database, DatabaseError, Location, Users},
     auth::{Clock, RateLimiter},
-    cli::{database, throttle},
+    cli::database,
     config::Settings,
 };
 
@@ -19,7 +19,7 @@ const DRIFT_MS: i128 = 1_000;
 const SETTLES: i64 = 10;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    let limits = database::limits(settings);
+    let limits = settings.database_limits();
     let db = match database::open_read_only(settings, limits).await {
         Ok(Some(db)) => db,
         Ok(None) => {
@@ -52,7 +52,8 @@ async fn found(
     let vitals = users.vitals().await?;
     let took = asked.elapsed();
     let mut said = format!("{} answers in {took:.1?}", vitals.version);
-    if Location::of(settings.database_url.as_str())
+    if settings
+        .database_location()
         .is_ok_and(|location| location == Location::Memory)
     {
         said += ", in memory: all accounts end with the process";
@@ -90,7 +91,7 @@ async fn found(
         findings.push(cutoffs(
             users.cutoffs_after(now.unix_timestamp() + SETTLES).await?,
         ));
-        let throttle = RateLimiter::new(Some(throttle::rates(settings)));
+        let throttle = RateLimiter::new(Some(settings.rate_limits()));
         findings.push(rate_limits(throttle.ahead(users, now).await?));
     }
     Ok(findings)

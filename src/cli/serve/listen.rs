@@ -25,7 +25,7 @@ use tracing::warn;
 
 use crate::{
     cli::error::CliError,
-    config::{Environment, Listen, Mode},
+    config::{Environment, Listen, SocketMode},
     server::Listener,
 };
 
@@ -132,7 +132,7 @@ enum Socket {
 impl Bound {
     pub(super) fn new(
         listen: &Listen,
-        mode: Mode,
+        mode: SocketMode,
         inherited: &mut Inherited,
         setting: &str,
     ) -> Result<Self, CliError> {
@@ -190,7 +190,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 
 /// Takes a path. What a service that was killed has left there is nobody's; who is alive has the lock beside it,
 /// though it may not listen yet.
-fn bind_file(path: &Path, mode: Mode) -> io::Result<(UnixSocket, SocketFile)> {
+fn bind_file(path: &Path, mode: SocketMode) -> io::Result<(UnixSocket, SocketFile)> {
     let mut file = SocketFile::lock(path)?;
     match fs::symlink_metadata(path) {
         // It may be another program's, which knows of no lock.

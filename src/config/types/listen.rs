@@ -1,4 +1,4 @@
-//! Where connections come in.
+//! The addresses that the service listens on.
 
 use std::{
     fmt,
@@ -9,21 +9,21 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An address and port, a Unix socket, or a socket that systemd has opened already.
+/// An address and port, a Unix socket, or a socket that systemd has opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Listen {
-    /// An address and port; port 0 takes one that is free.
+    /// An address and port. With port 0, the system chooses a free port.
     Tcp(SocketAddr),
-    /// A Unix socket at this path.
+    /// The path of a Unix socket.
     Unix(PathBuf),
-    /// A socket of socket activation (`sd_listen_fds(3)`): the first, or the one of this `FileDescriptorName=`.
+    /// A socket of socket activation (`sd_listen_fds(3)`): the first socket, or the socket with this `FileDescriptorName=`.
     Systemd(Option<String>),
 }
 
 impl Listen {
-    /// Whether nobody but this machine can connect. What systemd has opened, it alone knows.
+    /// Whether only this machine can connect. The address of a systemd socket is unknown here.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -33,7 +33,7 @@ impl Listen {
         }
     }
 
-    /// Whether the system chooses the port, another one each time.
+    /// Whether the system chooses a new port at each start.
     #[must_use]
     pub fn is_any_port(&self) -> bool {
         matches!(self, Self::Tcp(address) if address.port() == 0)
@@ -78,39 +78,39 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Who may connect to a Unix socket: its mode, in octal.
+/// The file mode of a Unix socket, in octal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^0?[0-7]{3}$"))]
-pub struct Mode(pub u32);
+pub struct SocketMode(pub u32);
 
-impl TryFrom<String> for Mode {
+impl TryFrom<String> for SocketMode {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
+        const NOT_OCTAL: &str = "it is not three octal digits, such as 660";
         let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3);
         let digits = digits.unwrap_or(&text);
         if digits.len() != 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err("it is not three octal digits, such as 660");
+            return Err(NOT_OCTAL);
         }
         let mode = u32::from_str_radix(digits, 8);
-        mode.map(Self)
-            .map_err(|_| "it is not three octal digits, such as 660")
+        mode.map(Self).map_err(|_| NOT_OCTAL)
     }
 }
 
-impl From<Mode> for String {
-    fn from(mode: Mode) -> Self {
+impl From<SocketMode> for String {
+    fn from(mode: SocketMode) -> Self {
         format!("{:03o}", mode.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Listen, Mode};
+    use super::{Listen, SocketMode};
 
     #[test]
-    fn where_to_listen_is_read_and_written() {
+    fn listen_addresses_are_parsed_and_formatted() {
         for text in [
             "127.0.0.1:8000",
             "[::1]:0",
@@ -135,13 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_is_octal() {
+    fn socket_mode_is_octal() {
         for (text, mode) in [("660", 0o660), ("0600", 0o600), ("777", 0o777)] {
-            assert_eq!(Mode::try_from(text.to_owned()), Ok(Mode(mode)), "{text}");
+            assert_eq!(
+                SocketMode::try_from(text.to_owned()),
+                Ok(SocketMode(mode)),
+                "{text}"
+            );
         }
-        assert_eq!(String::from(Mode(0o60)), "060");
+        assert_eq!(String::from(SocketMode(0o60)), "060");
         for text in ["", "66", "680", "0o660", "+66", "1660", "00660"] {
-            assert!(Mode::try_from(text.to_owned()).is_err(), "{text}");
+            assert!(SocketMode::try_from(text.to_owned()).is_err(), "{text}");
         }
     }
 }

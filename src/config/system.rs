@@ -1,8 +1,8 @@
-//! What the machine gives this process: part of its environment, like the variables.
+//! The memory of this system.
 
 use std::{fs, path::Path};
 
-/// Memory, in KiB: that of the machine, or of the tightest cgroup that holds this process.
+/// Returns the memory in KiB that this process may use: the memory of the system, or the smallest limit of its cgroups.
 #[must_use]
 pub fn memory_kib() -> Option<u64> {
     let total = fs::read_to_string("/proc/meminfo").ok()?;
@@ -15,14 +15,14 @@ pub fn memory_kib() -> Option<u64> {
     Some(limits.map(|bytes| bytes / 1024).fold(total, u64::min))
 }
 
-/// The limits of a cgroup and of all above it, in bytes. A line is `ID:CONTROLLERS:/PATH` (cgroups(7)).
+/// Returns the limits in bytes of a cgroup and its parents. A line is `ID:CONTROLLERS:/PATH` (cgroups(7)).
 fn limits(line: &str) -> Vec<u64> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
         return Vec::new();
     };
     let (root, file) = match controllers {
-        // Version 2 has one tree for all.
+        // Version 2 has one hierarchy for all controllers.
         "" => ("/sys/fs/cgroup", "memory.max"),
         _ if controllers.split(',').any(|name| name == "memory") => {
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
@@ -40,7 +40,7 @@ fn limits(line: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_machine_has_memory() {
+    fn memory_of_this_system_is_plausible() {
         let kib = super::memory_kib().unwrap();
         assert!(
             (64 * 1024..64 * 1024 * 1024 * 1024).contains(&kib),

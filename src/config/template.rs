@@ -1,18 +1,18 @@
-//! What editors and people are told of the configuration file: its schema, and a sample of it.
+//! A configuration file with every setting, and its JSON Schema.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{described, settings};
+use super::describe::{inline_schema, settings};
 
-/// The JSON Schema of the file, for editors and linters.
+/// Returns the JSON Schema of the configuration file, for editors and linters.
 #[must_use]
-pub fn schema() -> Value {
-    let mut schema = described();
+pub fn json_schema() -> Value {
+    let mut schema = inline_schema();
     schema["title"] = json!("Configuration of Signet");
     for (_, setting) in schema["properties"].as_object_mut().into_iter().flatten() {
-        // A setting that is not set is left out: TOML has no null.
+        // TOML has no null.
         if let Some(kinds) = setting.get_mut("type").and_then(Value::as_array_mut) {
             kinds.retain(|kind| kind != "null");
         }
@@ -23,10 +23,11 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A file with every setting at its default, or an example, commented out; `schema` is where editors find the schema.
+/// Returns a configuration file in which every setting is commented out, with its default or an example. Editors find the JSON Schema
+/// at the path `schema`.
 #[must_use]
-pub fn sample(schema: &str) -> String {
-    let mut sample = format!(
+pub fn template(schema: &str) -> String {
+    let mut template = format!(
         "#:schema {schema}\n\
          #\n\
          # The settings of Signet. What is commented out is the default, or an example where there is none.\n\
@@ -36,61 +37,58 @@ pub fn sample(schema: &str) -> String {
     for setting in settings() {
         let value = &setting.example;
         let _ = write!(
-            sample,
+            template,
             "\n# {}\n# {} = {value}\n",
-            setting.about, setting.name
+            setting.description, setting.name
         );
     }
-    sample
+    template
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{sample, schema};
-    use crate::config::{read, settings};
+    use super::{json_schema, template};
+    use crate::config::{file::File, load, settings};
 
-    /// The sample with one of its settings in force.
+    /// Returns the template with one line that is not commented out.
     fn with(name: &str) -> String {
         let line = format!("# {name} = ");
-        let sample = sample("x.json");
-        assert_eq!(sample.matches(&line).count(), 1, "{name}");
-        sample.replace(&line, &line[2..])
+        let template = template("x.json");
+        assert_eq!(template.matches(&line).count(), 1, "{name}");
+        template.replace(&line, &line[2..])
     }
 
     #[test]
-    fn every_line_of_the_sample_would_do() {
+    fn every_line_of_the_template_is_valid() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("signet.toml");
         let flags = BTreeMap::from([("config".to_owned(), file.display().to_string())]);
-        let schema = jsonschema::validator_for(&schema()).unwrap();
+        let schema = jsonschema::validator_for(&json_schema()).unwrap();
         for setting in settings() {
             let name = setting.name;
-            // One of two that go together, or exclude each other, is another test's.
-            let pair = ["tls_certificate", "tls_key"].contains(&name.as_str());
-            let text = if pair {
+            let is_pair = ["tls_certificate", "tls_key"].contains(&name.as_str());
+            let text = if is_pair {
                 with("tls_certificate").replace("# tls_key", "tls_key")
             } else {
                 with(&name)
             };
             std::fs::write(&file, &text).unwrap();
-            let read = read::read(&BTreeMap::new(), &flags)
-                .unwrap_or_else(|problems| panic!("{problems:?}"));
-            assert!(read.sources[&name].contains("signet.toml:"), "{name}");
-            let entry = super::super::file::File::read(Some(file.clone()))
-                .unwrap()
-                .entries
-                .remove(0);
+            let config =
+                load(&BTreeMap::new(), &flags).unwrap_or_else(|errors| panic!("{errors:?}"));
+            let source = config.sources[&name].to_string();
+            assert!(source.contains("signet.toml:"), "{name}");
+            let entry = File::read(Some(file.clone())).unwrap().entries.remove(0);
             let value = serde_json::json!({ entry.key: entry.value });
             assert!(schema.is_valid(&value), "{value}");
         }
     }
 
     #[test]
-    fn the_schema_refuses_what_the_service_refuses() {
-        let schema = jsonschema::validator_for(&schema()).unwrap();
-        for (value, fits) in [
+    fn schema_rejects_invalid_settings() {
+        let schema = jsonschema::validator_for(&json_schema()).unwrap();
+        for (value, is_valid) in [
             (serde_json::json!({}), true),
             (
                 serde_json::json!({ "jwt_expires_in": "15m", "stop_delay": 0 }),
@@ -107,7 +105,7 @@ mod tests {
             (serde_json::json!({ "jwt_secrets": "x" }), false),
             (serde_json::json!({ "tls_key": null }), false),
         ] {
-            assert_eq!(schema.is_valid(&value), fits, "{value}");
+            assert_eq!(schema.is_valid(&value), is_valid, "{value}");
         }
     }
 }

@@ -1,0 +1,595 @@
+//! Reads the settings from a file, the environment and flags, and reports all errors together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+};
+
+use serde_json::{Map, Value};
+
+use super::{
+    describe::{CONFIG, PREFIX, Setting, as_map, settings, variable},
+    environment::Environment,
+    file::File,
+    settings::Settings,
+    suggest::{closest, has_more_or_fewer_words, is_typo},
+    types::MASK,
+};
+
+/// Settings with the same meaning. A value in the environment or a flag overrides the other setting in the file. Otherwise, setting both
+/// is an error.
+const MUTUALLY_EXCLUSIVE: [[&str; 2]; 2] = [
+    ["jwt_secret", "jwt_secret_file"],
+    ["jwt_previous_secrets", "jwt_previous_secrets_file"],
+];
+
+/// Settings that require each other.
+const REQUIRED_TOGETHER: [[&str; 2]; 2] = [
+    ["tls_certificate", "tls_key"],
+    ["tls_key", "tls_certificate"],
+];
+
+/// An error in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The variable, the flag, or the line and key of the file.
+    pub location: String,
+    /// Whether the value was a flag.
+    pub is_flag: bool,
+    message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.location, self.message)
+    }
+}
+
+/// The source of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueSource {
+    /// A line of the configuration file.
+    File {
+        /// The path and the line, such as `signet.toml:3`.
+        line: String,
+        /// The key in the file.
+        key: String,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag with its dashes.
+    Flag(String),
+}
+
+impl ValueSource {
+    fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
+    /// Returns the text that begins an error message.
+    fn location(&self) -> String {
+        match self {
+            Self::File { line, key } => format!("{line}: {}", key.escape_debug()),
+            Self::Variable(name) | Self::Flag(name) => name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ValueSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { line: name, .. } | Self::Variable(name) | Self::Flag(name) => {
+                f.write_str(name)
+            }
+        }
+    }
+}
+
+/// The settings with their sources.
+#[derive(Clone, Debug)]
+pub struct LoadedConfig {
+    /// The settings.
+    pub settings: Settings,
+    /// The sources of all values that are not defaults.
+    pub sources: BTreeMap<String, ValueSource>,
+    /// The path of the configuration file, if there is a file.
+    pub file: Option<PathBuf>,
+    /// `SIGNET_*` variables that are not settings and do not look like misspelled settings.
+    pub unknown_variables: Vec<String>,
+}
+
+/// A setting and its value without secrets.
+#[derive(Clone, Debug)]
+pub struct EffectiveSetting {
+    /// The name of the setting.
+    pub name: String,
+    /// The value, if there is one. Secrets are masked.
+    pub value: Option<Value>,
+    /// The source of the value, unless the value is the default.
+    pub source: Option<String>,
+}
+
+impl LoadedConfig {
+    /// Returns every setting, in the order of the fields.
+    #[must_use]
+    pub fn effective(&self) -> Vec<EffectiveSetting> {
+        let mut values = as_map(&self.settings);
+        let effective = |setting: Setting| EffectiveSetting {
+            value: match values[&setting.name].take() {
+                Value::Null => None,
+                _ if setting.is_secret => Some(MASK.into()),
+                _ if setting.name == "database_url" => {
+                    Some(self.settings.database_url.masked().into())
+                }
+                value => Some(value),
+            },
+            source: self.sources.get(&setting.name).map(ToString::to_string),
+            name: setting.name,
+        };
+        settings().into_iter().map(effective).collect()
+    }
+}
+
+/// Loads the settings from a file, the environment and flags, in the order of increasing precedence. The flag `config` or the variable
+/// `SIGNET_CONFIG` names the file. Flags are given by the names of their settings.
+///
+/// # Errors
+/// Returns all errors of all sources.
+pub fn load(
+    environment: &Environment,
+    flags: &BTreeMap<String, String>,
+) -> Result<LoadedConfig, Vec<ConfigError>> {
+    let mut loader = Loader {
+        known: settings(),
+        ..Loader::default()
+    };
+    let file = loader.load_file(environment, flags);
+    loader.load_environment(environment);
+    loader.load_flags(flags);
+    loader.check_mutually_exclusive();
+    loader.check_required_together();
+    loader.check_settings();
+    if !loader.errors.is_empty() {
+        return Err(loader.errors);
+    }
+    Ok(LoadedConfig {
+        settings: parse(loader.values)
+            .unwrap_or_else(|error| unreachable!("every value is valid: {error}")),
+        sources: loader.sources,
+        file,
+        unknown_variables: loader.unknown_variables,
+    })
+}
+
+#[derive(Default)]
+struct Loader {
+    known: Vec<Setting>,
+    /// Valid values by the name of the setting.
+    values: Map<String, Value>,
+    sources: BTreeMap<String, ValueSource>,
+    /// The settings with invalid values.
+    rejected: BTreeSet<String>,
+    unknown_variables: Vec<String>,
+    errors: Vec<ConfigError>,
+}
+
+impl Loader {
+    /// Loads the file, and returns its path.
+    fn load_file(
+        &mut self,
+        environment: &Environment,
+        flags: &BTreeMap<String, String>,
+    ) -> Option<PathBuf> {
+        let path = self.file_path(environment, flags).ok()?;
+        let file = File::read(path)?;
+        let path = file.path.display();
+        for error in file.errors {
+            let line = error
+                .line
+                .map_or_else(String::new, |line| format!(":{line}"));
+            self.errors.push(ConfigError {
+                location: format!("{path}{line}"),
+                is_flag: false,
+                message: error.message,
+            });
+        }
+        for entry in file.entries {
+            let source = ValueSource::File {
+                line: format!("{path}:{}", entry.line),
+                key: entry.key.clone(),
+            };
+            match self.find(&entry.key) {
+                Some(setting) => self.set(&setting, entry.value, source),
+                None => self.reject_unknown_key(&entry.key, &entry.value, &source),
+            }
+        }
+        Some(file.path)
+    }
+
+    /// Returns the path of the file if a flag or variable names the file.
+    fn file_path(
+        &mut self,
+        environment: &Environment,
+        flags: &BTreeMap<String, String>,
+    ) -> Result<Option<PathBuf>, ()> {
+        let variable = variable(CONFIG);
+        let (source, path) = if let Some(path) = flags.get(CONFIG) {
+            (ValueSource::Flag(format!("--{CONFIG}")), Some(path))
+        } else if let Some(path) = environment.get(&variable) {
+            (ValueSource::Variable(variable), path.as_ref())
+        } else {
+            return Ok(None);
+        };
+        let message = match path {
+            Some(path) if !path.is_empty() => return Ok(Some(path.into())),
+            Some(_) => "names no file",
+            None => "is not UTF-8",
+        };
+        self.reject(&source, message);
+        Err(())
+    }
+
+    fn load_environment(&mut self, environment: &Environment) {
+        let file_variable = variable(CONFIG);
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix(PREFIX).filter(|_| *name != file_variable) else {
+                continue;
+            };
+            let source = ValueSource::Variable(name.clone());
+            let setting = self
+                .known
+                .iter()
+                .find(|setting| setting.variable() == *name);
+            match (setting.cloned(), value) {
+                (Some(setting), Some(text)) => self.set_text(&setting, text, source),
+                (Some(_), None) => self.reject(&source, "is not UTF-8"),
+                (None, _) => match self.misspelled(&key.to_lowercase()).map(variable) {
+                    Some(meant) => {
+                        let message =
+                            format!("is not a setting: did you mean {meant}? Or unset it");
+                        self.reject(&source, message);
+                    }
+                    None => self.unknown_variables.push(name.clone()),
+                },
+            }
+        }
+    }
+
+    fn load_flags(&mut self, flags: &BTreeMap<String, String>) {
+        for setting in self.known.clone() {
+            if let Some(text) = flags.get(&setting.name) {
+                let source = ValueSource::Flag(format!("--{}", setting.flag()));
+                self.set_text(&setting, text, source);
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Setting> {
+        self.known
+            .iter()
+            .find(|setting| setting.name == name)
+            .cloned()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|setting| &*setting.name)
+    }
+
+    /// Returns the setting that the name of a variable probably means. Returns `None` if another program probably set the variable, as
+    /// Kubernetes does with `SIGNET_SERVICE_HOST` and `SIGNET_PORT`.
+    fn misspelled(&self, name: &str) -> Option<&str> {
+        if ["config_file", "config_path"].contains(&name) || is_typo(name, CONFIG) {
+            return Some(CONFIG);
+        }
+        if name
+            .split('_')
+            .any(|word| word == "port" || word == "service")
+        {
+            return None;
+        }
+        let similar = |known: &&str| is_typo(name, known) || has_more_or_fewer_words(name, known);
+        closest(name, self.names().filter(similar))
+    }
+
+    /// Reports an unknown key of the file with the setting that it probably means.
+    fn reject_unknown_key(&mut self, key: &str, value: &Value, source: &ValueSource) {
+        // The key may be the name of a variable or a flag.
+        let name = key.to_lowercase().replace('-', "_");
+        let mut name = name.strip_prefix("signet_").unwrap_or(&name).to_owned();
+        let mut is_table = "";
+        if let Value::Object(table) = value {
+            is_table = ", and settings stand in no table";
+            // `[jwt]` with `expires_in` means `jwt_expires_in`.
+            if let Some(inner) = table.keys().next() {
+                name = format!("{name}_{inner}");
+            }
+        }
+        let meant = closest(&name, self.names()).unwrap_or(CONFIG);
+        let message = format!("is not a setting{is_table}: did you mean {meant}?");
+        self.reject(source, message);
+    }
+
+    /// Sets a value from a variable or a flag.
+    fn set_text(&mut self, setting: &Setting, text: &str, source: ValueSource) {
+        let is_number = setting.is_numeric && text.bytes().all(|byte| byte.is_ascii_digit());
+        let value = match text.parse::<u64>() {
+            Ok(number) if is_number => number.into(),
+            _ => text.into(),
+        };
+        self.set(setting, value, source);
+    }
+
+    /// Sets a value, or reports why the value is invalid.
+    fn set(&mut self, setting: &Setting, value: Value, source: ValueSource) {
+        match validate(setting, value) {
+            Ok(value) => {
+                self.values.insert(setting.name.clone(), value);
+                self.sources.insert(setting.name.clone(), source);
+            }
+            Err(message) => {
+                self.rejected.insert(setting.name.clone());
+                self.reject(&source, message);
+            }
+        }
+    }
+
+    fn reject(&mut self, source: &ValueSource, message: impl Into<String>) {
+        self.errors.push(ConfigError {
+            location: source.location(),
+            is_flag: matches!(source, ValueSource::Flag(_)),
+            message: message.into(),
+        });
+    }
+
+    fn check_mutually_exclusive(&mut self) {
+        for [first, second] in MUTUALLY_EXCLUSIVE {
+            let (Some(a), Some(b)) = (self.sources.get(first), self.sources.get(second)) else {
+                continue;
+            };
+            let overridden = match (a.is_file(), b.is_file()) {
+                (true, false) => first,
+                (false, true) => second,
+                _ => {
+                    let message = format!("and {} are both set: unset one of them", b.location());
+                    self.reject(&a.clone(), message);
+                    continue;
+                }
+            };
+            self.sources.remove(overridden);
+            self.values.remove(overridden);
+        }
+    }
+
+    fn check_required_together(&mut self) {
+        for [given, missing] in REQUIRED_TOGETHER {
+            let is_missing =
+                !self.sources.contains_key(missing) && !self.rejected.contains(missing);
+            if let Some(source) = self.sources.get(given).filter(|_| is_missing) {
+                let message = format!("needs {missing} beside it: set both, or none");
+                self.reject(&source.clone(), message);
+            }
+        }
+    }
+
+    /// Checks settings against each other.
+    fn check_settings(&mut self) {
+        let Ok(settings) = parse(self.values.clone()) else {
+            return;
+        };
+        if let Some(source @ ValueSource::Flag(_)) = self.sources.get("database_url")
+            && settings.database_url.has_password()
+        {
+            self.reject(
+                &source.clone(),
+                "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
+                 or give the password in PGPASSWORD or ~/.pgpass",
+            );
+        }
+        if let Some(source) = self.sources.get("admin_listen")
+            && settings.admin_listen.as_ref() == Some(&settings.listen)
+            && !settings.listen.is_any_port()
+        {
+            self.reject(
+                &source.clone(),
+                "is where clients are served: operators take another place",
+            );
+        }
+    }
+}
+
+fn parse(values: Map<String, Value>) -> Result<Settings, serde_json::Error> {
+    serde_json::from_value(Value::Object(values))
+}
+
+/// Returns the value if it is valid, or the end of an error message.
+fn validate(setting: &Setting, value: Value) -> Result<Value, String> {
+    let value = match value {
+        Value::String(text) if text.is_empty() => {
+            return Err("is set, but empty: give it a value, or unset it".to_owned());
+        }
+        Value::Array(items) if setting.is_list && items.iter().all(Value::is_string) => {
+            let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            items.join(",").into()
+        }
+        other => other,
+    };
+    let values = Map::from_iter([(setting.name.clone(), value.clone())]);
+    let Err(error) = parse(values) else {
+        return Ok(value);
+    };
+    // Secrets are not shown. A value with an `@` may be a URL with a password that was given for the wrong setting.
+    let text = value.to_string();
+    let is_hidden = setting.may_contain_secrets() || text.contains('@');
+    let is_text = value.is_string() || setting.is_numeric;
+    let cause = if !is_text {
+        "it is a text, which stands in quotes".to_owned()
+    } else if is_hidden && setting.name != "public_url" {
+        // Errors may quote the value. Errors of `PublicUrl` do not.
+        "it is of another kind".to_owned()
+    } else {
+        error.to_string()
+    };
+    let shown = if is_hidden { "its value" } else { &text };
+    let default = setting.default.as_ref();
+    let default = default.map_or_else(String::new, |default| format!(", such as {default}"));
+    Err(format!(
+        "cannot be {shown}: {cause}. It is: {}{default}",
+        setting.description
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{ConfigError, LoadedConfig, load, settings};
+
+    /// Replaces the configuration file of this machine.
+    const NO_FILE: [(&str, &str); 1] = [("SIGNET_CONFIG", "/dev/null")];
+
+    fn flags(pairs: &[(&str, &str)]) -> Result<LoadedConfig, Vec<ConfigError>> {
+        let flags = [("config", "/dev/null")].iter().chain(pairs);
+        let flags = flags.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(&BTreeMap::new(), &flags.collect())
+    }
+
+    fn variables(pairs: &[(&str, &str)]) -> Result<LoadedConfig, String> {
+        let pairs = pairs.iter().chain(&NO_FILE);
+        let environment = pairs
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+            .collect();
+        load(&environment, &BTreeMap::new()).map_err(|errors| {
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })
+    }
+
+    #[test]
+    fn settings_without_a_value_have_their_default() {
+        let config = variables(&[("PATH", "/bin")]).unwrap();
+        assert_eq!(config.settings.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.settings.jwt_expires_in.get(), 3600);
+        assert_eq!(config.settings.jwt_refresh_window.get(), 604_800);
+        assert!(
+            settings()
+                .iter()
+                .all(|setting| !setting.description.is_empty())
+        );
+    }
+
+    #[test]
+    fn flag_overrides_environment() {
+        let environment = BTreeMap::from([("SIGNET_LOG".to_owned(), Some("debug".to_owned()))]);
+        let flags = ["log", "config"].into_iter().zip(["warn", "/dev/null"]);
+        let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let flags = flags.collect();
+        assert_eq!(
+            load(&environment, &flags).unwrap().settings.log,
+            "warn".to_owned().try_into().unwrap()
+        );
+    }
+
+    #[test]
+    fn database_password_is_rejected_in_a_flag_and_never_printed() {
+        let url = "postgres://signet:hunter2@db/signet";
+        let settings = variables(&[("SIGNET_DATABASE_URL", url)]).unwrap().settings;
+        assert_eq!(settings.database_url.as_str(), url);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let flag = |url: &str| flags(&[("database_url", url)]);
+        for url in [url, "postgres://db/signet?user=x&password=hunter2"] {
+            let error = flag(url).unwrap_err()[0].to_string();
+            assert!(
+                error.contains("PGPASSWORD") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        assert!(flag("postgres://signet@db/signet").is_ok());
+    }
+
+    #[test]
+    fn all_invalid_values_are_reported_together() {
+        let errors = variables(&[
+            ("SIGNET_LISTEN", "8000"),
+            ("SIGNET_JWT_EXPIRES_IN", "0"),
+            ("SIGNET_JWT_REFRESH_WINDOW", "-1"),
+            ("SIGNET_ARGON2_MEMORY_KIB", "much"),
+            ("SIGNET_LOG", ""),
+        ])
+        .unwrap_err();
+        assert_eq!(errors.lines().count(), 5, "{errors}");
+        for name in [
+            "SIGNET_LISTEN",
+            "EXPIRES_IN",
+            "REFRESH_WINDOW",
+            "MEMORY_KIB",
+            "SIGNET_LOG",
+        ] {
+            assert!(errors.contains(name), "{errors}");
+        }
+    }
+
+    #[test]
+    fn misspelled_variable_is_an_error_and_unknown_variable_is_not() {
+        let errors = variables(&[("SIGNET_JWT_SECRETS", "x")]).unwrap_err();
+        assert!(
+            errors.contains("did you mean SIGNET_JWT_SECRET?"),
+            "{errors}"
+        );
+        for name in [
+            "DATABASE_URI",
+            "DATABASE",
+            "SECRET",
+            "LOG_LEVEL",
+            "EXPIRES_IN",
+            "LISTEN_",
+            "CONFIG_FILE",
+        ] {
+            assert!(
+                variables(&[(&format!("SIGNET_{name}"), "x")]).is_err(),
+                "{name}"
+            );
+        }
+        for (name, meant) in [
+            ("JWT_SECRET_FILES", "JWT_SECRET_FILE"),
+            ("JWT_PREVIOUS_SECRETS_FILES", "JWT_PREVIOUS_SECRETS_FILE"),
+            ("THROTTLE_ADRESS", "THROTTLE_ADDRESS"),
+            ("CONFIG_FILE", "CONFIG"),
+        ] {
+            let errors = variables(&[(&format!("SIGNET_{name}"), "x")]).unwrap_err();
+            let question = format!("did you mean SIGNET_{meant}?");
+            assert!(errors.contains(&question), "{errors}");
+        }
+        let injected = [
+            ("SIGNET_CONFIG_HASH", "x"),
+            ("SIGNET_SERVICE_HOST", "10.0.0.1"),
+            ("SIGNET_SERVICE_PORT", "8000"),
+            ("SIGNET_PORT", "tcp://10.0.0.1:8000"),
+            ("SIGNET_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ];
+        assert_eq!(
+            variables(&injected).unwrap().unknown_variables.len(),
+            injected.len()
+        );
+    }
+
+    #[test]
+    fn value_that_is_not_utf_8_is_rejected() {
+        let environment = BTreeMap::from([("SIGNET_JWT_SECRET".to_owned(), None)]);
+        let no_file = BTreeMap::from([("config".to_owned(), "/dev/null".to_owned())]);
+        let errors = load(&environment, &no_file).unwrap_err();
+        assert_eq!(errors[0].to_string(), "SIGNET_JWT_SECRET is not UTF-8");
+    }
+
+    #[test]
+    fn debug_output_contains_no_secret() {
+        let config =
+            variables(&[("SIGNET_JWT_SECRET", "hunter2-hunter2-hunter2-hunter2-")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let both = [
+            ("SIGNET_JWT_SECRET", "hunter2"),
+            ("SIGNET_JWT_SECRET_FILE", "f"),
+        ];
+        assert!(!variables(&both).unwrap_err().contains("hunter2"));
+    }
+}

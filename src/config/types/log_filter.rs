@@ -1,0 +1,51 @@
+//! The filter of the log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// A tracing filter: levels, and targets with levels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// Returns the filter.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl TryFrom<String> for LogFilter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // EnvFilter parses a misspelled level as the name of a module, and then disables all other modules.
+        let is_known = |directive: &str| {
+            directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok()
+        };
+        if !text.split(',').all(is_known) {
+            return Err(
+                "write a level (error, warn, info, debug, trace, off), or target=level".to_owned(),
+            );
+        }
+        match EnvFilter::try_new(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl From<LogFilter> for String {
+    fn from(filter: LogFilter) -> Self {
+        filter.0
+    }
+}

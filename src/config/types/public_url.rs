@@ -1,0 +1,128 @@
+//! The URL at which clients reach the service.
+
+use std::cell::Cell;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// An absolute `http` or `https` URL without userinfo, query and fragment, and without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Returns the URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Parses a URL. The error quotes no part of a text with an `@`, which may contain a password.
+    fn parse(text: &str) -> Result<Self, String> {
+        let scheme = ["http://", "https://"].iter().find(|scheme| {
+            let start = text.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
+        let Some(scheme) = scheme else {
+            return Err("it is not an http or https URL".to_owned());
+        };
+        let authority = text[scheme.len()..].split(['/', '\\', '?', '#']).next();
+        if authority.is_some_and(|authority| authority.contains('@')) {
+            return Err("it has a user name or a password; leave them out".to_owned());
+        }
+        // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
+        let is_allowed =
+            |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+        if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
+            let other = if text.contains('@') {
+                "a character in it".to_owned()
+            } else {
+                format!("{other:?}")
+            };
+            return Err(format!("{other} is not allowed in a URL"));
+        }
+        let repaired = Cell::new(None);
+        let note = |violation| repaired.set(Some(violation));
+        let parser = Url::options().syntax_violation_callback(Some(&note));
+        let url = parser.parse(text).map_err(|error| error.to_string())?;
+        if let Some(violation) = repaired.get() {
+            return Err(format!("it is not a valid URL: {violation}"));
+        }
+        if let Some(Host::Domain(domain)) = url.host()
+            && !is_host_name(domain)
+        {
+            return Err("its host is not a host name".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("it has more than a host and a path: a query or a fragment".to_owned());
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Whether clients can resolve this host name. The parser also accepts `*` and quotes in a host.
+fn is_host_name(domain: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut labels = domain.strip_suffix('.').unwrap_or(domain).split('.');
+    labels.all(|label| !label.is_empty() && label.bytes().all(is_allowed))
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicUrl;
+
+    #[test]
+    fn public_urls_are_accepted_without_their_final_slash() {
+        for (text, url) in [
+            ("https://host", "https://host"),
+            ("https://host/auth/", "https://host/auth"),
+            ("HTTP://host:8000/a%20b", "http://host:8000/a%20b"),
+            ("http://[2001:db8::1]:8000", "http://[2001:db8::1]:8000"),
+        ] {
+            assert_eq!(PublicUrl::try_from(text.to_owned()).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn invalid_public_urls_are_rejected() {
+        for text in [
+            "",
+            "host",
+            "//host",
+            "https:host",
+            "https:/host",
+            "https://",
+            "ftp://host",
+            "javascript:alert(1)",
+            "https://x/\"><script>",
+            "https://x/a b",
+            "https://x/\ta",
+            "https://x\\y",
+            "https://x/{}",
+            "https://x/\u{e9}",
+            "https://user@host",
+            "https://user:password@host",
+            "https://host?query",
+            "https://host/#fragment",
+            "https://host:99999",
+        ] {
+            assert!(PublicUrl::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}
