@@ -155,11 +155,11 @@ async fn service() -> (App, String) {
         users: Users::new(db, limits),
         passwords: PasswordHasher::new(cost, budget).unwrap(),
         tokens,
-        throttle: RateLimiter::new(None),
+        rate_limiter: RateLimiter::new(None),
         audit: Audit {
             whole_emails: false,
         },
-        meter: AuthMetrics::default(),
+        metrics: AuthMetrics::default(),
         clock: Clock::new(move || now),
     });
     let account = NewUser {

@@ -1,7 +1,7 @@
-//! Obtain and refresh, as plain functions over accounts, passwords, tokens and a clock.
+//! Authentication: login and refresh, with their passwords, tokens, rate limits and audit log.
 //!
-//! Nothing here knows of HTTP. A request that is refused gets a `Refusal` that tells the cause, for
-//! the code and the log; what the wire says of it is decided in `api`.
+//! This module is independent of HTTP. [`LoginError`] and [`RefreshError`] name the cause of a rejection for code and log;
+//! the module [`api`](crate::api) maps the cause to the response of the contract.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,27 +19,27 @@ mod rate_limit;
 mod refresh;
 mod token;
 
-use password::Tally;
+use password::SchemeHistogram;
 
 pub use audit::Audit;
 pub use client::{ClientInfo, DisconnectWatcher};
 pub use clock::Clock;
-pub use hash_pool::{Busy, HashPoolLimits};
+pub use hash_pool::{HashPoolLimits, Overloaded};
 pub use login::{LoginError, login};
 pub use metrics::AuthMetrics;
 pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, policy, scheme_of};
-pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, bucket};
+pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
 pub use refresh::{RefreshError, refresh};
 pub use token::{
     Claims, Lifetimes, PreviousSecret, SecretTooShort, Secrets, TokenError, Tokens, VerifiedClaims,
     weak_secret_reason,
 };
 
-/// What obtain and refresh work with. Cheap to clone.
+/// The state of authentication. A clone shares it.
 #[derive(Clone, Debug)]
 pub struct AuthService(Arc<AuthState>);
 
-/// The parts of [`AuthService`].
+/// The fields of [`AuthService`].
 #[derive(Debug)]
 pub struct AuthState {
     /// The accounts.
@@ -48,13 +48,13 @@ pub struct AuthState {
     pub passwords: PasswordHasher,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
-    /// Makes those wait who fail too often.
-    pub throttle: RateLimiter,
-    /// Writes the audit trail.
+    /// Limits failed attempts.
+    pub rate_limiter: RateLimiter,
+    /// Writes the audit log.
     pub audit: Audit,
-    /// Counts tokens.
-    pub meter: AuthMetrics,
-    /// Tells the time.
+    /// Counts issued tokens and rejections.
+    pub metrics: AuthMetrics,
+    /// The time of day.
     pub clock: Clock,
 }
 
@@ -73,39 +73,37 @@ impl std::ops::Deref for AuthService {
 }
 
 impl AuthService {
-    /// Runs the regular maintenance: updates the stand-in hash for unknown accounts, lowers counters after a
-    /// clock was set back, and deletes expired counters.
+    /// Runs the regular maintenance: updates the dummy hash for unknown accounts, lowers counters after a clock was set back, and
+    /// deletes expired counters.
     ///
     /// # Errors
-    /// When the database does not answer. The error is that of the first step that failed.
+    /// If the database fails. The error is the error of the first step that failed.
     pub async fn run_maintenance(&self) -> Result<(), DatabaseError> {
-        let now = clock::milliseconds(self.clock.now());
-        // A failed step skips no other step. The defense against timing does not wait for the cleanup, which may take seconds.
-        let matched = self.refresh_dummy_hash().await;
-        let capped = self.throttle.cap(&self.users, now).await;
-        let forgiven = self.users.forgive_settled(now).await;
-        matched.and(capped).and(forgiven)
+        let now = clock::unix_milliseconds(self.clock.now());
+        // A failed step skips no other step. The dummy hash is updated first, because the cleanup may run for seconds.
+        let refreshed = self.refresh_dummy_hash().await;
+        let capped = self.rate_limiter.cap(&self.users, now).await;
+        let deleted = self.users.forgive_settled(now).await;
+        refreshed.and(capped).and(deleted)
     }
 
-    /// Sees to it that a login for which there is no hash takes as long as one of most accounts: those that
-    /// were imported, or rehashed at their login, change what that is.
+    /// Gives logins without a stored hash the response time of most accounts. Imports and rehashes change that time.
     ///
-    /// It reads every hash where they are few; where they are many, so many of them from all over, since each
-    /// replica does this.
+    /// The method reads a sample of the stored hashes, or all hashes of a small database.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn refresh_dummy_hash(&self) -> Result<(), DatabaseError> {
-        let mut tally = Tally::default();
+        let mut histogram = SchemeHistogram::default();
         for hash in self.users.sample().await? {
-            tally.count(&hash);
+            histogram.count(&hash);
         }
-        self.passwords.stand_in_for_most(tally);
+        self.passwords.refresh_dummy_hash(histogram);
         Ok(())
     }
 }
 
-/// A token that was issued.
+/// A new token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuedToken {
     /// The signed token.
@@ -114,36 +112,36 @@ pub struct IssuedToken {
     pub expires_in: i64,
 }
 
-/// How long an outage lasts, where nobody knows.
-const OUTAGE: Duration = Duration::from_secs(5);
+/// Time until a client should retry when the database is unavailable.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// A fault of our own: nothing that the client sent is to blame.
+/// The service failed. The request is not the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum InternalError {
-    /// The database did not answer.
+    /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DatabaseError),
-    /// A password could not be hashed, or a stored hash not be read.
+    /// A password could not be hashed.
     #[error("password: {0}")]
     Password(#[from] HashError),
 }
 
 impl InternalError {
-    /// The same in a word, for what is measured.
-    const fn reason(&self) -> &'static str {
+    /// Returns the value of the label `reason` in metrics.
+    const fn metric_label(&self) -> &'static str {
         match self {
             Self::Database(_) => "database",
-            Self::Password(HashError::Busy(_)) => "busy",
+            Self::Password(HashError::Overloaded(_)) => "busy",
             Self::Password(_) => "hashing",
         }
     }
 
-    /// When the same request may well succeed, if waiting helps.
+    /// Returns the time after which the client should retry, if a retry may succeed.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Database(error) => accounts::is_temporary(error).then_some(OUTAGE),
-            Self::Password(HashError::Busy(busy)) => Some(busy.wait),
+            Self::Database(error) => accounts::is_temporary(error).then_some(DEFAULT_RETRY_AFTER),
+            Self::Password(HashError::Overloaded(overloaded)) => Some(overloaded.wait),
             Self::Password(_) => None,
         }
     }

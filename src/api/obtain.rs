@@ -124,7 +124,7 @@ impl From<Refusal> for Answer {
             | Refusal::UnusablePassword
             | Refusal::WrongPassword
             | Refusal::Disabled
-            | Refusal::Overtaken => Self::BadRequest(Json(Errors {
+            | Refusal::ConcurrentModification => Self::BadRequest(Json(Errors {
                 non_field_errors: Some(vec![
                     "Unable to log in with provided credentials.".to_owned(),
                 ]),
@@ -133,7 +133,7 @@ impl From<Refusal> for Answer {
             Refusal::RateLimited(throttled) => Rejection::RateLimited(throttled).into(),
             // It may only have finished sending, and read this.
             Refusal::ClientDisconnected => Rejection::Unavailable { retry_after: 1 }.into(),
-            Refusal::InternalError(fault) => Rejection::from(fault).into(),
+            Refusal::Internal(error) => Rejection::from(error).into(),
         }
     }
 }

@@ -123,7 +123,7 @@ impl From<Refusal> for Answer {
             Refusal::NoOrigIat => "orig_iat field is required.",
             Refusal::WindowPassed => "Refresh has expired.",
             Refusal::RateLimited(throttled) => return Rejection::RateLimited(throttled).into(),
-            Refusal::InternalError(fault) => return Rejection::from(fault).into(),
+            Refusal::Internal(error) => return Rejection::from(error).into(),
         };
         Self::BadRequest(Json(Errors {
             non_field_errors: Some(vec![message.to_owned()]),

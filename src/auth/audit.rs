@@ -1,5 +1,6 @@
-//! The audit trail: who logged in, failed, was throttled or came with an ended token, and what was
-//! changed by hand. Events at the target `audit`, structured, without a secret.
+//! The audit log: logins, rejected logins, uses of revoked tokens, and changes by operators.
+//!
+//! Entries are log events with the target `audit`. They contain no password and no token.
 
 use std::net::IpAddr;
 
@@ -8,15 +9,15 @@ use tracing::{info, warn};
 use super::{IssuedToken, login::LoginError, refresh::RefreshError};
 use crate::accounts::User;
 
-/// Writes the trail.
+/// Writes the audit log.
 #[derive(Clone, Copy, Debug)]
 pub struct Audit {
-    /// Whether e-mails are written out; masked, they tell the first letter and the domain.
+    /// Whether emails are logged in full. A masked email shows its first letter and its domain.
     pub whole_emails: bool,
 }
 
 impl Audit {
-    /// The target of its events.
+    /// The target of the log events.
     pub const TARGET: &str = "audit";
 
     pub(super) fn login(
@@ -31,51 +32,51 @@ impl Audit {
             Ok((user, _)) => {
                 info!(target: Audit::TARGET, event = "login", user_id = user.id, email, address);
             }
-            Err(LoginError::RateLimited(throttled)) => {
-                warn!(target: Audit::TARGET, event = "login_throttled", email, address, wait = throttled.seconds);
+            Err(LoginError::RateLimited(limited)) => {
+                warn!(target: Audit::TARGET, event = "login_throttled", email, address, wait = limited.seconds);
             }
-            Err(LoginError::InternalError(_)) => {}
+            Err(LoginError::Internal(_)) => {}
             Err(cause) => {
                 warn!(target: Audit::TARGET, event = "login_failed", email, address, %cause);
             }
         }
     }
 
-    pub(super) fn refresh(address: Option<IpAddr>, refusal: &RefreshError) {
+    pub(super) fn refresh(address: Option<IpAddr>, error: &RefreshError) {
         let address = address.map(tracing::field::display);
-        match refusal {
+        match error {
             RefreshError::Revoked { user_id } => {
                 warn!(target: Audit::TARGET, event = "refresh_after_revocation", user_id, address);
             }
-            RefreshError::RateLimited(throttled) => {
-                warn!(target: Audit::TARGET, event = "refresh_throttled", address, wait = throttled.seconds);
+            RefreshError::RateLimited(limited) => {
+                warn!(target: Audit::TARGET, event = "refresh_throttled", address, wait = limited.seconds);
             }
             _ => {}
         }
     }
 
-    /// What an operator did to an account.
+    /// Records a change of an account by an operator.
     pub fn changed(self, event: &str, account: &User) {
         let email = self.shown(&account.email);
         info!(target: Audit::TARGET, event, user_id = account.id, email);
     }
 
-    /// An operator cleared the failures of an address.
+    /// Records that an operator cleared the failures of an address.
     pub fn address_unlocked(self, address: &str, failures: u64) {
         info!(target: Audit::TARGET, event = "address_unlocked", address, failures);
     }
 
-    /// An operator ended the tokens of every account.
+    /// Records that an operator revoked the tokens of all accounts.
     pub fn all_revoked(self, accounts: u64) {
         info!(target: Audit::TARGET, event = "all_tokens_revoked", accounts);
     }
 
-    /// An operator imported accounts, which revoked the tokens of some.
+    /// Records an import. `revoked` accounts lost their tokens.
     pub fn imported(self, added: u64, updated: u64, revoked: u64) {
         info!(target: Audit::TARGET, event = "accounts_imported", added, updated, revoked);
     }
 
-    /// Escaped, since a quoted local part may hold anything.
+    /// Masks an email, and escapes it, because a quoted local part may contain control characters.
     fn shown(self, email: &str) -> String {
         let shown = match email.rsplit_once('@') {
             Some((local, domain)) if !self.whole_emails => {
@@ -93,7 +94,7 @@ mod tests {
     use super::Audit;
 
     #[test]
-    fn an_e_mail_is_masked_and_harmless() {
+    fn email_is_masked_and_escaped() {
         let [masked, whole] = [false, true].map(|whole_emails| Audit { whole_emails });
         assert_eq!(masked.shown("jonhdoeqa@email.com"), "j…@email.com");
         assert_eq!(whole.shown("jonhdoeqa@email.com"), "jonhdoeqa@email.com");

@@ -1,49 +1,48 @@
-//! Who asks, as far as obtain and refresh care.
+//! The client of a request.
 
-use std::{fmt::Debug, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt::Debug, future::pending, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-/// A client that may not wait for its answer.
+/// Watches the connection of a client.
 pub trait DisconnectWatcher: Debug + Send + Sync {
     /// Completes when the client resets the connection, or `grace` after the client finished sending. A client that finished
-    /// sending may have gone, or may still wait for the answer.
-    fn left(&self, grace: Duration) -> BoxFuture<'_, ()>;
+    /// sending may have left, or may still wait for the response.
+    fn disconnected(&self, grace: Duration) -> BoxFuture<'_, ()>;
 }
 
-/// A client that waits for its answer.
+/// The address and the connection of a client.
 #[derive(Clone, Debug, Default)]
 pub struct ClientInfo {
-    /// None is one that does not go.
-    presence: Option<Arc<dyn DisconnectWatcher>>,
-    /// Its address, if that is known. An IPv4-mapped address is stored as IPv4.
+    watcher: Option<Arc<dyn DisconnectWatcher>>,
+    /// The address, unless it is unknown. An IPv4-mapped address is stored as IPv4.
     pub address: Option<IpAddr>,
 }
 
 impl ClientInfo {
-    /// A client at this address that waits however long it takes.
+    /// Returns a client at this address that never disconnects.
     #[must_use]
     pub const fn at(address: IpAddr) -> Self {
         Self {
-            presence: None,
+            watcher: None,
             address: Some(address.to_canonical()),
         }
     }
 
-    /// A client that waits as long as it is present; at this address, unless it came by a Unix socket.
+    /// Returns a client with a watched connection. Clients of a Unix socket have no address.
     #[must_use]
-    pub fn waiting(address: Option<IpAddr>, presence: Arc<dyn DisconnectWatcher>) -> Self {
+    pub fn watched(address: Option<IpAddr>, watcher: Arc<dyn DisconnectWatcher>) -> Self {
         Self {
-            presence: Some(presence),
+            watcher: Some(watcher),
             address: address.map(|address| address.to_canonical()),
         }
     }
 
-    /// Completes when the client seems to have gone: see [`DisconnectWatcher::left`].
-    pub(super) async fn left(&self, grace: Duration) {
-        match &self.presence {
-            Some(presence) => presence.left(grace).await,
-            None => std::future::pending().await,
+    /// Completes when the client seems to have left: see [`DisconnectWatcher::disconnected`].
+    pub(super) async fn disconnected(&self, grace: Duration) {
+        match &self.watcher {
+            Some(watcher) => watcher.disconnected(grace).await,
+            None => pending().await,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The one door through which the time of day enters.
+//! The time of day. All other modules get the time from a [`Clock`].
 
 use std::{fmt, sync::Arc};
 
 use time::OffsetDateTime;
 
-/// Tells the time of day. Cheap to clone.
+/// A source of the time of day.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> OffsetDateTime + Send + Sync>);
 
@@ -13,13 +13,13 @@ impl Clock {
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one home of the system's clock"
+        reason = "the only use of the system's clock"
     )]
     pub fn system() -> Self {
         Self::new(OffsetDateTime::now_utc)
     }
 
-    /// A clock that tells what `now` returns, such as a frozen instant.
+    /// Returns a clock that calls `now`. Tests use a fixed time.
     pub fn new(now: impl Fn() -> OffsetDateTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
@@ -31,8 +31,8 @@ impl Clock {
     }
 }
 
-/// Unix milliseconds.
-pub(super) fn milliseconds(at: OffsetDateTime) -> i64 {
+/// Converts to Unix milliseconds.
+pub(super) fn unix_milliseconds(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 

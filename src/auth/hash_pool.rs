@@ -1,259 +1,308 @@
-//! Admission to hashing: a few threads below normal priority, a budget of memory, and a queue in
-//! which nobody waits longer than a deadline.
+//! Hashing with bounded memory, bounded concurrency, a deadline, and fairness between clients.
 //!
-//! Hashing is what a login costs. Unbounded, a storm of logins would take all memory and all cores,
-//! and hold up refreshes, which cost next to nothing. The queue is that of two fair semaphores; who
-//! is admitted by both is hashed for at once, by a thread that keeps its memory from hash to hash.
-//!
-//! Buckets take turns: only so many clients of a bucket as can be hashed for at once are in that queue. The others wait for a
-//! permit of their own bucket. So a new client waits for one hash of each bucket, however many clients each bucket has.
+//! Each login computes one hash. Without limits, many concurrent logins would exhaust memory and CPU cores, and delay refreshes.
 
 use std::{
     fmt, io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, RecvTimeoutError},
-    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use argon2::Block;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
+    sync::oneshot,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
 use super::metrics::HashQueueMetrics;
 
-mod load;
+mod cost;
+mod queue;
 
-use load::{Counted, Expected, Load};
-pub(super) use load::{Kind, Weight};
+use cost::MeasuredSpeed;
+pub(super) use cost::{HashAlgorithm, HashCost};
+use queue::{ExpectedWait, FairQueue, Ticket};
 
-/// How long a client that finished sending stays in the queue: a client that still waits for the answer looks the same.
-const SOON: Duration = Duration::from_millis(200);
+/// How long a client that finished sending stays in the queue. Such a client may have left, or may wait for the response.
+const DISCONNECT_GRACE: Duration = Duration::from_millis(200);
 
-/// For so long, memory is kept for the next hash: to have it at hand makes hashing a tenth faster.
-const REST: Duration = Duration::from_secs(10);
+/// Time after which unused buffers are freed. Hashing is a tenth faster with a reused buffer.
+const BUFFER_IDLE_TTL: Duration = Duration::from_secs(10);
 
-/// Below the threads that answer requests (see `nice(2)`).
-const NICENESS: i32 = 10;
+/// The priority of the hashing threads (`nice(2)`). Refreshes should not wait for hashes, so it is below the normal priority of 0. At a
+/// priority of 10, requests that were rejected left almost no CPU time for hashes.
+const NICENESS: i32 = 4;
 
-/// How much hashing there may be at once, and for how long a login waits for it.
+/// Limits of all hashes together.
 #[derive(Clone, Copy, Debug)]
 pub struct HashPoolLimits {
-    /// Hashes at once: one a core.
+    /// Concurrent hashes: one for each CPU core.
     pub threads: usize,
-    /// Memory of all hashes together, in KiB. One hash that costs more runs alone, outside this promise.
+    /// Memory of all concurrent hashes, in KiB. A larger hash runs without concurrent hashes, and exceeds this limit.
     pub memory_kib: u32,
-    /// The longest wait. A login that would wait longer is told so at once.
+    /// The longest wait. The pool rejects a login immediately if its expected wait is longer.
     pub wait: Duration,
 }
 
 impl HashPoolLimits {
-    /// How many hashes of so much memory there are at once.
+    /// Returns the number of concurrent hashes that need this much memory each.
     #[must_use]
-    pub fn at_once(&self, memory_kib: u32) -> usize {
-        let room = self.memory_kib / memory_kib.max(1);
-        self.threads.min(room as usize).max(1)
+    pub fn max_concurrency(&self, memory_kib: u32) -> usize {
+        (self.memory_kib / self.reserved_kib(memory_kib)) as usize
+    }
+
+    /// Returns the memory to reserve for a hash: at least an equal part for each thread, so that the limit of memory implies the
+    /// limit of threads.
+    fn reserved_kib(&self, memory_kib: u32) -> u32 {
+        let threads = u32::try_from(self.threads).unwrap_or(u32::MAX).max(1);
+        let reserved = memory_kib.max(self.memory_kib / threads);
+        reserved.clamp(1, self.memory_kib.max(1))
     }
 }
 
-/// There is more to hash than can be hashed in time.
+/// The expected wait of a new hash exceeds the longest wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue for hashing is full: it takes {wait:?}")]
-pub struct Busy {
-    /// How long a login would wait now.
+pub struct Overloaded {
+    /// The expected wait of a new hash.
     pub wait: Duration,
 }
 
-/// The memory of one hash.
-pub(super) type Blocks = Vec<Block>;
+/// The memory of one Argon2 hash.
+type Buffer = Vec<Block>;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The queue, and the threads behind it, which end with it.
-pub(super) struct Admission {
-    budget: HashPoolLimits,
-    memory: Arc<Semaphore>,
-    threads: Arc<Semaphore>,
+/// Runs hashes on dedicated threads.
+///
+/// tokio has too many blocking threads: the allocator keeps freed memory for each thread, so hashes would exceed the
+/// limit of memory. A pool of rayon has no priority, and its queue is not fair between clients.
+pub(super) struct HashPool {
+    limits: HashPoolLimits,
     jobs: mpsc::Sender<Job>,
-    load: Arc<Load>,
-    pub(super) meter: HashQueueMetrics,
-    spare: Arc<Mutex<Vec<Blocks>>>,
-    /// The hash that is made today.
-    today: Weight,
-    /// What is kept in `spare`: the memory of the usual hash, in blocks.
-    usual: usize,
+    queue: Arc<Mutex<FairQueue>>,
+    speed: Arc<MeasuredSpeed>,
+    pub(super) metrics: HashQueueMetrics,
+    buffers: Arc<Mutex<FreeBuffers>>,
+    /// The cost of the hashes that the service creates.
+    default_cost: HashCost,
 }
 
-impl Admission {
-    /// Starts the threads; they keep the memory of hashes of the `usual` weight.
+/// Buffers of the default cost that no hash uses.
+#[derive(Default)]
+struct FreeBuffers {
+    free: Vec<Buffer>,
+    last_use: Option<Instant>,
+    /// Whether a task will free them.
+    has_cleanup: bool,
+}
+
+impl HashPool {
+    /// Starts the threads.
     ///
     /// # Errors
-    /// When the system starts no thread.
-    pub(super) fn start(budget: HashPoolLimits, usual: Weight) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        let spare = Arc::<Mutex<Vec<Blocks>>>::default();
-        for number in 0..budget.threads {
-            let (queue, spare) = (Arc::clone(&queue), Arc::clone(&spare));
+    /// If the system starts no thread.
+    pub(super) fn start(limits: HashPoolLimits, default_cost: HashCost) -> io::Result<Self> {
+        let (jobs, receiver) = mpsc::channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..limits.threads {
+            let receiver = Arc::clone(&receiver);
             thread::Builder::new()
                 .name(format!("hashing-{number}"))
-                .spawn(move || work_off(&queue, &spare, REST))?;
+                .spawn(move || worker_loop(&receiver))?;
         }
         Ok(Self {
-            budget,
-            memory: Arc::new(Semaphore::new(budget.memory_kib as usize)),
-            threads: Arc::new(Semaphore::new(budget.threads)),
+            limits,
             jobs,
-            load: Arc::default(),
-            meter: HashQueueMetrics::default(),
-            spare,
-            today: usual,
-            usual: usual.blocks(),
+            queue: FairQueue::new(limits.memory_kib.max(1)),
+            speed: Arc::default(),
+            metrics: HashQueueMetrics::default(),
+            buffers: Arc::default(),
+            default_cost,
         })
     }
 
-    /// How long a client that finished sending stays in the queue.
-    pub(super) fn grace(&self) -> Duration {
-        SOON.min(self.budget.wait / 4)
+    /// Returns how long a client that finished sending stays in the queue.
+    pub(super) fn disconnect_grace(&self) -> Duration {
+        DISCONNECT_GRACE.min(self.limits.wait / 4)
     }
 
-    /// Does `work` when its turn comes. Returns `None` if the client has `left` before that: the work then leaves the queue and
-    /// the estimate of the wait at once. Clients of one `bucket` take turns with those of others.
+    /// Runs `hash` with a buffer, after the hashes that are in the queue before it. The buckets are served in turn. Returns `None` if
+    /// the client has `disconnected` before `hash` starts. The queue then removes the hash immediately.
     ///
     /// # Errors
-    /// When its turn would not come in time.
+    /// When `hash` would not start, or does not start, within the longest wait.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        weight: Weight,
+        cost: HashCost,
         bucket: &str,
-        left: impl Future<Output = ()>,
-        work: impl FnOnce(&mut [Block]) -> T + Send + 'static,
-    ) -> Result<Option<T>, Busy> {
-        let Expected { wait, own, alone } = self.load.expected_wait(bucket, self.today);
-        let most = if alone {
-            self.budget.wait
-        } else {
-            // While others wait, no bucket has more than half of the queue.
-            self.budget.wait / 2
-        };
-        if own > most || wait > self.budget.wait {
-            self.meter.reject();
-            return Err(Busy { wait });
-        }
-        let turns = self.today.at_once(&self.budget);
-        let counted = Counted::new(&self.load, bucket, weight, turns, &self.budget);
-        let waiting = self.meter.wait();
-        let admitted = tokio::select! {
+        disconnected: impl Future<Output = ()>,
+        hash: impl FnOnce(&mut [Block]) -> T + Send + 'static,
+    ) -> Result<Option<T>, Overloaded> {
+        let mut ticket = self.enter_queue(cost, bucket)?;
+        let timer = self.metrics.start_waiting();
+        let granted = tokio::select! {
             biased;
-            admitted = timeout(self.budget.wait, self.admit(weight, &counted.turns)) => admitted,
-            () = left => return Ok(None),
+            granted = timeout(self.limits.wait, ticket.granted()) => granted,
+            () = disconnected => return Ok(None),
         };
-        let Ok(admitted) = admitted else {
-            self.meter.reject();
-            let Expected { wait, .. } = self.load.expected_wait(bucket, self.today);
-            return Err(Busy { wait });
-        };
-        waiting.admitted();
-
-        let (reply, result) = oneshot::channel();
-        let (load, spare, usual) = (Arc::clone(&self.load), Arc::clone(&self.spare), self.usual);
+        if granted.is_err() {
+            drop(ticket);
+            self.metrics.reject();
+            return Err(Overloaded {
+                wait: self.expected_wait(bucket).total,
+            });
+        }
+        timer.record();
+        let (speed, buffers, blocks) = (
+            Arc::clone(&self.speed),
+            Arc::clone(&self.buffers),
+            self.blocks(cost),
+        );
+        let default_blocks = self.default_cost.blocks();
+        let (sender, result) = oneshot::channel();
         let job = move || {
-            let mut blocks = take(&spare, weight, usual);
+            let mut buffer = take_buffer(&buffers, cost, blocks, default_blocks);
             let started = Instant::now();
-            let result = work(&mut blocks);
-            load.observe(weight, started.elapsed());
-            if blocks.len() == usual {
-                lock(&spare).push(blocks);
-            } else {
-                drop(blocks);
-            }
-            // Not before its memory is free.
-            drop((admitted, counted));
-            // Nobody may wait for it any more.
-            let _ = reply.send(result);
+            let result = hash(&mut buffer);
+            speed.record(cost, started.elapsed());
+            let is_reusable = buffer.len() == default_blocks;
+            lock(&buffers).give_back(is_reusable.then_some(buffer));
+            // The ticket reserves the memory, so the buffer is returned first.
+            drop(ticket);
+            // The login may have been canceled.
+            let _ = sender.send(result);
         };
-        // The threads live as long as this.
+        // The threads run until the pool is dropped.
         let _ = self.jobs.send(Box::new(job));
-        // A hash that panicked was logged; for its login, there was none.
-        result.await.map(Some).map_err(|_| Busy {
-            wait: self.budget.wait,
+        let result = result.await;
+        self.free_idle_buffers_later();
+        // After a panic, which was logged already, there is no result. The login can be repeated.
+        result.map(Some).map_err(|_| Overloaded {
+            wait: self.limits.wait,
         })
     }
 
-    /// Memory first: who waits for it must not hold a thread.
-    async fn admit(
-        &self,
-        weight: Weight,
-        turns: &Semaphore,
-    ) -> (OwnedSemaphorePermit, OwnedSemaphorePermit) {
-        let _turn = turns.acquire().await;
-        let blocks = u32::try_from(blocks(weight, self.usual)).unwrap_or(u32::MAX);
-        let memory = weight.memory_kib.max(blocks).min(self.budget.memory_kib);
-        let memory = Arc::clone(&self.memory).acquire_many_owned(memory).await;
-        let thread = Arc::clone(&self.threads).acquire_owned().await;
-        let open = "the semaphores are never closed";
-        (memory.expect(open), thread.expect(open))
+    fn enter_queue(&self, cost: HashCost, bucket: &str) -> Result<Ticket, Overloaded> {
+        // The cost of the account's own hash is not used here, because the answer must not depend on the account.
+        let wait = self.expected_wait(bucket);
+        let max_own = if wait.is_alone {
+            self.limits.wait
+        } else {
+            // If several buckets wait, each bucket may fill half of the queue.
+            self.limits.wait / 2
+        };
+        if wait.own > max_own || wait.total > self.limits.wait {
+            self.metrics.reject();
+            return Err(Overloaded { wait: wait.total });
+        }
+        let blocks = u32::try_from(self.blocks(cost)).unwrap_or(u32::MAX);
+        let kib = self.limits.reserved_kib(cost.memory_kib.max(blocks));
+        Ok(Ticket::new(
+            &self.queue,
+            bucket,
+            kib,
+            self.expected_time(cost),
+        ))
+    }
+
+    fn expected_wait(&self, bucket: &str) -> ExpectedWait {
+        let next = self.speed.expected_time(self.default_cost);
+        lock(&self.queue).expected_wait(bucket, next)
+    }
+
+    /// Returns the time of a hash if it had the whole pool.
+    fn expected_time(&self, cost: HashCost) -> Duration {
+        let part = f64::from(self.limits.reserved_kib(cost.memory_kib))
+            / f64::from(self.limits.memory_kib.max(1));
+        self.speed.expected_time(cost).mul_f64(part.min(1.0))
+    }
+
+    /// Returns the size of the buffer for a hash. A small hash gets a buffer of the default size, which can be reused.
+    fn blocks(&self, cost: HashCost) -> usize {
+        match cost.blocks() {
+            0 => 0,
+            blocks => blocks.max(self.default_cost.blocks()),
+        }
+    }
+
+    /// Frees the buffers as soon as no hash has used them for a while.
+    fn free_idle_buffers_later(&self) {
+        let buffers = Arc::clone(&self.buffers);
+        if std::mem::replace(&mut lock(&buffers).has_cleanup, true) {
+            return;
+        }
+        tokio::spawn(async move {
+            loop {
+                let rest = lock(&buffers).free_if_idle();
+                let Some(rest) = rest else { break };
+                sleep(rest).await;
+            }
+        });
     }
 }
 
-impl fmt::Debug for Admission {
+impl FreeBuffers {
+    fn give_back(&mut self, buffer: Option<Buffer>) {
+        self.free.extend(buffer);
+        self.last_use = Some(Instant::now());
+    }
+
+    /// Frees the buffers if they are idle. Otherwise returns the time until they may be idle.
+    fn free_if_idle(&mut self) -> Option<Duration> {
+        let idle = self.last_use.map_or(BUFFER_IDLE_TTL, |at| at.elapsed());
+        let rest = BUFFER_IDLE_TTL
+            .checked_sub(idle)
+            .filter(|rest| !rest.is_zero());
+        if rest.is_none() {
+            *self = Self::default();
+        }
+        rest
+    }
+}
+
+impl fmt::Debug for HashPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission")
-            .field("budget", &self.budget)
+        f.debug_struct("HashPool")
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
 
-/// Memory for a hash: that of an earlier one if it fits. If it does not, what is spare is freed first,
-/// so that spare and used memory together stay within the budget.
-fn take(spare: &Mutex<Vec<Blocks>>, weight: Weight, usual: usize) -> Blocks {
-    let mut spare = lock(spare);
-    let wanted = blocks(weight, usual);
-    if wanted == usual
-        && let Some(blocks) = spare.pop()
+/// Returns a free buffer, or a new one. Before a hash of another size, the free buffers are freed, so that free and used memory
+/// together stay within the limit.
+fn take_buffer(
+    buffers: &Mutex<FreeBuffers>,
+    cost: HashCost,
+    blocks: usize,
+    default_blocks: usize,
+) -> Buffer {
+    let mut buffers = lock(buffers);
+    if blocks == default_blocks
+        && let Some(buffer) = buffers.free.pop()
     {
-        return blocks;
+        return buffer;
     }
-    if wanted != usual && weight.memory_kib > 0 {
-        spare.clear();
+    if blocks != default_blocks && cost.memory_kib > 0 {
+        buffers.free.clear();
     }
-    drop(spare);
-    vec![Block::default(); wanted]
+    drop(buffers);
+    vec![Block::default(); blocks]
 }
 
-/// What a hash is given: a smaller one is made in the memory of a usual one.
-fn blocks(weight: Weight, usual: usize) -> usize {
-    match weight.blocks() {
-        0 => 0,
-        blocks => blocks.max(usual),
-    }
-}
-
-/// Does one job after the other, until there are none to come. When none came for a while, the memory of those before is
-/// given back.
-fn work_off(queue: &Mutex<mpsc::Receiver<Job>>, spare: &Mutex<Vec<Blocks>>, rest: Duration) {
+/// Runs jobs until the pool is dropped.
+fn worker_loop(jobs: &Mutex<mpsc::Receiver<Job>>) {
     if let Err(error) = rustix::process::nice(NICENESS) {
-        warn!(%error, "hashing goes on at normal priority");
+        warn!(%error, "cannot lower the priority of hashing");
     }
     loop {
-        let jobs = lock(queue);
-        let job = loop {
-            match jobs.recv_timeout(rest) {
-                Err(RecvTimeoutError::Timeout) => lock(spare).clear(),
-                job => break job.ok(),
-            }
-        };
-        drop(jobs);
-        // A panic ends one hash, not the thread.
-        match job {
-            Some(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(job))),
-            None => return,
-        }
+        let job = lock(jobs).recv();
+        let Ok(job) = job else { return };
+        // A panic must not end the thread.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
@@ -265,201 +314,186 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::{
         future::{pending, ready},
-        sync::atomic::{AtomicU32, Ordering},
+        sync::{
+            atomic::{AtomicU32, Ordering},
+            mpsc,
+        },
     };
 
-    use futures_util::{FutureExt, future::BoxFuture};
+    use futures_util::{
+        FutureExt,
+        future::{BoxFuture, join_all},
+    };
 
     use super::*;
 
-    /// A hash of so much memory.
-    fn of(memory_kib: u32) -> Weight {
-        Weight::new(Kind::Argon2, memory_kib.into(), 100)
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn argon2(memory_kib: u32) -> HashCost {
+        HashCost::new(HashAlgorithm::Argon2, memory_kib.into(), 100)
     }
 
-    fn admission(threads: usize, memory_kib: u32, wait: Duration) -> Arc<Admission> {
-        let budget = HashPoolLimits {
+    fn pool(threads: usize, memory_kib: u32, wait: Duration) -> HashPool {
+        let limits = HashPoolLimits {
             threads,
             memory_kib,
             wait,
         };
-        Arc::new(Admission::start(budget, of(100)).unwrap())
+        HashPool::start(limits, argon2(100)).unwrap()
     }
 
-    const LONG: Duration = Duration::from_mins(10);
-
-    /// Runs hashes of these weights at once; returns the most that ran together, and their memory.
-    async fn most_at_once(admission: &Arc<Admission>, weights: &[u32]) -> (u32, u32) {
-        let running = Arc::new(Mutex::new((0, 0)));
-        let most = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
-        let hashes = weights.iter().map(|memory_kib| {
-            let (running, most, memory_kib) =
-                (Arc::clone(&running), Arc::clone(&most), *memory_kib);
-            admission.run(of(memory_kib), "", pending(), move |blocks| {
-                assert!(blocks.len() >= memory_kib as usize);
-                let change = |by: i64| {
-                    let mut running = lock(&running);
-                    running.0 += by;
-                    running.1 += by * i64::from(memory_kib);
-                    most.0
-                        .fetch_max(running.0.try_into().unwrap(), Ordering::SeqCst);
-                    most.1
-                        .fetch_max(running.1.try_into().unwrap(), Ordering::SeqCst);
-                };
-                change(1);
-                for _ in 0..50 {
-                    thread::yield_now();
+    /// Runs hashes of these sizes at the same time. Returns the largest number of concurrent hashes, and their largest total memory.
+    async fn peak(pool: &HashPool, sizes: &[u32]) -> (u32, u32) {
+        let current = Arc::new(Mutex::new((0, 0)));
+        let peak = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+        let hashes = sizes.iter().map(|memory_kib| {
+            let (current, peak, memory_kib) =
+                (Arc::clone(&current), Arc::clone(&peak), *memory_kib);
+            pool.run(argon2(memory_kib), "", pending(), move |buffer| {
+                assert!(buffer.len() >= memory_kib as usize);
+                {
+                    let mut current = lock(&current);
+                    current.0 += 1;
+                    current.1 += memory_kib;
+                    peak.0.fetch_max(current.0, Ordering::SeqCst);
+                    peak.1.fetch_max(current.1, Ordering::SeqCst);
                 }
-                change(-1);
+                for _ in 0..50 {
+                    std::thread::yield_now();
+                }
+                let mut current = lock(&current);
+                current.0 -= 1;
+                current.1 -= memory_kib;
             })
         });
-        for result in futures_util::future::join_all(hashes).await {
+        for result in join_all(hashes).await {
             result.unwrap();
         }
-        (most.0.load(Ordering::SeqCst), most.1.load(Ordering::SeqCst))
+        (peak.0.load(Ordering::SeqCst), peak.1.load(Ordering::SeqCst))
     }
 
     #[tokio::test]
-    async fn threads_and_memory_are_bounds() {
-        let (threads, memory) = most_at_once(&admission(3, 1000, LONG), &[100; 40]).await;
-        assert!(threads <= 3 && memory <= 300, "{threads} {memory}");
-        let (threads, memory) = most_at_once(&admission(8, 250, LONG), &[100; 40]).await;
-        assert!(threads <= 2 && memory <= 200, "{threads} {memory}");
+    async fn concurrent_hashes_stay_within_threads_and_memory() {
+        let (hashes, memory) = peak(&pool(3, 1000, LONG), &[100; 40]).await;
+        assert!(hashes <= 3 && memory <= 300, "{hashes} {memory}");
+        let (hashes, memory) = peak(&pool(8, 250, LONG), &[100; 40]).await;
+        assert!(hashes <= 2 && memory <= 200, "{hashes} {memory}");
         let mixed = [100, 50, 200, 100, 10, 150].repeat(6);
-        let (_, memory) = most_at_once(&admission(8, 250, LONG), &mixed).await;
+        let (_, memory) = peak(&pool(8, 250, LONG), &mixed).await;
         assert!(memory <= 250, "{memory}");
     }
 
     #[tokio::test]
-    async fn a_hash_above_the_budget_runs_alone() {
-        let weights = [100, 100, 5000, 100, 5000, 100].repeat(4);
-        let (_, memory) = most_at_once(&admission(8, 250, LONG), &weights).await;
+    async fn hash_above_the_memory_limit_has_no_concurrent_hash() {
+        let sizes = [100, 100, 5000, 100, 5000, 100].repeat(4);
+        let (_, memory) = peak(&pool(8, 250, LONG), &sizes).await;
         assert_eq!(memory, 5000);
     }
 
     #[tokio::test]
-    async fn memory_is_kept_from_hash_to_hash_and_freed_for_another() {
-        let admission = admission(1, 250, LONG);
-        let place = async |memory_kib| {
-            admission
-                .run(of(memory_kib), "", pending(), |blocks| {
-                    blocks.as_ptr() as usize
-                })
-                .await
-                .unwrap()
+    async fn buffer_is_reused_and_freed_for_another_size() {
+        let pool = pool(1, 250, LONG);
+        let address = async |memory_kib| {
+            let hash = pool.run(argon2(memory_kib), "", pending(), |buffer| {
+                buffer.as_ptr() as usize
+            });
+            hash.await.unwrap()
         };
-        assert_eq!(place(100).await, place(100).await);
-        assert_eq!(lock(&admission.spare).len(), 1);
-        place(200).await;
-        assert_eq!(lock(&admission.spare).len(), 0);
+        assert_eq!(address(100).await, address(100).await);
+        assert_eq!(lock(&pool.buffers).free.len(), 1);
+        address(200).await;
+        assert_eq!(lock(&pool.buffers).free.len(), 0);
     }
 
-    /// While the one thread is held, nobody waits past the deadline, and what is given up is not done.
+    #[test]
+    fn idle_buffer_is_freed() {
+        let mut buffers = FreeBuffers::default();
+        buffers.give_back(Some(vec![Block::default(); 8]));
+        assert!(buffers.free_if_idle().is_some());
+        assert_eq!(buffers.free.len(), 1);
+        buffers.last_use = Instant::now().checked_sub(BUFFER_IDLE_TTL);
+        assert_eq!(buffers.free_if_idle(), None);
+        assert_eq!(buffers.free.len(), 0);
+    }
+
+    /// A hash that runs until the returned sender is dropped.
+    fn endless<'a>(
+        pool: &'a HashPool,
+        bucket: &'a str,
+    ) -> (
+        BoxFuture<'a, Result<Option<()>, Overloaded>>,
+        mpsc::Sender<()>,
+    ) {
+        let (finish, finished) = mpsc::channel();
+        let hash = move |_: &mut [Block]| {
+            let _ = finished.recv();
+        };
+        let mut hash = pool.run(argon2(100), bucket, pending(), hash).boxed();
+        assert!((&mut hash).now_or_never().is_none());
+        (hash, finish)
+    }
+
     #[tokio::test]
-    async fn nobody_waits_past_the_deadline_or_is_hashed_for_after_leaving() {
-        let admission = admission(1, 1000, Duration::from_millis(50));
-        let (release, held) = mpsc::channel::<()>();
-        let first = tokio::spawn({
-            let admission = Arc::clone(&admission);
-            async move {
-                admission
-                    .run(of(100), "", pending(), move |_| held.recv())
-                    .await
-            }
-        });
-        while admission.threads.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        let refused = admission
-            .run(of(100), "", pending(), |_| panic!("it was given up"))
-            .await;
-        assert!(matches!(refused, Err(Busy { .. })));
-        let left = admission.run(of(100), "", ready(()), |_| panic!("it was given up"));
-        assert_eq!(left.await, Ok(None));
+    async fn hash_does_not_start_after_the_deadline_or_a_disconnect() {
+        let pool = pool(1, 1000, Duration::from_millis(50));
+        let (running, finish) = endless(&pool, "");
+        let hash = pool.run(argon2(100), "", pending(), |_| panic!("it timed out"));
+        assert!(matches!(hash.await, Err(Overloaded { .. })));
+        let hash = pool.run(argon2(100), "", ready(()), |_| panic!("it has no client"));
+        assert_eq!(hash.await, Ok(None));
+        drop(finish);
+        running.await.unwrap().unwrap();
+        assert_eq!(pool.expected_wait("").total, Duration::ZERO);
 
-        release.send(()).unwrap();
-        first.await.unwrap().unwrap().unwrap().unwrap();
-        assert_eq!(
-            admission.load.expected_wait("", of(100)).wait,
-            Duration::ZERO
-        );
-
-        // By now it is known that a hash takes longer than anybody waits: a second one is told at once.
-        let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(admission.run(of(100), "", pending(), move |_| held.recv()));
-        assert!(timeout(Duration::from_millis(1), &mut first).await.is_err());
-        let Err(Busy { wait }) = admission.run(of(100), "", pending(), |_| ()).await else {
-            panic!("it was admitted");
+        // The first hash took longer than the longest wait, so the next one is rejected without a wait.
+        let (running, finish) = endless(&pool, "");
+        let hash = pool.run(argon2(100), "", pending(), |_| ());
+        let Some(Err(Overloaded { wait })) = hash.now_or_never() else {
+            panic!("the hash waits");
         };
         assert!(wait > Duration::from_millis(50), "{wait:?}");
-        release.send(()).unwrap();
-        first.await.unwrap().unwrap().unwrap();
+        drop(finish);
+        running.await.unwrap().unwrap();
     }
 
-    /// Polls a hash until it waits; returns whether it was admitted to the queue.
+    /// Starts a hash. Returns `None` if the queue rejects it.
     fn enqueue<'a>(
-        admission: &'a Admission,
+        pool: &'a HashPool,
         memory_kib: u32,
         bucket: &'a str,
-    ) -> Option<BoxFuture<'a, Result<Option<()>, Busy>>> {
-        let mut hash = admission
-            .run(of(memory_kib), bucket, pending(), |_| ())
+    ) -> Option<BoxFuture<'a, Result<Option<()>, Overloaded>>> {
+        let mut hash = pool
+            .run(argon2(memory_kib), bucket, pending(), |_| ())
             .boxed();
         (&mut hash).now_or_never().is_none().then_some(hash)
     }
 
     #[tokio::test]
-    async fn no_bucket_has_more_than_half_of_the_queue_while_others_wait() {
-        let admission = admission(1, 10_000, LONG);
-        admission.load.observe(of(100), Duration::from_mins(1));
-        let (release, held) = mpsc::channel::<()>();
-        let mut first = Box::pin(admission.run(of(100), "first", pending(), move |_| held.recv()));
-        assert!((&mut first).now_or_never().is_none());
-        // Ten minutes are ten hashes, and one more that comes while the queue is not yet over its limit.
-        let fill = |bucket| -> Vec<_> {
-            std::iter::from_fn(|| enqueue(&admission, 100, bucket)).collect()
-        };
+    async fn bucket_gets_half_of_the_queue_if_several_wait() {
+        let pool = pool(1, 10_000, LONG);
+        pool.speed.record(argon2(100), Duration::from_mins(1));
+        let (running, finish) = endless(&pool, "first");
+        // The limit of ten minutes is exceeded after ten hashes and one more.
+        let fill =
+            |bucket| -> Vec<_> { std::iter::from_fn(|| enqueue(&pool, 100, bucket)).collect() };
         let (a, b) = (fill("a"), fill("b"));
         assert_eq!((a.len(), b.len()), (6, 5));
-        // Once full, it is full for every account, whatever the account's hash costs.
+        // The decision does not depend on the cost of the account's own hash.
         for memory_kib in [10, 100, 5000] {
-            assert!(
-                enqueue(&admission, memory_kib, "a").is_none(),
-                "{memory_kib}"
-            );
+            assert!(enqueue(&pool, memory_kib, "a").is_none(), "{memory_kib}");
         }
-        // A new bucket has room, and its turn comes before the second turns of others.
-        assert!(enqueue(&admission, 100, "c").is_some());
-        drop((a, b));
-        release.send(()).unwrap();
-        first.await.unwrap().unwrap().unwrap();
+        // A new bucket has room.
+        assert!(enqueue(&pool, 100, "c").is_some());
+        drop((a, b, finish));
+        running.await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn a_panic_costs_one_hash_and_not_the_thread() {
-        let admission = admission(1, 1000, LONG);
-        let broken = admission
-            .run(of(100), "", pending(), |_| panic!("a bug"))
-            .await;
-        assert!(broken.is_err());
-        let next = admission.run(of(100), "", pending(), |_| 7);
-        assert_eq!(next.await, Ok(Some(7)));
-    }
-
-    #[test]
-    fn memory_is_kept_for_the_next_hash_and_not_for_ever() {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let spare = Arc::new(Mutex::new(vec![vec![Block::default(); 8]]));
-        let kept = Arc::clone(&spare);
-        let worker = thread::spawn(move || work_off(&Mutex::new(queue), &kept, Duration::ZERO));
-        let (told, seen) = mpsc::channel();
-        while !lock(&spare).is_empty() {
-            thread::yield_now();
-        }
-        // It works on.
-        jobs.send(Box::new(move || told.send(()).unwrap())).unwrap();
-        seen.recv().unwrap();
-        drop(jobs);
-        worker.join().unwrap();
+    async fn panic_fails_one_hash_only() {
+        let pool = pool(1, 1000, LONG);
+        let hash = pool.run(argon2(100), "", pending(), |_| panic!("a bug"));
+        assert!(hash.await.is_err());
+        let hash = pool.run(argon2(100), "", pending(), |_| 7);
+        assert_eq!(hash.await, Ok(Some(7)));
     }
 }

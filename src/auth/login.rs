@@ -1,25 +1,25 @@
-//! Obtain: an e-mail and a password become a token.
+//! Login: exchanges an email and a password for a token.
 
 use tracing::warn;
 
 use super::{
     AuthService, ClientInfo, HashError, InternalError, IssuedToken,
-    clock::milliseconds,
-    password::Verdict,
+    clock::unix_milliseconds,
+    password::Verification,
     rate_limit::{self, RateLimited},
 };
 use crate::accounts::{User, email};
 
-/// Why credentials got no token. The wire tells the first five in one and the same way.
+/// A login was rejected. The response is the same for the first five causes.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No account has this e-mail.
+    /// No account has this email.
     #[error("no account has this e-mail")]
     UnknownAccount,
     /// The account has no usable password.
     #[error("the account has no usable password")]
     UnusablePassword,
-    /// The password is not the account's.
+    /// The password is wrong.
     #[error("the password is wrong")]
     WrongPassword,
     /// The account is disabled.
@@ -27,128 +27,132 @@ pub enum LoginError {
     Disabled,
     /// The account was changed while the password was being verified.
     #[error("the account was changed during the login")]
-    Overtaken,
-    /// Too many attempts failed.
+    ConcurrentModification,
+    /// Too many logins failed.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
-    /// The client did not wait for its answer.
+    /// The client disconnected before its password was hashed.
     #[error("the client has gone")]
     ClientDisconnected,
-    /// Our own fault.
+    /// The service failed.
     #[error(transparent)]
-    InternalError(#[from] InternalError),
+    Internal(#[from] InternalError),
 }
 
 impl LoginError {
-    /// The same in a word, for what is measured.
-    pub(super) const fn reason(&self) -> &'static str {
+    /// Returns the value of the label `reason` in metrics.
+    pub(super) const fn metric_label(&self) -> &'static str {
         match self {
             Self::UnknownAccount => "unknown_account",
             Self::UnusablePassword => "unusable_password",
             Self::WrongPassword => "wrong_password",
             Self::Disabled => "disabled",
-            Self::Overtaken => "overtaken",
+            Self::ConcurrentModification => "overtaken",
             Self::RateLimited(_) => "throttled",
             Self::ClientDisconnected => "caller_gone",
-            Self::InternalError(fault) => fault.reason(),
+            Self::Internal(error) => error.metric_label(),
         }
     }
 }
 
-/// Issues a token to the account with `email`, if `password` is exactly its password.
+/// Issues a token to the account with `email` if `password` is the account's password.
 ///
-/// Every refusal costs the same: one lookup and one hash.
+/// Each rejection includes one lookup and one hash, so that the response time does not reveal the cause.
 ///
 /// # Errors
-/// When the credentials are refused.
+/// If the login is rejected, or the service fails.
 pub async fn login(
     auth: &AuthService,
-    caller: &ClientInfo,
+    client: &ClientInfo,
     email: &str,
     password: &str,
 ) -> Result<IssuedToken, LoginError> {
-    let outcome = evaluate(auth, caller, email, password).await;
-    auth.audit.login(email, caller.address, &outcome);
-    auth.meter.obtain(&outcome);
-    outcome.map(|(_, grant)| grant)
+    let outcome = authenticate(auth, client, email, password).await;
+    auth.audit.login(email, client.address, &outcome);
+    auth.metrics.record_login(&outcome);
+    outcome.map(|(_, token)| token)
 }
 
-async fn evaluate(
+async fn authenticate(
     auth: &AuthService,
-    caller: &ClientInfo,
+    client: &ClientInfo,
     email: &str,
     password: &str,
 ) -> Result<(User, IssuedToken), LoginError> {
     let users = auth.users.for_request();
     let user = users.by_email(email).await.map_err(InternalError::from)?;
-    let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let now = auth.clock.now();
-    let milliseconds = milliseconds(now);
-    let guess = format!("{}\0{password}", email::key(email));
+    let milliseconds = unix_milliseconds(now);
+    let attempt = format!("{}\0{password}", email::key(email));
+    let fingerprint = auth.tokens.fingerprint(&attempt);
     let attempt = auth
-        .throttle
-        .login(
+        .rate_limiter
+        .check_login(
             &users,
             milliseconds,
             email,
-            auth.tokens.fingerprint(&guess),
+            fingerprint,
             user.as_ref(),
-            caller.address,
+            client.address,
         )
         .await
         .map_err(InternalError::from)??;
-    // No connection is held meanwhile; and a hash that nobody waits for is left undone.
-    let bucket = rate_limit::bucket(caller.address);
-    let left = caller.left(auth.passwords.grace());
-    let verdict = auth.passwords.verify(password, stored, &bucket, left);
-    let decided = match verdict.await {
-        Ok(verdict) => check_account(user, verdict),
-        // It counts as a guess: whoever hangs up must not cost more than who waits.
+
+    // The login does not block a database connection while the password is hashed.
+    let bucket = rate_limit::ip_bucket(client.address);
+    let stored = user.as_ref().and_then(|user| user.password.as_ref());
+    let disconnected = client.disconnected(auth.passwords.disconnect_grace());
+    let verification = auth
+        .passwords
+        .verify(password, stored, &bucket, disconnected);
+    let checked = match verification.await {
+        Ok(verification) => check_account(user, verification),
+        // Otherwise an attacker could try more passwords by disconnecting early.
         Err(HashError::ClientDisconnected) => Err(LoginError::ClientDisconnected),
         Err(error) => return Err(InternalError::from(error).into()),
     };
-    let (user, stale) = match decided {
+    let (user, needs_rehash) = match checked {
         Ok(accepted) => accepted,
-        Err(refusal) => {
-            let counted = auth.throttle.failed(&users, milliseconds, &attempt);
-            counted.await.map_err(InternalError::from)?;
-            return Err(refusal);
+        Err(rejection) => {
+            let recorded = auth
+                .rate_limiter
+                .record_failure(&users, milliseconds, &attempt);
+            recorded.await.map_err(InternalError::from)?;
+            return Err(rejection);
         }
     };
-    if stale {
-        // If there is no time for it now, there will be at the next login.
+    if needs_rehash {
         match auth.passwords.hash_for(&bucket, password).await {
             Ok(hash) => users
                 .rehash(&user, hash)
                 .await
                 .map_err(InternalError::from)?,
+            // The next login tries again.
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
-    let recorded = users
-        .record_login(&user, now, Some(bucket))
-        .await
-        .map_err(InternalError::from)?;
-    if !recorded {
-        return Err(LoginError::Overtaken);
+    let recorded = users.record_login(&user, now, Some(bucket)).await;
+    if !recorded.map_err(InternalError::from)? {
+        return Err(LoginError::ConcurrentModification);
     }
     let now = now.unix_timestamp();
     let orig_iat = now.max(user.tokens_valid_after);
-    let grant = auth
+    let token = auth
         .tokens
         .issue(user.id, user.email.clone(), now, orig_iat);
-    Ok((user, grant))
+    Ok((user, token))
 }
 
-/// The account that may log in, and whether its hash is stale.
-fn check_account(user: Option<User>, verdict: Verdict) -> Result<(User, bool), LoginError> {
-    match (user, verdict) {
-        (None, _) => Err(LoginError::UnknownAccount),
-        (Some(user), Verdict::Wrong) if user.password.is_none() => {
-            Err(LoginError::UnusablePassword)
-        }
-        (Some(_), Verdict::Wrong) => Err(LoginError::WrongPassword),
-        (Some(user), Verdict::Right { .. }) if !user.is_active => Err(LoginError::Disabled),
-        (Some(user), Verdict::Right { stale }) => Ok((user, stale)),
+/// Returns the account if the client may log in, and whether the account's hash needs an update.
+fn check_account(
+    user: Option<User>,
+    verification: Verification,
+) -> Result<(User, bool), LoginError> {
+    let user = user.ok_or(LoginError::UnknownAccount)?;
+    match verification {
+        Verification::Mismatch if user.password.is_none() => Err(LoginError::UnusablePassword),
+        Verification::Mismatch => Err(LoginError::WrongPassword),
+        Verification::Match { .. } if !user.is_active => Err(LoginError::Disabled),
+        Verification::Match { needs_rehash } => Ok((user, needs_rehash)),
     }
 }

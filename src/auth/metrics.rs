@@ -1,5 +1,4 @@
-//! What is measured of obtain and refresh, for operators: tokens issued, and refused by reason; hashing and
-//! its queue; what each secret verifies. To count costs next to nothing, and tells nothing of anybody.
+//! Metrics of authentication: issued tokens, rejections, the hash queue, secrets and database connections.
 
 use std::{fmt, time::Instant};
 
@@ -19,7 +18,7 @@ use prometheus_client::{
 use super::{AuthService, IssuedToken, login::LoginError, refresh::RefreshError};
 use crate::accounts::User;
 
-/// Counts tokens.
+/// Counts issued tokens and rejections.
 #[derive(Debug, Default)]
 pub struct AuthMetrics {
     issued: Family<[(&'static str, &'static str); 1], Counter>,
@@ -27,18 +26,19 @@ pub struct AuthMetrics {
 }
 
 impl AuthMetrics {
-    pub(super) fn obtain(&self, outcome: &Result<(User, IssuedToken), LoginError>) {
-        self.count("obtain", outcome.as_ref().err().map(LoginError::reason));
+    pub(super) fn record_login(&self, outcome: &Result<(User, IssuedToken), LoginError>) {
+        let rejection = outcome.as_ref().err();
+        self.count("obtain", rejection.map(LoginError::metric_label));
     }
 
-    pub(super) fn refresh(&self, outcome: &Result<IssuedToken, RefreshError>) {
-        let refusal = outcome.as_ref().err();
-        self.count("refresh", refusal.map(RefreshError::reason));
+    pub(super) fn record_refresh(&self, outcome: &Result<IssuedToken, RefreshError>) {
+        let rejection = outcome.as_ref().err();
+        self.count("refresh", rejection.map(RefreshError::metric_label));
     }
 
-    fn count(&self, grant: &'static str, refused_for: Option<&'static str>) {
+    fn count(&self, grant: &'static str, rejection: Option<&'static str>) {
         let grant = ("grant", grant);
-        match refused_for {
+        match rejection {
             None => self.issued.get_or_create(&[grant]).inc(),
             Some(reason) => self
                 .refused
@@ -48,7 +48,7 @@ impl AuthMetrics {
     }
 }
 
-/// Counts hashes.
+/// Measures the queue of hashes.
 #[derive(Debug)]
 pub(super) struct HashQueueMetrics {
     waiting: Gauge,
@@ -60,7 +60,7 @@ impl Default for HashQueueMetrics {
     fn default() -> Self {
         Self {
             waiting: Gauge::default(),
-            // From a millisecond to four seconds.
+            // 1 ms to 4 s.
             waited: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
             rejected: Counter::default(),
         }
@@ -68,11 +68,11 @@ impl Default for HashQueueMetrics {
 }
 
 impl HashQueueMetrics {
-    /// Somebody waits for a hash, until what this returns is dropped.
-    pub(super) fn wait(&self) -> Waiting<'_> {
+    /// Counts a waiting hash until the returned timer is dropped.
+    pub(super) fn start_waiting(&self) -> QueueTimer<'_> {
         self.waiting.inc();
-        Waiting {
-            meter: self,
+        QueueTimer {
+            metrics: self,
             since: Instant::now(),
         }
     }
@@ -100,48 +100,49 @@ impl HashQueueMetrics {
     }
 }
 
-/// A wait.
-pub(super) struct Waiting<'a> {
-    meter: &'a HashQueueMetrics,
+/// Measures the wait of one hash.
+pub(super) struct QueueTimer<'a> {
+    metrics: &'a HashQueueMetrics,
     since: Instant,
 }
 
-impl Waiting<'_> {
-    /// Its turn has come.
-    pub(super) fn admitted(self) {
+impl QueueTimer<'_> {
+    /// Records the wait of a hash that starts.
+    pub(super) fn record(self) {
         let waited = self.since.elapsed();
-        self.meter.waited.observe(waited.as_secs_f64());
+        self.metrics.waited.observe(waited.as_secs_f64());
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueueTimer<'_> {
     fn drop(&mut self) {
-        self.meter.waiting.dec();
+        self.metrics.waiting.dec();
     }
 }
 
 impl AuthService {
-    /// Adds everything that is measured here to what operators read.
+    /// Registers the metrics of authentication.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "tokens_issued",
             "Tokens issued, by what for: a login or a refresh",
-            self.meter.issued.clone(),
+            self.metrics.issued.clone(),
         );
         registry.register(
             "tokens_refused",
             "Requests for a token that got none, by what for and reason",
-            self.meter.refused.clone(),
+            self.metrics.refused.clone(),
         );
         self.passwords.register(registry);
-        registry.register_collector(Box::new(AtTheMoment(self.clone())));
+        registry.register_collector(Box::new(CurrentValues(self.clone())));
     }
 }
 
-/// What is looked up when it is asked for.
-struct AtTheMoment(AuthService);
+/// Metrics that are read at the time of a scrape.
+#[derive(Debug)]
+struct CurrentValues(AuthService);
 
-impl Collector for AtTheMoment {
+impl Collector for CurrentValues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut verifications = encoder.encode_descriptor(
             "secret_verifications",
@@ -173,11 +174,5 @@ impl Collector for AtTheMoment {
             ConstGauge::new(i64::from(count)).encode(connections.encode_family(&labels)?)?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for AtTheMoment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AtTheMoment")
     }
 }

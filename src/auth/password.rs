@@ -1,4 +1,4 @@
-//! Passwords: hashed with Argon2id, verified exactly as they were sent, also against hashes that were imported.
+//! Hashes passwords with Argon2id, and verifies them against stored hashes, imported hashes included.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use tracing::{Instrument, debug_span, error, info};
 
 use super::{
-    hash_pool::{Admission, Busy, HashPoolLimits, Weight},
+    hash_pool::{HashCost, HashPool, HashPoolLimits, Overloaded},
     random,
 };
 use crate::accounts::PasswordHash;
@@ -31,15 +31,15 @@ use parsed_hash::ParsedHash;
 pub use parsed_hash::UnsupportedHash;
 use scheme::Scheme;
 
-/// Of a salt, in bytes (RFC 9106 section 3.1).
-const SALT: usize = 16;
-/// Of a hash, in bytes.
-const OUTPUT: usize = 32;
+/// Length of a salt, in bytes (RFC 9106 section 3.1).
+const SALT_LEN: usize = 16;
+/// Length of a hash, in bytes.
+const OUTPUT_LEN: usize = 32;
 
-/// The bucket of hashes that no client asks for.
+/// The bucket of hashes for operators.
 const OPERATOR: &str = "";
 
-/// What a hash costs (RFC 9106). The defaults are OWASP's second choice, for small machines.
+/// The parameters of new hashes (RFC 9106). The defaults of the settings are OWASP's second choice, for small machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {
     /// Memory, in KiB.
@@ -50,203 +50,207 @@ pub struct Argon2Params {
     pub parallelism: u32,
 }
 
-/// Hashes and verifies passwords, as admission lets it.
+/// Hashes and verifies passwords in the hash pool.
 pub struct PasswordHasher {
     params: Params,
-    /// Verified in the place of a hash that is not there, so that its absence takes as long.
-    stand_in: RwLock<Arc<ParsedHash>>,
-    /// Read in the place of a hash that is not there: that takes a moment, too.
-    written: PasswordHash,
-    admission: Admission,
+    /// Verified if an account has no hash, so that the response times are equal.
+    dummy_hash: RwLock<Arc<ParsedHash>>,
+    /// Parsed if an account has no hash, so that the response times are equal.
+    dummy_phc: PasswordHash,
+    pool: HashPool,
 }
 
-/// Why a password was neither accepted nor refused.
+/// A password could be neither hashed nor verified.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// The parameters do not go together.
+    /// Argon2 rejects the parameters.
     #[error("Argon2 does not accept these parameters: {0}")]
     Argon2Params(argon2::Error),
-    /// A hash would take more than any that is verified.
+    /// A hash would exceed the limits of stored hashes.
     #[error("one hash would take more than 1 GiB of memory or five seconds of a core")]
     CostTooHigh,
-    /// The budget has no room for one hash.
+    /// The limit of memory is smaller than one hash.
     #[error(
         "one hash takes {memory_kib} KiB of memory, and SIGNET_HASHING_MEMORY_KIB has no room for it"
     )]
     Memory {
-        /// What it takes.
+        /// Memory of one hash.
         memory_kib: u32,
     },
-    /// A hash cannot be written down.
+    /// A hash cannot be encoded.
     #[error("a hash cannot be written down: {0}")]
-    Form(password_hash::Error),
+    Encoding(password_hash::Error),
     /// Hashing failed.
     #[error("hashing failed: {0}")]
     Hashing(argon2::Error),
-    /// A scheme does not take its own parameters.
+    /// A scheme rejects the stored parameters.
     #[error("hashing failed: the parameters do not go together")]
-    Unfit,
-    /// The system starts no threads to hash on.
+    InvalidParameters,
+    /// The system starts no threads.
     #[error("cannot start the threads that hash: {0}")]
     Threads(io::Error),
-    /// There is more to hash than can be hashed in time.
+    /// The queue is too long.
     #[error(transparent)]
-    Busy(#[from] Busy),
-    /// Nobody waits for it any more.
+    Overloaded(#[from] Overloaded),
+    /// The client disconnected before its hash started.
     #[error("the client has gone")]
     ClientDisconnected,
 }
 
-/// The outcome of a login attempt's hashing.
+/// Whether a password matches a stored hash.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Not this password.
-    Wrong,
-    /// This password.
-    Right {
-        /// Its hash is of another scheme or cost than today's.
-        stale: bool,
+pub(super) enum Verification {
+    /// The password is wrong, or there is no usable hash.
+    Mismatch,
+    /// The password is right.
+    Match {
+        /// Whether the hash has another scheme or other parameters than new hashes.
+        needs_rehash: bool,
     },
 }
 
-/// How many hashes there are of each scheme and cost, with one of them.
+/// Counts stored hashes by cost, and keeps one example of each.
 #[derive(Default)]
-pub(super) struct Tally(HashMap<Weight, (u64, ParsedHash)>);
+pub(super) struct SchemeHistogram(HashMap<HashCost, (u64, ParsedHash)>);
 
-impl Tally {
-    /// Counts a stored hash, if it is one that is verified.
+impl SchemeHistogram {
+    /// Counts a stored hash. Unsupported hashes are ignored.
     pub(super) fn count(&mut self, hash: &PasswordHash) {
-        if let Ok(stored) = ParsedHash::read(&hash.0) {
-            self.0.entry(stored.weight()).or_insert((0, stored)).0 += 1;
+        if let Ok(stored) = ParsedHash::parse(&hash.0) {
+            self.0.entry(stored.cost()).or_insert((0, stored)).0 += 1;
         }
     }
 }
 
 impl PasswordHasher {
-    /// Hashes at `cost`, within `budget`.
+    /// Creates a hasher with these parameters of new hashes.
     ///
     /// # Errors
-    /// When Argon2 does not accept the parameters, or no threads can be started.
-    pub fn new(cost: Argon2Params, budget: HashPoolLimits) -> Result<Self, HashError> {
+    /// If Argon2 rejects the parameters, one hash would exceed a limit, or no thread can be started.
+    pub fn new(cost: Argon2Params, limits: HashPoolLimits) -> Result<Self, HashError> {
         let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)
             .map_err(HashError::Argon2Params)?;
-        // Nobody knows its password, so that nobody needs to have hashed it.
-        let stand_in = ParsedHash {
-            scheme: scheme(&params, random::bytes::<SALT>()),
-            output: output(&random::bytes::<OUTPUT>())?,
+        // The output is random, so no password matches.
+        let dummy_hash = ParsedHash {
+            scheme: scheme(&params, random::bytes::<SALT_LEN>()),
+            output: output(&random::bytes::<OUTPUT_LEN>())?,
         };
-        // What is made today must be verified tomorrow.
-        if stand_in.is_too_dear() {
+        // New hashes are verified at later logins.
+        if dummy_hash.is_too_costly() {
             return Err(HashError::CostTooHigh);
         }
-        let memory_kib = stand_in.weight().memory_kib;
-        if memory_kib > budget.memory_kib {
+        let memory_kib = dummy_hash.cost().memory_kib;
+        if memory_kib > limits.memory_kib {
             return Err(HashError::Memory { memory_kib });
         }
-        let admission = Admission::start(budget, stand_in.weight()).map_err(HashError::Threads)?;
-        let written = written(&params, &random::bytes::<SALT>(), stand_in.output)?;
+        let pool = HashPool::start(limits, dummy_hash.cost()).map_err(HashError::Threads)?;
+        let dummy_phc = encode(&params, &random::bytes::<SALT_LEN>(), dummy_hash.output)?;
         Ok(Self {
             params,
-            written,
-            stand_in: RwLock::new(Arc::new(stand_in)),
-            admission,
+            dummy_phc,
+            dummy_hash: RwLock::new(Arc::new(dummy_hash)),
+            pool,
         })
     }
 
-    /// Hashes a password that is to be stored.
+    /// Hashes a new password for an operator.
     ///
     /// # Errors
-    /// When Argon2 fails, or its turn does not come in time.
+    /// If Argon2 fails, or the queue is too long.
     pub async fn hash(&self, password: &str) -> Result<PasswordHash, HashError> {
         self.hash_for(OPERATOR, password).await
     }
 
-    /// The same for a client of this bucket.
+    /// Hashes a new password for a client of this bucket.
     pub(super) async fn hash_for(
         &self,
         bucket: &str,
         password: &str,
     ) -> Result<PasswordHash, HashError> {
-        let salt = random::bytes::<SALT>();
+        let salt = random::bytes::<SALT_LEN>();
         let scheme = scheme(&self.params, salt);
         let output = self
-            .compute(scheme, password, OUTPUT, bucket, pending())
+            .compute(scheme, password, OUTPUT_LEN, bucket, pending())
             .await?;
-        written(&self.params, &salt, output)
+        encode(&self.params, &salt, output)
     }
 
-    /// How long a client that finished sending stays in the queue.
-    pub(super) fn grace(&self) -> Duration {
-        self.admission.grace()
+    /// Returns how long a client that finished sending stays in the queue.
+    pub(super) fn disconnect_grace(&self) -> Duration {
+        self.pool.disconnect_grace()
     }
 
-    /// Verifies `password` against `stored`, or does the same work where nothing is stored, unless the client has
-    /// `left` before its turn comes.
+    /// Verifies `password` against `stored`. Without a usable hash, the method does the same work with a dummy hash.
+    ///
+    /// # Errors
+    /// If hashing fails, the queue is too long, or the client has `disconnected` before the hash starts.
     pub(super) async fn verify(
         &self,
         password: &str,
         stored: Option<&PasswordHash>,
         bucket: &str,
-        left: impl Future<Output = ()>,
-    ) -> Result<Verdict, HashError> {
+        disconnected: impl Future<Output = ()>,
+    ) -> Result<Verification, HashError> {
         if stored.is_none() {
-            drop(black_box(ParsedHash::read(&self.written.0)));
+            drop(black_box(ParsedHash::parse(&self.dummy_phc.0)));
         }
-        let stored = stored.and_then(|hash| match ParsedHash::read(&hash.0) {
+        let stored = stored.and_then(|hash| match ParsedHash::parse(&hash.0) {
             Ok(stored) => Some(Arc::new(stored)),
-            // It is as good as none, and takes as long.
             Err(error) => {
                 error!("a stored hash is not verified: {error}. Set the account's password anew");
                 None
             }
         });
-        let usable = stored.is_some();
-        let against = stored.unwrap_or_else(|| self.stand_in());
-        let stale = !against.is_current(&self.params, OUTPUT);
+        let is_usable = stored.is_some();
+        let against = stored.unwrap_or_else(|| self.dummy_hash());
+        let needs_rehash = !against.is_current(&self.params, OUTPUT_LEN);
         let computed = self
             .compute(
                 against.scheme.clone(),
                 password,
                 against.output.len(),
                 bucket,
-                left,
+                disconnected,
             )
             .await?;
-        Ok(if computed == against.output && usable {
-            Verdict::Right { stale }
+        Ok(if computed == against.output && is_usable {
+            Verification::Match { needs_rehash }
         } else {
-            Verdict::Wrong
+            Verification::Mismatch
         })
     }
 
-    /// From now on, what is not there takes as long as most of what was counted.
-    pub(super) fn stand_in_for_most(&self, tally: Tally) {
-        let most = tally
+    /// Makes the dummy hash as costly as most stored hashes.
+    pub(super) fn refresh_dummy_hash(&self, histogram: SchemeHistogram) {
+        let most_common = histogram
             .0
             .into_values()
-            // Of two that are as many, today's: more and more accounts have it.
-            .max_by_key(|(count, stored)| (*count, stored.is_current(&self.params, OUTPUT)));
-        let Some(stand_in) = most
-            .filter(|(_, stored)| stored.weight() != self.stand_in().weight())
-            .and_then(|(_, stored)| stored.without_password())
+            // Of two equally common schemes, the scheme of new hashes wins, because its share grows.
+            .max_by_key(|(count, stored)| (*count, stored.is_current(&self.params, OUTPUT_LEN)));
+        let Some(dummy_hash) = most_common
+            .filter(|(_, stored)| stored.cost() != self.dummy_hash().cost())
+            .and_then(|(_, stored)| stored.with_random_output())
         else {
             return;
         };
         info!(
-            scheme = stand_in.scheme.name(),
+            scheme = dummy_hash.scheme.name(),
             "unknown e-mails are refused in the time of most accounts"
         );
-        let place = self.stand_in.write();
-        *place.unwrap_or_else(PoisonError::into_inner) = Arc::new(stand_in);
+        let current = self.dummy_hash.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(dummy_hash);
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        self.admission.meter.register(registry);
+        self.pool.metrics.register(registry);
     }
 
-    fn stand_in(&self) -> Arc<ParsedHash> {
-        let stand_in = self.stand_in.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&stand_in)
+    fn dummy_hash(&self) -> Arc<ParsedHash> {
+        let current = self
+            .dummy_hash
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
     }
 
     async fn compute(
@@ -255,40 +259,40 @@ impl PasswordHasher {
         password: &str,
         length: usize,
         bucket: &str,
-        left: impl Future<Output = ()>,
+        disconnected: impl Future<Output = ()>,
     ) -> Result<phc::Output, HashError> {
-        let (password, weight) = (password.to_owned(), scheme.weight());
+        let (password, cost) = (password.to_owned(), scheme.cost());
         let hash = move |blocks: &mut [_]| {
             let mut bytes = [0; phc::Output::MAX_LENGTH];
             let bytes = &mut bytes[..length];
             scheme.compute(&password, blocks, bytes)?;
             output(bytes)
         };
-        let hashed = self.admission.run(weight, bucket, left, hash);
+        let hashed = self.pool.run(cost, bucket, disconnected, hash);
         let hashed = hashed.instrument(debug_span!("hash")).await?;
         hashed.ok_or(HashError::ClientDisconnected)?
     }
 }
 
-/// Which scheme a hash is of, or why it is not verified.
+/// Returns the name of the scheme of a hash.
 ///
 /// # Errors
-/// When it is not verified.
+/// If the service does not verify such a hash.
 pub fn scheme_of(hash: &PasswordHash) -> Result<&'static str, UnsupportedHash> {
-    ParsedHash::read(&hash.0).map(|stored| stored.scheme.name())
+    ParsedHash::parse(&hash.0).map(|stored| stored.scheme.name())
 }
 
 impl fmt::Debug for PasswordHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordHasher")
             .field("params", &self.params)
-            .field("admission", &self.admission)
+            .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
 }
 
-/// What the service makes of a password today.
-fn scheme(params: &Params, salt: [u8; SALT]) -> Scheme {
+/// Returns the scheme of new hashes.
+fn scheme(params: &Params, salt: [u8; SALT_LEN]) -> Scheme {
     Scheme::Argon2 {
         algorithm: Algorithm::Argon2id,
         version: Version::V0x13,
@@ -297,19 +301,19 @@ fn scheme(params: &Params, salt: [u8; SALT]) -> Scheme {
     }
 }
 
-/// As it is stored.
-fn written(params: &Params, salt: &[u8], output: phc::Output) -> Result<PasswordHash, HashError> {
-    let unwritable = |error: phc::Error| HashError::Form(error.into());
+/// Encodes a new hash as a PHC string.
+fn encode(params: &Params, salt: &[u8], output: phc::Output) -> Result<PasswordHash, HashError> {
+    let encoding = |error: phc::Error| HashError::Encoding(error.into());
     let hash = phc::PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: params.try_into().map_err(HashError::Form)?,
-        salt: Some(phc::Salt::new(salt).map_err(unwritable)?),
+        params: params.try_into().map_err(HashError::Encoding)?,
+        salt: Some(phc::Salt::new(salt).map_err(encoding)?),
         hash: Some(output),
     };
     Ok(PasswordHash(hash.to_string()))
 }
 
 fn output(bytes: &[u8]) -> Result<phc::Output, HashError> {
-    phc::Output::new(bytes).map_err(|error| HashError::Form(error.into()))
+    phc::Output::new(bytes).map_err(|error| HashError::Encoding(error.into()))
 }

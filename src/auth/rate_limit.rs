@@ -1,16 +1,18 @@
-//! Throttling of failed logins and of garbage tokens: who fails too often waits.
+//! Rate limits of failed logins and invalid tokens.
 //!
-//! | attempt | counted against |
+//! | attempt | counters |
 //! |---|---|
-//! | login, from the address of the account's last login | the account at that address, and the address |
-//! | login, from elsewhere | the account, and the address |
-//! | refresh with a token that does not verify | the address |
+//! | login from the address of the account's last login | the account at this address, and the address |
+//! | login from another address | the account, and the address |
+//! | refresh with an invalid token | the address |
 //!
-//! So an attacker, who is elsewhere, cannot lock an owner out: the owner's own address has an account of its
-//! own. Against an account, a repeated guess counts once, since a repeated guess reveals nothing. Against an address, each
-//! guess counts, since each guess costs a hash. Nothing is written when a login succeeds; what was counted leaks away by itself.
-//! All clients of a Unix socket whose address no trusted proxy names share one address.
-//! SECURITY.md tells what this promises, and what it does not.
+//! The owner's address has a separate counter, so an attacker at another address cannot lock the owner out. A repeated password counts
+//! once against an account, because an attacker learns only once from it. It counts each time against an address, because each login
+//! computes a hash.
+//! A successful login writes no counter. Clients of a Unix socket whose address is unknown share one counter.
+//!
+//! The algorithm is GCRA (generic cell rate algorithm): each failure moves the theoretical arrival time of a counter forward.
+//! SECURITY.md states the guarantees and their limits.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,26 +25,26 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::clock::milliseconds;
-use crate::accounts::{Attempts as Bucket, DatabaseError, User, Users, email};
+use super::clock::unix_milliseconds;
+use crate::accounts::{Attempts as Counter, DatabaseError, User, Users, email};
 
-/// So many attempts in such a time: the first ones at once, the next ones as the earlier are forgiven.
+/// A number of failures in a time. Old failures expire at a constant rate.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// The attempts, at least one.
+    /// The number of failures, at least one.
     pub attempts: u32,
-    /// The time in which all of them are forgiven.
+    /// The time in which all of them expire.
     pub per: Duration,
 }
 
 impl Quota {
-    /// How long one attempt takes to be forgiven, in milliseconds.
-    fn weight(self) -> i64 {
+    /// Returns the time in which one failure expires, in milliseconds.
+    fn emission_interval(self) -> i64 {
         (self.period() / i64::from(self.attempts)).max(1)
     }
 
-    /// The most that is held against anybody, in milliseconds: a volley must not close an account for days.
-    fn most(self) -> i64 {
+    /// Returns the upper limit of a counter, in milliseconds. A burst of failures must not block an account for days.
+    fn max_debt(self) -> i64 {
         self.period().saturating_mul(4)
     }
 
@@ -51,105 +53,103 @@ impl Quota {
     }
 }
 
-/// How often one may fail.
+/// The limits of failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Quotas {
-    /// Against one account.
+    /// Failures of one account.
     pub account: Quota,
-    /// From one address: an IPv4 address, or an IPv6 network of 64 bits.
+    /// Failures of one address: an IPv4 address, or an IPv6 network of 64 bits.
     pub address: Quota,
 }
 
-/// Whoever asks must wait so long, in whole seconds.
+/// The client must wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("throttled for another {seconds} seconds")]
 pub struct RateLimited {
-    /// Until the next attempt is allowed.
+    /// Seconds until the next attempt is allowed.
     pub seconds: u32,
 }
 
-/// Counts failures in the database of the accounts, which replicas share.
+/// Counts failures in the database, which all replicas share.
 #[derive(Debug)]
 pub struct RateLimiter {
-    rates: Option<Quotas>,
-    pending: Arc<Mutex<Pending>>,
+    quotas: Option<Quotas>,
+    in_flight: Arc<Mutex<InFlight>>,
 }
 
-/// The guesses that are not decided yet, by subject: they may all fail.
-type Pending = HashMap<String, Vec<Option<String>>>;
+/// The fingerprints of attempts without an outcome, by counter. All of them may fail.
+type InFlight = HashMap<String, Vec<Option<String>>>;
 
-/// An attempt that is being decided.
-pub(super) struct Attempt {
+/// An attempt without an outcome.
+pub(super) struct InFlightAttempt {
     subjects: Vec<(String, Quota)>,
-    /// The start of a keyed hash of what is tried, if it may be tried again.
-    guess: Option<String>,
-    /// The guess has failed before: it reveals nothing, so only the address pays for it.
-    repeated: bool,
-    pending: Arc<Mutex<Pending>>,
+    /// The start of a keyed hash of the email and the password. Invalid tokens have no fingerprint.
+    fingerprint: Option<String>,
+    /// Whether the same password failed before.
+    is_duplicate: bool,
+    in_flight: Arc<Mutex<InFlight>>,
 }
 
 impl RateLimiter {
-    /// A throttle of these rates, or none at all.
+    /// Creates a rate limiter. Without quotas, all attempts are allowed.
     #[must_use]
-    pub fn new(rates: Option<Quotas>) -> Self {
+    pub fn new(quotas: Option<Quotas>) -> Self {
         Self {
-            rates,
-            pending: Arc::default(),
+            quotas,
+            in_flight: Arc::default(),
         }
     }
 
-    /// Allows a login of `email` from `address` with this `guess`, or tells how long it must wait. `user` is the account, if
-    /// there is one; there is no other difference between one that is and one that is not.
-    pub(super) async fn login(
+    /// Checks whether a login of `email` from `address` with this password is allowed. `user` is the account, if the account exists.
+    pub(super) async fn check_login(
         &self,
         users: &Users,
         now: i64,
         email: &str,
-        guess: String,
+        fingerprint: String,
         user: Option<&User>,
         address: Option<IpAddr>,
-    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
+    ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
         let account = digest(&email::key(email));
-        let from = bucket(address);
-        let known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
-        let subjects = self.rates.map_or_else(Vec::new, |rates| {
+        let from = ip_bucket(address);
+        let is_known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
+        let subjects = self.quotas.map_or_else(Vec::new, |quotas| {
             vec![
-                if known {
-                    (format!("known:{account}:{from}"), rates.account)
+                if is_known {
+                    (format!("known:{account}:{from}"), quotas.account)
                 } else {
-                    (format!("account:{account}"), rates.account)
+                    (format!("account:{account}"), quotas.account)
                 },
-                (format!("address:{from}"), rates.address),
+                (format!("address:{from}"), quotas.address),
             ]
         });
-        self.allow(users, now, subjects, Some(guess)).await
+        self.check(users, now, subjects, Some(fingerprint)).await
     }
 
-    /// Allows another token that does not verify from `address`.
-    pub(super) async fn garbage(
+    /// Checks whether another invalid token from `address` is allowed.
+    pub(super) async fn check_invalid_token(
         &self,
         users: &Users,
         now: i64,
         address: Option<IpAddr>,
-    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
-        let subjects = self.rates.map_or_else(Vec::new, |rates| {
-            vec![(format!("garbage:{}", bucket(address)), rates.address)]
+    ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
+        let subjects = self.quotas.map_or_else(Vec::new, |quotas| {
+            vec![(format!("garbage:{}", ip_bucket(address)), quotas.address)]
         });
-        self.allow(users, now, subjects, None).await
+        self.check(users, now, subjects, None).await
     }
 
-    /// How many failures of this account are not forgiven yet: from the address of its last login, and from
-    /// everywhere else.
+    /// Returns how many failures of this account have not expired, from the address of the last login and from all other addresses.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn failures(
         &self,
         users: &Users,
         now: OffsetDateTime,
         user: &User,
     ) -> Result<u64, DatabaseError> {
-        let Some(rates) = self.rates else {
+        let Some(quotas) = self.quotas else {
             return Ok(0);
         };
         let account = digest(&email::key(&user.email));
@@ -159,14 +159,18 @@ impl RateLimiter {
             .into_iter()
             .chain([format!("account:{account}")])
             .collect();
-        let buckets = users.attempts(&subjects).await?;
-        Ok(count(&buckets, rates.account, milliseconds(now)))
+        let counters = users.attempts(&subjects).await?;
+        Ok(unexpired_failures(
+            &counters,
+            quotas.account,
+            unix_milliseconds(now),
+        ))
     }
 
-    /// Clears the failures of an account, from all addresses. Returns how many were not forgiven yet.
+    /// Clears the failures of an account from all addresses. Returns how many had not expired.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn clear_account(
         &self,
         users: &Users,
@@ -176,186 +180,200 @@ impl RateLimiter {
         let account = digest(&email::key(&user.email));
         let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
         let cleared = users.clear_attempts(&subjects, Some(&known)).await?;
-        let now = milliseconds(now);
-        Ok(self
-            .rates
-            .map_or(0, |rates| count(&cleared, rates.account, now)))
+        let now = unix_milliseconds(now);
+        Ok(self.quotas.map_or(0, |quotas| {
+            unexpired_failures(&cleared, quotas.account, now)
+        }))
     }
 
-    /// Clears the failures and the invalid tokens of an address, as [`bucket`] names it. Returns how many were not forgiven yet.
+    /// Clears the failures and the invalid tokens of an address, as named by [`ip_bucket`]. Returns how many had not expired.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn clear_address(
         &self,
         users: &Users,
         now: OffsetDateTime,
-        bucket: &str,
+        address: &str,
     ) -> Result<u64, DatabaseError> {
-        let subjects = ["address", "garbage"].map(|kind| format!("{kind}:{bucket}"));
+        let subjects = ["address", "garbage"].map(|kind| format!("{kind}:{address}"));
         let (cleared, now) = (
             users.clear_attempts(&subjects, None).await?,
-            milliseconds(now),
+            unix_milliseconds(now),
         );
-        Ok(self
-            .rates
-            .map_or(0, |rates| count(&cleared, rates.address, now)))
+        Ok(self.quotas.map_or(0, |quotas| {
+            unexpired_failures(&cleared, quotas.address, now)
+        }))
     }
 
-    /// Lowers every count that ends later than the maximum, as after a clock was set back.
+    /// Lowers the counters above the upper limit. Such counters exist after a clock was set back.
     pub(super) async fn cap(&self, users: &Users, now: i64) -> Result<(), DatabaseError> {
-        for (kinds, rate) in self.kinds() {
-            users.cap_attempts(&kinds, now + rate.most()).await?;
+        for (kinds, quota) in self.kinds() {
+            users.cap_attempts(&kinds, now + quota.max_debt()).await?;
         }
         Ok(())
     }
 
-    /// How many counts end later than the maximum: a clock was set back.
+    /// Returns the number of counters above the upper limit. Such counters exist after a clock was set back.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database fails.
     pub async fn ahead(&self, users: &Users, now: OffsetDateTime) -> Result<u64, DatabaseError> {
         let mut ahead = 0;
-        for (kinds, rate) in self.kinds() {
-            let latest = milliseconds(now) + rate.most();
+        for (kinds, quota) in self.kinds() {
+            let latest = unix_milliseconds(now) + quota.max_debt();
             ahead += users.attempts_after(&kinds, latest).await?;
         }
         Ok(ahead)
     }
 
-    /// The kinds of subjects, by rate.
+    /// Returns the kinds of counters by quota.
     fn kinds(&self) -> impl Iterator<Item = ([&'static str; 2], Quota)> {
-        self.rates.into_iter().flat_map(|rates| {
+        self.quotas.into_iter().flat_map(|quotas| {
             [
-                (["account", "known"], rates.account),
-                (["address", "garbage"], rates.address),
+                (["account", "known"], quotas.account),
+                (["address", "garbage"], quotas.address),
             ]
         })
     }
 
-    async fn allow(
+    async fn check(
         &self,
         users: &Users,
         now: i64,
         subjects: Vec<(String, Quota)>,
-        guess: Option<String>,
-    ) -> Result<Result<Attempt, RateLimited>, DatabaseError> {
-        // Whoever is undecided now is counted before the database is read: were it the other way round,
-        // one who is decided in between would be seen in neither.
-        let (mut attempt, ahead) = self.attempt(subjects, guess);
+        fingerprint: Option<String>,
+    ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
+        // Attempts in flight are counted before the database is read. In the other order, an attempt that fails in between would be
+        // missed by both.
+        let (mut attempt, in_flight) = self.start_attempt(subjects, fingerprint);
         if attempt.subjects.is_empty() {
             return Ok(Ok(attempt));
         }
         let names: Vec<_> = attempt.subjects.iter().map(|it| it.0.clone()).collect();
-        let attempts = users.attempts(&names).await?;
-        let bucket = |name: &String| attempts.iter().find(|bucket| bucket.subject == *name);
+        let counters = users.attempts(&names).await?;
+        let counter = |name: &String| counters.iter().find(|counter| counter.subject == *name);
         let mut wait = 0;
-        for ((name, rate), ahead) in attempt.subjects.iter().zip(ahead) {
-            let level = bucket(name).map_or(0, |bucket| bucket.settled_at - now);
-            if level > rate.most() {
-                // ParsedHash, since otherwise the count would start to leak only when the clock has caught up.
-                users.cap_attempt(name, now + rate.most()).await?;
+        for ((name, quota), in_flight) in attempt.subjects.iter().zip(in_flight) {
+            let debt = counter(name).map_or(0, |counter| counter.settled_at - now);
+            if debt > quota.max_debt() {
+                // Otherwise the counter would start to expire only when the clock has caught up.
+                users.cap_attempt(name, now + quota.max_debt()).await?;
             }
-            let level = level.clamp(0, rate.most());
-            let over = level + rate.weight() - rate.period();
-            // What is undecided may all fail; but that is known in a moment.
-            let undecided = i64::from(over + i64::from(ahead) * rate.weight() > 0);
-            wait = wait.max(over).max(undecided);
+            let debt = debt.clamp(0, quota.max_debt());
+            let over = debt + quota.emission_interval() - quota.period();
+            // In-flight attempts count as failures until they finish. The client may retry after one second.
+            let may_exceed = over + i64::from(in_flight) * quota.emission_interval() > 0;
+            wait = wait.max(over).max(may_exceed.into());
         }
         if wait > 0 {
-            // Rounded up: earlier would be in vain.
+            // Rounded up, because an earlier attempt would fail.
             let seconds = u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX);
             return Ok(Err(RateLimited { seconds }));
         }
-        attempt.repeated = match (&attempt.guess, bucket(&names[0])) {
-            (Some(guess), Some(bucket)) => bucket.remembers(guess),
+        attempt.is_duplicate = match (&attempt.fingerprint, counter(&names[0])) {
+            (Some(fingerprint), Some(counter)) => counter.remembers(fingerprint),
             _ => false,
         };
         Ok(Ok(attempt))
     }
 
-    /// An attempt, and how many other guesses are ahead of it undecided, by subject. Those who know the
-    /// password all guess the same.
-    fn attempt(
+    /// Starts an attempt. Also returns the number of other passwords in flight, by counter. Equal passwords count once, because
+    /// concurrent logins of an owner all use the same password.
+    fn start_attempt(
         &self,
         subjects: Vec<(String, Quota)>,
-        guess: Option<String>,
-    ) -> (Attempt, Vec<u32>) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let ahead = subjects.iter().map(|(name, _)| {
-            let undecided = pending.entry(name.clone()).or_default();
-            let others: HashSet<_> = undecided
+        fingerprint: Option<String>,
+    ) -> (InFlightAttempt, Vec<u32>) {
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let counts = subjects.iter().map(|(name, _)| {
+            let attempts = in_flight.entry(name.clone()).or_default();
+            let others: HashSet<_> = attempts
                 .iter()
                 .flatten()
-                .filter(|other| guess.as_ref() != Some(*other))
+                .filter(|other| fingerprint.as_ref() != Some(*other))
                 .collect();
-            let ahead = others.len() + undecided.iter().filter(|other| other.is_none()).count();
-            undecided.push(guess.clone());
-            u32::try_from(ahead).unwrap_or(u32::MAX)
+            let count = others.len() + attempts.iter().filter(|other| other.is_none()).count();
+            attempts.push(fingerprint.clone());
+            u32::try_from(count).unwrap_or(u32::MAX)
         });
-        let ahead = ahead.collect();
-        drop(pending);
-        let attempt = Attempt {
+        let counts = counts.collect();
+        drop(in_flight);
+        let attempt = InFlightAttempt {
             subjects,
-            guess,
-            repeated: false,
-            pending: Arc::clone(&self.pending),
+            fingerprint,
+            is_duplicate: false,
+            in_flight: Arc::clone(&self.in_flight),
         };
-        (attempt, ahead)
+        (attempt, counts)
     }
 
-    /// Counts an attempt that failed.
-    pub(super) async fn failed(
+    /// Counts a failed attempt.
+    pub(super) async fn record_failure(
         &self,
         users: &Users,
         now: i64,
-        attempt: &Attempt,
+        attempt: &InFlightAttempt,
     ) -> Result<(), DatabaseError> {
-        // Against the account, only new guesses count; against the address, all.
-        let guesses = [attempt.guess.as_deref(), None];
-        let subjects = attempt.subjects.iter().zip(guesses);
-        for ((name, rate), guess) in subjects.skip(usize::from(attempt.repeated)) {
+        // A repeated password counts against the address only. The counter of the account is the first one.
+        let fingerprints = [attempt.fingerprint.as_deref(), None];
+        let subjects = attempt.subjects.iter().zip(fingerprints);
+        for ((name, quota), fingerprint) in subjects.skip(usize::from(attempt.is_duplicate)) {
             users
-                .add_attempt(name.clone(), now, rate.weight(), rate.most(), guess)
+                .add_attempt(
+                    name.clone(),
+                    now,
+                    quota.emission_interval(),
+                    quota.max_debt(),
+                    fingerprint,
+                )
                 .await?;
         }
         Ok(())
     }
 }
 
-impl Drop for Attempt {
+impl Drop for InFlightAttempt {
     fn drop(&mut self) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (name, _) in &self.subjects {
-            if let Some(undecided) = pending.get_mut(name) {
-                if let Some(own) = undecided.iter().position(|guess| *guess == self.guess) {
-                    undecided.swap_remove(own);
+            if let Some(attempts) = in_flight.get_mut(name) {
+                let is_own = |fingerprint: &Option<String>| *fingerprint == self.fingerprint;
+                if let Some(own) = attempts.iter().position(is_own) {
+                    attempts.swap_remove(own);
                 }
-                if undecided.is_empty() {
-                    pending.remove(name);
+                if attempts.is_empty() {
+                    in_flight.remove(name);
                 }
             }
         }
     }
 }
 
-/// How many failures at this rate are not forgiven yet.
-fn count(buckets: &[Bucket], rate: Quota, now: i64) -> u64 {
-    let failures = buckets.iter().map(|bucket| {
-        let level = (bucket.settled_at - now).clamp(0, rate.most());
-        level.unsigned_abs().div_ceil(rate.weight().unsigned_abs())
+/// Returns how many failures have not expired.
+fn unexpired_failures(counters: &[Counter], quota: Quota, now: i64) -> u64 {
+    let failures = counters.iter().map(|counter| {
+        let debt = (counter.settled_at - now).clamp(0, quota.max_debt());
+        debt.unsigned_abs()
+            .div_ceil(quota.emission_interval().unsigned_abs())
     });
     failures.sum()
 }
 
-/// Names the clients that count as one: the client's address, or the Unix socket for a client without an address.
+/// Returns the name of the clients that count as one client: their IP address or network, or the Unix socket.
 #[must_use]
-pub fn bucket(address: Option<IpAddr>) -> String {
-    address.map_or_else(|| "unix".to_owned(), prefix)
+pub fn ip_bucket(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "unix".to_owned(), client_network)
 }
 
-/// The part of an address that tells clients apart: whoever has an IPv6 address has 2^64 of them.
-fn prefix(address: IpAddr) -> String {
+/// Returns an IPv4 address, or an IPv6 network of 64 bits, because one client can use all addresses of such a network.
+fn client_network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
@@ -365,7 +383,7 @@ fn prefix(address: IpAddr) -> String {
     }
 }
 
-/// An e-mail that somebody tried is not for the database to keep in clear.
+/// Hashes an email, so that the database does not contain the emails of attempts.
 fn digest(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text)[..16])
 }
@@ -375,14 +393,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_told_by_what_its_client_cannot_choose() {
-        for (address, told) in [
+    fn ipv6_addresses_of_one_network_count_as_one_client() {
+        for (address, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
             ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
         ] {
-            assert_eq!(prefix(address.parse().unwrap()), told);
+            assert_eq!(client_network(address.parse().unwrap()), expected);
         }
     }
 }

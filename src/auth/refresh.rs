@@ -1,51 +1,51 @@
-//! Refresh: a token that is still good becomes a newer one.
+//! Refresh: exchanges a valid token for a newer one.
 
 use super::{
-    Audit, AuthService, ClientInfo, InternalError, IssuedToken, clock::milliseconds,
+    Audit, AuthService, ClientInfo, InternalError, IssuedToken, clock::unix_milliseconds,
     rate_limit::RateLimited, token::TokenError,
 };
 
-/// Why a token was not refreshed, in the order in which the checks are made.
+/// A refresh was rejected. The variants are in the order of the checks.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// It does not verify.
+    /// The token does not verify.
     #[error("the token is invalid: {0}")]
     InvalidToken(#[from] TokenError),
-    /// It has expired.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// It names no account: `user_id` or `username` is missing or empty.
+    /// The claim `user_id` or `username` is missing or empty.
     #[error("the token names no account")]
     NoSubject,
-    /// The account that it names is not there, or has another e-mail by now.
+    /// The account does not exist, or its email has changed.
     #[error("the account is gone, or has another e-mail")]
     UnknownAccount,
     /// The account is disabled.
     #[error("the account is disabled")]
     Disabled,
-    /// It does not tell when its password was given.
+    /// The claim `orig_iat` is missing or zero.
     #[error("the token has no orig_iat")]
     NoOrigIat,
     /// The refresh window has passed.
     #[error("the refresh window has passed")]
     WindowPassed,
-    /// It was issued before the account's cut.
+    /// The tokens of the account were revoked after the login.
     #[error("the token was revoked")]
     Revoked {
-        /// The account's id.
+        /// The ID of the account.
         user_id: i64,
     },
-    /// Too many tokens from this address did not verify.
+    /// The client sent too many invalid tokens.
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
-    /// Our own fault.
+    /// The service failed.
     #[error(transparent)]
-    InternalError(#[from] InternalError),
+    Internal(#[from] InternalError),
 }
 
 impl RefreshError {
-    /// The same in a word, for what is measured.
-    pub(super) const fn reason(&self) -> &'static str {
+    /// Returns the value of the label `reason` in metrics.
+    pub(super) const fn metric_label(&self) -> &'static str {
         match self {
             Self::InvalidToken(_) => "invalid",
             Self::Expired => "expired",
@@ -56,49 +56,50 @@ impl RefreshError {
             Self::WindowPassed => "window_passed",
             Self::Revoked { .. } => "revoked",
             Self::RateLimited(_) => "throttled",
-            Self::InternalError(fault) => fault.reason(),
+            Self::Internal(error) => error.metric_label(),
         }
     }
 }
 
-/// Issues a newer token for `token`. It keeps `orig_iat`; all else is read from the account anew.
+/// Issues a newer token for `token`. The new token has the same `orig_iat`, and the email of the account.
 ///
 /// # Errors
-/// When the token is refused; the checks are those of the contract, in its order.
+/// If the token is rejected, or the service fails. The contract sets the order of the checks.
 pub async fn refresh(
     auth: &AuthService,
-    caller: &ClientInfo,
+    client: &ClientInfo,
     token: &str,
 ) -> Result<IssuedToken, RefreshError> {
-    let outcome = renew(auth, caller, token).await;
-    auth.meter.refresh(&outcome);
-    outcome.inspect_err(|refusal| Audit::refresh(caller.address, refusal))
+    let outcome = exchange(auth, client, token).await;
+    auth.metrics.record_refresh(&outcome);
+    outcome.inspect_err(|error| Audit::refresh(client.address, error))
 }
 
-async fn renew(
+async fn exchange(
     auth: &AuthService,
-    caller: &ClientInfo,
+    client: &ClientInfo,
     token: &str,
 ) -> Result<IssuedToken, RefreshError> {
-    let at = auth.clock.now();
-    let now = at.unix_timestamp();
-    let presented = match auth.tokens.verify(token, now) {
-        Ok(presented) => presented,
+    let now = auth.clock.now();
+    let milliseconds = unix_milliseconds(now);
+    let now = now.unix_timestamp();
+    let claims = match auth.tokens.verify(token, now) {
+        Ok(claims) => claims,
         Err(invalid) => {
-            // Only these are throttled: a token that verifies costs no look at the throttle.
-            let at = milliseconds(at);
+            // Valid tokens are refreshed without a query of the counters.
             let users = auth.users.for_request();
-            let allowed = auth.throttle.garbage(&users, at, caller.address);
-            let attempt = allowed.await.map_err(InternalError::from)??;
-            let counted = auth.throttle.failed(&users, at, &attempt);
-            counted.await.map_err(InternalError::from)?;
+            let limiter = &auth.rate_limiter;
+            let attempt = limiter.check_invalid_token(&users, milliseconds, client.address);
+            let attempt = attempt.await.map_err(InternalError::from)??;
+            let recorded = limiter.record_failure(&users, milliseconds, &attempt);
+            recorded.await.map_err(InternalError::from)?;
             return Err(invalid.into());
         }
     };
-    if presented.exp < now {
+    if claims.exp < now {
         return Err(RefreshError::Expired);
     }
-    let (Some(id), Some(username)) = (presented.user_id, presented.username) else {
+    let (Some(id), Some(username)) = (claims.user_id, claims.username) else {
         return Err(RefreshError::NoSubject);
     };
     if username.is_empty() {
@@ -114,7 +115,7 @@ async fn renew(
     if !user.is_active {
         return Err(RefreshError::Disabled);
     }
-    let orig_iat = presented
+    let orig_iat = claims
         .orig_iat
         .filter(|seconds| *seconds != 0)
         .ok_or(RefreshError::NoOrigIat)?;

@@ -1,4 +1,4 @@
-//! The token: its claims, its lifetimes, and how it is signed and verified.
+//! Issues and verifies tokens (JWT, RFC 7519).
 
 use std::{
     fmt,
@@ -18,9 +18,9 @@ mod secrets;
 
 pub use secrets::{PreviousSecret, SecretTooShort, Secrets, weak_secret_reason};
 
-use secrets::Keys;
+use secrets::KeySet;
 
-/// The payload of a token, in the order in which it is written.
+/// The claims of a token, in the order of the JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Claims {
     /// The account's id.
@@ -35,102 +35,100 @@ pub struct Claims {
     pub orig_iat: i64,
 }
 
-/// How long tokens live, in seconds.
+/// The lifetimes of tokens, in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
-    /// From the issue of a token to its expiry.
+    /// Time from the issue of a token to its expiry.
     pub expires_in: i64,
-    /// From `orig_iat` to the last second in which a token refreshes.
+    /// Time from `orig_iat` to the last second in which a token can be refreshed.
     pub refresh_window: i64,
 }
 
-/// The header of every token that is issued: `{"typ":"JWT","alg":"HS256"}`. There is nothing in it to be read,
-/// which saves a sixteenth of the instructions of verifying.
-const OUR_HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
+/// The header of every issued token: `{"typ":"JWT","alg":"HS256"}`. Skipping its parsing saves a sixteenth of the instructions of
+/// verifying.
+const ISSUED_HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
 
 /// Signs and verifies tokens.
 pub struct Tokens {
-    keys: RwLock<Arc<Keys>>,
-    /// How long tokens live.
+    keys: RwLock<Arc<KeySet>>,
+    /// The lifetimes of new tokens.
     pub lifetimes: Lifetimes,
 }
 
-/// Why a token does not verify.
+/// A token does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not three segments.
+    /// The token does not have three segments.
     #[error("it has not three segments")]
     Segments,
-    /// The header is no JSON object in base64url, or names no algorithm.
+    /// The header is not a JSON object in base64url, or has no `alg`.
     #[error("its header cannot be read")]
     Header,
-    /// The header marks an extension critical (RFC 7515 section 4.1.11).
+    /// The header marks an extension as critical (RFC 7515 section 4.1.11).
     #[error("its header has a critical extension")]
     Critical,
     /// The algorithm is not HS256.
     #[error("its algorithm is not HS256")]
     Algorithm,
-    /// The signature is of no secret that is taken.
+    /// No accepted secret verifies the signature.
     #[error("its signature is of no secret that is taken")]
     Signature,
-    /// The payload is no JSON object in base64url, or a claim is not of its type.
+    /// The payload is not a JSON object in base64url, or a claim has the wrong type.
     #[error("its payload cannot be read")]
     Payload,
-    /// There is no `exp` (RFC 8725 section 3.10 asks for one).
+    /// The claim `exp` is missing.
     #[error("it has no exp")]
     NoExpiry,
     /// `nbf` is in the future.
     #[error("its nbf is in the future")]
     NotYet,
-    /// It is meant for others: this service names no audience.
+    /// The token is for an audience. This service has no audience.
     #[error("it names an audience")]
     Audience,
 }
 
-/// What a verified token says. Only `exp` is certain to be there.
+/// The claims of a verified token. All but `exp` may be missing.
 #[derive(Debug)]
 pub struct VerifiedClaims {
-    /// When it expires, in Unix seconds.
+    /// Expiry, in Unix seconds.
     pub exp: i64,
-    /// The account's id.
+    /// The ID of the account.
     pub user_id: Option<i64>,
-    /// The account's e-mail.
+    /// The email of the account.
     pub username: Option<String>,
-    /// When the password was given, in Unix seconds.
+    /// Time of the login, in Unix seconds.
     pub orig_iat: Option<i64>,
 }
 
 impl Tokens {
-    /// Tokens under these secrets.
+    /// Creates an issuer with these secrets.
     ///
     /// # Errors
-    /// When the current secret is shorter than 32 bytes.
+    /// If the current secret is shorter than 32 bytes.
     pub fn new(secrets: &Secrets, lifetimes: Lifetimes) -> Result<Self, SecretTooShort> {
         hs256::install();
         Ok(Self {
-            keys: RwLock::new(Arc::new(Keys::new(secrets)?)),
+            keys: RwLock::new(Arc::new(KeySet::new(secrets)?)),
             lifetimes,
         })
     }
 
-    /// Goes on with these secrets. The tokens of one that is not among them are ended.
+    /// Replaces the secrets. Tokens of a removed secret are no longer valid.
     ///
     /// # Errors
-    /// When the current secret is shorter than 32 bytes; then it goes on with those it had.
+    /// If the current secret is shorter than 32 bytes. The old secrets then stay in use.
     pub fn replace(&self, secrets: &Secrets) -> Result<(), SecretTooShort> {
-        let keys = Arc::new(Keys::new(secrets)?);
+        let keys = Arc::new(KeySet::new(secrets)?);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
 
-    /// How many tokens each secret verified since it was read, the current one first: a previous one
-    /// that verifies none any more can go.
+    /// Returns the number of tokens that each secret verified since it was loaded, the current secret first.
     pub fn verified(&self) -> Vec<u64> {
         self.keys().verified()
     }
 
-    /// The start of a keyed hash of `text`: 18 bits, which tell that two are the same, and to whoever tries
-    /// texts with the secret in hand next to nothing.
+    /// Returns the start of a keyed hash of `text`. The 18 bits are enough to recognize a repeated text, and too few to find the text.
     pub(super) fn fingerprint(&self, text: &str) -> String {
         let mut hash = crypto::sign(text.as_bytes(), &self.keys().signing, Algorithm::HS256)
             .expect("the key is for HS256");
@@ -138,14 +136,14 @@ impl Tokens {
         hash
     }
 
-    fn keys(&self) -> Arc<Keys> {
+    fn keys(&self) -> Arc<KeySet> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Issues a token to an account at `now`, for a password given at `orig_iat`.
+    /// Issues a token to an account at `now`, for a login at `orig_iat`. Both are Unix seconds.
     ///
     /// # Panics
-    /// Never: claims are JSON, and the key is for HS256.
+    /// Never: the claims are JSON, and the key is for HS256.
     pub fn issue(&self, user_id: i64, email: String, now: i64, orig_iat: i64) -> IssuedToken {
         let claims = Claims {
             user_id,
@@ -156,19 +154,19 @@ impl Tokens {
         };
         IssuedToken {
             token: jsonwebtoken::encode(&Header::default(), &claims, &self.keys().signing)
-                .expect("claims are JSON, and the key is for HS256"),
+                .expect("the claims are JSON, and the key is for HS256"),
             expires_in: self.lifetimes.expires_in,
         }
     }
 
-    /// Verifies everything about a token but its expiry, which the caller checks next.
+    /// Verifies a token, but not its expiry, because the contract has a separate message for expired tokens.
     ///
     /// # Errors
-    /// When it does not verify.
+    /// If the token does not verify.
     pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedClaims, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Segments)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Segments)?;
-        if header != OUR_HEADER {
+        if header != ISSUED_HEADER {
             let header: JoseHeader = decode(header).ok_or(TokenError::Header)?;
             if header.crit.is_some() {
                 return Err(TokenError::Critical);
@@ -180,7 +178,7 @@ impl Tokens {
         if !self.keys().verify(message, signature, now) {
             return Err(TokenError::Signature);
         }
-        // A fourth segment shows as a dot, which base64url does not have.
+        // With a fourth segment, the payload contains a dot, which is not base64url.
         let payload: Payload = decode(payload).ok_or(TokenError::Payload)?;
         if payload.nbf.is_some_and(|nbf| nbf > now) {
             return Err(TokenError::NotYet);
@@ -205,7 +203,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// What matters of a token's header. Keys that it carries or points to are not looked at.
+/// The header. Keys and key references in the header are ignored.
 #[derive(Deserialize)]
 struct JoseHeader {
     alg: String,
@@ -213,7 +211,7 @@ struct JoseHeader {
     crit: Option<()>,
 }
 
-/// What matters of a token's payload; null is absent.
+/// The payload. A claim of `null` counts as missing.
 #[derive(Deserialize)]
 struct Payload {
     exp: Option<i64>,
@@ -242,15 +240,15 @@ impl Audience {
     }
 }
 
-/// `crit` is refused whatever it holds, null included: it may not be there in vain.
+/// Every `crit` counts, `null` included, because RFC 7515 forbids an empty list.
 fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<()>, D::Error> {
     IgnoredAny::deserialize(value).map(|_| Some(()))
 }
 
-/// One segment: strict base64url (no padding, no stray bits) around a JSON object in UTF-8.
+/// Decodes one segment: strict base64url (without padding or trailing bits) of a JSON object in UTF-8.
 fn decode<T: serde::de::DeserializeOwned>(segment: &str) -> Option<T> {
     let json = String::from_utf8(URL_SAFE_NO_PAD.decode(segment).ok()?).ok()?;
-    // serde would also read a struct from an array.
+    // serde also parses an array as a struct.
     if !json.trim_ascii_start().starts_with('{') {
         return None;
     }
@@ -262,15 +260,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_that_is_not_read_is_the_one_that_is_written() {
+    fn skipped_header_is_the_issued_header() {
         let lifetimes = Lifetimes {
             expires_in: 1,
             refresh_window: 1,
         };
         let tokens = Tokens::new(&Secrets::only(&[7; 32]), lifetimes).unwrap();
         let token = tokens.issue(1, "you@example.com".to_owned(), 0, 0).token;
-        assert_eq!(token.split('.').next(), Some(OUR_HEADER));
-        let header: JoseHeader = decode(OUR_HEADER).unwrap();
+        assert_eq!(token.split('.').next(), Some(ISSUED_HEADER));
+        let header: JoseHeader = decode(ISSUED_HEADER).unwrap();
         assert_eq!((header.alg.as_str(), header.crit), ("HS256", None));
     }
 }

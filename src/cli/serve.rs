@@ -82,9 +82,9 @@ impl Serve {
             users,
             passwords,
             tokens,
-            throttle: settings.throttle(),
+            rate_limiter: settings.throttle(),
             audit: settings.audit(),
-            meter: AuthMetrics::default(),
+            metrics: AuthMetrics::default(),
             clock,
         });
         let stop = stop_signal()?;

@@ -219,11 +219,11 @@ fn given_id(text: &str) -> Result<i64, String> {
 /// Parses an address as the throttle counts it: an IP address, an IPv6 network as `user show` prints it, or `unix`.
 fn bucket(text: &str) -> Result<String, String> {
     if text == "unix" {
-        return Ok(crate::auth::bucket(None));
+        return Ok(crate::auth::ip_bucket(None));
     }
     let network = text.strip_suffix("/64").filter(|text| text.contains(':'));
     match network.unwrap_or(text).parse() {
-        Ok(address) => Ok(crate::auth::bucket(Some(address))),
+        Ok(address) => Ok(crate::auth::ip_bucket(Some(address))),
         Err(_) => {
             Err("not an IP address, such as 192.0.2.1 or 2001:db8::1, and not `unix`".to_owned())
         }

@@ -183,7 +183,7 @@ impl Service<hyper::Request<Incoming>> for RequestHandler {
         let remote = RemoteAddr(self.addrs.peer());
         let mut request = Request::from((request, local, remote, self.scheme.clone()));
         let client = Arc::clone(&self.client);
-        request.set_data(ClientInfo::waiting(self.addrs.peer_ip(), client));
+        request.set_data(ClientInfo::watched(self.addrs.peer_ip(), client));
         if let Err(invalid) = InvalidHost::check(request.version(), request.headers()) {
             request.set_data(invalid);
         }

@@ -71,7 +71,7 @@ impl Stream {
 }
 
 impl DisconnectWatcher for Stream {
-    fn left(&self, grace: Duration) -> BoxFuture<'_, ()> {
+    fn disconnected(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             tokio::select! {
                 () = self.reset() => {}
@@ -156,7 +156,7 @@ mod tests {
     }
 
     async fn has_left(stream: &Stream) -> bool {
-        timeout(3 * CHECK_INTERVAL, stream.left(GRACE))
+        timeout(3 * CHECK_INTERVAL, stream.disconnected(GRACE))
             .await
             .is_ok()
     }
@@ -175,7 +175,7 @@ mod tests {
             } else {
                 client.shutdown().await.unwrap();
             }
-            timeout(LONG, stream.left(GRACE)).await.unwrap();
+            timeout(LONG, stream.disconnected(GRACE)).await.unwrap();
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let stream = Stream::Unix(Arc::new(server));
         assert!(!has_left(&stream).await);
         drop(client);
-        timeout(LONG, stream.left(GRACE)).await.unwrap();
+        timeout(LONG, stream.disconnected(GRACE)).await.unwrap();
     }
 
     #[tokio::test]
@@ -195,7 +195,7 @@ mod tests {
         assert!(!has_left(&stream).await);
         assert!(stream.has_pending_input());
         client.shutdown().await.unwrap();
-        stream.clone().left(GRACE).await;
+        stream.clone().disconnected(GRACE).await;
         let mut input = String::new();
         stream.read_to_string(&mut input).await.unwrap();
         assert_eq!(input, "input");

@@ -283,24 +283,3 @@ fn a_storm_of_imported_hashes_stays_within_the_memory_it_was_given() {
     ];
     assert_stays_within(40_000, 19_456, &hashes, 480);
 }
-
-/// Below the threads that answer requests.
-#[test]
-fn hashing_has_less_than_normal_priority() {
-    let home = Home::new();
-    let service = home.serve(&["--demo"]);
-    let threads = service.threads();
-    let hashing: Vec<_> = threads
-        .iter()
-        .filter(|(name, _)| name.starts_with("hashing-"))
-        .collect();
-    assert!(!hashing.is_empty(), "{threads:?}");
-    assert!(hashing.iter().all(|(_, nice)| *nice == 10), "{threads:?}");
-    let others = threads
-        .iter()
-        .filter(|(name, _)| !name.starts_with("hashing-"));
-    assert!(
-        others.into_iter().all(|(_, nice)| *nice == 0),
-        "{threads:?}"
-    );
-}

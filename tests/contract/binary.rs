@@ -182,21 +182,6 @@ impl Service {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Its threads: their names, and how nice they are.
-    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        tasks
-            .map(|task| {
-                let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
-                let (name, rest) = stat.split_once('(').unwrap().1.rsplit_once(") ").unwrap();
-                (
-                    name.to_owned(),
-                    rest.split(' ').nth(16).unwrap().parse().unwrap(),
-                )
-            })
-            .collect()
-    }
-
     /// Reads the log up to the line with this message.
     pub(crate) fn wait_for(&mut self, message: &str) -> Value {
         loop {

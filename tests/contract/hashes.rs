@@ -103,11 +103,11 @@ fn what_is_not_verified_is_told_why() {
     const BCRYPT: &str = "DEyHzzhS8TlL1VcpmV4sfO5ykfrpgn13ydyeEGDmQoPyEliApFrym";
     const SCRYPT: &str =
         "maFeAZo8OWR5s2jcGQdK/uiA+iYyOvqxIofvhfh3Trfqb7Aq/HzkqTyjR+TJPsQFvIx0o1gtoBNdWRXeJBcBrQ==";
-    use UnsupportedHash::{CostTooHigh, Older, Unknown};
+    use UnsupportedHash::{CostTooHigh, Unknown, WeakScheme};
     let told: BTreeSet<_> = made_by_django()
         .iter()
         .filter_map(|(_, hash)| match scheme_of(hash) {
-            Err(Older(name)) => Some(name),
+            Err(WeakScheme(name)) => Some(name),
             Err(other) => panic!("{other}"),
             Ok(_) => None,
         })

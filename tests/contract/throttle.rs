@@ -214,7 +214,10 @@ async fn clock_set_back_locks_nobody_out_for_the_length_of_the_step() {
         world.set_clock(NOW);
         let user = world.account(1).await.unwrap();
         let now = world.now();
-        let failures = world.auth.throttle.failures(&world.auth.users, now, &user);
+        let failures = world
+            .auth
+            .rate_limiter
+            .failures(&world.auth.users, now, &user);
         assert_eq!(failures.await.unwrap(), 40, "{step}");
         let seconds = |seconds: i64| u32::try_from(seconds).unwrap();
         assert_waits(
@@ -357,7 +360,7 @@ async fn clients_of_a_unix_socket_share_one_address() {
 struct Gone;
 
 impl DisconnectWatcher for Gone {
-    fn left(&self, _: Duration) -> BoxFuture<'_, ()> {
+    fn disconnected(&self, _: Duration) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
 }
@@ -367,7 +370,7 @@ impl DisconnectWatcher for Gone {
 async fn hanging_up_is_no_way_around() {
     let world = throttled().await;
     for guess in 0..10 {
-        let caller = ClientInfo::waiting(ELSEWHERE.parse().ok(), Arc::new(Gone));
+        let caller = ClientInfo::watched(ELSEWHERE.parse().ok(), Arc::new(Gone));
         let body = json!({ "email": EMAIL, "password": format!("guess {guess}") });
         let mut request = post(OBTAIN, body.to_string());
         request.set_data(caller);
@@ -458,9 +461,9 @@ async fn replicas_and_restarts_share_what_was_counted() {
             },
         )
         .unwrap(),
-        throttle: RateLimiter::new(Some(RATES)),
+        rate_limiter: RateLimiter::new(Some(RATES)),
         audit: world.auth.audit,
-        meter: AuthMetrics::default(),
+        metrics: AuthMetrics::default(),
         clock: Clock::new(move || now),
     });
     let body = json!({ "email": EMAIL, "password": PASSWORD });

@@ -170,14 +170,14 @@ impl World {
         let proxies = TrustedProxies::try_from(setup.proxies.to_owned()).unwrap();
         let origins = Origins::try_from(setup.origins.to_owned()).unwrap();
         let auth = AuthService::from(AuthState {
-            throttle: RateLimiter::new(setup.rates),
+            rate_limiter: RateLimiter::new(setup.rates),
             audit: Audit {
                 whole_emails: false,
             },
             users: Users::new(db.clone(), limits),
             passwords: PasswordHasher::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, setup.lifetimes).unwrap(),
-            meter: AuthMetrics::default(),
+            metrics: AuthMetrics::default(),
             clock: setup.clock.unwrap_or(settable),
         });
         let options = Options {

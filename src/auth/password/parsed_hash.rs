@@ -1,4 +1,4 @@
-//! A stored hash, taken apart: its scheme, and what a password must come out as.
+//! Parses stored hashes.
 
 use argon2::{Algorithm, Params, Version, password_hash::phc};
 use base64::{
@@ -7,20 +7,20 @@ use base64::{
 };
 
 use super::scheme::{Pbkdf2Digest, Scheme};
-use crate::auth::{hash_pool::Weight, random};
+use crate::auth::{hash_pool::HashCost, random};
 
-/// The most that a stored hash may take, in KiB of memory and in milliseconds of one core: far above what
-/// Django and OWASP advise, and far below what would stop the service.
+/// The limits of one stored hash, in KiB of memory and milliseconds of one CPU core. Both are far above the advice of Django and OWASP,
+/// and low enough that one login does not stop the service.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_MILLISECONDS: u64 = 5000;
 
-/// Of what Django writes, in bytes.
-const SHA1: usize = 20;
-const SHA256: usize = 32;
-const SCRYPT: usize = 64;
-const BCRYPT: usize = 23;
+/// Lengths of the outputs that Django writes, in bytes.
+const SHA1_LEN: usize = 20;
+const SHA256_LEN: usize = 32;
+const SCRYPT_LEN: usize = 64;
+const BCRYPT_LEN: usize = 23;
 
-/// bcrypt's own alphabet; writers leave rubbish in the last bits.
+/// The base64 alphabet of bcrypt. Some writers leave random trailing bits.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::BCRYPT,
     GeneralPurposeConfig::new()
@@ -29,8 +29,8 @@ const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// What Django once wrote, or still could until version 5.1, and nobody should verify any more.
-const OLDER: [&str; 6] = [
+/// Weak schemes of Django up to version 5.1, which the service does not verify.
+const WEAK_SCHEMES: [&str; 6] = [
     "sha1",
     "md5",
     "unsalted_sha1",
@@ -39,50 +39,51 @@ const OLDER: [&str; 6] = [
     "sha512",
 ];
 
-/// A stored hash that is verified.
+/// A stored hash that the service can verify.
 #[derive(Clone)]
 pub(super) struct ParsedHash {
     pub(super) scheme: Scheme,
-    /// It compares in constant time.
+    /// `==` compares outputs in constant time.
     pub(super) output: phc::Output,
 }
 
-/// Why a stored hash is not verified.
+/// The service does not verify this hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedHash {
-    /// A scheme that is too weak to be verified.
+    /// The scheme is too weak.
     #[error("its scheme, {0}, is too weak to be verified")]
-    Older(&'static str),
-    /// A hash that would hold up the service.
+    WeakScheme(&'static str),
+    /// The hash exceeds the limits of memory or time.
     #[error("it takes more than 1 GiB of memory or five seconds of a core")]
     CostTooHigh,
-    /// Not what any scheme writes.
+    /// The format is unknown.
     #[error("it is not a hash of a known scheme")]
     Unknown,
 }
 
 impl ParsedHash {
-    pub(super) fn read(text: &str) -> Result<Self, UnsupportedHash> {
-        let stored = Self::parse(text).ok_or_else(|| older(text))?;
-        if stored.is_too_dear() {
+    /// Parses a stored hash.
+    pub(super) fn parse(text: &str) -> Result<Self, UnsupportedHash> {
+        let stored = Self::parse_any_cost(text).ok_or_else(|| unsupported(text))?;
+        if stored.is_too_costly() {
             return Err(UnsupportedHash::CostTooHigh);
         }
         Ok(stored)
     }
 
-    pub(super) fn is_too_dear(&self) -> bool {
-        let weight = self.weight();
-        weight.memory_kib > MAX_MEMORY_KIB
-            || weight.usual_time().as_millis() > MAX_MILLISECONDS.into()
+    pub(super) fn is_too_costly(&self) -> bool {
+        let cost = self.cost();
+        cost.memory_kib > MAX_MEMORY_KIB
+            || cost.nominal_time().as_millis() > MAX_MILLISECONDS.into()
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse_any_cost(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once('$')?;
         match name {
-            "" => Self::of(&phc::PasswordHash::new(text).ok()?),
-            "argon2" => Self::of(&phc::PasswordHash::new(&text[name.len()..]).ok()?),
-            "pbkdf2_sha256" => Self::pbkdf2(Pbkdf2Digest::Sha256, SHA256, rest),
-            "pbkdf2_sha1" => Self::pbkdf2(Pbkdf2Digest::Sha1, SHA1, rest),
+            "" => Self::from_phc(&phc::PasswordHash::new(text).ok()?),
+            "argon2" => Self::from_phc(&phc::PasswordHash::new(&text[name.len()..]).ok()?),
+            "pbkdf2_sha256" => Self::pbkdf2(Pbkdf2Digest::Sha256, SHA256_LEN, rest),
+            "pbkdf2_sha1" => Self::pbkdf2(Pbkdf2Digest::Sha1, SHA1_LEN, rest),
             "bcrypt_sha256" => Self::bcrypt(true, rest),
             "bcrypt" => Self::bcrypt(false, rest),
             "scrypt" => Self::scrypt(rest),
@@ -90,11 +91,11 @@ impl ParsedHash {
         }
     }
 
-    pub(super) fn of(hash: &phc::PasswordHash) -> Option<Self> {
+    fn from_phc(hash: &phc::PasswordHash) -> Option<Self> {
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
         let version = hash
             .version
-            // The first version did not write itself down, which is what older Djangos have.
+            // Hashes of version 1.0 of Argon2 have no version. Old releases of Django write such hashes.
             .map_or(Ok(Version::V0x10), Version::try_from)
             .ok()?;
         let params = Params::try_from(hash).ok()?;
@@ -118,7 +119,7 @@ impl ParsedHash {
         Self::with(scheme, STANDARD.decode(output).ok()?, length)
     }
 
-    /// `$2b$12$`, then 22 letters of salt and 31 of output.
+    /// The format is `$2b$12$`, 22 characters of salt, and 31 characters of output.
     fn bcrypt(prehashed: bool, rest: &str) -> Option<Self> {
         let ["", "2a" | "2b" | "2y", cost, encoded] = fields(rest)? else {
             return None;
@@ -130,7 +131,7 @@ impl ParsedHash {
             cost,
             salt: BCRYPT_BASE64.decode(salt).ok()?.try_into().ok()?,
         };
-        Self::with(scheme, BCRYPT_BASE64.decode(output).ok()?, BCRYPT)
+        Self::with(scheme, BCRYPT_BASE64.decode(output).ok()?, BCRYPT_LEN)
     }
 
     fn scrypt(rest: &str) -> Option<Self> {
@@ -142,7 +143,7 @@ impl ParsedHash {
             p: number(p)?,
             salt: salt.into(),
         };
-        Self::with(scheme, STANDARD.decode(output).ok()?, SCRYPT)
+        Self::with(scheme, STANDARD.decode(output).ok()?, SCRYPT_LEN)
     }
 
     fn with(scheme: Scheme, output: Vec<u8>, length: usize) -> Option<Self> {
@@ -150,20 +151,19 @@ impl ParsedHash {
         (output.len() == length).then_some(Self { scheme, output })
     }
 
-    /// What one hash costs.
-    pub(super) fn weight(&self) -> Weight {
-        self.scheme.weight()
+    pub(super) fn cost(&self) -> HashCost {
+        self.scheme.cost()
     }
 
-    /// The same scheme at the same cost, and no password that anybody knows.
-    pub(super) fn without_password(&self) -> Option<Self> {
+    /// Returns a hash of the same scheme and cost that no password matches.
+    pub(super) fn with_random_output(&self) -> Option<Self> {
         let random = random::bytes::<{ phc::Output::MAX_LENGTH }>();
         let output = phc::Output::new(&random[..self.output.len()]).ok()?;
         let scheme = self.scheme.clone();
         Some(Self { scheme, output })
     }
 
-    /// Whether this is what the service would make of the same password today.
+    /// Returns whether a new hash of the same password would have the same scheme and parameters.
     pub(super) fn is_current(&self, current: &Params, length: usize) -> bool {
         let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
         matches!(&self.scheme, Scheme::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, .. }
@@ -171,27 +171,27 @@ impl ParsedHash {
     }
 }
 
-/// Exactly `N` fields.
+/// Splits at `$`. Returns `None` unless there are exactly `N` fields.
 fn fields<const N: usize>(text: &str) -> Option<[&str; N]> {
     text.split('$').collect::<Vec<_>>().try_into().ok()
 }
 
-/// At least 1, in digits alone.
+/// Parses a positive number that consists of digits only.
 fn number(text: &str) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| digits && *number > 0)
 }
 
-fn older(text: &str) -> UnsupportedHash {
+fn unsupported(text: &str) -> UnsupportedHash {
     let is_md5 = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let name = match text.split_once('$') {
-        // Django's names for those without a salt, which it writes in two ways.
+        // Django writes unsalted hashes in two ways.
         Some(("sha1", rest)) if rest.starts_with('$') => "unsalted_sha1",
         Some(("md5", rest)) if rest.starts_with('$') => "unsalted_md5",
         Some((name, _)) => name,
         None if is_md5(text) => "unsalted_md5",
         None => return UnsupportedHash::Unknown,
     };
-    let older = OLDER.into_iter().find(|older| *older == name);
-    older.map_or(UnsupportedHash::Unknown, UnsupportedHash::Older)
+    let weak = WEAK_SCHEMES.into_iter().find(|weak| *weak == name);
+    weak.map_or(UnsupportedHash::Unknown, UnsupportedHash::WeakScheme)
 }

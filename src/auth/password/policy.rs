@@ -1,8 +1,7 @@
-//! What a password must be when it is set. It is never looked at when somebody logs in: a policy that
-//! was tightened must not lock anybody out.
+//! The policy for new passwords. A login does not check the policy, so that a stricter policy locks no account.
 //!
-//! The messages are those of Django's validators. The common passwords are the list that Django ships,
-//! by Royce Williams, under the licence beside it.
+//! The messages are the messages of Django's validators. The list of common passwords is Django's list, by Royce Williams, under the
+//! license in the same folder.
 
 use std::{collections::HashSet, io::Read, sync::LazyLock};
 
@@ -10,7 +9,7 @@ use flate2::read::GzDecoder;
 
 use crate::accounts::email::key;
 
-/// Code points (NIST SP 800-63B section 3.1.1.2 asks for at least 8, and for no less than 64 to be allowed).
+/// Length in code points. NIST SP 800-63B section 3.1.1.2 requires a minimum of 8, and a maximum of at least 64.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
 
 static COMMON: LazyLock<HashSet<String>> = LazyLock::new(|| {
@@ -21,35 +20,35 @@ static COMMON: LazyLock<HashSet<String>> = LazyLock::new(|| {
     text.lines().map(|line| line.trim().to_owned()).collect()
 });
 
-/// Everything that is wrong with `password` for the account with `email`.
+/// Returns all violations of the policy by `password` for the account with `email`.
 #[must_use]
 pub fn validate(password: &str, email: &str) -> Vec<String> {
     let length = password.chars().count();
     let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
     let folded = key(password);
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     if folded == key(email) || folded == key(local) {
-        faults.push("The password is too similar to the email address.".to_owned());
+        violations.push("The password is too similar to the email address.".to_owned());
     }
     if length < *LENGTH.start() {
-        faults.push(format!(
+        violations.push(format!(
             "This password is too short. It must contain at least {} characters.",
             LENGTH.start()
         ));
     }
     if length > *LENGTH.end() {
-        faults.push(format!(
+        violations.push(format!(
             "This password is too long. It must contain at most {} characters.",
             LENGTH.end()
         ));
     }
     if COMMON.contains(folded.trim()) {
-        faults.push("This password is too common.".to_owned());
+        violations.push("This password is too common.".to_owned());
     }
     if password.chars().all(char::is_numeric) {
-        faults.push("This password is entirely numeric.".to_owned());
+        violations.push("This password is entirely numeric.".to_owned());
     }
-    faults
+    violations
 }
 
 #[cfg(test)]
@@ -59,13 +58,13 @@ mod tests {
     const EMAIL: &str = "jonhdoeqa@email.com";
 
     #[test]
-    fn a_password_is_told_all_its_faults() {
+    fn all_violations_are_reported() {
         const SHORT: &str = "This password is too short. It must contain at least 8 characters.";
         const LONG: &str = "This password is too long. It must contain at most 128 characters.";
         const COMMON: &str = "This password is too common.";
         const NUMERIC: &str = "This password is entirely numeric.";
         const SIMILAR: &str = "The password is too similar to the email address.";
-        for (password, told) in [
+        for (password, violations) in [
             ("correct horse", &[][..]),
             ("日本語のパスワード", &[]),
             ("пароль1", &[SHORT]),
@@ -79,7 +78,7 @@ mod tests {
             (&"ß".repeat(129), &[LONG]),
             (&"x y".repeat(43), &[LONG]),
         ] {
-            assert_eq!(validate(password, EMAIL), told, "{password}");
+            assert_eq!(validate(password, EMAIL), violations, "{password}");
         }
     }
 }

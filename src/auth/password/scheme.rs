@@ -1,13 +1,13 @@
-//! The schemes of stored hashes: those that are verified, and what one hash of each costs.
+//! The schemes of stored hashes that the service verifies, and the cost of each.
 //!
-//! All but the first came with imported accounts, and go with their first good login.
+//! All schemes but the first belong to imported accounts. The first successful login of an account replaces its hash.
 //!
-//! | written | by |
+//! | format | written by |
 //! |---|---|
 //! | `$argon2id$v=19$m=…,t=…,p=…$salt$output` | this service (a PHC string) |
 //! | `argon2$argon2id$v=19$m=…,t=…,p=…$salt$output` | Django |
 //! | `pbkdf2_sha256$iterations$salt$output`, `pbkdf2_sha1$…` | Django, by default |
-//! | `bcrypt_sha256$$2b$12$…`, `bcrypt$$2b$12$…` | Django; the second takes 72 bytes of a password |
+//! | `bcrypt_sha256$$2b$12$…`, `bcrypt$$2b$12$…` | Django; the second uses 72 bytes of a password |
 //! | `scrypt$N$salt$r$p$output` | Django |
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -19,12 +19,12 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::HashError;
-use crate::auth::hash_pool::{Kind, Weight};
+use crate::auth::hash_pool::{HashAlgorithm, HashCost};
 
-/// What bcrypt takes of a password, in bytes, with the null character that ends it.
-const BCRYPT_KEY: usize = 72;
+/// The bytes of a password that bcrypt uses, the final null character included.
+const BCRYPT_KEY_LEN: usize = 72;
 
-/// How an output is made from a password. Salts are as the scheme takes them.
+/// A hash function with its parameters and its salt. Salts are decoded.
 #[derive(Clone)]
 pub(super) enum Scheme {
     Argon2 {
@@ -39,7 +39,7 @@ pub(super) enum Scheme {
         salt: Vec<u8>,
     },
     Bcrypt {
-        /// The password is hashed before, so that all of it counts.
+        /// Whether the password is hashed with SHA-256 first, because bcrypt uses 72 bytes only.
         prehashed: bool,
         cost: u32,
         salt: [u8; 16],
@@ -59,7 +59,7 @@ pub(super) enum Pbkdf2Digest {
 }
 
 impl Scheme {
-    /// Django's name.
+    /// Returns Django's name of the scheme.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Argon2 { .. } => "argon2",
@@ -81,31 +81,31 @@ impl Scheme {
         }
     }
 
-    /// What a hash costs; so does refusing a password.
-    pub(super) fn weight(&self) -> Weight {
+    /// Returns the cost of one hash, and so of rejecting a password.
+    pub(super) fn cost(&self) -> HashCost {
         match self {
             Self::Argon2 { params, .. } => {
                 let kib = params.block_count() as u64;
                 let passes = u64::from(params.t_cost());
-                Weight::new(Kind::Argon2, kib, kib.saturating_mul(passes))
+                HashCost::new(HashAlgorithm::Argon2, kib, kib.saturating_mul(passes))
             }
             Self::Pbkdf2 {
                 digest, iterations, ..
             } => {
-                let kind = match digest {
-                    Pbkdf2Digest::Sha1 => Kind::Pbkdf2Sha1,
-                    Pbkdf2Digest::Sha256 => Kind::Pbkdf2Sha256,
+                let algorithm = match digest {
+                    Pbkdf2Digest::Sha1 => HashAlgorithm::Pbkdf2Sha1,
+                    Pbkdf2Digest::Sha256 => HashAlgorithm::Pbkdf2Sha256,
                 };
-                Weight::new(kind, 0, u64::from(*iterations))
+                HashCost::new(algorithm, 0, u64::from(*iterations))
             }
-            Self::Bcrypt { cost, .. } => Weight::new(Kind::Bcrypt, 0, 1 << cost),
+            Self::Bcrypt { cost, .. } => HashCost::new(HashAlgorithm::Bcrypt, 0, 1 << cost),
             Self::Scrypt { log_n, r, p, .. } => {
                 // RFC 7914 section 6: N blocks of 128 r bytes, mixed p times, and p more blocks.
                 let (r, p) = (u64::from(*r), u64::from(*p));
                 let kib = (r << log_n).div_ceil(8);
                 let lanes = r.saturating_mul(p).div_ceil(8);
-                Weight::new(
-                    Kind::Scrypt,
+                HashCost::new(
+                    HashAlgorithm::Scrypt,
                     kib.saturating_add(lanes),
                     kib.saturating_mul(p),
                 )
@@ -113,7 +113,7 @@ impl Scheme {
         }
     }
 
-    /// Makes the output from `password`, in `blocks` where the scheme is Argon2.
+    /// Hashes `password` into `output`. Argon2 uses `blocks` as its memory.
     pub(super) fn compute(
         &self,
         password: &str,
@@ -141,7 +141,7 @@ impl Scheme {
                 Pbkdf2Digest::Sha1 => pbkdf2::<Hmac<Sha1>>(password, salt, *iterations, output),
                 Pbkdf2Digest::Sha256 => pbkdf2::<Hmac<Sha256>>(password, salt, *iterations, output),
             }
-            .map_err(|_| HashError::Unfit),
+            .map_err(|_| HashError::InvalidParameters),
             Self::Bcrypt {
                 prehashed,
                 cost,
@@ -153,16 +153,17 @@ impl Scheme {
                     password.to_vec()
                 };
                 key.push(0);
-                key.truncate(BCRYPT_KEY);
-                // It never writes out the last byte.
-                let made = bcrypt::bcrypt(*cost, *salt, &key);
-                output.copy_from_slice(&made[..output.len()]);
+                key.truncate(BCRYPT_KEY_LEN);
+                // The encoded form omits the last byte.
+                let hash = bcrypt::bcrypt(*cost, *salt, &key);
+                output.copy_from_slice(&hash[..output.len()]);
                 Ok(())
             }
             Self::Scrypt { log_n, r, p, salt } => scrypt::Params::new(*log_n, *r, *p)
-                .map_err(|_| HashError::Unfit)
+                .map_err(|_| HashError::InvalidParameters)
                 .and_then(|params| {
-                    scrypt(password, salt, &params, output).map_err(|_| HashError::Unfit)
+                    scrypt(password, salt, &params, output)
+                        .map_err(|_| HashError::InvalidParameters)
                 }),
         }
     }

@@ -1,7 +1,6 @@
-//! HS256 for `jsonwebtoken`, and nothing but HS256.
+//! A crypto provider for `jsonwebtoken` with HS256 only.
 //!
-//! The crate's own back ends bring RSA and elliptic curves along, which this service must never
-//! accept: a back end that does not know them is smaller, and cannot be talked into using them.
+//! The crate's own providers also support RSA and elliptic curves, which this service must never accept.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{
@@ -12,7 +11,7 @@ use jsonwebtoken::{
 };
 use sha2::Sha256;
 
-/// Makes HS256 the process's only algorithm. Calling it again does nothing.
+/// Installs the provider for the whole process. A second call has no effect.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key: &EncodingKey| {

@@ -1,6 +1,6 @@
-//! The secrets: the one that signs, and the earlier ones that are still taken.
+//! The signing secret, and previous secrets that still verify.
 //!
-//! Tokens carry no `kid`, so that a token is tried against each: there are few, and an HMAC is cheap.
+//! Tokens have no `kid`, so each secret is tried in turn. There are few secrets, and an HMAC is cheap.
 
 use std::{
     fmt,
@@ -10,34 +10,34 @@ use std::{
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// An HMAC key shorter than its hash weakens it (RFC 7518 section 3.2).
-const MIN_SECRET: usize = 32;
+/// The minimum length of a secret for HS256, in bytes (RFC 7518 section 3.2).
+const MIN_SECRET_LEN: usize = 32;
 
-/// The secret that signs, and the earlier ones that only verify.
+/// The current secret and the previous secrets.
 #[derive(Clone)]
 pub struct Secrets {
-    /// Signs, and verifies.
+    /// Signs and verifies tokens.
     pub current: Vec<u8>,
-    /// Verify only.
+    /// Verify tokens only.
     pub previous: Vec<PreviousSecret>,
 }
 
-/// An earlier secret: its tokens are still taken, and refreshed under the current one.
+/// A previous secret. If a client refreshes a token of this secret, the current secret signs the new token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PreviousSecret {
     /// The secret.
     pub secret: Vec<u8>,
-    /// When it is no longer taken, if that is known.
+    /// Time after which the secret is rejected.
     pub until: Option<OffsetDateTime>,
 }
 
-/// The secret is too short to sign with.
+/// The secret is too short for signing.
 #[derive(Debug, thiserror::Error)]
-#[error("it has {0} bytes; HS256 wants at least {MIN_SECRET}")]
+#[error("it has {0} bytes; HS256 wants at least {MIN_SECRET_LEN}")]
 pub struct SecretTooShort(usize);
 
 impl Secrets {
-    /// One secret, and no earlier ones.
+    /// Returns one secret without previous secrets.
     #[must_use]
     pub fn only(current: &[u8]) -> Self {
         Self {
@@ -46,24 +46,24 @@ impl Secrets {
         }
     }
 
-    /// Whether these can be worked with.
+    /// Checks the length of the current secret.
     ///
     /// # Errors
-    /// When the current secret is shorter than 32 bytes.
+    /// If the current secret is shorter than 32 bytes.
     pub const fn check(&self) -> Result<(), SecretTooShort> {
-        if self.current.len() < MIN_SECRET {
+        if self.current.len() < MIN_SECRET_LEN {
             return Err(SecretTooShort(self.current.len()));
         }
         Ok(())
     }
 }
 
-/// Why a secret may be guessed, if it looks like that. A secret is drawn, not thought of.
+/// Returns why an attacker may guess the secret, if the secret does not look random.
 #[must_use]
 pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
-    /// What is in secrets that stand in manuals.
+    /// Parts of example secrets in manuals.
     const WORDS: [&str; 5] = ["changeme", "secret", "password", "example", "insecure"];
-    /// Of 128 bits as hexadecimal digits, counting makes about 117.
+    /// The entropy by character counts. A secret of 128 random bits in hexadecimal digits has about 117.
     const BITS: f64 = 100.0;
     let text = String::from_utf8_lossy(secret)
         .to_lowercase()
@@ -75,7 +75,7 @@ pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
     for byte in secret {
         counts[usize::from(*byte)] += 1;
     }
-    #[expect(clippy::cast_precision_loss, reason = "a secret has not so many bytes")]
+    #[expect(clippy::cast_precision_loss, reason = "secrets are short")]
     let length = secret.len() as f64;
     let counts = counts.into_iter().filter(|count| *count > 0).map(f64::from);
     let bits: f64 = counts.map(|count| count * (length / count).log2()).sum();
@@ -83,10 +83,10 @@ pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
 }
 
 impl PreviousSecret {
-    /// Reads one: `SECRET`, or `2027-01-31T00:00:00Z SECRET` for one that is taken until then.
+    /// Parses `SECRET`, or `2027-01-31T00:00:00Z SECRET` for a secret that is accepted until then.
     ///
     /// # Errors
-    /// When there is no secret in it, or its date cannot be read: what was meant must not be guessed.
+    /// If the line has no secret, or looks like a line with an invalid date.
     pub fn read(line: &[u8]) -> Result<Self, &'static str> {
         let space = line.iter().position(u8::is_ascii_whitespace);
         let (first, rest) = space.map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
@@ -114,14 +114,14 @@ impl PreviousSecret {
         })
     }
 
-    /// Whether it is too short to be signed with; it may verify all the same.
+    /// Returns whether the secret is too short for signing. Such a secret still verifies.
     #[must_use]
     pub const fn is_short(&self) -> bool {
-        self.secret.len() < MIN_SECRET
+        self.secret.len() < MIN_SECRET_LEN
     }
 }
 
-/// What somebody may have meant as a date.
+/// Returns whether a word was probably meant as a date.
 fn is_like_a_date(word: &[u8]) -> bool {
     word.first().is_some_and(u8::is_ascii_digit) && word.iter().any(|byte| b"-/.:".contains(byte))
 }
@@ -138,23 +138,23 @@ impl fmt::Debug for PreviousSecret {
     }
 }
 
-/// The keys that the secrets make.
-pub(super) struct Keys {
+/// The keys of all secrets.
+pub(super) struct KeySet {
     pub(super) signing: EncodingKey,
-    /// The current one first.
-    verifying: Vec<Verifying>,
+    /// The current key is the first one.
+    verifying: Vec<VerifyingKey>,
 }
 
-struct Verifying {
+struct VerifyingKey {
     key: DecodingKey,
     until: Option<OffsetDateTime>,
     verified: AtomicU64,
 }
 
-impl Keys {
+impl KeySet {
     pub(super) fn new(secrets: &Secrets) -> Result<Self, SecretTooShort> {
         secrets.check()?;
-        let verifying = |secret, until| Verifying {
+        let verifying = |secret, until| VerifyingKey {
             key: DecodingKey::from_secret(secret),
             until,
             verified: AtomicU64::new(0),
@@ -168,14 +168,14 @@ impl Keys {
         })
     }
 
-    /// Whether the signature is of a secret that is taken at `now`, in Unix seconds.
+    /// Returns whether a secret that is accepted at `now`, in Unix seconds, verifies the signature.
     pub(super) fn verify(&self, message: &str, signature: &str, now: i64) -> bool {
-        let taken = self.verifying.iter().filter(|verifying| {
+        let accepted = self.verifying.iter().filter(|verifying| {
             verifying
                 .until
                 .is_none_or(|until| now < until.unix_timestamp())
         });
-        for verifying in taken {
+        for verifying in accepted {
             let verified = crypto::verify(
                 signature,
                 message.as_bytes(),
@@ -190,9 +190,9 @@ impl Keys {
         false
     }
 
-    /// How many tokens each secret verified, the current one first.
+    /// Returns the number of tokens that each secret verified, the current secret first.
     pub(super) fn verified(&self) -> Vec<u64> {
-        let count = |verifying: &Verifying| verifying.verified.load(Ordering::Relaxed);
+        let count = |verifying: &VerifyingKey| verifying.verified.load(Ordering::Relaxed);
         self.verifying.iter().map(count).collect()
     }
 }
