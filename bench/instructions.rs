@@ -22,7 +22,7 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     accounts::{self, Limits, NewUser, Users},
-    api::{Document, Rejection, Schemas},
+    api::{Document, Rejection, Validators},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits,
         IssuedToken, Lifetimes, PasswordHasher, RateLimiter, Secrets, TokenError, Tokens,
@@ -30,7 +30,7 @@ use signet::{
     },
     cli::json_layer,
     config::Settings,
-    http::{Admin, App, Options, compose},
+    http::{AdminApi, App, AppConfig, build_app},
 };
 use time::OffsetDateTime;
 use tokio::runtime::{self, Runtime};
@@ -70,30 +70,30 @@ fn token_decode((tokens, token): (Tokens, String)) -> (Result<VerifiedClaims, To
     (black_box(tokens.verify(&token, NOW)), tokens)
 }
 
-fn body(body: Value) -> (Schemas, String) {
+fn body(body: Value) -> (Validators, String) {
     let (schemas, body) = (
-        Schemas::compile(&Document::build(None, LIFETIMES)),
+        Validators::compile(&Document::build(None, LIFETIMES)),
         body.to_string(),
     );
-    let _ = schemas.get("ObtainRequest").unwrap().read(&body);
+    let _ = schemas.get("ObtainRequest").unwrap().parse(&body);
     (schemas, body)
 }
 
-fn good() -> (Schemas, String) {
+fn good() -> (Validators, String) {
     body(json!({ "email": EMAIL, "password": "1234ABCD" }))
 }
 
 /// All its fields are wrong.
-fn bad() -> (Schemas, String) {
+fn bad() -> (Validators, String) {
     body(json!({ "email": "jonhdoeqa", "password": null }))
 }
 
 #[library_benchmark]
 #[bench::good(setup = good)]
 #[bench::bad(setup = bad)]
-fn validation((schemas, body): (Schemas, String)) -> (Result<Value, Rejection>, Schemas) {
+fn validation((schemas, body): (Validators, String)) -> (Result<Value, Rejection>, Validators) {
     let schema = schemas.get("ObtainRequest").unwrap();
-    (black_box(schema.read(&body)), schemas)
+    (black_box(schema.parse(&body)), schemas)
 }
 
 /// A service with one account, and a request that it has answered.
@@ -168,7 +168,7 @@ async fn service() -> (App, String) {
         password: None,
     };
     auth.users.add(account, now).await.unwrap();
-    let app = compose(&auth, Options::default(), &Admin::default()).app;
+    let app = build_app(&auth, AppConfig::default(), &AdminApi::default()).app;
     (app, token)
 }
 

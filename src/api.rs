@@ -1,7 +1,7 @@
-//! The contract: one file per operation, and the one document that describes them all.
+//! The operations of the contract, one file for each, and the OpenAPI document.
 //!
-//! To add an operation: write `api/<operation>.rs` beside the others and name it in [`Operations`],
-//! [`operations`] and [`exchanges`]; its rules go to `auth/<operation>.rs`.
+//! To add an operation: write `api/<operation>.rs`, and add the operation to [`Operations`],
+//! [`operations`] and [`exchanges`]. Its rules belong to `auth/<operation>.rs`.
 
 use std::collections::HashMap;
 
@@ -25,37 +25,37 @@ mod sender;
 mod text;
 mod token;
 
-pub use body::{BodyLimits, Reader};
+pub use body::{BodyLimits, RequestContext};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
 pub use example::Exchange;
-pub(crate) use rejection::FAILED;
+pub(crate) use rejection::INTERNAL_ERROR_MESSAGE;
 pub use rejection::Rejection;
-pub use schema::Schemas;
+pub use schema::Validators;
 
-use example::Documented;
+use example::HasExamples;
 use obtain::Obtain;
 use refresh::Refresh;
 
-/// Every operation of the contract.
+/// All operations of the contract.
 pub type Operations = (Obtain, Refresh);
 
-/// The operations, working with `auth`.
+/// Returns the operations.
 #[must_use]
 pub fn operations(auth: &AuthService) -> Operations {
     (Obtain(auth.clone()), Refresh(auth.clone()))
 }
 
-/// The documented exchanges of every operation, by operation id, where tokens expire after so many seconds.
+/// Returns the examples of all operations by operation ID. The tokens expire after `expires_in` seconds.
 #[must_use]
 pub fn exchanges(expires_in: i64) -> Vec<(&'static str, Vec<Exchange>)> {
     vec![
-        told_by::<Obtain>(expires_in),
-        told_by::<Refresh>(expires_in),
+        examples_of::<Obtain>(expires_in),
+        examples_of::<Refresh>(expires_in),
     ]
 }
 
-fn told_by<T: OpenApi + Documented>(expires_in: i64) -> (&'static str, Vec<Exchange>) {
+fn examples_of<T: OpenApi + HasExamples>(expires_in: i64) -> (&'static str, Vec<Exchange>) {
     let id = T::meta()
         .into_iter()
         .flat_map(|api| api.paths)
@@ -65,7 +65,7 @@ fn told_by<T: OpenApi + Documented>(expires_in: i64) -> (&'static str, Vec<Excha
     (id, T::exchanges(expires_in))
 }
 
-/// The id of every operation, by path, as documented.
+/// Returns the IDs of all operations by path.
 #[must_use]
 pub fn operation_ids() -> HashMap<String, &'static str> {
     let paths = Operations::meta().into_iter().flat_map(|api| api.paths);
@@ -78,10 +78,10 @@ pub fn operation_ids() -> HashMap<String, &'static str> {
         .collect()
 }
 
-/// The path of an operation, as documented.
+/// Returns the path of an operation.
 ///
 /// # Panics
-/// When it has none.
+/// If the operation has no path.
 #[must_use]
 pub fn path_of<T: OpenApi>() -> String {
     let mut paths = T::meta().into_iter().flat_map(|api| api.paths);
@@ -89,7 +89,7 @@ pub fn path_of<T: OpenApi>() -> String {
     document::with_slash(&path)
 }
 
-/// The endpoints of every operation by path, as documented: with its trailing slash.
+/// Returns the handlers of all operations by path and method. Paths end with a slash, as in the contract.
 #[must_use]
 pub fn routes(operations: Operations) -> HashMap<String, HashMap<Method, BoxEndpoint<'static>>> {
     let mut routes = HashMap::new();
@@ -100,7 +100,7 @@ pub fn routes(operations: Operations) -> HashMap<String, HashMap<Method, BoxEndp
         .collect()
 }
 
-/// How the operations are grouped.
+/// The groups of operations.
 #[derive(Tags)]
 enum Tag {
     /// Obtain a token with an e-mail and a password, and refresh it before it expires.

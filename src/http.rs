@@ -1,4 +1,4 @@
-//! The one composition: parts become the service that is served, tested and documented.
+//! The HTTP service: all routes, and the handling that requests have in common.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,111 +10,108 @@ use prometheus_client::{
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{self, Document, Reader, Schemas},
+    api::{self, Document, RequestContext, Validators},
     auth::{AuthService, Lifetimes},
 };
 
 mod admin;
-mod cors;
 mod docs;
-mod edge;
-mod host;
-mod ids;
-mod methods;
-mod proxies;
-mod trace;
-mod traffic;
+mod method_router;
+mod metrics;
+mod middleware;
+mod response;
+mod router;
 
-pub use admin::{Admin, Stopping};
-pub use host::InvalidHost;
-pub use proxies::Proxies;
+pub use admin::{AdminApi, ShutdownFlag};
+pub use middleware::{InvalidHost, Proxies};
 
-use cors::Cors;
-use edge::{Edge, Operation};
-use ids::Ids;
-use methods::Methods;
-use proxies::TrustedProxies;
-use traffic::Traffic;
+use method_router::MethodRouter;
+use metrics::HttpMetrics;
+use middleware::{Cors, TrustedProxies};
+use router::{Operation, RootEndpoint};
 
-/// The service: an endpoint that answers every request, whatever it is.
+/// The service as one endpoint.
 pub type App = BoxEndpoint<'static, Response>;
 
-/// The document of the service, which clients reach at `public_url`, or where the document is.
+/// Returns the OpenAPI document. `public_url` is the URL of the service if it differs from the origin of the document.
 #[must_use]
 pub fn document(public_url: Option<&str>, lifetimes: Lifetimes) -> Document {
     Document::build(public_url, lifetimes)
 }
 
-/// What the service is told beside its parts.
+/// The configuration of the service.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// What a body may take.
+pub struct AppConfig {
+    /// Limits of request bodies.
     pub limits: BodyLimits,
-    /// The proxies that are trusted about their clients, and about the ID and the trace of a request.
+    /// The proxies that may set the address of the client, the request ID and the trace.
     pub proxies: Proxies,
     /// Origins of web pages that may call the service.
     pub cors_origins: Vec<String>,
-    /// When the certificate that they are shown expires, in Unix seconds.
+    /// Expiry of the TLS certificate, in Unix seconds.
     pub certificate_expiry: Option<Gauge>,
-    /// Lines of the log that there was no room for.
+    /// Number of log lines that were dropped.
     pub lost_lines: Counter,
-    /// Where clients reach the service, if not where its document is.
+    /// The public URL of the service, if it differs from the origin of the document.
     pub public_url: Option<String>,
 }
 
-/// The service, composed.
-pub struct Composition {
-    /// What clients reach.
+/// The result of [`build_app`].
+pub struct BuiltApp {
+    /// The endpoint for clients.
     pub app: App,
-    /// To be told when it is about to stop.
-    pub stopping: Stopping,
+    /// Must be set when a shutdown begins.
+    pub shutdown: ShutdownFlag,
 }
 
-/// Composes the service, and tells operators of it.
+/// Builds the service. The server, the tests and `signet openapi` all use this function.
 #[must_use]
-pub fn compose(auth: &AuthService, options: Options, admin: &Admin) -> Composition {
-    let document = document(options.public_url.as_deref(), auth.tokens.lifetimes);
-    let reader = Arc::new(Reader {
-        limits: options.limits,
-        schemas: Schemas::compile(&document),
+pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> BuiltApp {
+    let document = document(config.public_url.as_deref(), auth.tokens.lifetimes);
+    let context = Arc::new(RequestContext {
+        limits: config.limits,
+        validators: Validators::compile(&document),
     });
-    let mut operations = HashMap::new();
-    let ids = api::operation_ids();
-    for (path, methods) in api::routes(api::operations(auth)) {
-        // A path without its trailing slash is served like the documented one: no redirect.
-        let bare = path.trim_end_matches('/').to_owned();
-        let methods = Arc::new(Methods::new(methods));
-        let id = ids[&path];
-        for spelling in [path, bare] {
-            let methods = Arc::clone(&methods);
-            operations.insert(spelling, Operation { id, methods });
-        }
-    }
     let mut registry = Registry::with_prefix("signet");
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "What runs", version);
-    let traffic = Traffic::new(&mut registry);
+    let metrics = HttpMetrics::new(&mut registry);
     auth.register(&mut registry);
-    if let Some(expiry) = options.certificate_expiry {
+    if let Some(expiry) = config.certificate_expiry {
         let name = "tls_certificate_expiry_timestamp_seconds";
         registry.register(name, "When the certificate expires, in Unix time", expiry);
     }
     let lost = "Lines of the log that were lost, because it was too slow";
-    registry.register("log_lines_lost", lost, options.lost_lines);
-    let stopping = Stopping::default();
-    let edge = Edge {
-        operations,
+    registry.register("log_lines_lost", lost, config.lost_lines);
+    let shutdown = ShutdownFlag::default();
+    let root = RootEndpoint {
+        operations: operations(auth),
         pages: docs::routes(&document),
-        reader,
-        proxies: TrustedProxies::new(options.proxies),
-        cors: Cors::new(&options.cors_origins),
-        ids: Ids::new(),
-        traffic,
-        stopping: stopping.clone(),
+        context,
+        proxies: TrustedProxies::new(config.proxies),
+        cors: Cors::new(&config.cors_origins),
+        metrics,
+        shutdown: shutdown.clone(),
     };
-    admin.run(auth.clone(), registry, stopping.clone());
-    Composition {
-        app: edge.boxed(),
-        stopping,
+    admin.set_service(auth.clone(), registry, shutdown.clone());
+    BuiltApp {
+        app: root.boxed(),
+        shutdown,
     }
+}
+
+/// Returns the operations by path. A path without its final slash is handled like the documented path.
+fn operations(auth: &AuthService) -> HashMap<String, Operation> {
+    let ids = api::operation_ids();
+    let mut operations = HashMap::new();
+    for (path, handlers) in api::routes(api::operations(auth)) {
+        let without_slash = path.trim_end_matches('/').to_owned();
+        let handlers = Arc::new(MethodRouter::new(handlers));
+        let id = ids[&path];
+        for path in [path, without_slash] {
+            let handlers = Arc::clone(&handlers);
+            operations.insert(path, Operation { id, handlers });
+        }
+    }
+    operations
 }

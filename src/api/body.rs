@@ -1,5 +1,5 @@
-//! How a request body is read: bounded in size and time, then its media type, then as JSON, then
-//! against the published schema. What fails first is what the client is told.
+//! Reads and validates request bodies: size and time first, then the media type, the JSON, and the published schema. The first failure
+//! determines the response.
 
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
@@ -19,37 +19,37 @@ use serde_json::{Value, value::RawValue};
 use super::{
     json::MEDIA_TYPE,
     rejection::Rejection,
-    schema::{Schema, Schemas},
+    schema::{BodyValidator, Validators},
 };
 
-/// How much of a body is read, and for how long.
+/// Limits of request bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// A larger body gets a 413. In bytes.
-    pub size: usize,
-    /// A slower body gets a 408.
-    pub time: Duration,
+    /// The largest body, in bytes. Larger bodies get 413.
+    pub max_bytes: usize,
+    /// The time for reading a body. Slower bodies get 408.
+    pub read_timeout: Duration,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
         Self {
-            size: 64 * 1024,
-            time: Duration::from_secs(10),
+            max_bytes: 64 * 1024,
+            read_timeout: Duration::from_secs(10),
         }
     }
 }
 
-/// Reads the bodies of requests. [`Body`] finds it in the request's data.
+/// The settings of [`Body`], which are in the data of each request.
 #[derive(Debug)]
-pub struct Reader {
-    /// How much is read.
+pub struct RequestContext {
+    /// Limits of bodies.
     pub limits: BodyLimits,
-    /// What is accepted.
-    pub schemas: Schemas,
+    /// Validators of all schemas.
+    pub validators: Validators,
 }
 
-/// A request's body, checked against the schema of `T`.
+/// A request body that matches the schema of `T`.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -78,16 +78,16 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let Some(reader) = request.data::<Arc<Reader>>() else {
-            return Err(ours("the request carries no Reader"));
+        let Some(context) = request.data::<Arc<RequestContext>>() else {
+            return Err(internal_error("the request carries no RequestContext"));
         };
-        let schema = reader
-            .schemas
+        let schema = context
+            .validators
             .get(&T::name())
-            .ok_or_else(|| ours("the document lacks the schema of a request"))?;
-        let bytes = read(request, body.take()?, &reader.limits).await?;
+            .ok_or_else(|| internal_error("the document lacks the schema of a request"))?;
+        let bytes = read(request, body.take()?, &context.limits).await?;
 
-        // No body at all counts as an empty object, whatever it is declared as.
+        // Without a body, every media type is accepted, and the body counts as an empty object.
         let text = if bytes.is_empty() {
             "{}"
         } else {
@@ -96,30 +96,30 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
                 Rejection::Malformed(format!("invalid UTF-8 after byte {}", error.valid_up_to()))
             })?
         };
-        T::parse_from_json(Some(schema.read(text)?))
+        T::parse_from_json(Some(schema.parse(text)?))
             .map(Self)
-            .map_err(|_| ours("a type refuses what its schema accepts"))
+            .map_err(|_| internal_error("a type rejects a value that its schema accepts"))
     }
 }
 
-fn ours(fault: &'static str) -> poem::Error {
-    poem::Error::from_string(fault, StatusCode::INTERNAL_SERVER_ERROR)
+fn internal_error(message: &'static str) -> poem::Error {
+    poem::Error::from_string(message, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-impl Schema {
-    /// Reads a body, and checks it.
+impl BodyValidator {
+    /// Parses and validates a body.
     ///
     /// # Errors
-    /// When it is not JSON, or not what the schema asks for.
-    pub fn read(&self, text: &str) -> Result<Value, Rejection> {
+    /// If the body is not JSON, or does not match the schema.
+    pub fn parse(&self, text: &str) -> Result<Value, Rejection> {
         let value = parse(text, self.fields())?;
         self.check(&value, text).map_err(Rejection::Invalid)?;
         Ok(value)
     }
 }
 
-/// Reads JSON; of an object, no more than the fields that are asked for. The others are ignored, so
-/// that they need only be well-formed. Of duplicate keys, the last one wins.
+/// Parses JSON. Of an object, only these fields are parsed; other fields must be valid JSON and are ignored. The last of several
+/// duplicate keys counts.
 pub(super) fn parse(text: &str, fields: &[String]) -> Result<Value, Rejection> {
     parse_fields(text, fields).map_err(|error| Rejection::Malformed(error.to_string()))
 }
@@ -129,20 +129,20 @@ fn parse_fields(text: &str, fields: &[String]) -> Result<Value, serde_json::Erro
         return value(serde_json::from_str(text)?, text);
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let given = reader.deserialize_map(Asked(fields))?;
+    let given = reader.deserialize_map(FieldSelector(fields))?;
     reader.end()?;
-    let asked = fields.iter().zip(given);
-    let asked = asked.filter_map(|(name, raw)| Some((name.clone(), raw?)));
-    asked
+    let selected = fields.iter().zip(given);
+    let selected = selected.filter_map(|(name, raw)| Some((name.clone(), raw?)));
+    selected
         .map(|(name, raw)| Ok((name, value(raw, text)?)))
         .collect::<Result<_, _>>()
         .map(Value::Object)
 }
 
-/// An object's fields of these names, as they stand there.
-struct Asked<'a>(&'a [String]);
+/// Selects the raw JSON of these fields.
+struct FieldSelector<'a>(&'a [String]);
 
-impl<'de> Visitor<'de> for Asked<'_> {
+impl<'de> Visitor<'de> for FieldSelector<'_> {
     type Value = Vec<Option<&'de RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Asked<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut given = vec![None; self.0.len()];
         while let Some(name) = object.next_key::<String>()? {
-            match self.0.iter().position(|asked| *asked == name) {
+            match self.0.iter().position(|field| *field == name) {
                 Some(field) => given[field] = Some(object.next_value()?),
                 None => drop(object.next_value::<IgnoredAny>()?),
             }
@@ -161,9 +161,9 @@ impl<'de> Visitor<'de> for Asked<'_> {
     }
 }
 
-/// A number may be larger than any that the machine has: it is a number all the same.
+/// Parses one value. `raw` is a part of `text`, and errors contain the line and column of `text`.
 ///
-/// `raw` is a part of `text`: an error names its line and column in `text`.
+/// A number that does not fit into an `f64` still has the type of a number.
 fn value(raw: &RawValue, text: &str) -> Result<Value, serde_json::Error> {
     let is_number = raw
         .get()
@@ -183,7 +183,7 @@ fn blank_before(raw: &RawValue, text: &str) -> String {
     blank.chain(raw.get().chars()).collect()
 }
 
-/// Reads a body whole, unless it is too large or too slow. Whatever else is wrong with it is told at once.
+/// Reads a whole body.
 async fn read(
     request: &Request,
     body: poem::Body,
@@ -193,8 +193,8 @@ async fn read(
         .header("content-length")
         .and_then(|length| length.parse::<usize>().ok())
         .unwrap_or_default();
-    if declared > limits.size {
-        return Err(Rejection::TooLarge);
+    if declared > limits.max_bytes {
+        return Err(Rejection::PayloadTooLarge);
     }
     let whole = async {
         let mut bytes = Vec::with_capacity(declared);
@@ -202,19 +202,19 @@ async fn read(
         while let Some(chunk) = chunks.next().await {
             let chunk =
                 chunk.map_err(|_| Rejection::Malformed("the body is cut short".to_owned()))?;
-            if bytes.len() + chunk.len() > limits.size {
-                return Err(Rejection::TooLarge);
+            if bytes.len() + chunk.len() > limits.max_bytes {
+                return Err(Rejection::PayloadTooLarge);
             }
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
     };
-    tokio::time::timeout(limits.time, whole)
+    tokio::time::timeout(limits.read_timeout, whole)
         .await
-        .unwrap_or(Err(Rejection::TooSlow))
+        .unwrap_or(Err(Rejection::BodyTimeout))
 }
 
-/// Only the part before the first `;` decides; parameters such as `charset` are accepted.
+/// Checks the media type. Parameters such as `charset` are accepted.
 fn check_media_type(request: &Request) -> Result<(), Rejection> {
     let given = request
         .headers()
@@ -227,7 +227,7 @@ fn check_media_type(request: &Request) -> Result<(), Rejection> {
     {
         return Ok(());
     }
-    // A header is bytes; one that is not ASCII is read as Latin-1 (RFC 9110 section 5.5).
+    // A header that is not ASCII is decoded as Latin-1 (RFC 9110 section 5.5).
     let given = given.iter().map(|byte| char::from(*byte)).collect();
     Err(Rejection::UnsupportedMediaType(given))
 }

@@ -1,13 +1,13 @@
-//! The claims of a token as JSON Schema: OpenAPI sees only a string.
+//! The JSON Schema of the claims of a token. In the OpenAPI document, a token is a string.
 
 use schemars::generate::SchemaSettings;
 
 use crate::auth::Claims;
 
-/// Where the schema is served.
+/// The path of the schema.
 pub const CLAIMS_PATH: &str = "/openapi/claims.schema.json";
 
-/// The schema, as it is committed and served.
+/// Returns the schema as JSON.
 ///
 /// # Panics
 /// Never: a schema is JSON.

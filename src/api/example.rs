@@ -1,4 +1,4 @@
-//! Documented exchanges, made of the very types that the service reads and writes.
+//! Documented exchanges. The examples are built from the types of requests and responses.
 
 use futures_util::FutureExt;
 use poem::{IntoResponse, http::StatusCode};
@@ -8,60 +8,59 @@ use serde_json::Value;
 use super::{body, rejection::Rejection};
 use crate::auth::RateLimited;
 
-/// An operation that tells its exchanges.
-pub(super) trait Documented {
-    /// The exchanges, in the order in which a reader should meet them. Tokens in them expire after so many seconds.
+/// An operation with examples.
+pub(super) trait HasExamples {
+    /// Returns the exchanges in the order of the document. The tokens expire after `expires_in` seconds.
     fn exchanges(expires_in: i64) -> Vec<Exchange>;
 }
 
-/// A request and its answer, or an answer alone where no well-typed request brings it about.
+/// A request and its response, or only a response if no valid request causes it.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// Names the exchange: unique within its operation, and short.
+    /// A short name that is unique in the operation.
     pub name: &'static str,
-    /// One sentence for the reader.
+    /// A summary for the reader.
     pub summary: &'static str,
-    /// The body to send, and its name: another where a running service cannot keep the pair.
+    /// The name and the body of the request. The name differs from `name` if the example cannot be repeated.
     pub request: Option<(&'static str, Value)>,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: StatusCode,
-    /// The body of the answer.
-    pub answer: Value,
+    /// The body of the response.
+    pub response: Value,
 }
 
 impl Exchange {
-    /// An answer that no example request brings about.
-    pub(super) fn answer(
+    /// Creates an exchange without a request.
+    pub(super) fn response(
         name: &'static str,
         summary: &'static str,
-        answer: impl IntoResponse,
+        response: impl IntoResponse,
     ) -> Self {
-        let response = answer.into_response();
+        let response = response.into_response();
         let status = response.status();
         let body = response
             .into_body()
             .into_vec()
             .now_or_never()
-            .expect("an answer's body is in memory")
-            .expect("an answer's body is whole");
+            .expect("the body is in memory")
+            .expect("the body is complete");
         Self {
             name,
             summary,
             request: None,
             status,
-            answer: serde_json::from_slice(&body).expect("an answer is JSON"),
+            response: serde_json::from_slice(&body).expect("a response is JSON"),
         }
     }
 
-    /// The same, brought about by `request`.
-    pub(super) fn answering(self, request: &impl ToJSON) -> Self {
+    /// Adds the request.
+    pub(super) fn with_request(self, request: &impl ToJSON) -> Self {
         let name = self.name;
-        self.answering_once(name, request)
+        self.with_expired_request(name, request)
     }
 
-    /// The same, brought about by `request` when the token in it was good: not any more, so that the two
-    /// must not be taken for a pair.
-    pub(super) fn answering_once(self, name: &'static str, request: &impl ToJSON) -> Self {
+    /// Adds a request whose token has expired by now. The other name shows that a running service rejects the request.
+    pub(super) fn with_expired_request(self, name: &'static str, request: &impl ToJSON) -> Self {
         Self {
             request: request.to_json().map(|body| (name, body)),
             ..self
@@ -69,9 +68,11 @@ impl Exchange {
     }
 }
 
-/// The answers that every operation has, as it gives them.
-pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) -> Vec<Exchange> {
-    let malformed = body::parse("{", &[]).expect_err("it is not JSON");
+/// Returns the examples of errors that all operations have in common.
+pub(super) fn common_error_examples<A: IntoResponse>(
+    response: impl Fn(Rejection) -> A,
+) -> Vec<Exchange> {
+    let malformed = body::parse("{", &[]).expect_err("the text is not JSON");
     let throttled = Rejection::RateLimited(RateLimited { seconds: 90 });
     let text = Rejection::UnsupportedMediaType("text/plain".to_owned());
     [
@@ -79,9 +80,13 @@ pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) ->
         (
             "too_slow",
             "A body that stopped arriving",
-            Rejection::TooSlow,
+            Rejection::BodyTimeout,
         ),
-        ("too_large", "A body over 64 KiB", Rejection::TooLarge),
+        (
+            "too_large",
+            "A body over 64 KiB",
+            Rejection::PayloadTooLarge,
+        ),
         (
             "wrong_media_type",
             "A body that is declared as something else",
@@ -95,6 +100,6 @@ pub(super) fn of_rejections<A: IntoResponse>(answer: impl Fn(Rejection) -> A) ->
             Rejection::Unavailable { retry_after: 5 },
         ),
     ]
-    .map(|(name, summary, rejection)| Exchange::answer(name, summary, answer(rejection)))
+    .map(|(name, summary, rejection)| Exchange::response(name, summary, response(rejection)))
     .into()
 }

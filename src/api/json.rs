@@ -1,7 +1,6 @@
-//! Answers as plain `application/json`.
+//! Responses with the media type `application/json`.
 //!
-//! poem-openapi's own `Json` adds `; charset=utf-8`, a parameter that the media type does not have
-//! (RFC 8259 section 11) and the contract does not show.
+//! `Json` of poem-openapi adds `; charset=utf-8`. The media type has no such parameter (RFC 8259 section 11), and neither has the contract.
 
 use poem::{IntoResponse, Response};
 use poem_openapi::{
@@ -11,10 +10,10 @@ use poem_openapi::{
 };
 use serde::Serialize;
 
-/// The media type of every request and answer.
+/// The media type of all requests and responses.
 pub(crate) const MEDIA_TYPE: &str = "application/json";
 
-/// An answer's body.
+/// The body of a response.
 #[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
@@ -30,12 +29,11 @@ impl<T: Type> Payload for Json<T> {
     }
 }
 
-/// By serde: poem-openapi would make a `Value` of it first, which takes a fortieth of a refresh. The corpus
-/// pins what serde calls the fields.
+/// Serializes with serde. poem-openapi would create a `Value` first, which is a fortieth of the time of a refresh.
 impl<T: Serialize + Send> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         Response::builder()
             .content_type(MEDIA_TYPE)
-            .body(serde_json::to_vec(&self.0).expect("an answer is JSON"))
+            .body(serde_json::to_vec(&self.0).expect("a response is JSON"))
     }
 }

@@ -1,4 +1,4 @@
-//! The contract as a page for its reviewers: everything on it is read off the final document.
+//! Renders the OpenAPI document as a page for reviewers.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Document, json::MEDIA_TYPE};
 
 impl Document {
-    /// The contract in Markdown, an operation a chapter.
+    /// Returns the contract in Markdown, with one chapter for each operation.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let document = self.value();
@@ -45,7 +45,7 @@ impl Document {
     }
 }
 
-/// The operations of a tag, a row each. The statuses are those of success and of the request examples.
+/// Renders a table of the operations of a tag, with the statuses of success and of the request examples.
 fn overview(tag: &Value, operations: &[&Operation<'_>]) -> String {
     let prefix = common_prefix(operations);
     let rows = operations.iter().map(|operation| {
@@ -74,7 +74,7 @@ fn overview(tag: &Value, operations: &[&Operation<'_>]) -> String {
     )
 }
 
-/// One operation, and the document that it refers to.
+/// An operation and its document.
 struct Operation<'a> {
     document: &'a Value,
     path: &'a str,
@@ -93,13 +93,13 @@ impl<'a> Operation<'a> {
         entries(&self.it["responses"])
     }
 
-    /// The statuses of success. A running service cannot repeat every such example: a token of an example has expired.
+    /// Returns the statuses of success. The example of a refresh has no request, because its token has expired.
     fn succeeding(&self) -> impl Iterator<Item = &'a str> {
         let statuses = self.responses().map(|(status, _)| status);
         statuses.filter(|status| status.starts_with('2'))
     }
 
-    /// The statuses that the request examples are answered with.
+    /// Returns the statuses of the request examples.
     fn exemplified(&self) -> impl Iterator<Item = &'a str> {
         let requests = &media_type(&self.it["requestBody"])["examples"];
         self.responses()
@@ -193,7 +193,7 @@ impl<'a> Operation<'a> {
                 ("integer", _) => "Integer",
                 ("array", _) => "List",
                 ("string", _) => "String",
-                (other, _) => panic!("{name} is of a type that has no words yet: {other}"),
+                (other, _) => panic!("{name} has a type without a description: {other}"),
             };
             let needed = if needed { "Yes" } else { "No" };
             [
@@ -205,7 +205,7 @@ impl<'a> Operation<'a> {
         })
     }
 
-    /// Every header, and the answers that have it.
+    /// Returns the headers with their statuses.
     fn response_headers(&self) -> Vec<[String; 3]> {
         let mut headers: Vec<(&str, &Value, Vec<&str>)> = Vec::new();
         for (status, response) in self.responses() {
@@ -223,7 +223,7 @@ impl<'a> Operation<'a> {
         headers.into_iter().map(row).collect()
     }
 
-    /// Every message of every error, as its examples show it.
+    /// Renders all messages of all error examples.
     fn validations(&self) -> String {
         let mut page = String::new();
         for (status, response) in self
@@ -255,7 +255,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// Who may call these operations, and what they need for it. Whoever adds another kind writes its words.
+/// Returns who may call these operations, and the required permission.
 fn permission(operations: &[&Operation<'_>]) -> (&'static str, &'static str) {
     let open = |operation: &&Operation<'_>| {
         let own = &operation.it["security"];
@@ -268,7 +268,7 @@ fn permission(operations: &[&Operation<'_>]) -> (&'static str, &'static str) {
     };
     assert!(
         operations.iter().all(open),
-        "an operation wants a permission that has no words yet"
+        "an operation requires a permission without a description"
     );
     ("Anonymous", "None")
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/auth/jwt/obtain/`: an e-mail and a password become a token.
+//! `POST /v1/auth/jwt/obtain/` exchanges an email and a password for a token.
 
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use tracing::info;
 use super::{
     Tag,
     body::Body,
-    example::{self, Documented, Exchange},
+    example::{self, Exchange, HasExamples},
     json::Json,
     rejection::Rejection,
     schema::message,
@@ -15,7 +15,7 @@ use super::{
     text::{Email, Password},
     token::Token,
 };
-use crate::auth::{self, AuthService, LoginError as Refusal, RateLimited};
+use crate::auth::{self, AuthService, LoginError, RateLimited};
 
 /// The operation.
 #[derive(Debug)]
@@ -36,14 +36,14 @@ impl Obtain {
         &self,
         /// The credentials of an account.
         credentials: Body<Credentials>,
-        caller: Sender,
+        client: Sender,
     ) -> Answer {
         let Credentials { email, password } = credentials.0;
-        match auth::login(&self.0, &caller.0, &email.0, &password.0).await {
-            Ok(grant) => Answer::Ok(Json(grant.into())),
-            Err(refusal) => {
-                info!(%refusal, "refused");
-                refusal.into()
+        match auth::login(&self.0, &client.0, &email.0, &password.0).await {
+            Ok(token) => Answer::Ok(Json(token.into())),
+            Err(error) => {
+                info!(refusal = %error, "refused");
+                error.into()
             }
         }
     }
@@ -117,23 +117,23 @@ pub enum Answer {
     ),
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::UnknownAccount
-            | Refusal::UnusablePassword
-            | Refusal::WrongPassword
-            | Refusal::Disabled
-            | Refusal::ConcurrentModification => Self::BadRequest(Json(Errors {
+impl From<LoginError> for Answer {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::UnknownAccount
+            | LoginError::UnusablePassword
+            | LoginError::WrongPassword
+            | LoginError::Disabled
+            | LoginError::ConcurrentModification => Self::BadRequest(Json(Errors {
                 non_field_errors: Some(vec![
                     "Unable to log in with provided credentials.".to_owned(),
                 ]),
                 ..Errors::default()
             })),
-            Refusal::RateLimited(throttled) => Rejection::RateLimited(throttled).into(),
-            // It may only have finished sending, and read this.
-            Refusal::ClientDisconnected => Rejection::Unavailable { retry_after: 1 }.into(),
-            Refusal::Internal(error) => Rejection::from(error).into(),
+            LoginError::RateLimited(limited) => Rejection::RateLimited(limited).into(),
+            // A client that closed only its sending side still reads the response.
+            LoginError::ClientDisconnected => Rejection::Unavailable { retry_after: 1 }.into(),
+            LoginError::Internal(error) => Rejection::from(error).into(),
         }
     }
 }
@@ -152,8 +152,8 @@ impl From<Rejection> for Answer {
                 detail: None,
             })),
             Rejection::Malformed(_) => Self::BadRequest(errors),
-            Rejection::TooSlow => Self::RequestTimeout(errors),
-            Rejection::TooLarge => Self::PayloadTooLarge(errors),
+            Rejection::BodyTimeout => Self::RequestTimeout(errors),
+            Rejection::PayloadTooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
             Rejection::RateLimited(RateLimited { seconds }) => {
                 Self::TooManyRequests(errors, seconds)
@@ -168,7 +168,7 @@ fn rejected(error: poem::Error) -> Answer {
     Rejection::from(error).into()
 }
 
-impl Documented for Obtain {
+impl HasExamples for Obtain {
     fn exchanges(expires_in: i64) -> Vec<Exchange> {
         let credentials = |email: &str, password: &str| Credentials {
             email: Email(email.to_owned()),
@@ -182,56 +182,56 @@ impl Documented for Obtain {
             }))
         };
         let mut exchanges = vec![
-            Exchange::answer(
+            Exchange::response(
                 "documented",
                 "The credentials of an account",
                 Answer::Ok(Json(Token::documented(expires_in))),
             )
-            .answering(&credentials("jonhdoeqa@email.com", "1234ABCD")),
-            Exchange::answer(
+            .with_request(&credentials("jonhdoeqa@email.com", "1234ABCD")),
+            Exchange::response(
                 "wrong_credentials",
                 "An unknown e-mail, a wrong password or a disabled account: all are told alike",
-                Answer::from(Refusal::WrongPassword),
+                Answer::from(LoginError::WrongPassword),
             )
-            .answering(&credentials("jonhdoeqa@email.com", "not the password")),
-            Exchange::answer(
+            .with_request(&credentials("jonhdoeqa@email.com", "not the password")),
+            Exchange::response(
                 "blank_fields",
                 "Empty fields, or only white space in them",
                 fields(Some(message::BLANK), Some(message::BLANK)),
             ),
-            Exchange::answer(
+            Exchange::response(
                 "invalid_email",
                 "An e-mail that is none",
                 fields(Some(message::EMAIL), None),
             )
-            .answering(&credentials("jonhdoeqa@email.c", "1234ABCD")),
-            Exchange::answer(
+            .with_request(&credentials("jonhdoeqa@email.c", "1234ABCD")),
+            Exchange::response(
                 "null_character",
                 "A null character in the password",
                 fields(None, Some(message::NUL)),
             ),
-            Exchange::answer(
+            Exchange::response(
                 "missing_email",
                 "The payload must contain an email",
                 fields(Some(message::REQUIRED), None),
             ),
-            Exchange::answer(
+            Exchange::response(
                 "missing_password",
                 "The payload must contain a password",
                 fields(None, Some(message::REQUIRED)),
             ),
-            Exchange::answer(
+            Exchange::response(
                 "null_fields",
                 "Fields that are null",
                 fields(Some(message::NULL), Some(message::NULL)),
             ),
-            Exchange::answer(
+            Exchange::response(
                 "not_a_string",
                 "A password of another JSON type",
                 fields(None, Some(message::NOT_A_STRING)),
             ),
         ];
-        exchanges.extend(example::of_rejections(Answer::from));
+        exchanges.extend(example::common_error_examples(Answer::from));
         exchanges
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/auth/jwt/refresh/`: a token that is still good becomes a newer one.
+//! `POST /v1/auth/jwt/refresh/` exchanges a valid token for a newer one.
 
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use tracing::info;
 use super::{
     Tag,
     body::Body,
-    example::{self, Documented, Exchange},
+    example::{self, Exchange, HasExamples},
     json::Json,
     rejection::Rejection,
     schema::message,
@@ -15,7 +15,7 @@ use super::{
     text::PresentedToken,
     token::Token,
 };
-use crate::auth::{self, AuthService, RateLimited, RefreshError as Refusal, TokenError};
+use crate::auth::{self, AuthService, RateLimited, RefreshError, TokenError};
 
 /// The operation.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ impl Refresh {
         &self,
         /// The token to refresh.
         presented: Body<VerifiedClaims>,
-        caller: Sender,
+        client: Sender,
     ) -> Answer {
-        match auth::refresh(&self.0, &caller.0, &presented.0.token.0).await {
-            Ok(grant) => Answer::Ok(Json(grant.into())),
-            Err(refusal) => {
-                info!(%refusal, "refused");
-                refusal.into()
+        match auth::refresh(&self.0, &client.0, &presented.0.token.0).await {
+            Ok(token) => Answer::Ok(Json(token.into())),
+            Err(error) => {
+                info!(refusal = %error, "refused");
+                error.into()
             }
         }
     }
@@ -111,19 +111,21 @@ pub enum Answer {
     ),
 }
 
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        let message = match refusal {
-            // A token that was revoked tells no more than one that was never good.
-            Refusal::InvalidToken(_) | Refusal::Revoked { .. } => "Error decoding signature.",
-            Refusal::Expired => "Signature has expired.",
-            Refusal::NoSubject => "Invalid payload.",
-            Refusal::UnknownAccount => "User doesn't exist.",
-            Refusal::Disabled => "User account is disabled.",
-            Refusal::NoOrigIat => "orig_iat field is required.",
-            Refusal::WindowPassed => "Refresh has expired.",
-            Refusal::RateLimited(throttled) => return Rejection::RateLimited(throttled).into(),
-            Refusal::Internal(error) => return Rejection::from(error).into(),
+impl From<RefreshError> for Answer {
+    fn from(error: RefreshError) -> Self {
+        let message = match error {
+            // The response does not reveal whether a token was valid before.
+            RefreshError::InvalidToken(_) | RefreshError::Revoked { .. } => {
+                "Error decoding signature."
+            }
+            RefreshError::Expired => "Signature has expired.",
+            RefreshError::NoSubject => "Invalid payload.",
+            RefreshError::UnknownAccount => "User doesn't exist.",
+            RefreshError::Disabled => "User account is disabled.",
+            RefreshError::NoOrigIat => "orig_iat field is required.",
+            RefreshError::WindowPassed => "Refresh has expired.",
+            RefreshError::RateLimited(limited) => return Rejection::RateLimited(limited).into(),
+            RefreshError::Internal(error) => return Rejection::from(error).into(),
         };
         Self::BadRequest(Json(Errors {
             non_field_errors: Some(vec![message.to_owned()]),
@@ -145,8 +147,8 @@ impl From<Rejection> for Answer {
                 detail: None,
             })),
             Rejection::Malformed(_) => Self::BadRequest(errors),
-            Rejection::TooSlow => Self::RequestTimeout(errors),
-            Rejection::TooLarge => Self::PayloadTooLarge(errors),
+            Rejection::BodyTimeout => Self::RequestTimeout(errors),
+            Rejection::PayloadTooLarge => Self::PayloadTooLarge(errors),
             Rejection::UnsupportedMediaType(_) => Self::UnsupportedMediaType(errors),
             Rejection::RateLimited(RateLimited { seconds }) => {
                 Self::TooManyRequests(errors, seconds)
@@ -161,7 +163,7 @@ fn rejected(error: poem::Error) -> Answer {
     Rejection::from(error).into()
 }
 
-impl Documented for Refresh {
+impl HasExamples for Refresh {
     fn exchanges(expires_in: i64) -> Vec<Exchange> {
         let presented = |token: &str| VerifiedClaims {
             token: PresentedToken(token.to_owned()),
@@ -175,65 +177,69 @@ impl Documented for Refresh {
             }))
         };
         let refused =
-            |name, summary, refusal| Exchange::answer(name, summary, Answer::from(refusal));
+            |name, summary, refusal| Exchange::response(name, summary, Answer::from(refusal));
         let mut exchanges = vec![
-            Exchange::answer(
+            Exchange::response(
                 "refreshed",
                 "A token, refreshed in the second of its issue (this one was issued in 2018)",
                 Answer::Ok(Json(documented)),
             )
-            .answering_once("documented", &old),
+            .with_expired_request("documented", &old),
             refused(
                 "invalid_token",
                 "The token is invalid",
-                Refusal::InvalidToken(TokenError::Segments),
+                RefreshError::InvalidToken(TokenError::Segments),
             )
-            .answering(&presented("not a token")),
-            Exchange::answer("blank_token", "An empty token", field(message::BLANK)),
-            Exchange::answer(
+            .with_request(&presented("not a token")),
+            Exchange::response("blank_token", "An empty token", field(message::BLANK)),
+            Exchange::response(
                 "null_character",
                 "A null character in the token",
                 field(message::NUL),
             ),
-            refused("expired_token", "The token has expired", Refusal::Expired),
+            refused(
+                "expired_token",
+                "The token has expired",
+                RefreshError::Expired,
+            ),
             refused(
                 "no_subject",
                 "The token names no account",
-                Refusal::NoSubject,
+                RefreshError::NoSubject,
             ),
             refused(
                 "unknown_user",
                 "The account is gone, or has another e-mail by now",
-                Refusal::UnknownAccount,
+                RefreshError::UnknownAccount,
             ),
             refused(
                 "disabled_user",
                 "The account is disabled",
-                Refusal::Disabled,
+                RefreshError::Disabled,
             ),
             refused(
                 "no_orig_iat",
                 "The token does not tell when its password was given",
-                Refusal::NoOrigIat,
+                RefreshError::NoOrigIat,
             ),
             refused(
                 "window_passed",
                 "The refresh window has passed: obtain a new token",
-                Refusal::WindowPassed,
+                RefreshError::WindowPassed,
             ),
-            Exchange::answer(
+            Exchange::response(
                 "missing_token",
                 "The payload must contain a token",
                 field(message::REQUIRED),
             ),
-            Exchange::answer("null_token", "A token that is null", field(message::NULL)),
-            Exchange::answer(
+            Exchange::response("null_token", "A token that is null", field(message::NULL)),
+            Exchange::response(
                 "not_a_string",
                 "A token of another JSON type",
                 field(message::NOT_A_STRING),
             ),
         ];
-        exchanges.extend(example::of_rejections(Answer::from));
+        exchanges.extend(example::common_error_examples(Answer::from));
         exchanges
     }
 }

@@ -1,5 +1,4 @@
-//! What every operation may say in the place of an answer of its own: that it could not take the
-//! request, or that the service is at fault.
+//! The rejections that all operations have in common: invalid requests, rate limits, and failures of the service.
 
 use std::fmt;
 
@@ -9,42 +8,42 @@ use tracing::{error, warn};
 use super::schema::FieldErrors;
 use crate::auth::{InternalError, RateLimited};
 
-/// Why a request gets none of the answers that are its operation's own.
+/// A request was rejected before or instead of its operation.
 #[derive(Clone, Debug)]
 pub enum Rejection {
-    /// Its body did not arrive in time.
-    TooSlow,
-    /// It is larger than [`super::BodyLimits::size`].
-    TooLarge,
-    /// It is not declared as JSON; here is what it is declared as.
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body is larger than [`super::BodyLimits::max_bytes`].
+    PayloadTooLarge,
+    /// The media type, which is given here, is not JSON.
     UnsupportedMediaType(String),
-    /// It is not JSON; here is where it fails.
+    /// The body is not JSON. The text is the message of the parser.
     Malformed(String),
-    /// It is JSON, but not what the schema asks for.
+    /// The body does not match its schema.
     Invalid(FieldErrors),
     /// Too many attempts failed.
     RateLimited(RateLimited),
-    /// The service cannot answer for the moment, through no fault of the request.
+    /// The service is temporarily unavailable.
     Unavailable {
-        /// When to try again, in seconds.
+        /// Seconds after which the client should retry.
         retry_after: u32,
     },
-    /// The service failed, through no fault of the request.
+    /// The service failed.
     Failed,
 }
 
-/// What is told of every fault whose end is not in sight.
-pub(crate) const FAILED: &str = "A server error occurred.";
+/// The message of all unexpected failures. Their causes are only logged.
+pub(crate) const INTERNAL_ERROR_MESSAGE: &str = "A server error occurred.";
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooSlow => f.write_str("The request body did not arrive in time."),
-            Self::TooLarge => f.write_str("The request body is too large."),
+            Self::BodyTimeout => f.write_str("The request body did not arrive in time."),
+            Self::PayloadTooLarge => f.write_str("The request body is too large."),
             Self::UnsupportedMediaType(given) => {
                 write!(f, "Unsupported media type \"{given}\" in request.")
             }
-            Self::Malformed(place) => write!(f, "JSON parse error - {place}"),
+            Self::Malformed(message) => write!(f, "JSON parse error - {message}"),
             Self::Invalid(_) => f.write_str("The request body does not fit its schema."),
             Self::RateLimited(RateLimited { seconds }) => write!(
                 f,
@@ -53,7 +52,7 @@ impl fmt::Display for Rejection {
             Self::Unavailable { .. } => {
                 f.write_str("Service temporarily unavailable, try again later.")
             }
-            Self::Failed => f.write_str(FAILED),
+            Self::Failed => f.write_str(INTERNAL_ERROR_MESSAGE),
         }
     }
 }
@@ -61,11 +60,11 @@ impl fmt::Display for Rejection {
 impl std::error::Error for Rejection {}
 
 impl poem::error::ResponseError for Rejection {
-    /// Only for an operation without answers of its own; each of ours turns a rejection into one.
+    /// Used only by operations without a `bad_request_handler`.
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -75,15 +74,15 @@ impl poem::error::ResponseError for Rejection {
     }
 }
 
-/// Logs a fault of our own; the wire tells nothing of its cause.
+/// Logs the cause, which the response does not contain.
 impl From<InternalError> for Rejection {
-    fn from(fault: InternalError) -> Self {
-        let Some(wait) = fault.retry_after() else {
-            error!(%fault, "a fault of our own");
+    fn from(error: InternalError) -> Self {
+        let Some(wait) = error.retry_after() else {
+            error!(fault = %error, "a fault of our own");
             return Self::Failed;
         };
-        warn!(%fault, "told to try again later");
-        // Rounded up: earlier would be in vain.
+        warn!(fault = %error, "told to try again later");
+        // Rounded up, because an earlier retry may fail.
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         Self::Unavailable {
             retry_after: seconds.try_into().unwrap_or(u32::MAX),
@@ -91,7 +90,7 @@ impl From<InternalError> for Rejection {
     }
 }
 
-/// What reading a request ran into; if it is none of ours, it is logged.
+/// Converts an error of an extractor. Unexpected errors are logged.
 impl From<poem::Error> for Rejection {
     fn from(error: poem::Error) -> Self {
         error.downcast().unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
-//! The published schema is the validator: what it refuses becomes the contract's messages.
+//! Validates request bodies with the published schema, and maps failures to the messages of the contract.
 //!
-//! Each keyword of a field is asked by itself: to tell what is wrong with a body then costs little more than to tell that
-//! nothing is. To collect jsonschema's own errors took twice as long, and the whole schema had to be asked before.
+//! Each keyword of a field has its own validator, so that a failure names the keyword. Collecting the errors of jsonschema instead
+//! took twice the time.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Document;
 use crate::accounts::email;
 
-/// What the contract says of a field.
+/// The messages of the contract for one field.
 pub(super) mod message {
     pub const REQUIRED: &str = "This field is required.";
     pub const NULL: &str = "This field may not be null.";
@@ -22,17 +22,17 @@ pub(super) mod message {
 }
 use message::{BLANK, EMAIL, NOT_A_STRING, NUL, NULL, REQUIRED};
 
-/// What the contract says of a body that is null.
+/// The message of the contract for a body of `null`.
 const NO_DATA: &str = "No data provided";
 
-/// The validators of every request body in a document, by the name of its schema.
+/// The validators of all request bodies by the name of the schema.
 #[derive(Debug)]
-pub struct Schemas(HashMap<String, Schema>);
+pub struct Validators(HashMap<String, BodyValidator>);
 
-/// One request body's validator.
+/// The validator of one request body.
 #[derive(Debug)]
-pub struct Schema {
-    /// All but what it says of the fields.
+pub struct BodyValidator {
+    /// The schema without its fields.
     object: Validator,
     names: Vec<String>,
     fields: Vec<Field>,
@@ -41,12 +41,12 @@ pub struct Schema {
 #[derive(Debug)]
 struct Field {
     is_required: bool,
-    /// Such a field answers to a wrong type with its own message.
+    /// A value of the wrong type gets the message for invalid emails.
     is_email: bool,
     keywords: Vec<(Keyword, Validator)>,
 }
 
-/// What a field may fail, in the order in which it is told.
+/// A keyword of a field. The order is the order of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Keyword {
     Type,
@@ -55,39 +55,37 @@ enum Keyword {
     Other,
 }
 
-/// What is wrong with a body: the messages by field.
+/// The messages of an invalid body by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(Vec<(String, Vec<String>)>);
 
-impl Schemas {
+impl Validators {
     /// Compiles the schemas of `document`.
     ///
     /// # Panics
-    /// When a schema does not compile, or has a keyword whose meaning may depend on those beside it, as that of
-    /// `additionalProperties` does: the document is made from our own types.
+    /// If a schema does not compile, or has a keyword that may depend on other keywords, such as `additionalProperties`.
     #[must_use]
     pub fn compile(document: &Document) -> Self {
         let schemas = document.value()["components"]["schemas"]
             .as_object()
             .into_iter()
             .flatten();
-        let compile = |(name, schema)| (String::clone(name), Schema::compile(schema));
+        let compile = |(name, schema)| (String::clone(name), BodyValidator::compile(schema));
         Self(schemas.map(compile).collect())
     }
 
-    /// The validator of the schema with this name.
+    /// Returns the validator of the schema with this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Schema> {
+    pub fn get(&self, name: &str) -> Option<&BodyValidator> {
         self.0.get(name)
     }
 }
 
-impl Schema {
+impl BodyValidator {
     fn compile(schema: &Value) -> Self {
-        // They refer to no others, which each validator would hold a copy of.
         let validator = |schema: Value| {
             jsonschema::options()
-                // OpenAPI 3.0 describes its schemas in the terms of drafts 4 and 5.
+                // The schemas of OpenAPI 3.0 are based on drafts 4 and 5.
                 .with_draft(Draft::Draft4)
                 .with_pattern_options(PatternOptions::regex())
                 .with_format("email", |text: &str| email::is_valid(email::strip(text)))
@@ -118,7 +116,7 @@ impl Schema {
         for of_the_fields in ["properties", "required"] {
             object.as_object_mut().map(|it| it.remove(of_the_fields));
         }
-        // Such as `additionalProperties`, of which nobody would know what they are added to.
+        // Panics if the meaning of a keyword, such as `additionalProperties`, depends on the removed fields.
         for (name, _) in object.as_object().into_iter().flatten() {
             let _ = Keyword::of(name);
         }
@@ -129,16 +127,16 @@ impl Schema {
         }
     }
 
-    /// The fields that a body may have; all others are ignored.
+    /// Returns the names of the fields. Other fields are ignored.
     #[must_use]
     pub fn fields(&self) -> &[String] {
         &self.names
     }
 
-    /// Checks a body that parsed as JSON.
+    /// Validates a parsed body.
     ///
     /// # Errors
-    /// With every message of every field, all at once.
+    /// All messages of all invalid fields.
     pub fn check(&self, body: &Value, raw: &str) -> Result<(), FieldErrors> {
         let Some(object) = body.as_object().filter(|_| self.object.is_valid(body)) else {
             return Err(FieldErrors::of_the_body(not_an_object(body, raw)));
@@ -158,14 +156,14 @@ impl Schema {
 }
 
 impl Field {
-    /// What the contract says of this value, if there is one. A blank one has no other fault.
+    /// Returns the messages of a value. A blank value has one message only.
     fn messages(&self, value: Option<&Value>) -> Vec<String> {
         let mut messages = Vec::new();
         let Some(value) = value else {
             messages.extend(self.is_required.then(|| REQUIRED.to_owned()));
             return messages;
         };
-        // What the pattern cannot say in all languages: that other scripts have white space, too.
+        // The pattern covers only the white space of Latin-1.
         let text = value.as_str();
         let mut is_blank = text.is_some_and(|text| email::strip(text).is_empty());
         for (keyword, validator) in &self.keywords {
@@ -201,16 +199,16 @@ impl Keyword {
             "type" => Some(Self::Type),
             "minLength" => Some(Self::MinLength),
             "pattern" => Some(Self::Pattern),
-            // For people: nothing fails it.
+            // Annotations do not validate.
             "title" | "description" => None,
             "format" | "enum" | "items" => Some(Self::Other),
-            // Some act in pairs, as `exclusiveMinimum` does, and would be wrong without a word.
-            unknown => panic!("a schema has `{unknown}`: can it be asked by itself?"),
+            // Some keywords depend on others, such as `exclusiveMinimum` in draft 4.
+            unknown => panic!("a schema has `{unknown}`: does it depend on other keywords?"),
         }
     }
 }
 
-/// Names the type of a body that is no object as Python, in which clients know it, would.
+/// Returns the message for a body that is not an object. The contract uses the names of Python's types.
 fn not_an_object(body: &Value, raw: &str) -> String {
     let name = match body {
         Value::Null => return NO_DATA.to_owned(),
@@ -229,7 +227,7 @@ impl FieldErrors {
         Self(vec![("non_field_errors".to_owned(), vec![message])])
     }
 
-    /// The messages of one field, if it has any.
+    /// Removes and returns the messages of one field.
     #[must_use]
     pub fn take(&mut self, field: &str) -> Option<Vec<String>> {
         let place = self.0.iter().position(|(name, _)| name == field)?;
@@ -239,7 +237,7 @@ impl FieldErrors {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::PATTERN, Document, Schemas, email};
+    use super::{super::text::PATTERN, Document, Validators, email};
     use crate::auth::Lifetimes;
 
     const LIFETIMES: Lifetimes = Lifetimes {
@@ -247,46 +245,45 @@ mod tests {
         refresh_window: 604_800,
     };
 
-    /// Nothing but the document states what a request must hold.
     #[test]
-    fn what_the_schema_does_not_ask_for_is_not_asked_for() {
+    fn schema_is_the_only_validator() {
         let mut document = Document::build(None, LIFETIMES);
-        let takes_nothing = |document: &Document| {
-            let schemas = Schemas::compile(document);
+        let accepts_empty_object = |document: &Document| {
+            let schemas = Validators::compile(document);
             let schema = schemas.get("ObtainRequest").unwrap();
             schema.check(&serde_json::json!({}), "{}").is_ok()
         };
-        assert!(!takes_nothing(&document));
+        assert!(!accepts_empty_object(&document));
 
         document.value_mut()["components"]["schemas"]["ObtainRequest"]
             .as_object_mut()
             .unwrap()
             .remove("required");
-        assert!(takes_nothing(&document));
+        assert!(accepts_empty_object(&document));
     }
 
     #[test]
     #[should_panic(expected = "`exclusiveMinimum`")]
-    fn no_keyword_of_a_field_is_taken_out_of_its_context() {
+    fn dependent_keyword_of_a_field_is_rejected() {
         let mut document = Document::build(None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["properties"]["email"]["exclusiveMinimum"] = true.into();
-        let _ = Schemas::compile(&document);
+        let _ = Validators::compile(&document);
     }
 
     #[test]
     #[should_panic(expected = "`additionalProperties`")]
-    fn nor_one_of_the_body() {
+    fn dependent_keyword_of_a_body_is_rejected() {
         let mut document = Document::build(None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["additionalProperties"] = false.into();
-        let _ = Schemas::compile(&document);
+        let _ = Validators::compile(&document);
     }
 
     #[test]
-    fn blank_is_white_space_and_nothing_else() {
+    fn blank_means_white_space_only() {
         let document = Document::build(None, LIFETIMES);
-        let schemas = Schemas::compile(&document);
+        let schemas = Validators::compile(&document);
         let schema = schemas.get("RefreshRequest").unwrap();
         for c in '\u{1}'..'\u{11000}' {
             let body = serde_json::json!({ "token": c.to_string() });
@@ -298,7 +295,6 @@ mod tests {
             let body = serde_json::json!({ "token": format!(" {c}x\u{3000}") });
             assert!(schema.check(&body, "").is_ok(), "{c:?}");
         }
-        // The document is for engines and generators of all kinds.
         assert!(PATTERN.is_ascii());
     }
 }

@@ -1,10 +1,10 @@
-//! Gives operations the client that sent the request.
+//! Extracts the client of a request.
 
 use poem::{FromRequest, Request, RequestBody};
 
 use crate::auth::ClientInfo;
 
-/// The client behind a request. A request without a connection has a client without an address, which never disconnects.
+/// The client of a request. Without a connection, the client has no address and never disconnects.
 #[derive(Debug)]
 pub struct Sender(pub ClientInfo);
 

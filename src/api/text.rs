@@ -1,4 +1,4 @@
-//! The strings that clients send: neither blank nor with NUL in them, and never printed.
+//! The strings of requests: not blank, without NUL, and hidden in `Debug`.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,10 +12,9 @@ use crate::accounts::email;
 
 /// At least one character that is not white space, and no NUL.
 ///
-/// Written in what the engines of all languages and the generators of clients share: PCRE, and with it
-/// PHP, has no `\u`, `\s` is another set in each, and a character that is written out ends up in places
-/// where not every one may stand. So it names the white space of Latin-1; that of other scripts is for
-/// [`email::strip`] to tell.
+/// The pattern uses only syntax that all regex engines and client generators support: PCRE (and PHP) has no `\u`, `\s` differs between
+/// engines, and generators break literal white space. Therefore the pattern covers the white space of Latin-1, and
+/// [`email::strip`] covers other scripts.
 pub(super) const PATTERN: &str = r"^[^\x00]*[^\x00\x09-\x0d\x1c-\x20\x85\xa0][^\x00]*$";
 
 macro_rules! text {
@@ -76,7 +75,7 @@ macro_rules! text {
 
 text! {
     /// An e-mail, without the white space around it.
-    Email, format: Some("email"), stored: stripped
+    Email, format: Some("email"), stored: trimmed
 }
 text! {
     /// A password, exactly as it was sent.
@@ -87,10 +86,10 @@ text! {
 }
 text! {
     /// A token that a client presents, without the white space around it.
-    PresentedToken, format: None, stored: stripped
+    PresentedToken, format: None, stored: trimmed
 }
 
-fn stripped(text: String) -> String {
+fn trimmed(text: String) -> String {
     match email::strip(&text) {
         same if same.len() == text.len() => text,
         shorter => shorter.to_owned(),

@@ -1,4 +1,4 @@
-//! What both operations answer when they issue a token.
+//! The response with a new token.
 
 use std::borrow::Cow;
 
@@ -36,8 +36,8 @@ impl From<IssuedToken> for Token {
 }
 
 impl Token {
-    /// The response in the documented contract, issued to user 1, `john.doe@email.com`, in 2018. With another lifetime than the
-    /// documented hour, the claim `exp` is another, and the signature stays: the secret of the contract is unknown.
+    /// Returns the example of the contract, issued to user 1, `john.doe@email.com`, in 2018. With another lifetime than the
+    /// documented hour, the claim `exp` differs, but the signature is the same, because the secret of the example is unknown.
     pub(super) fn documented(expires_in: i64) -> Self {
         const ISSUED: i64 = 1_539_737_696;
         let expires = ISSUED.saturating_add(expires_in);
@@ -61,10 +61,9 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// The only type of token there is.
+/// The only type of token.
 ///
-/// Its schema stands inline: poem-openapi would wrap a described reference in an `allOf`, which SDK
-/// generators turn into an empty type.
+/// The schema is inline: poem-openapi would wrap a described reference in an `allOf`, which SDK generators turn into an empty type.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenType;
 

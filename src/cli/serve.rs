@@ -17,7 +17,7 @@ use crate::{
     accounts::{Limits, NewUser, Users},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Tokens},
     config::{DatabaseUrl, Settings},
-    http::{Admin, Composition, Options, compose},
+    http::{AdminApi, AppConfig, BuiltApp, build_app},
     server::{self, ConnectionLimits},
 };
 use listen::Bound;
@@ -57,7 +57,7 @@ impl Serve {
         let mut bind =
             |listen, setting| Bound::new(listen, settings.socket_mode, &mut sockets, setting);
         let bound = bind(&settings.listen, "SIGNET_LISTEN")?;
-        let admin = Admin::default();
+        let admin = AdminApi::default();
         let operators = match &settings.admin_listen {
             Some(listen) => {
                 let bound = bind(listen, "SIGNET_ADMIN_LISTEN")?;
@@ -90,10 +90,10 @@ impl Serve {
         let stop = stop_signal()?;
         let limits = limits_within_files(&settings);
         let delay = settings.stop_delay.duration();
-        let options = Options {
+        let options = AppConfig {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
             lost_lines,
-            ..settings.http_options()
+            ..settings.app_config()
         };
         let reloaded = Reloaded {
             auth: auth.clone(),
@@ -102,7 +102,7 @@ impl Serve {
             certificate: certificate.clone(),
         };
         reloaded.on_hangup()?;
-        let Composition { app, stopping } = compose(&auth, options, &admin);
+        let BuiltApp { app, shutdown } = build_app(&auth, options, &admin);
         let (listener, file) = bound.listen()?;
         let place = listener.display_addr();
         let admin = operators.as_ref().map(|operators| operators.place.as_str());
@@ -126,7 +126,7 @@ impl Serve {
         let stop = async {
             stop.await;
             systemd::stopping(delay + limits.shutdown_timeout);
-            stopping.begin();
+            shutdown.set();
             sleep(delay).await;
         };
         systemd::ready();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     accounts::{Limits, Location, OpenError},
     auth::{Argon2Params, Audit, HashPoolLimits, Lifetimes, Quota, Quotas, RateLimiter},
-    http::{BodyLimits, Options, Proxies},
+    http::{AppConfig, BodyLimits, Proxies},
     server::ConnectionLimits,
 };
 
@@ -135,16 +135,16 @@ impl Settings {
 
     /// Returns the options of the HTTP application that come from settings.
     #[must_use]
-    pub fn http_options(&self) -> Options {
-        Options {
+    pub fn app_config(&self) -> AppConfig {
+        AppConfig {
             limits: BodyLimits {
-                time: self.body_timeout.duration(),
+                read_timeout: self.body_timeout.duration(),
                 ..BodyLimits::default()
             },
             proxies: self.proxies(),
             cors_origins: self.cors_origins.0.clone(),
             public_url: self.public_url().map(str::to_owned),
-            ..Options::default()
+            ..AppConfig::default()
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!((limits.connections, limits.max_header_bytes), (7, 8192));
         let times = [
             limits.header_read_timeout,
-            settings.http_options().limits.time,
+            settings.app_config().limits.read_timeout,
             limits.write_timeout,
             limits.shutdown_timeout,
         ];

@@ -1,5 +1,4 @@
-//! What operators ask, on a listener of its own: whether the process is alive, whether it is ready for
-//! requests, and what it measures.
+//! The endpoints for operators on a separate listener: `/healthz`, `/readyz` and `/metrics`.
 
 use std::sync::{
     Arc, OnceLock,
@@ -15,49 +14,54 @@ use prometheus_client::{encoding::text, registry::Registry};
 use serde_json::json;
 use tracing::warn;
 
-use super::{App, InvalidHost, edge, methods::Methods};
+use super::{App, method_router::MethodRouter, middleware::InvalidHost, response};
 use crate::{accounts::Unready, auth::AuthService};
 
-/// Whether the service is about to stop.
+/// Whether the service is shutting down.
 #[derive(Clone, Debug, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct ShutdownFlag(Arc<AtomicBool>);
 
-impl Stopping {
-    /// From now on it is not ready, and asks its clients to connect anew, elsewhere.
-    pub fn begin(&self) {
+impl ShutdownFlag {
+    /// Makes `/readyz` fail, and closes connections after their next response.
+    pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn has_begun(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What operators ask. Until the service is composed, it is starting: alive, and not ready.
+/// The endpoints for operators. Until [`build_app`](super::build_app) sets the service, `/readyz` reports that it is starting.
 #[derive(Clone, Default)]
-pub struct Admin(Arc<OnceLock<Running>>);
+pub struct AdminApi(Arc<OnceLock<ServiceHandle>>);
 
-struct Running {
+struct ServiceHandle {
     auth: AuthService,
     registry: Registry,
-    stopping: Stopping,
+    shutdown: ShutdownFlag,
 }
 
-impl Admin {
-    /// From now on, it is this service.
-    pub(super) fn run(&self, auth: AuthService, registry: Registry, stopping: Stopping) {
-        let running = Running {
+impl AdminApi {
+    /// Sets the service.
+    pub(super) fn set_service(
+        &self,
+        auth: AuthService,
+        registry: Registry,
+        shutdown: ShutdownFlag,
+    ) {
+        let service = ServiceHandle {
             auth,
             registry,
-            stopping,
+            shutdown,
         };
-        assert!(self.0.set(running).is_ok(), "a service is composed once");
+        assert!(self.0.set(service).is_ok(), "the service is set once");
     }
 
-    /// The pages.
+    /// Returns the endpoints.
     #[must_use]
     pub fn app(&self) -> App {
-        let (to_ready, to_measure) = (self.clone(), self.clone());
+        let (for_ready, for_metrics) = (self.clone(), self.clone());
         Route::new()
             .at(
                 "/healthz",
@@ -66,18 +70,18 @@ impl Admin {
             .at(
                 "/readyz",
                 get(make(move |_| {
-                    let admin = to_ready.clone();
+                    let admin = for_ready.clone();
                     async move { admin.readiness().await }
                 })),
             )
             .at(
                 "/metrics",
                 get(make(move |_| {
-                    let admin = to_measure.clone();
-                    async move { admin.measured() }
+                    let admin = for_metrics.clone();
+                    async move { admin.metrics() }
                 })),
             )
-            .catch_all_error(async |error| edge::into_json(error))
+            .catch_all_error(async |error| response::from_poem_error(error))
             .around(
                 async |endpoint, request| match InvalidHost::reject(&request) {
                     Some(rejection) => Ok(rejection),
@@ -87,29 +91,29 @@ impl Admin {
             .boxed()
     }
 
-    /// Ready is who can serve the next request: not one that starts or stops, and not without a current database.
+    /// Returns whether the service can handle requests: it runs, and the database is reachable and migrated.
     async fn readiness(&self) -> Response {
         let Some(running) = self.0.get() else {
             return starting();
         };
-        if running.stopping.has_begun() {
+        if running.shutdown.is_set() {
             return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
         }
         match running.auth.users.ready().await {
             Ok(()) => state(StatusCode::OK, "ready"),
             Err(unready) => {
                 warn!(error = %unready, "not ready");
-                let told = match unready {
+                let reason = match unready {
                     Unready::Unreachable(_) => "the database cannot be reached".to_owned(),
                     Unready::NotCurrent(_) => "the database is not up to date".to_owned(),
                     Unready::File(error) => error.to_string(),
                 };
-                state(StatusCode::SERVICE_UNAVAILABLE, &told)
+                state(StatusCode::SERVICE_UNAVAILABLE, &reason)
             }
         }
     }
 
-    fn measured(&self) -> Response {
+    fn metrics(&self) -> Response {
         let Some(running) = self.0.get() else {
             return starting();
         };
@@ -136,6 +140,6 @@ fn state(status: StatusCode, state: &str) -> Response {
         .body(json!({ "status": state }).to_string())
 }
 
-fn get(endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
-    Methods::get(endpoint.boxed())
+fn get(endpoint: impl Endpoint<Output = Response> + 'static) -> MethodRouter {
+    MethodRouter::get(endpoint.boxed())
 }

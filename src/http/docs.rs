@@ -1,6 +1,7 @@
-//! The pages about the contract, from the binary itself: Swagger UI to try it, a page to read it, and
-//! the documents they are made from. They refer to each other in relative terms, so that they work below
-//! any path prefix, where the documents need `SIGNET_PUBLIC_URL`; and they load nothing from any other host.
+//! The documentation pages: Swagger UI, the contract as a page, and the documents in JSON and YAML.
+//!
+//! All links are relative, so the pages work below any path prefix. Only the documents need `SIGNET_PUBLIC_URL` there. The pages load all
+//! files from this service.
 
 use std::fmt::Write;
 
@@ -15,16 +16,16 @@ use poem::{
 };
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
 
-use super::methods::Methods;
+use super::method_router::MethodRouter;
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
-use asset::Assets;
-use file::File;
+use assets::Assets;
+use static_file::StaticFile;
 
-mod asset;
-mod file;
+mod assets;
+mod static_file;
 
 /// The paths of the pages.
-pub(super) const PATHS: [&str; 8] = [
+pub(super) const PAGE_PATHS: [&str; 8] = [
     "/",
     "/docs",
     "/docs/",
@@ -34,37 +35,36 @@ pub(super) const PATHS: [&str; 8] = [
     "/openapi.yaml",
     CLAIMS_PATH,
 ];
-/// Below it lie the files of the pages.
-pub(super) const FILES: &str = "/docs/assets/";
+/// The path prefix of the files of the pages.
+pub(super) const ASSET_PREFIX: &str = "/docs/assets/";
 
-/// What a page may load and do: nothing but what this service serves. Swagger UI styles its elements
-/// inline; no script is.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// The Content Security Policy: pages load files from this service only. Swagger UI needs inline styles, but no inline scripts.
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The pages about `document`.
+/// Returns the routes of the pages of `document`.
 pub(super) fn routes(document: &Document) -> Route {
     let assets = Assets::load();
     let title = document.value()["info"]["title"]
         .as_str()
         .unwrap_or_default();
-    let page = |template: &str| assets.link(&template.replace("{title}", title));
+    let page = |template: &str| assets.rewrite_urls(&template.replace("{title}", title));
     let swagger = page(include_str!("docs/swagger.html"));
     let reading =
-        page(include_str!("docs/reading.html")).replace("{contract}", &rendered(document));
+        page(include_str!("docs/reading.html")).replace("{contract}", &contract_html(document));
     let files = assets.by_hashed_name;
     let files = make_sync(move |request: Request| {
         let name = request.raw_path_param("name").unwrap_or_default();
         let file = files.get(name);
-        file.map(|file| file.answer(request.headers()))
+        file.map(|file| file.response(request.headers()))
             .ok_or_else(|| poem::Error::from(NotFoundError))
     });
     Route::new()
-        .at("/", answer(|| redirect("docs/")))
-        .at("/docs", answer(|| redirect("docs/")))
+        .at("/", endpoint(|| redirect("docs/")))
+        .at("/docs", endpoint(|| redirect("docs/")))
         .at("/docs/", html_page(swagger))
-        .at("/docs/assets/:name", Methods::get(boxed(files)))
-        .at("/redoc", answer(|| redirect("redoc/")))
+        .at("/docs/assets/:name", MethodRouter::get(boxed(files)))
+        .at("/redoc", endpoint(|| redirect("redoc/")))
         .at("/redoc/", html_page(reading))
         .at(
             "/openapi.json",
@@ -80,11 +80,11 @@ pub(super) fn routes(document: &Document) -> Route {
         )
 }
 
-/// The contract as HTML: each chapter has an id, and stands in a list before all.
-fn rendered(document: &Document) -> String {
+/// Renders the contract as HTML with a table of contents.
+fn contract_html(document: &Document) -> String {
     let markdown = document.to_markdown();
     let mut events: Vec<_> = Parser::new_ext(&markdown, Options::ENABLE_TABLES).collect();
-    let mut chapters = String::from("<nav><ul>");
+    let mut contents = String::from("<nav><ul>");
     for at in 1..events.len() {
         let (before, rest) = events.split_at_mut(at);
         if let (
@@ -97,20 +97,20 @@ fn rendered(document: &Document) -> String {
         ) = (before.last_mut(), rest.first())
         {
             let slug = title.to_lowercase().replace(' ', "-");
-            let _ = write!(chapters, "<li><a href=\"#{slug}\">{title}</a></li>");
+            let _ = write!(contents, "<li><a href=\"#{slug}\">{title}</a></li>");
             *id = Some(slug.into());
         }
     }
-    let mut page = chapters + "</ul></nav>\n";
+    let mut page = contents + "</ul></nav>\n";
     html::push_html(&mut page, events.into_iter());
     page
 }
 
-fn html_page(page: String) -> Methods {
+fn html_page(page: String) -> MethodRouter {
     let file = document("text/html; charset=utf-8", page);
-    Methods::get(boxed(make_sync(move |request: Request| {
-        let mut response = file.answer(request.headers());
-        let policy = HeaderValue::from_static(POLICY);
+    MethodRouter::get(boxed(make_sync(move |request: Request| {
+        let mut response = file.response(request.headers());
+        let policy = HeaderValue::from_static(CSP);
         response
             .headers_mut()
             .insert(CONTENT_SECURITY_POLICY, policy);
@@ -118,15 +118,15 @@ fn html_page(page: String) -> Methods {
     })))
 }
 
-fn text(media_type: &'static str, text: String) -> Methods {
+fn text(media_type: &'static str, text: String) -> MethodRouter {
     let file = document(media_type, text);
-    let answer = move |request: Request| file.answer(request.headers());
-    Methods::get(boxed(make_sync(answer)))
+    let response = move |request: Request| file.response(request.headers());
+    MethodRouter::get(boxed(make_sync(response)))
 }
 
-/// A document changes with the service, so a client asks each time whether its copy is current.
-fn document(media_type: &str, text: String) -> File {
-    File::new(media_type, "no-cache", text.into(), None)
+/// A document may change when the service restarts, so clients must revalidate.
+fn document(media_type: &str, text: String) -> StaticFile {
+    StaticFile::new(media_type, "no-cache", text.into(), None)
 }
 
 fn redirect(to: &'static str) -> Response {
@@ -136,8 +136,8 @@ fn redirect(to: &'static str) -> Response {
         .finish()
 }
 
-fn answer(answer: impl Fn() -> Response + Send + Sync + 'static) -> Methods {
-    Methods::get(boxed(make_sync(move |_| answer())))
+fn endpoint(response: impl Fn() -> Response + Send + Sync + 'static) -> MethodRouter {
+    MethodRouter::get(boxed(make_sync(move |_| response())))
 }
 
 fn boxed(

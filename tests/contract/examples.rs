@@ -36,7 +36,7 @@ async fn every_documented_exchange_happens_as_documented() {
 
 /// Issued tokens differ from the documented one in what depends on the account, time and secret.
 fn assert_as_documented(name: &str, answer: &Answer, exchange: &Exchange) {
-    let mut documented = exchange.answer.clone();
+    let mut documented = exchange.response.clone();
     if exchange.status == 200 {
         documented["token"] = answer.json()["token"].clone();
     }

@@ -70,7 +70,7 @@ async fn whoever_is_alive_is_not_always_ready() {
     world.db.close_by_ref().await.unwrap();
     let gone = unready("the database cannot be reached");
     assert_eq!(ask(&world, "/readyz").await, gone);
-    world.stopping.begin();
+    world.shutdown.set();
     assert_eq!(ask(&world, "/readyz").await, unready("stopping"));
     assert_eq!(ask(&world, "/healthz").await, alive);
 

@@ -11,7 +11,7 @@ use signet::{
         AuthMetrics, AuthService, AuthState, ClientInfo, Clock, DisconnectWatcher, Lifetimes,
         PasswordHasher, Quota, Quotas, RateLimiter, Secrets, Tokens,
     },
-    http::{Admin, Options, compose},
+    http::{AdminApi, AppConfig, build_app},
 };
 
 use crate::{
@@ -467,7 +467,7 @@ async fn replicas_and_restarts_share_what_was_counted() {
         clock: Clock::new(move || now),
     });
     let body = json!({ "email": EMAIL, "password": PASSWORD });
-    let app = compose(&replica, Options::default(), &Admin::default()).app;
+    let app = build_app(&replica, AppConfig::default(), &AdminApi::default()).app;
     let answer = poem::Endpoint::get_response(&app, post(OBTAIN, body.to_string())).await;
     assert_eq!(answer.status(), 429);
 }

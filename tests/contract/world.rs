@@ -22,7 +22,7 @@ use signet::{
         PasswordHasher, Quotas, RateLimiter, Secrets, Tokens,
     },
     config::{Origins, TrustedProxies},
-    http::{Admin, App, Options, Proxies, Stopping, compose},
+    http::{AdminApi, App, AppConfig, Proxies, ShutdownFlag, build_app},
 };
 use time::OffsetDateTime;
 
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) auth: AuthService,
     pub(crate) app: App,
     pub(crate) admin: App,
-    pub(crate) stopping: Stopping,
+    pub(crate) shutdown: ShutdownFlag,
     pub(crate) db: Database,
     pub(crate) url: String,
     relay: Option<Relay>,
@@ -141,7 +141,7 @@ impl World {
     /// A world that does not wait for slow bodies.
     pub(crate) async fn impatient() -> Self {
         let limits = BodyLimits {
-            time: Duration::from_millis(1),
+            read_timeout: Duration::from_millis(1),
             ..BodyLimits::default()
         };
         Self::of(Setup {
@@ -180,7 +180,7 @@ impl World {
             metrics: AuthMetrics::default(),
             clock: setup.clock.unwrap_or(settable),
         });
-        let options = Options {
+        let options = AppConfig {
             limits: setup.limits,
             proxies: Proxies {
                 networks: proxies.networks,
@@ -188,14 +188,14 @@ impl World {
                 header: HeaderName::from_static(setup.client_ip_header),
             },
             cors_origins: origins.0,
-            ..Options::default()
+            ..AppConfig::default()
         };
-        let admin = Admin::default();
-        let composition = compose(&auth, options, &admin);
+        let admin = AdminApi::default();
+        let built = build_app(&auth, options, &admin);
         Self {
-            app: composition.app,
+            app: built.app,
             admin: admin.app(),
-            stopping: composition.stopping,
+            shutdown: built.shutdown,
             auth,
             db,
             url,

@@ -35,7 +35,9 @@ async fn measure(passwords: &PasswordHasher, settings: &Settings) -> Result<Find
     let started = Instant::now();
     passwords.hash("a password").await?;
     let alone = started.elapsed();
-    let at_once = settings.hash_limits().max_concurrency(settings.argon2_memory_kib);
+    let at_once = settings
+        .hash_limits()
+        .max_concurrency(settings.argon2_memory_kib);
     let started = Instant::now();
     for _ in 0..ROUNDS {
         try_join_all((0..at_once).map(|_| passwords.hash("a password"))).await?;

@@ -5,7 +5,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::listen::{Bound, SocketFile};
 use crate::{
     cli::error::CliError,
-    http::Admin,
+    http::AdminApi,
     server::{self, ConnectionLimits},
 };
 
@@ -21,7 +21,7 @@ impl Operators {
     /// Lets them in at once.
     pub(super) fn serve(
         bound: Bound,
-        admin: &Admin,
+        admin: &AdminApi,
         limits: ConnectionLimits,
     ) -> Result<Self, CliError> {
         let (listener, file) = bound.listen()?;

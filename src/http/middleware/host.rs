@@ -9,7 +9,7 @@ use poem::http::{
 };
 use poem::{Request, Response};
 
-use super::edge;
+use crate::http::response::error_response;
 
 /// Why the `Host` header of a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl InvalidHost {
     }
 
     /// Returns the response to a request that the server marked as invalid.
-    pub(super) fn reject(request: &Request) -> Option<Response> {
+    pub(in crate::http) fn reject(request: &Request) -> Option<Response> {
         let invalid: &Self = request.data()?;
-        let mut response = edge::error(StatusCode::BAD_REQUEST, &invalid.to_string());
+        let mut response = error_response(StatusCode::BAD_REQUEST, &invalid.to_string());
         // A proxy that understood the request differently may send the next request to the wrong connection.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);

@@ -1,7 +1,7 @@
-//! Web pages of other origins that may call the service from a browser (CORS, the Fetch standard).
+//! Access by web pages of other origins (CORS, Fetch standard).
 //!
-//! Who is not a listed origin is answered as ever, without the headers: it is the browser that keeps the
-//! answer from its page. poem's middleware refuses instead, which clients that are no browser would notice.
+//! Requests of other origins are handled, but the response has no CORS headers, so the browser hides the response from the page. poem's
+//! middleware rejects such requests, which would break clients that are not browsers.
 
 use std::collections::HashSet;
 
@@ -17,27 +17,27 @@ use poem::{
     },
 };
 
-/// Request headers that a page may set: the headers of the contract's clients, and of tracing libraries (W3C Trace Context and Baggage).
+/// Request headers that a page may set: headers of the contract's clients, and of tracing libraries (W3C Trace Context and Baggage).
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, authorization, baggage, content-type, traceparent, tracestate, x-requested-with",
 );
-/// What a page may read of an answer beyond its body.
-const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
-/// For so many seconds a browser need not ask again: the most that Chromium believes.
+/// Response headers that a page may read.
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after, x-request-id");
+/// Seconds for which a browser may cache a preflight. Chromium allows no more.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// The origins that may.
-pub(super) struct Cors(HashSet<HeaderValue>);
+/// The allowed origins.
+pub(in crate::http) struct Cors(HashSet<HeaderValue>);
 
-/// Who asks, if it is such an origin.
-pub(super) struct Allowed {
+/// A request of an allowed origin.
+pub(in crate::http) struct AllowedOrigin {
     origin: HeaderValue,
-    /// Whether it is the browser that asks, before it sends what its page wants to send.
+    /// Whether the request is a preflight.
     preflight: bool,
 }
 
 impl Cors {
-    pub(super) fn new(origins: &[String]) -> Self {
+    pub(in crate::http) fn new(origins: &[String]) -> Self {
         let origins = origins.iter();
         Self(
             origins
@@ -46,26 +46,30 @@ impl Cors {
         )
     }
 
-    pub(super) fn allowed(&self, request: &Request) -> Option<Allowed> {
+    pub(in crate::http) fn match_origin(&self, request: &Request) -> Option<AllowedOrigin> {
         let origin = self.0.get(request.headers().get(ORIGIN)?)?.clone();
-        let asks = request
+        let has_method = request
             .headers()
             .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let preflight = request.method() == Method::OPTIONS && asks;
-        Some(Allowed { origin, preflight })
+        let preflight = request.method() == Method::OPTIONS && has_method;
+        Some(AllowedOrigin { origin, preflight })
     }
 
-    /// Tells the browser. Whoever keeps answers must know that they differ.
-    pub(super) fn tell(&self, allowed: Option<Allowed>, headers: &mut HeaderMap) {
+    /// Adds the CORS headers. `Vary` is needed for caches.
+    pub(in crate::http) fn apply_headers(
+        &self,
+        allowed: Option<AllowedOrigin>,
+        headers: &mut HeaderMap,
+    ) {
         if !self.0.is_empty() {
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
-        let Some(Allowed { origin, preflight }) = allowed else {
+        let Some(AllowedOrigin { origin, preflight }) = allowed else {
             return;
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         if !preflight {
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, ANSWER_HEADERS);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
         } else if let Some(methods) = headers.get(ALLOW).cloned() {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);

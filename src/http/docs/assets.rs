@@ -1,5 +1,4 @@
-//! The files that the pages are made of: named by their content, so that they may be kept for ever,
-//! and compressed once.
+//! The files of the pages. Their names contain a hash of the content, so browsers may cache them forever.
 
 use std::{collections::HashMap, io::Read, sync::Arc};
 
@@ -12,26 +11,26 @@ use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui::Config;
 
-use super::file::File;
+use super::static_file::StaticFile;
 
-/// The folder of the files, below `/docs/`.
+/// The folder of the files in `/docs/`.
 pub(super) const FOLDER: &str = "assets";
 
-/// Of Swagger UI, what the page needs.
+/// Files of Swagger UI.
 const VENDORED: [&str; 3] = [
     "swagger-ui.css",
     "swagger-ui-bundle.js",
     "favicon-32x32.png",
 ];
-/// Our own.
+/// Files of this project.
 const OWN: [(&str, &str, &str); 2] = [
     ("swagger.js", "text/javascript", include_str!("swagger.js")),
     ("page.css", "text/css", include_str!("page.css")),
 ];
 
-/// Every file, by the name that its content gives it.
+/// All files, by their names with the hash.
 pub(super) struct Assets {
-    pub(super) by_hashed_name: HashMap<String, File>,
+    pub(super) by_hashed_name: HashMap<String, StaticFile>,
     hashed_names: HashMap<&'static str, String>,
 }
 
@@ -75,7 +74,7 @@ impl Assets {
         let hash = HEXLOWER.encode(&Sha256::digest(&plain)[..8]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let hashed = format!("{stem}.{hash}.{extension}");
-        let file = File::new(
+        let file = StaticFile::new(
             media_type,
             "public, max-age=31536000, immutable",
             plain,
@@ -85,8 +84,8 @@ impl Assets {
         self.hashed_names.insert(name, format!("{FOLDER}/{hashed}"));
     }
 
-    /// Puts the files' paths, relative to `/docs/`, in the place of their names in braces.
-    pub(super) fn link(&self, page: &str) -> String {
+    /// Replaces each file name in braces by the path of the file, relative to `/docs/`.
+    pub(super) fn rewrite_urls(&self, page: &str) -> String {
         self.hashed_names
             .iter()
             .fold(page.to_owned(), |page, (name, path)| {
@@ -100,7 +99,7 @@ fn gzipped(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     encoder
         .read_to_end(&mut bytes)
-        .expect("memory is written to");
+        .expect("writing to memory succeeds");
     bytes
 }
 

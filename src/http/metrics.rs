@@ -1,4 +1,4 @@
-//! What is measured of every request: how many, by operation and status, and how long they took.
+//! Metrics of requests: their number and their duration, by operation.
 
 use std::time::Duration;
 
@@ -13,52 +13,52 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// From half a millisecond to four seconds: a refresh, and a login that waits for its hash.
-fn latency() -> Histogram {
+/// Buckets from 0.5 ms to 4 s: from a refresh to a login in a long hash queue.
+fn duration_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 14))
 }
 
 type Operation = [(&'static str, &'static str); 1];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     operation: &'static str,
     status: u16,
 }
 
 /// Counts requests.
 #[derive(Clone, Debug)]
-pub(super) struct Traffic {
-    answered: Family<Answered, Counter>,
-    took: Family<Operation, Histogram, fn() -> Histogram>,
+pub(super) struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<Operation, Histogram, fn() -> Histogram>,
 }
 
-impl Traffic {
+impl HttpMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let traffic = Self {
-            answered: Family::default(),
-            took: Family::new_with_constructor(latency),
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(duration_histogram),
         };
         registry.register(
             "http_requests",
             "Requests answered, by operation and status",
-            traffic.answered.clone(),
+            metrics.requests.clone(),
         );
         registry.register(
             "http_request_duration_seconds",
             "How long requests took, from their head to the head of their answer",
-            traffic.took.clone(),
+            metrics.durations.clone(),
         );
-        traffic
+        metrics
     }
 
-    pub(super) fn count(&self, operation: &'static str, status: StatusCode, took: Duration) {
+    pub(super) fn record(&self, operation: &'static str, status: StatusCode, elapsed: Duration) {
         let status = status.as_u16();
-        self.answered
-            .get_or_create(&Answered { operation, status })
+        self.requests
+            .get_or_create(&RequestLabels { operation, status })
             .inc();
-        self.took
+        self.durations
             .get_or_create(&[("operation", operation)])
-            .observe(took.as_secs_f64());
+            .observe(elapsed.as_secs_f64());
     }
 }

@@ -31,14 +31,14 @@ impl Default for Proxies {
 }
 
 /// Decides which headers of a request are trusted.
-pub(super) struct TrustedProxies {
+pub(in crate::http) struct TrustedProxies {
     proxies: Proxies,
     warned_of_sender: AtomicBool,
     warned_of_missing_header: AtomicBool,
 }
 
 impl TrustedProxies {
-    pub(super) const fn new(proxies: Proxies) -> Self {
+    pub(in crate::http) const fn new(proxies: Proxies) -> Self {
         Self {
             proxies,
             warned_of_sender: AtomicBool::new(false),
@@ -47,7 +47,7 @@ impl TrustedProxies {
     }
 
     /// Returns whether this peer is a trusted proxy. A peer without an address is connected to a Unix socket.
-    pub(super) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+    pub(in crate::http) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         let Some(address) = peer else {
             return self.proxies.unix;
         };
@@ -57,7 +57,11 @@ impl TrustedProxies {
 
     /// Returns the address nearest to the service that is not a trusted proxy. Each trusted proxy, starting with the peer, is trusted
     /// about the previous hop only.
-    pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+    pub(in crate::http) fn client_address(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Option<IpAddr> {
         let is_trusted = self.trusts(peer);
         let header = &self.proxies.header;
         if !headers.contains_key(header) {

@@ -1,4 +1,4 @@
-//! Distributed traces: a trusted proxy may name the trace of a request (`traceparent`, W3C Trace Context).
+//! Distributed traces. A trusted proxy may set the trace of a request (`traceparent`, W3C Trace Context).
 
 use opentelemetry::{
     Context,
@@ -11,17 +11,17 @@ use poem::{Request, http::StatusCode};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Starts a trace, or joins the trace that a trusted sender names, and records the trace ID for the log.
-pub(super) fn join(
+/// Sets the parent of a span to the trace of a trusted proxy, or starts a trace. Records the trace ID for the log.
+pub(in crate::http) fn set_remote_parent(
     span: &Span,
     request: &Request,
     is_trusted: bool,
     method: &'static str,
     path: &str,
 ) {
-    // Any other sender could add spans to a trace, or set its flag that suppresses the export.
+    // An untrusted client could add spans to a trace, or suppress the export of its spans.
     let given = if is_trusted {
-        named_trace(request)
+        remote_context(request)
     } else {
         SpanContext::NONE
     };
@@ -30,7 +30,7 @@ pub(super) fn join(
     } else {
         Context::new()
     };
-    // Without an exporter there is no trace of ours, but that of the request is told all the same.
+    // Without an exporter, the log still contains the trace ID of the request.
     let trace = if span.set_parent(parent).is_ok() {
         span.record("otel.kind", "server");
         span.record("otel.name", format!("{method} {path}"));
@@ -45,8 +45,8 @@ pub(super) fn join(
     }
 }
 
-/// Returns the trace in the headers, without its `tracestate`.
-fn named_trace(request: &Request) -> SpanContext {
+/// Returns the trace context of the headers, without its `tracestate`.
+fn remote_context(request: &Request) -> SpanContext {
     let context = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
     let named = context.span().span_context().clone();
     SpanContext::new(
@@ -58,8 +58,8 @@ fn named_trace(request: &Request) -> SpanContext {
     )
 }
 
-/// Notes how the request was answered.
-pub(super) fn answered(span: &Span, status: StatusCode) {
+/// Records the status of the response.
+pub(in crate::http) fn record_status(span: &Span, status: StatusCode) {
     span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
     if status.is_server_error() {
         span.set_status(opentelemetry::trace::Status::error(""));

@@ -1,4 +1,4 @@
-//! A file that is served from memory: as it is or compressed, and not again to a client that has it.
+//! A file in memory, plain and compressed, with `ETag` and 304.
 
 use data_encoding::HEXLOWER;
 use hyper::body::Bytes;
@@ -15,7 +15,7 @@ use poem::{
 };
 use sha2::{Digest, Sha256};
 
-pub(super) struct File {
+pub(super) struct StaticFile {
     media_type: HeaderValue,
     cache_control: HeaderValue,
     plain: Variant,
@@ -24,7 +24,7 @@ pub(super) struct File {
 
 struct Variant {
     bytes: Bytes,
-    /// Each variant has its own strong `ETag` (RFC 9110 section 8.8.3.3).
+    /// A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
     etag: HeaderValue,
 }
 
@@ -36,7 +36,7 @@ impl Variant {
     }
 }
 
-impl File {
+impl StaticFile {
     pub(super) fn new(
         media_type: &str,
         cache_control: &'static str,
@@ -51,8 +51,8 @@ impl File {
         }
     }
 
-    /// Answers a GET or HEAD with these headers: with the variant that the client prefers, or with 304 if the client has it.
-    pub(super) fn answer(&self, request: &HeaderMap) -> Response {
+    /// Returns the response to a GET or HEAD with these headers: the variant that the client prefers, or 304 if the client has it.
+    pub(super) fn response(&self, request: &HeaderMap) -> Response {
         let zipped = self.gzip.as_ref().filter(|_| prefers_gzip(request));
         let variant = zipped.unwrap_or(&self.plain);
         let mut response = Response::default();
@@ -76,7 +76,7 @@ impl File {
 }
 
 impl Variant {
-    /// An `If-None-Match` that cannot be parsed is ignored.
+    /// Returns whether `If-None-Match` contains the `ETag`. Invalid headers are ignored.
     fn is_known_to(&self, request: &HeaderMap) -> bool {
         let mut known = request.get_all(IF_NONE_MATCH).iter().peekable();
         let mut etag = std::iter::once(&self.etag);
@@ -88,7 +88,7 @@ impl Variant {
     }
 }
 
-/// Whether gzip is accepted, and not less than no encoding (RFC 9110 section 12.5.3).
+/// Returns whether the client accepts gzip, and does not prefer the plain variant (RFC 9110 section 12.5.3).
 fn prefers_gzip(headers: &HeaderMap) -> bool {
     let values = headers
         .get_all(ACCEPT_ENCODING)
@@ -110,7 +110,7 @@ fn prefers_gzip(headers: &HeaderMap) -> bool {
     gzip > 0 && gzip >= identity.unwrap_or(0)
 }
 
-/// A weight such as `q=0.5`, in thousandths (RFC 9110 section 12.4.2). Another form has no value.
+/// Parses a weight such as `q=0.5` into thousandths (RFC 9110 section 12.4.2).
 fn thousandths(weight: &str) -> Option<u16> {
     let (name, value) = weight.split_once('=')?;
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
