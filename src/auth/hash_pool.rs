@@ -11,19 +11,20 @@ use std::{
 };
 
 use argon2::Block;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
 };
 use tracing::warn;
 
-use super::metrics::HashQueueMetrics;
-
 mod cost;
+mod metrics;
 mod queue;
 
 use cost::MeasuredSpeed;
 pub(super) use cost::{HashAlgorithm, HashCost};
+use metrics::HashQueueMetrics;
 use queue::{ExpectedWait, FairQueue, Ticket};
 
 /// How long a client that finished sending stays in the queue. Such a client may have left, or may wait for the response.
@@ -85,7 +86,7 @@ pub(super) struct HashPool {
     jobs: mpsc::Sender<Job>,
     queue: Arc<Mutex<FairQueue>>,
     speed: Arc<MeasuredSpeed>,
-    pub(super) metrics: HashQueueMetrics,
+    metrics: HashQueueMetrics,
     buffers: Arc<Mutex<FreeBuffers>>,
     /// The cost of the hashes that the service creates.
     default_cost: HashCost,
@@ -123,6 +124,10 @@ impl HashPool {
             buffers: Arc::default(),
             default_cost,
         })
+    }
+
+    pub(super) fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// Returns how long a client that finished sending stays in the queue.

@@ -242,7 +242,7 @@ impl PasswordHasher {
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        self.pool.metrics.register(registry);
+        self.pool.register_metrics(registry);
     }
 
     fn dummy_hash(&self) -> Arc<ParsedHash> {

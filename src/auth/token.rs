@@ -20,7 +20,7 @@ pub use secrets::{PreviousSecret, SecretTooShort, Secrets, weak_secret_reason};
 
 use secrets::KeySet;
 
-/// The claims of a token, in the order of the JSON.
+/// The payload of a token, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Claims {
     /// The account's id.
