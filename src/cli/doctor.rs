@@ -1,16 +1,17 @@
-//! `signet doctor`: whether all that the service stands on is sound, with what to do where it is not.
+//! `signet doctor`: checks the parts that the service depends on, and says how to fix them.
 
-use std::fmt;
+mod check;
+mod database;
+mod secrets;
+mod system;
+
+use check::{Check, Verdict};
 
 use super::{
     error::CliError,
     output::{print, print_json},
 };
-use crate::{config::LoadedConfig, text::printable};
-
-mod keys;
-mod machine;
-mod store;
+use crate::config::LoadedConfig;
 
 #[derive(clap::Args)]
 pub(super) struct Doctor {
@@ -20,25 +21,25 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    /// Looks at everything, and changes nothing.
+    /// Runs all checks. The checks only read.
     pub(super) async fn run(self, config: &LoadedConfig) -> Result<(), CliError> {
-        let mut findings = vec![configuration(config)];
-        findings.extend(store::look(&config.settings).await);
-        findings.extend(keys::look(config));
-        findings.extend(machine::look(&config.settings).await);
-        for finding in &findings {
+        let mut checks = vec![check_configuration(config)];
+        checks.extend(database::run_checks(&config.settings).await);
+        checks.extend(secrets::run_checks(config));
+        checks.extend(system::run_checks(&config.settings).await);
+        for check in &checks {
             if self.json {
                 print_json(serde_json::json!({
-                    "verdict": finding.verdict.to_string(),
-                    "subject": finding.subject,
-                    "said": finding.said,
+                    "verdict": check.verdict.to_string(),
+                    "subject": check.subject,
+                    "said": check.message,
                 }))?;
             } else {
-                print(finding)?;
+                print(check)?;
             }
         }
-        let count = |verdict| findings.iter().filter(|it| it.verdict == verdict).count();
-        match count(Verdict::Bad) {
+        let is_bad = |check: &&Check| check.verdict == Verdict::Bad;
+        match checks.iter().filter(is_bad).count() {
             0 => Ok(()),
             1 => Err("the service cannot work like this: see the line that says `bad`".into()),
             bad => Err(format!(
@@ -49,82 +50,18 @@ impl Doctor {
     }
 }
 
-/// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Good,
-    /// The service works, and somebody should look at it.
-    Doubtful,
-    /// The service does not work, or not for all.
-    Bad,
-}
-
-/// What was found of one thing.
-struct Finding {
-    verdict: Verdict,
-    subject: &'static str,
-    said: String,
-}
-
-impl Finding {
-    fn good(subject: &'static str, said: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Good,
-            subject,
-            said: said.into(),
-        }
-    }
-
-    fn doubtful(subject: &'static str, said: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Doubtful,
-            subject,
-            said: said.into(),
-        }
-    }
-
-    fn bad(subject: &'static str, said: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Bad,
-            subject,
-            said: said.into(),
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Good => "good",
-            Self::Doubtful => "doubtful",
-            Self::Bad => "bad",
-        })
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            verdict,
-            subject,
-            said,
-        } = self;
-        write!(f, "{verdict:9} {subject:14} {}", printable(said))
-    }
-}
-
-fn configuration(config: &LoadedConfig) -> Finding {
+fn check_configuration(config: &LoadedConfig) -> Check {
     let given = config.sources.len();
-    let said = match &config.file {
+    let message = match &config.file {
         Some(file) => format!("{given} settings are given; the file is {}", file.display()),
         None => format!("{given} settings are given, and there is no file"),
     };
     if config.unknown_variables.is_empty() {
-        return Finding::good("configuration", said);
+        return Check::good("configuration", message);
     }
     let unknown = config.unknown_variables.join(", ");
-    Finding::doubtful(
+    Check::doubtful(
         "configuration",
-        format!("{said}; no settings are {unknown}"),
+        format!("{message}; no settings are {unknown}"),
     )
 }

@@ -19,7 +19,7 @@ impl Prepared {
     pub(super) fn of(settings: &Settings) -> Result<Self, CliError> {
         let parts = (
             password::passwords(settings),
-            secret::given(settings),
+            secret::configured(settings),
             Certificate::load(settings),
         );
         match parts {

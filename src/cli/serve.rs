@@ -74,7 +74,7 @@ impl Serve {
         }
         let secrets = match secrets {
             Some(secrets) => secrets,
-            None => secret::kept(&settings)?,
+            None => secret::generated(&settings)?,
         };
         let tokens = Tokens::new(&secrets, settings.token_lifetimes());
         let tokens = tokens.map_err(|error| error.to_string())?;

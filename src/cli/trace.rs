@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::{error::CliError, https};
+use super::{error::CliError, http_client::https_connector};
 use crate::config::Environment;
 
 /// For one batch of spans, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
@@ -63,7 +63,7 @@ impl Traces {
             .with_endpoint(endpoint.clone().unwrap_or_default());
         // Only whom it takes to trust someone needs to know whom this machine trusts.
         let sender = if endpoint.is_some_and(|url| url.starts_with("https:")) {
-            let client = HyperClient::new(https::connector()?, timeout, None);
+            let client = HyperClient::new(https_connector()?, timeout, None);
             sender.with_http_client(OnRuntime { client, runtime })
         } else {
             let client = HyperClient::with_default_connector(timeout, None);

@@ -16,7 +16,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{error::CliError, https, output::print, password};
+use super::{error::CliError, http_client::https_connector, output::print, password};
 use crate::{
     api::{
         corpus::{Answer, Case, Corpus, Request},
@@ -227,7 +227,7 @@ impl Service {
         Ok(Self {
             name,
             url: url.as_str().trim_end_matches('/').to_owned(),
-            client: Client::builder(TokioExecutor::new()).build(https::connector()?),
+            client: Client::builder(TokioExecutor::new()).build(https_connector()?),
             secrets: secrets.clone(),
         })
     }

@@ -168,6 +168,7 @@ async fn a_clock_before_what_has_happened_is_bad() {
     assert_eq!(output.status.code(), Some(1));
     assert_found(&output, "clock", "bad", "is before 2099-01-01");
     assert_found(&output, "clock", "bad", "NTP");
+    assert_found(&output, "clock", "bad", "set `last_login` to NULL");
 }
 
 #[tokio::test]

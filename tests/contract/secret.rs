@@ -129,6 +129,21 @@ fn rotation_on_the_default_setup_logs_no_user_out() {
     assert_eq!(statuses, [400, 200, 200]);
 }
 
+/// A rotation that is killed leaves temporary files.
+#[test]
+fn rotation_deletes_temporary_files_of_killed_rotations() {
+    let home = Home::on_sqlite();
+    drop(home.serve(&[]));
+    let data = home.path().join("data");
+    fs::write(data.join(".signet-secret-killed"), "a secret").unwrap();
+    fs::write(data.join(".signet-new-secret-other"), "a secret").unwrap();
+    stdout(&home.run(&["secret", "rotate"]));
+    let names = files(&data).into_keys();
+    let temporary: Vec<_> = names.filter(|name| name.starts_with('.')).collect();
+    // `serve` may be creating this file right now.
+    assert_eq!(temporary, [".signet-new-secret-other"]);
+}
+
 /// Two replicas, each with its own copy of the files.
 #[test]
 fn rotation_in_two_steps_logs_no_user_out_of_any_replica() {

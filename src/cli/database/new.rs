@@ -15,7 +15,7 @@ use crate::{
     accounts::Users,
     cli::{
         error::CliError,
-        secret::{beside, folder, sync},
+        paths::{folder_of, sync_folder_of, with_suffix},
     },
 };
 
@@ -32,7 +32,7 @@ struct Folders(Vec<PathBuf>);
 impl NewDatabase {
     /// Creates an empty file in the folder of `path`, which only its owner can read.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let folder = folder(path);
+        let folder = folder_of(path);
         let folders = Folders::create(folder)?;
         let draft = Builder::new().prefix(".signet-new-").tempfile_in(folder)?;
         Ok(Self {
@@ -65,7 +65,7 @@ impl NewDatabase {
                 path.display()
             ))
         };
-        if beside(&self.draft, "-wal").exists() {
+        if with_suffix(&self.draft, "-wal").exists() {
             return Err(failed(&io::Error::other(
                 "its log could not be written back",
             )));
@@ -81,7 +81,7 @@ impl NewDatabase {
             }
             Err(error) => return Err(failed(&error.error)),
         }
-        sync(&place).map_err(|error| failed(&error))?;
+        sync_folder_of(&place).map_err(|error| failed(&error))?;
         log_created(&place);
         Ok(())
     }

@@ -1,96 +1,95 @@
-//! The files of the secrets that commands replace.
+//! The places of the secrets: settings, files that settings name, or files in the folder of the SQLite database.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use crate::{
+    accounts::Location,
+    cli::{database::unopened, error::CliError, paths::with_suffix},
+    config::{Secret, Settings},
 };
 
-use super::{kept_in, location, previous_beside_the_database, staged};
-use crate::{accounts::Location, cli::error::CliError, config::Settings};
-
-pub(super) struct Files {
-    /// The secret that signs.
-    pub(super) current: PathBuf,
-    /// The earlier secrets, one a line.
-    pub(super) previous: PathBuf,
-    /// A new secret that is accepted and does not sign yet.
-    pub(super) staged: PathBuf,
-    /// Whether several processes may share the database.
-    pub(super) has_replicas: bool,
+/// The place of a secret, or of the previous secrets.
+pub(super) enum Source<'a> {
+    /// The value of a setting.
+    Value(&'a Secret),
+    /// A file that a setting names.
+    Named(&'a Path),
+    /// The default file in the folder of the SQLite database. The file may not exist.
+    Default(PathBuf),
+    /// The memory of the process, since the database is also in memory.
+    Memory,
+    /// No place is configured.
+    Unset,
 }
 
-impl Files {
-    /// The files of the settings, or the reason why there are none to replace.
-    pub(super) fn of(settings: &Settings) -> Result<Self, CliError> {
-        for (is_set, name) in [
-            (settings.jwt_secret.is_some(), "SIGNET_JWT_SECRET"),
-            (
-                settings.jwt_previous_secrets.is_some(),
-                "SIGNET_JWT_PREVIOUS_SECRETS",
-            ),
-        ] {
-            if is_set {
-                return Err(format!(
-                    "{name} gives the secret itself, and this command replaces files; set {name}_FILE instead, or set \
-                     SIGNET_JWT_SECRET to a new secret, add the old secret to SIGNET_JWT_PREVIOUS_SECRETS, and restart the service"
-                )
-                .into());
-            }
+impl Source<'_> {
+    /// Returns the file, if the secret is in a file.
+    pub(super) fn into_path(self) -> Option<PathBuf> {
+        match self {
+            Self::Named(path) => Some(path.to_owned()),
+            Self::Default(path) => Some(path),
+            Self::Value(_) | Self::Memory | Self::Unset => None,
         }
-        let current = match &settings.jwt_secret_file {
-            Some(path) => path.clone(),
-            None => kept_in(settings)?.ok_or(
-                "no file has the secret; set SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
-            )?,
-        };
-        let previous = match &settings.jwt_previous_secrets_file {
-            Some(path) => path.clone(),
-            None => previous_beside_the_database(settings)?.ok_or(
-                "no file has the previous secrets; set SIGNET_JWT_PREVIOUS_SECRETS_FILE, and restart the service once",
-            )?,
-        };
-        let (current, previous) = (resolved(current)?, resolved(previous)?);
-        if current == previous || is_same_file(&current, &previous) {
-            return Err(format!(
-                "{} is the file of the secret and of the previous secrets; they must be two files",
-                current.display()
-            )
-            .into());
-        }
-        Ok(Self {
-            has_replicas: matches!(location(settings)?, Location::Postgres(_)),
-            staged: staged(&current),
-            current,
-            previous,
-        })
     }
 }
 
-/// The file behind a link: a rename would replace the link. Rejects what is not a file, such as a device.
-fn resolved(path: PathBuf) -> Result<PathBuf, CliError> {
-    let Ok(found) = fs::symlink_metadata(&path) else {
-        return Ok(path);
-    };
-    let target = if found.is_symlink() {
-        fs::canonicalize(&path)
-            .map_err(|error| format!("cannot follow the link {}: {error}", path.display()))?
-    } else {
-        path
-    };
-    let is_file = fs::metadata(&target).is_ok_and(|target| target.is_file());
-    if is_file {
-        Ok(target)
-    } else {
-        Err(format!(
-            "{} is not a regular file; name a file in SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
-            target.display()
-        )
-        .into())
-    }
+/// Returns the place of the secret that signs tokens.
+pub(super) fn current(settings: &Settings) -> Result<Source<'_>, CliError> {
+    let default = default_source(settings, ".secret")?;
+    Ok(match (&settings.jwt_secret, &settings.jwt_secret_file) {
+        (Some(secret), _) => Source::Value(secret),
+        (None, Some(path)) => Source::Named(path),
+        (None, None) => default,
+    })
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    id(one).is_some() && id(one) == id(other)
+/// Returns the place of the previous secrets.
+pub(super) fn previous(settings: &Settings) -> Result<Source<'_>, CliError> {
+    let default = default_source(settings, ".secret.previous")?;
+    let value = &settings.jwt_previous_secrets;
+    let file = &settings.jwt_previous_secrets_file;
+    Ok(match (value, file) {
+        (Some(secrets), _) => Source::Value(secrets),
+        (None, Some(path)) => Source::Named(path),
+        (None, None) => default,
+    })
+}
+
+fn default_source<'a>(settings: &Settings, suffix: &str) -> Result<Source<'a>, CliError> {
+    let location = settings.database_location().map_err(unopened)?;
+    Ok(match location {
+        Location::File(database) => Source::Default(with_suffix(&database, suffix)),
+        Location::Memory => Source::Memory,
+        Location::Postgres(_) => Source::Unset,
+    })
+}
+
+/// Returns the file of a staged secret, which replaces the secret in `current` later.
+pub(super) fn staged(current: &Path) -> PathBuf {
+    with_suffix(current, ".staged")
+}
+
+/// Returns the SQLite database and the files of secrets in its folder. The files may not exist.
+pub(in crate::cli) fn generated_files(settings: &Settings) -> Vec<PathBuf> {
+    let Ok(Location::File(database)) = settings.database_location() else {
+        return Vec::new();
+    };
+    let secret = with_suffix(&database, ".secret");
+    let previous = with_suffix(&database, ".secret.previous");
+    vec![secret, previous, database]
+}
+
+/// Returns the files of secrets, of accounts and of the TLS key. The files may not exist.
+pub(in crate::cli) fn files_with_secrets(settings: &Settings) -> Vec<PathBuf> {
+    let named = [
+        &settings.jwt_secret_file,
+        &settings.jwt_previous_secrets_file,
+        &settings.tls_key,
+    ];
+    let mut files: Vec<_> = named.into_iter().flatten().cloned().collect();
+    let generated = generated_files(settings);
+    let current = settings.jwt_secret_file.iter().chain(generated.first());
+    files.extend(current.map(|path| staged(path)));
+    files.extend(generated);
+    files
 }

@@ -1,19 +1,26 @@
-//! `signet secret rotate`: a new secret signs, and the old secret is still accepted.
+//! `signet secret rotate`: a new secret signs tokens, and the service still accepts tokens of the old secret.
 
 use std::{
-    fmt,
-    fs::{File, TryLockError},
+    fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use super::{draft::Draft, files::Files};
+use super::{
+    read::{lines, read_secret},
+    targets::{Targets, unreadable},
+    write,
+};
 use crate::{
     auth::{PreviousSecret, random},
     cli::{error::CliError, output::print},
     config::Settings,
 };
+
+const RELOAD: &str =
+    "send SIGHUP to reload the service: `systemctl reload signet`, or `kill -HUP PID`";
+const LATER: &str = "once every token of the old secret has expired (SIGNET_JWT_EXPIRES_IN), delete its line and reload; \
+     `signet secret status` shows which secrets are in use";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Rotate {
@@ -27,8 +34,7 @@ pub(in crate::cli) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(&self, settings: &Settings) -> Result<(), CliError> {
-        let files = Files::of(settings)?;
-        let rotation = Rotation::begin(files)?;
+        let rotation = Rotation::begin(Targets::new(settings)?)?;
         if self.stage {
             rotation.stage()
         } else if self.activate {
@@ -39,43 +45,22 @@ impl Rotate {
     }
 }
 
-/// A rotation. No other rotation of the same secret runs meanwhile.
+/// A rotation with the lock of the secret.
 struct Rotation {
-    files: Files,
-    /// The secret that signs now.
+    files: Targets,
+    /// The secret that signs tokens.
     current: Vec<u8>,
     /// The lines of the file of previous secrets.
     previous: Vec<Vec<u8>>,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 impl Rotation {
-    fn begin(files: Files) -> Result<Self, CliError> {
-        if !files.current.exists() {
-            return Err(format!(
-                "no secret at {}; `signet serve` creates the first one",
-                files.current.display()
-            )
-            .into());
-        }
-        let folder = File::open(super::draft::folder(&files.current));
-        let lock = folder.map_err(|error| unreadable(&files.current, &error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(
-                    "another rotation of this secret is running; nothing was changed".into(),
-                );
-            }
-            Err(TryLockError::Error(error)) => return Err(unreadable(&files.current, &error)),
-        }
+    fn begin(files: Targets) -> Result<Self, CliError> {
+        let locks = files.lock()?;
         let current =
-            super::read(&files.current).map_err(|error| unreadable(&files.current, &error))?;
-        if !PreviousSecret::read(&current)
-            .is_ok_and(|line| line.secret == current && line.until.is_none())
-            || current.contains(&b'\n')
-            || current.ends_with(b"\r")
-        {
+            read_secret(&files.current).map_err(|error| unreadable(&files.current, &error))?;
+        if !is_valid_line(&current) {
             return Err(format!(
                 "the secret in {} cannot be a line of {}: it has a line break, a date or white space; replace it by hand",
                 files.current.display(),
@@ -83,29 +68,20 @@ impl Rotation {
             )
             .into());
         }
-        let previous = match std::fs::read(&files.previous) {
-            Ok(text) => lines(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unreadable(&files.previous, &error)),
-        };
-        for (at, line) in previous.iter().enumerate() {
-            PreviousSecret::read(line).map_err(|error| {
-                format!("line {} of {}: {error}", at + 1, files.previous.display())
-            })?;
-        }
+        let previous = read_previous(&files.previous)?;
         Ok(Self {
             files,
             current,
             previous,
-            _lock: lock,
+            _locks: locks,
         })
     }
 
     fn rotate(mut self) -> Result<(), CliError> {
-        self.refuse_staged()?;
+        self.reject_staged()?;
         self.accept_current()
             .and_then(|()| self.write(&self.files.current, new_secret().as_bytes()))
-            .map_err(|failure| old_secret_signs(&failure))?;
+            .map_err(|error| old_secret_signs(&error))?;
         print(format!(
             "wrote a new secret to {}, and the old one to {}",
             self.files.current.display(),
@@ -123,13 +99,13 @@ impl Rotation {
     }
 
     fn stage(mut self) -> Result<(), CliError> {
-        self.refuse_staged()?;
+        self.reject_staged()?;
         let staged = new_secret();
-        // If the second write fails, the service accepts a secret that signs nothing.
+        // If only the first write succeeds, the service accepts a secret that signs no tokens. This is harmless.
         self.previous.push(staged.trim_end().as_bytes().to_vec());
         self.write_previous()
             .and_then(|()| self.write(&self.files.staged, staged.as_bytes()))
-            .map_err(|failure| old_secret_signs(&failure))?;
+            .map_err(|error| old_secret_signs(&error))?;
         print(format!(
             "staged a new secret in {}, and added it to {}",
             self.files.staged.display(),
@@ -143,55 +119,57 @@ impl Rotation {
     }
 
     fn activate(mut self) -> Result<(), CliError> {
-        let staged = super::read(&self.files.staged).map_err(|error| {
+        let staged = read_secret(&self.files.staged).map_err(|error| {
             format!(
                 "no secret is staged in {}: {error}; run `signet secret rotate --stage`",
                 self.files.staged.display()
             )
         })?;
+        // The secrets are equal if an earlier `--activate` failed after this step.
         if self.current != staged {
-            if !self.previous.contains(&staged) {
-                return Err(format!(
-                    "the staged secret is not in {}: replicas would reject its tokens; delete {} and stage again",
-                    self.files.previous.display(),
-                    self.files.staged.display()
-                )
-                .into());
-            }
-            let contents = [&staged[..], b"\n"].concat();
-            self.accept_current()
-                .and_then(|()| self.write(&self.files.current, &contents))
-                .map_err(|failure| old_secret_signs(&failure))?;
+            self.sign_with(&staged)?;
         }
-        // The new secret signs from the next reload on. As a previous secret, it is only superfluous.
         self.previous.retain(|line| *line != staged);
         self.write_previous()
             .and_then(|()| {
-                std::fs::remove_file(&self.files.staged)
+                fs::remove_file(&self.files.staged)
                     .map_err(|error| unwritable(&self.files.staged, &error))
             })
-            .map_err(|failure| {
+            .map_err(|error| {
                 format!(
                     "{}. The new secret is in {} already: run `signet secret rotate --activate` again",
-                    failure.message,
+                    error.message,
                     self.files.current.display()
                 )
             })?;
+        let (current, previous) = (self.files.current.display(), self.files.previous.display());
         print(format!(
-            "wrote the staged secret to {}, and the old one to {}",
-            self.files.current.display(),
-            self.files.previous.display()
+            "wrote the staged secret to {current}, and the old one to {previous}"
         ))?;
         print(format!(
-            "copy {} and {} to every replica, and reload every replica",
-            self.files.current.display(),
-            self.files.previous.display()
+            "copy {current} and {previous} to every replica, and reload every replica"
         ))?;
         print(RELOAD)?;
         print(LATER)
     }
 
-    fn refuse_staged(&self) -> Result<(), CliError> {
+    /// Replaces the current secret by the staged secret.
+    fn sign_with(&mut self, staged: &Vec<u8>) -> Result<(), CliError> {
+        if !self.previous.contains(staged) {
+            return Err(format!(
+                "the staged secret is not in {}: replicas would reject its tokens; delete {} and stage again",
+                self.files.previous.display(),
+                self.files.staged.display()
+            )
+            .into());
+        }
+        let contents = [&staged[..], b"\n"].concat();
+        self.accept_current()
+            .and_then(|()| self.write(&self.files.current, &contents))
+            .map_err(|error| old_secret_signs(&error))
+    }
+
+    fn reject_staged(&self) -> Result<(), CliError> {
         if !self.files.staged.exists() {
             return Ok(());
         }
@@ -202,7 +180,8 @@ impl Rotation {
         .into())
     }
 
-    /// Adds the secret that signs now to the previous ones. This comes first, so that a reload at any moment accepts its tokens.
+    /// Adds the current secret to the previous secrets. This is the first step of a rotation, so that the service accepts tokens of the
+    /// current secret even if it reloads between the steps.
     fn accept_current(&mut self) -> Result<(), CliError> {
         if !self.previous.contains(&self.current) {
             self.previous.insert(0, self.current.clone());
@@ -218,44 +197,43 @@ impl Rotation {
         self.write(&self.files.previous, &text)
     }
 
-    /// Replaces a file by a rename. It keeps its owner and mode; a new file gets those of the current secret.
+    /// Replaces a file, and preserves its owner and mode. A new file gets the owner and mode of the current secret.
     fn write(&self, path: &Path, contents: &[u8]) -> Result<(), CliError> {
         let model = if path.exists() {
             path
         } else {
             &self.files.current
         };
-        let model = std::fs::metadata(model).map_err(|error| unreadable(path, &error))?;
-        Draft::write(path, contents)
-            .and_then(|draft| draft.replace(model.uid(), model.gid(), model.mode()))
-            .map_err(|error| unwritable(path, &error))
+        let model = fs::metadata(model).map_err(|error| unreadable(path, &error))?;
+        write::replace(path, contents, &model).map_err(|error| unwritable(path, &error))
     }
 }
-
-const RELOAD: &str =
-    "send SIGHUP to reload the service: `systemctl reload signet`, or `kill -HUP PID`";
-const LATER: &str = "once every token of the old secret has expired (SIGNET_JWT_EXPIRES_IN), delete its line and reload; \
-     `signet secret status` shows which secrets are in use";
 
 fn new_secret() -> String {
     format!("{}\n", random::hex::<32>())
 }
 
-/// The lines that are not empty, without their line breaks.
-fn lines(text: &[u8]) -> Vec<Vec<u8>> {
-    text.split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect()
+/// Whether a secret is unchanged after it is written to the file of previous secrets and parsed again.
+fn is_valid_line(secret: &[u8]) -> bool {
+    let parsed = PreviousSecret::read(secret);
+    parsed.is_ok_and(|line| line.secret == secret && line.until.is_none())
+        && !secret.contains(&b'\n')
+        && !secret.ends_with(b"\r")
 }
 
-fn unreadable(path: &Path, error: &dyn fmt::Display) -> CliError {
-    format!(
-        "cannot read {}: {error}; nothing was changed",
-        path.display()
-    )
-    .into()
+/// Returns the lines of a file of previous secrets, which may not exist yet.
+fn read_previous(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    let lines: Vec<_> = lines(&text).filter(|line| !line.is_empty()).collect();
+    for (number, line) in (1..).zip(&lines) {
+        PreviousSecret::read(line)
+            .map_err(|error| format!("line {number} of {}: {error}", path.display()))?;
+    }
+    Ok(lines.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
@@ -271,17 +249,10 @@ fn unwritable(path: &Path, error: &io::Error) -> CliError {
     format!("cannot write {}: {error}{advice}", path.display()).into()
 }
 
-fn old_secret_signs(failure: &CliError) -> CliError {
+fn old_secret_signs(error: &CliError) -> CliError {
     format!(
         "{}. The old secret still signs: run the command again",
-        failure.message
+        error.message
     )
     .into()
-}
-
-/// The path of a file that lies beside another: its name and a suffix.
-pub(in crate::cli) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

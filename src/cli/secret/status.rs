@@ -1,28 +1,30 @@
 //! `signet secret status`
 
-use std::{path::Path, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
+use http_body_util::Full;
+use hyper::{Request, body::Bytes};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::time::timeout;
 
-use super::{existing, kept_in, previous_beside_the_database};
+use super::{files, load::peek};
 use crate::{
     auth::Clock,
     cli::{
         error::CliError,
+        http_client::fetch,
         output::{print, print_json},
     },
     config::{Listen, Settings},
 };
 
-/// How long the metrics of the running service may take.
-const WAIT: Duration = Duration::from_secs(3);
-/// The largest answer of the metrics that is read, in bytes.
-const LARGEST: usize = 4 << 20;
+/// Time limit for the metrics of the running service, in seconds.
+const METRICS_TIMEOUT: u64 = 3;
+const MAX_METRICS_BYTES: usize = 4 << 20;
 const METRIC: &str = "signet_secret_verifications_total";
 
 #[derive(clap::Args)]
@@ -32,11 +34,11 @@ pub(in crate::cli) struct Status {
     json: bool,
 }
 
-/// A secret, without the secret.
+/// The facts about a secret that may be shown.
 struct Row {
-    /// As the metric names it: `current`, or `previous 1`.
+    /// The label of the metric: `current`, or `previous 1`.
     name: String,
-    file: Option<std::path::PathBuf>,
+    file: Option<PathBuf>,
     changed: Option<OffsetDateTime>,
     until: Option<OffsetDateTime>,
     verified: Option<u64>,
@@ -45,20 +47,9 @@ struct Row {
 impl Status {
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), CliError> {
         let secrets =
-            existing(settings)?.ok_or("no secret yet; `signet serve` creates the first one")?;
-        let current = match (&settings.jwt_secret, &settings.jwt_secret_file) {
-            (Some(_), _) => None,
-            (None, Some(path)) => Some(path.clone()),
-            (None, None) => kept_in(settings)?,
-        };
-        let previous = match (
-            &settings.jwt_previous_secrets,
-            &settings.jwt_previous_secrets_file,
-        ) {
-            (Some(_), _) => None,
-            (None, Some(path)) => Some(path.clone()),
-            (None, None) => previous_beside_the_database(settings)?,
-        };
+            peek(settings)?.ok_or("no secret yet; `signet serve` creates the first one")?;
+        let current = files::current(settings)?.into_path();
+        let previous = files::previous(settings)?.into_path();
         let metrics = metrics(settings).await.and_then(|metrics| {
             let loaded = metrics.matches(&format!("{METRIC}{{")).count();
             if loaded == 1 + secrets.previous.len() {
@@ -67,7 +58,7 @@ impl Status {
                 Err("the service has not loaded these files; send SIGHUP first".to_owned())
             }
         });
-        let row = |name: String, file: Option<std::path::PathBuf>, until| Row {
+        let row = |name: String, file: Option<PathBuf>, until| Row {
             verified: metrics.as_ref().ok().and_then(|text| verified(text, &name)),
             changed: file.as_deref().and_then(changed),
             name,
@@ -76,13 +67,14 @@ impl Status {
         };
         let mut rows = vec![row("current".to_owned(), current, None)];
         for (number, secret) in (1..).zip(&secrets.previous) {
-            rows.push(row(
-                format!("previous {number}"),
-                previous.clone(),
-                secret.until,
-            ));
+            let name = format!("previous {number}");
+            rows.push(row(name, previous.clone(), secret.until));
         }
-        let reason = metrics.err();
+        self.print(&rows, metrics.err())
+    }
+
+    /// Prints the rows, and the reason why the numbers of verified tokens are unknown.
+    fn print(&self, rows: &[Row], reason: Option<String>) -> Result<(), CliError> {
         if self.json {
             return print_json(json!({
                 "secrets": rows.iter().map(Row::json).collect::<Vec<_>>(),
@@ -90,7 +82,7 @@ impl Status {
             }));
         }
         let now = Clock::system().now();
-        for row in &rows {
+        for row in rows {
             print(row.line(now))?;
         }
         match reason {
@@ -129,7 +121,7 @@ impl Row {
     }
 }
 
-/// When a file was written last.
+/// Returns the time of the last change of a file.
 fn changed(path: &Path) -> Option<OffsetDateTime> {
     let modified = std::fs::metadata(path).ok()?.modified().ok()?;
     Some(modified.into())
@@ -139,7 +131,7 @@ fn text(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// An age in its largest unit, such as `3 days`.
+/// Formats an age in the largest unit, such as `3 days`.
 fn age(age: time::Duration) -> String {
     let (count, unit) = match age.whole_seconds() {
         seconds @ ..60 => (seconds.max(0), "second"),
@@ -151,7 +143,7 @@ fn age(age: time::Duration) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// The metrics of the running service, or the reason why they are unknown.
+/// Returns the metrics of the running service, or the reason why they are unknown.
 async fn metrics(settings: &Settings) -> Result<String, String> {
     let listen = settings
         .admin_listen
@@ -161,21 +153,17 @@ async fn metrics(settings: &Settings) -> Result<String, String> {
         return Err(format!("{listen} is not an address and port"));
     };
     let url = format!("http://{address}/metrics");
-    let failed = |error: &dyn std::fmt::Display| format!("{url} did not answer: {error}");
-    let url = url.parse().map_err(|error| failed(&error))?;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let answer = async {
-        let response = client.get(url).await.map_err(|error| failed(&error))?;
-        let body = Limited::new(response.into_body(), LARGEST);
-        let body = body.collect().await.map_err(|error| failed(&error))?;
-        Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
-    };
-    timeout(WAIT, answer)
+    let failed = |error: &dyn fmt::Display| format!("{url} did not answer: {error}");
+    let request = Request::get(&url).body(Full::<Bytes>::default());
+    let request = request.map_err(|error| failed(&error))?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = fetch(&client, request, MAX_METRICS_BYTES, METRICS_TIMEOUT)
         .await
-        .map_err(|_| failed(&"3 seconds have passed"))?
+        .map_err(|error| failed(&error))?;
+    Ok(String::from_utf8_lossy(response.body()).into_owned())
 }
 
-/// The value of the metric for a secret.
+/// Returns the value of the metric for a secret.
 fn verified(metrics: &str, name: &str) -> Option<u64> {
     let start = format!("{METRIC}{{secret=\"{name}\"}} ");
     let mut lines = metrics.lines();

@@ -37,7 +37,7 @@ impl Reloaded {
 
     fn secrets(&self) {
         let verified = self.auth.tokens.verified();
-        let read = secret::again(&self.settings, &self.secrets);
+        let read = secret::reload(&self.settings, &self.secrets);
         match read.and_then(|secrets| {
             let failed = |error: SecretTooShort| CliError::from(error.to_string());
             self.auth.tokens.replace(&secrets).map_err(failed)

@@ -1,0 +1,137 @@
+//! The secrets, the certificate, and the permissions of their files.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use rustix::process::geteuid;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::check::Check;
+use crate::{
+    auth::{Clock, weak_secret_reason},
+    cli::{certificate::Certificate, secret},
+    config::{LoadedConfig, Settings, ValueSource},
+};
+
+/// Programs that renew certificates, such as certbot, renew them earlier than this before they expire.
+const EXPIRES_SOON: Duration = Duration::days(14);
+
+pub(super) fn run_checks(config: &LoadedConfig) -> Vec<Check> {
+    let settings = &config.settings;
+    let now = Clock::system().now();
+    let mut checks = vec![check_secrets(settings, now)];
+    checks.extend(check_certificate(settings, now));
+    checks.push(check_files(config));
+    checks
+}
+
+fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
+    let subject = "secret";
+    let secrets = match secret::peek(settings) {
+        Ok(Some(secrets)) => secrets,
+        Ok(None) => {
+            return Check::doubtful(
+                subject,
+                "there is none yet: `signet serve` makes one beside the database",
+            );
+        }
+        Err(error) => return Check::bad(subject, error.message),
+    };
+    if let Some(reason) = weak_secret_reason(&secrets.current) {
+        return Check::doubtful(
+            subject,
+            format!(
+                "{reason}: whoever guesses it can make tokens. Make one with `openssl rand -hex 32`, and rotate"
+            ),
+        );
+    }
+    let previous = secrets.previous.len();
+    let ends = secrets.previous.iter().filter_map(|secret| secret.until);
+    let expired = ends.filter(|until| *until < now).count();
+    if expired > 0 {
+        return Check::doubtful(
+            subject,
+            format!(
+                "{expired} of the {previous} previous secrets are past their date: take them away"
+            ),
+        );
+    }
+    Check::good(
+        subject,
+        format!(
+            "it has {} bytes; previous ones: {previous}",
+            secrets.current.len()
+        ),
+    )
+}
+
+fn check_certificate(settings: &Settings, now: OffsetDateTime) -> Option<Check> {
+    let subject = "certificate";
+    let certificate = match Certificate::load(settings) {
+        Ok(Some(certificate)) => certificate,
+        Ok(None) => return None,
+        Err(error) => return Some(Check::bad(subject, error.message)),
+    };
+    let Some((first, last)) = certificate.validity() else {
+        return Some(Check::doubtful(subject, "its last day cannot be told"));
+    };
+    let text = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let (first_text, last_text) = (text(first), text(last));
+    Some(if now < first {
+        let message = format!("it is good from {first_text} on, and not yet: is the clock right?");
+        Check::bad(subject, message)
+    } else if last <= now {
+        Check::bad(subject, format!("it was good until {last_text}: renew it"))
+    } else if last - now < EXPIRES_SOON {
+        let message = format!("it is good until {last_text}, which is soon: renew it");
+        Check::doubtful(subject, message)
+    } else {
+        Check::good(subject, format!("it is good until {last_text}"))
+    })
+}
+
+/// Checks the permissions and the owners of files with secrets or accounts.
+fn check_files(config: &LoadedConfig) -> Check {
+    let subject = "files";
+    let mut files = secret::files_with_secrets(&config.settings);
+    files.extend(config.file.clone().filter(|_| file_has_secrets(config)));
+    files.retain(|path| path.exists());
+    let mut faults: Vec<String> = Vec::new();
+    for path in &files {
+        match secret::insecure_permissions(path) {
+            Ok(None) => {}
+            Ok(Some(users)) => faults.push(format!(
+                "{} can be read or changed by {users}",
+                path.display()
+            )),
+            Err(error) => faults.push(format!("{} cannot be looked at: {error}", path.display())),
+        }
+    }
+    // The service could not write to files of another user. If this command runs as root, their permissions look valid.
+    for path in secret::generated_files(&config.settings) {
+        let owner = fs::metadata(&path).map(|file| file.uid());
+        if owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
+            faults.push(format!(
+                "{} is another user's: run this, and the service, as its owner",
+                path.display()
+            ));
+        }
+    }
+    match faults.as_slice() {
+        [] => Check::good(
+            subject,
+            format!(
+                "{} that hold secrets or accounts are the service's alone",
+                files.len()
+            ),
+        ),
+        faults => Check::doubtful(subject, faults.join("; ")),
+    }
+}
+
+/// Whether the configuration file contains a secret.
+fn file_has_secrets(config: &LoadedConfig) -> bool {
+    let is_in_file = |name| matches!(config.sources.get(name), Some(ValueSource::File { .. }));
+    is_in_file("jwt_secret")
+        || is_in_file("jwt_previous_secrets")
+        || (is_in_file("database_url") && config.settings.database_url.has_password())
+}

@@ -1,0 +1,151 @@
+//! Loads the secrets that sign and verify tokens.
+
+use std::path::Path;
+
+use tracing::{info, warn};
+
+use super::{
+    files::{self, Source},
+    read::{lines, read_file, read_secret},
+    write,
+};
+use crate::{
+    auth::{PreviousSecret, Secrets, random},
+    cli::error::CliError,
+    config::Settings,
+};
+
+/// Loads the secrets if the settings give a secret. Returns `None` if the service generates its secret.
+pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>, CliError> {
+    let (current, origin) = match files::current(settings)? {
+        Source::Value(secret) => (
+            secret.0.clone().into_bytes(),
+            "SIGNET_JWT_SECRET".to_owned(),
+        ),
+        Source::Named(path) => (
+            read_secret(path).map_err(|error| unreadable(path, "SIGNET_JWT_SECRET_FILE", error))?,
+            path.display().to_string(),
+        ),
+        Source::Default(_) | Source::Memory => {
+            // The previous secrets must be valid before the service generates a secret.
+            load_previous(settings)?;
+            return Ok(None);
+        }
+        Source::Unset => {
+            return Err(
+                "no secret signs the tokens: set SIGNET_JWT_SECRET_FILE, or SIGNET_JWT_SECRET, to the same one \
+                 for every replica. `openssl rand -hex 32` makes one"
+                    .into(),
+            );
+        }
+    };
+    with_previous(settings, current, &origin).map(Some)
+}
+
+/// Loads the generated secret, and generates the secret if it does not exist yet.
+pub(in crate::cli) fn generated(settings: &Settings) -> Result<Secrets, CliError> {
+    let Source::Default(path) = files::current(settings)? else {
+        return with_previous(settings, random::hex::<32>().into_bytes(), "memory");
+    };
+    let secret = generate(&path).and_then(|()| read_secret(&path));
+    let secret = secret.map_err(|error| {
+        format!(
+            "cannot keep a secret in {}: {error}. Mend that, or set SIGNET_JWT_SECRET_FILE",
+            path.display()
+        )
+    })?;
+    with_previous(settings, secret, &path.display().to_string())
+}
+
+/// Loads the secrets without generating a secret. Returns `None` if `serve` would generate the secret.
+pub(in crate::cli) fn peek(settings: &Settings) -> Result<Option<Secrets>, CliError> {
+    if let Some(secrets) = configured(settings)? {
+        return Ok(Some(secrets));
+    }
+    match files::current(settings)? {
+        Source::Default(path) if path.exists() => load_default(settings, &path).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Loads the secrets again. A running service never generates another secret, since that would revoke every token.
+pub(in crate::cli) fn reload(settings: &Settings, loaded: &Secrets) -> Result<Secrets, CliError> {
+    if let Some(secrets) = configured(settings)? {
+        return Ok(secrets);
+    }
+    match files::current(settings)? {
+        Source::Default(path) => load_default(settings, &path),
+        _ => with_previous(settings, loaded.current.clone(), "memory"),
+    }
+}
+
+fn load_default(settings: &Settings, path: &Path) -> Result<Secrets, CliError> {
+    let secret =
+        read_secret(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    with_previous(settings, secret, &path.display().to_string())
+}
+
+/// Adds the previous secrets. Rejects a short current secret, and logs a warning for each short previous secret.
+fn with_previous(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, CliError> {
+    let secrets = Secrets {
+        current,
+        previous: load_previous(settings)?,
+    };
+    for (number, secret) in (1..).zip(&secrets.previous) {
+        if secret.is_short() {
+            let number: usize = number;
+            warn!(
+                number,
+                until = ?secret.until,
+                "a previous secret is shorter than 32 bytes: it verifies, but should go soon"
+            );
+        }
+    }
+    secrets.check().map_err(|error| {
+        format!(
+            "the secret in {origin} is too short: {error}. Make one with `openssl rand -hex 32`"
+        )
+    })?;
+    Ok(secrets)
+}
+
+/// Loads the previous secrets.
+fn load_previous(settings: &Settings) -> Result<Vec<PreviousSecret>, CliError> {
+    let text = match files::previous(settings)? {
+        Source::Value(secrets) => secrets.0.clone().into_bytes(),
+        Source::Named(path) => read_file(path)
+            .map_err(|error| unreadable(path, "SIGNET_JWT_PREVIOUS_SECRETS_FILE", error))?,
+        // The first rotation creates the file.
+        Source::Default(path) if path.exists() => {
+            read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+        }
+        Source::Default(_) | Source::Memory | Source::Unset => return Ok(Vec::new()),
+    };
+    let previous = (1..).zip(lines(&text)).filter(|(_, line)| !line.is_empty());
+    let previous = previous.map(|(number, line)| {
+        // The message does not quote the line, which is a secret.
+        PreviousSecret::read(line)
+            .map_err(|error| format!("line {number} of the previous secrets: {error}"))
+    });
+    Ok(previous.collect::<Result<_, _>>()?)
+}
+
+/// Creates the file of a new secret, unless the file exists. If two processes do this at the same time, both use the same secret.
+fn generate(path: &Path) -> std::io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
+    let secret = format!("{}\n", random::hex::<32>());
+    if write::create(path, secret.as_bytes())? {
+        info!(path = %path.display(), "made a secret that signs the tokens: keep it as long as they are to be good");
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, setting: &str, error: std::io::Error) -> CliError {
+    format!(
+        "cannot read {}, which {setting} names: {error}",
+        path.display()
+    )
+    .into()
+}
