@@ -4,22 +4,22 @@ use std::fmt::Write as _;
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// Replaces the characters that a terminal may act on by U+FFFD: control characters, format characters (among them those that change
-/// the direction of text) and line separators.
+/// Replaces the characters that control a terminal by U+FFFD: control characters, format characters (such as characters that change the
+/// direction of text) and line separators.
 ///
-/// Every command passes text that it did not write itself through this function.
+/// Commands must call this function on every text from a database, a file or a client before they print the text.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.replace(is_unprintable, "\u{fffd}")
 }
 
-/// The same for several lines: line feeds stay.
+/// Replaces the same characters in several lines, except line feeds.
 #[must_use]
 pub fn printable_lines(text: &str) -> String {
     text.replace(|c| c != '\n' && is_unprintable(c), "\u{fffd}")
 }
 
-/// Escapes the same characters in serialized JSON, where they occur in strings only: no value changes.
+/// Escapes the same characters in serialized JSON. In JSON, these characters occur only in strings, so no value changes.
 #[must_use]
 pub fn printable_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
@@ -52,12 +52,12 @@ mod tests {
 
     use super::*;
 
-    /// Characters that a terminal acts on or does not show.
+    /// Characters that control a terminal or are invisible.
     const HARMFUL: &str = "\0\u{7}\u{8}\t\r\u{1b}\u{7f}\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200f}\
                            \u{2028}\u{2029}\u{202e}\u{2066}\u{2069}\u{feff}\u{e0041}";
 
     #[test]
-    fn harmful_characters_are_replaced_and_no_others() {
+    fn only_harmful_characters_are_replaced() {
         for c in HARMFUL.chars() {
             assert_eq!(printable(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
             assert_eq!(printable_lines(&format!("a\n{c}b")), "a\n\u{fffd}b");

@@ -1,4 +1,4 @@
-//! The certificate of the settings: loaded, told about, and read anew when its files change.
+//! The TLS certificate: loads the files, logs the expiry, and reloads the files when they change.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,19 +11,19 @@ use x509_parser::{parse_x509_certificate, time::ASN1Time};
 use super::error::CliError;
 use crate::{config::Settings, server::ReloadableTls};
 
-/// How often the files are looked at.
-const GLANCE: Duration = Duration::from_secs(1);
+/// How often the service checks whether the files have changed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What clients are shown, and until when it is good. Cheap to clone.
+/// The certificate that clients see. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Certificate {
     pub(super) tls: Arc<ReloadableTls>,
-    /// In Unix seconds, for operators.
+    /// The metric with the expiry in Unix seconds.
     pub(super) expiry: Gauge,
 }
 
 impl Certificate {
-    /// That of the settings, if they ask for TLS.
+    /// Loads the certificate of the settings. Returns `None` without TLS.
     pub(super) fn load(settings: &Settings) -> Result<Option<Self>, CliError> {
         let Some((certificate, key)) = settings.tls_files() else {
             return Ok(None);
@@ -35,7 +35,7 @@ impl Certificate {
         }))
     }
 
-    /// Its first and its last second, if these can be told.
+    /// Returns the start and the end of the validity, or `None` if the certificate cannot be parsed.
     pub(super) fn validity(&self) -> Option<(OffsetDateTime, OffsetDateTime)> {
         let leaf = self.tls.leaf();
         let (_, certificate) = parse_x509_certificate(&leaf).ok()?;
@@ -44,21 +44,21 @@ impl Certificate {
         Some((instant(validity.not_before)?, instant(validity.not_after)?))
     }
 
-    /// Reads the files anew. What cannot be used changes nothing.
+    /// Reloads the files. An invalid certificate never replaces a valid one.
     pub(super) fn reload(&self) {
         match self.tls.reload() {
-            Ok(()) => self.tell("read the certificate anew"),
+            Ok(()) => self.log("read the certificate anew"),
             Err(error) => error!(%error, "the certificate stays as it was"),
         }
     }
 
-    /// Reads the files anew whenever they change.
+    /// Reloads the files whenever they change.
     pub(super) fn watch(&self) {
-        self.tell("clients are served over TLS alone");
+        self.log("clients are served over TLS alone");
         let watched = self.clone();
         tokio::spawn(async move {
             loop {
-                sleep(GLANCE).await;
+                sleep(CHECK_INTERVAL).await;
                 if watched.tls.has_changed() {
                     watched.reload();
                 }
@@ -66,7 +66,8 @@ impl Certificate {
         });
     }
 
-    fn tell(&self, message: &str) {
+    /// Logs the expiry, and sets the metric.
+    fn log(&self, message: &str) {
         let expires = self.validity().map(|(_, last)| last);
         self.expiry
             .set(expires.map_or(0, OffsetDateTime::unix_timestamp));

@@ -1,4 +1,4 @@
-//! `signet completions` and `signet manual`: what the commands say of themselves, for shells and for man.
+//! `signet completions` and `signet manual`: shell completions and man pages.
 
 use std::{io, path::PathBuf};
 

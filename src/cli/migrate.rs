@@ -79,7 +79,7 @@ impl Direction {
 async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), CliError> {
     let standing = database::standing(Some(db)).await?;
     let accounts = if standing.applied.is_empty() {
-        // There is no table yet, either.
+        // Without migrations, there is no table of accounts.
         0
     } else {
         accounts.count().await.map_err(CliError::database)?

@@ -17,9 +17,9 @@ use crate::{
     config::Settings,
 };
 
-/// Where a password comes from.
+/// The arguments that give a password.
 #[derive(clap::Args)]
-pub(super) struct Source {
+pub(super) struct PasswordArgs {
     /// Read the password from one line of standard input, instead of asking for it twice
     #[arg(long)]
     password_stdin: bool,
@@ -28,8 +28,8 @@ pub(super) struct Source {
     force: bool,
 }
 
-impl Source {
-    /// The hash of the password that was given for the account with this e-mail.
+impl PasswordArgs {
+    /// Reads a password for the account with this email, and returns its hash.
     pub(super) async fn hash(
         &self,
         settings: &Settings,
@@ -46,9 +46,9 @@ impl Source {
                 "this password could never log in: it is blank, or holds a null character".into(),
             );
         }
-        let faults = policy::validate(&password, email);
-        if !(self.force || faults.is_empty()) {
-            return Err(format!("{} Take another one, or say --force", faults.join(" ")).into());
+        let errors = policy::validate(&password, email);
+        if !(self.force || errors.is_empty()) {
+            return Err(format!("{} Take another one, or say --force", errors.join(" ")).into());
         }
         passwords
             .hash(&password)
@@ -68,7 +68,7 @@ pub(super) fn passwords(settings: &Settings) -> Result<PasswordHasher, CliError>
     })
 }
 
-/// One line of standard input.
+/// Reads one line of standard input.
 pub(super) fn from_stdin() -> Result<String, CliError> {
     let mut line = String::new();
     io::stdin()
@@ -83,20 +83,20 @@ pub(super) fn from_stdin() -> Result<String, CliError> {
     Ok(password.to_owned())
 }
 
-/// Asks on the terminal. Whoever interrupts that gets the terminal back as it was: it shows nothing of a
-/// password, and would go on showing nothing.
+/// Prompts for the password on the terminal, with the echo turned off. If a signal interrupts this, the function restores the terminal:
+/// otherwise the echo would stay off.
 async fn from_prompt() -> Result<String, CliError> {
     let before = File::open("/dev/tty")
         .and_then(|terminal| Ok((tcgetattr(&terminal)?, terminal)))
-        .map_err(unasked)?;
-    let (reply, asked) = oneshot::channel();
-    // A thread of its own: nothing ends it but the process.
+        .map_err(no_prompt)?;
+    let (reply, answer) = oneshot::channel();
+    // A read from the terminal cannot be canceled, so a separate thread reads until the process exits.
     thread::spawn(move || reply.send(ask_twice()));
     let mut stop = pin!(signal::stop()?);
     tokio::select! {
-        asked = asked => {
-            let password = asked.map_err(|_| "cannot ask for the password")??;
-            // From here on, a signal ends the process again.
+        answer = answer => {
+            let password = answer.map_err(|_| "cannot ask for the password")??;
+            // After the prompt, a signal exits the process as usual.
             tokio::spawn(async {
                 if let Ok(stop) = signal::stop() {
                     stop.await;
@@ -115,14 +115,14 @@ async fn from_prompt() -> Result<String, CliError> {
 }
 
 fn ask_twice() -> Result<String, CliError> {
-    let password = rpassword::prompt_password("Password: ").map_err(unasked)?;
-    if password != rpassword::prompt_password("The same again: ").map_err(unasked)? {
+    let password = rpassword::prompt_password("Password: ").map_err(no_prompt)?;
+    if password != rpassword::prompt_password("The same again: ").map_err(no_prompt)? {
         return Err("the two passwords differ: nothing was changed".into());
     }
     Ok(password)
 }
 
-fn unasked(error: io::Error) -> CliError {
+fn no_prompt(error: io::Error) -> CliError {
     if error.kind() == io::ErrorKind::Interrupted {
         return CliError::interrupted();
     }

@@ -188,6 +188,17 @@ fn account_is_named_exactly_once() {
 }
 
 #[test]
+fn missing_target_is_reported_with_every_way_to_name_it() {
+    let home = Home::on_sqlite();
+    for (command, flag) in [("unlock", "--address <ADDRESS>"), ("revoke", "--all")] {
+        let (code, message) = failure(&home.run(&["user", command]));
+        assert_eq!(code, 2, "{message}");
+        let targets = format!("<EMAIL|--id <N>|{flag}>");
+        assert!(message.contains(&targets), "{message}");
+    }
+}
+
+#[test]
 fn unusual_sqlite_path_is_rejected_and_creates_nothing() {
     let home = Home::on_sqlite();
     fs::create_dir(home.path().join("data")).unwrap();

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::Account;
-use crate::accounts::{DatabaseError, Users, email};
-use crate::cli::error::CliError;
+use crate::{
+    accounts::{DatabaseError, User, Users, email},
+    cli::error::CliError,
+};
 
 /// Names an account: by its email, or by `--id`.
 #[derive(clap::Args)]
@@ -19,10 +20,10 @@ pub(in crate::cli) struct AccountArgs {
 
 impl AccountArgs {
     /// Returns the account, or the error that no account has this email or ID.
-    pub(super) async fn find(&self, users: &Users) -> Result<Account, CliError> {
+    pub(super) async fn find(&self, accounts: &Users) -> Result<User, CliError> {
         let found = match (&self.email, self.id) {
-            (_, Some(id)) => users.by_id(id).await,
-            (Some(email), None) => by_email(users, email).await,
+            (_, Some(id)) => accounts.by_id(id).await,
+            (Some(email), None) => by_email(accounts, email).await,
             (None, None) => Ok(None),
         };
         found.map_err(CliError::database)?.ok_or_else(|| {
@@ -41,11 +42,11 @@ impl fmt::Display for AccountArgs {
     }
 }
 
-/// Finds an email as it was given, and then without the white space around it: the email of an imported account may have some.
-async fn by_email(users: &Users, email: &str) -> Result<Option<Account>, DatabaseError> {
+/// Finds an account by its exact email, and then by the email without white space. Emails of imported accounts may contain white space.
+async fn by_email(accounts: &Users, email: &str) -> Result<Option<User>, DatabaseError> {
     let trimmed = email::strip(email);
-    match users.by_email(email).await? {
-        None if trimmed != email => users.by_email(trimmed).await,
+    match accounts.by_email(email).await? {
+        None if trimmed != email => accounts.by_email(trimmed).await,
         found => Ok(found),
     }
 }

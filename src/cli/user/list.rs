@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Details, Summary, as_json, line};
+use super::format::{as_json, line};
 use crate::{
-    accounts::{Listed, Users},
+    accounts::{Details, Listed, Summary, Users},
     cli::{error::CliError, output::write},
     text::printable_json,
 };
 
-/// Accounts that are read and printed at once.
+/// Accounts per query.
 const PAGE: u64 = 500;
 
 #[derive(clap::Args)]
@@ -26,21 +26,21 @@ pub(in crate::cli) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self, users: &Users) -> Result<(), CliError> {
+    pub(super) async fn run(self, accounts: &Users) -> Result<(), CliError> {
         if self.json {
-            return self.print_array(users).await;
+            return self.print_array(accounts).await;
         }
-        self.each_page(users, |accounts: Vec<Summary>| {
+        self.each_page(accounts, |accounts: Vec<Summary>| {
             let lines: Vec<_> = accounts.into_iter().map(line).collect();
             write(&(lines.join("\n") + "\n"))
         })
         .await
     }
 
-    /// Prints one JSON array, account by account.
-    async fn print_array(&self, users: &Users) -> Result<(), CliError> {
+    /// Prints one JSON array in pages.
+    async fn print_array(&self, accounts: &Users) -> Result<(), CliError> {
         let mut separator = "[";
-        self.each_page(users, |accounts: Vec<Details>| {
+        self.each_page(accounts, |accounts: Vec<Details>| {
             let mut text = String::new();
             for account in accounts {
                 let json = format!("{:#}", as_json(account)).replace('\n', "\n  ");
@@ -55,16 +55,16 @@ impl List {
         write(end).map(drop)
     }
 
-    /// Hands all pages to `print`, until `print` returns that the reader has seen enough.
+    /// Passes all pages to `print`, until `print` returns false.
     async fn each_page<T: Listed>(
         &self,
-        users: &Users,
+        accounts: &Users,
         mut print: impl FnMut(Vec<T>) -> Result<bool, CliError>,
     ) -> Result<(), CliError> {
         let mut after = self.after;
         let mut left = self.limit.unwrap_or(u64::MAX);
         while left > 0 {
-            let page: Vec<T> = users
+            let page: Vec<T> = accounts
                 .page(after, left.min(PAGE))
                 .await
                 .map_err(CliError::database)?;

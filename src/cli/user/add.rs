@@ -1,0 +1,75 @@
+//! `signet user add`
+
+use super::format::{failed, line, valid_email};
+use crate::{
+    accounts::{ChangeError, LARGEST_GIVEN_ID, NewUser, PasswordHash, User, Users},
+    auth::Clock,
+    cli::{database, error::CliError, output::print, password::PasswordArgs},
+    config::Settings,
+};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Add {
+    /// The account's e-mail, in whatever case
+    email: String,
+    /// The account's id; by default the next free one
+    #[arg(long, value_parser = parse_id)]
+    id: Option<i64>,
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+impl Add {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        let email = valid_email(&self.email)?;
+        // The password is checked before the database is created, so that a rejected password leaves no empty database.
+        let hash = if database::missing(settings)?.is_some() {
+            Some(self.password.hash(settings, &email).await?)
+        } else {
+            None
+        };
+        let accounts = database::users_to_fill(settings).await?;
+        let added = self.insert(&accounts, settings, email, hash).await;
+        accounts.close().await;
+        let added = added?;
+        settings.audit().changed("account_added", &added);
+        print(format!("added {}", line(&added)))
+    }
+
+    async fn insert(
+        &self,
+        accounts: &Users,
+        settings: &Settings,
+        email: String,
+        hash: Option<PasswordHash>,
+    ) -> Result<User, CliError> {
+        // A duplicate email is reported before the password prompt.
+        let existing = accounts.by_email(&email).await;
+        if existing.map_err(CliError::database)?.is_some() {
+            return Err(failed(&email, &ChangeError::EmailTaken));
+        }
+        let hash = match hash {
+            Some(hash) => hash,
+            None => self.password.hash(settings, &email).await?,
+        };
+        let account = NewUser {
+            id: self.id,
+            email: email.clone(),
+            password: Some(hash),
+        };
+        let added = accounts.add(account, Clock::system().now()).await;
+        added.map_err(|error| failed(&email, &error))
+    }
+}
+
+/// Parses the ID of a new account.
+fn parse_id(text: &str) -> Result<i64, String> {
+    let id = text.parse().map_err(|error| format!("{error}"))?;
+    if (1..=LARGEST_GIVEN_ID).contains(&id) {
+        Ok(id)
+    } else {
+        Err(format!(
+            "{id} is not in 1..={LARGEST_GIVEN_ID}: larger IDs are reserved for accounts without --id"
+        ))
+    }
+}

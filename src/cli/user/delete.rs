@@ -1,0 +1,58 @@
+//! `signet user delete`
+
+use std::io::{self, IsTerminal, Write};
+
+use super::{
+    account::AccountArgs,
+    context::Context,
+    format::{failed, line},
+};
+use crate::{
+    accounts::User,
+    cli::{error::CliError, output::print},
+};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Delete {
+    #[command(flatten)]
+    account: AccountArgs,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Delete {
+    pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
+        let account = self.account.find(context.accounts).await?;
+        if !self.yes {
+            confirm(&account)?;
+        }
+        context
+            .accounts
+            .delete(account.id)
+            .await
+            .map_err(|error| failed(&account.email, &error))?;
+        context.audit.changed("account_deleted", &account);
+        print(format!("deleted {}", line(&account)))
+    }
+}
+
+fn confirm(account: &User) -> Result<(), CliError> {
+    if !io::stdin().is_terminal() {
+        return Err("without a terminal to ask on, `delete` needs --yes".into());
+    }
+    eprint!(
+        "Delete {}? Its id is never used again. [y/N] ",
+        line(account)
+    );
+    let mut answer = String::new();
+    let _ = io::stderr().flush();
+    io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| format!("cannot read the answer: {error}"))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err("nothing was deleted".into())
+    }
+}

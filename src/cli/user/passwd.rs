@@ -1,0 +1,40 @@
+//! `signet user passwd`
+
+use super::{
+    account::AccountArgs,
+    context::Context,
+    format::{failed, line},
+};
+use crate::cli::{error::CliError, output::print, password::PasswordArgs};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Passwd {
+    #[command(flatten)]
+    account: AccountArgs,
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+impl Passwd {
+    pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
+        let account = self.account.find(context.accounts).await?;
+        let password = self.password.hash(context.settings, &account.email).await?;
+        let account = context
+            .accounts
+            .set_password(account.id, password, || context.now())
+            .await
+            .map_err(|error| failed(&account.email, &error))?;
+        context.audit.changed("password_changed", &account);
+        // A new password lifts a lockout.
+        context
+            .settings
+            .throttle()
+            .clear_account(context.accounts, context.now(), &account)
+            .await
+            .map_err(CliError::database)?;
+        print(format!(
+            "set another password; every earlier token is ended: {}",
+            line(&account)
+        ))
+    }
+}

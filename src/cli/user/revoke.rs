@@ -1,0 +1,38 @@
+//! `signet user revoke`
+
+use super::{
+    account::AccountArgs,
+    context::Context,
+    format::{failed, line},
+};
+use crate::cli::{error::CliError, output::print};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Revoke {
+    #[command(flatten)]
+    account: Option<AccountArgs>,
+    /// The tokens of every account
+    #[arg(long)]
+    all: bool,
+}
+
+impl Revoke {
+    pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
+        let Some(account) = &self.account else {
+            let accounts = context.accounts.revoke_all(|| context.now()).await;
+            let accounts = accounts.map_err(CliError::database)?;
+            context.audit.all_revoked(accounts);
+            return print(format!(
+                "every earlier token is ended, of {accounts} accounts"
+            ));
+        };
+        let account = account.find(context.accounts).await?;
+        context
+            .accounts
+            .revoke(account.id, || context.now())
+            .await
+            .map_err(|error| failed(&account.email, &error))?;
+        context.audit.changed("tokens_revoked", &account);
+        print(format!("every earlier token is ended: {}", line(&account)))
+    }
+}

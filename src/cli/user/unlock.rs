@@ -1,0 +1,53 @@
+//! `signet user unlock`
+
+use super::{account::AccountArgs, context::Context, format::line};
+use crate::{
+    auth::ip_bucket,
+    cli::{error::CliError, output::print},
+};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Unlock {
+    #[command(flatten)]
+    account: Option<AccountArgs>,
+    /// Clear the failures of this address: an IP address, or `unix` for the clients of a Unix socket
+    #[arg(long, value_parser = parse_address)]
+    address: Option<String>,
+}
+
+impl Unlock {
+    pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
+        let (accounts, now) = (context.accounts, context.now());
+        let throttle = context.settings.throttle();
+        if let Some(account) = &self.account {
+            let account = account.find(accounts).await?;
+            let failures = throttle.clear_account(accounts, now, &account).await;
+            let failures = failures.map_err(CliError::database)?;
+            context.audit.changed("account_unlocked", &account);
+            print(format!("cleared {failures} failures of {}", line(&account)))?;
+        }
+        if let Some(address) = &self.address {
+            let failures = throttle.clear_address(accounts, now, address).await;
+            let failures = failures.map_err(CliError::database)?;
+            context.audit.address_unlocked(address, failures);
+            print(format!(
+                "cleared {failures} failures of the address {address}"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// Parses an address of the rate limiter: an IP address, an IPv6 network as `user show` prints the network, or `unix`.
+fn parse_address(text: &str) -> Result<String, String> {
+    if text == "unix" {
+        return Ok(ip_bucket(None));
+    }
+    let network = text.strip_suffix("/64").filter(|text| text.contains(':'));
+    match network.unwrap_or(text).parse() {
+        Ok(address) => Ok(ip_bucket(Some(address))),
+        Err(_) => {
+            Err("not an IP address, such as 192.0.2.1 or 2001:db8::1, and not `unix`".to_owned())
+        }
+    }
+}
