@@ -12,7 +12,6 @@ use crate::auth::AuthService;
 
 mod body;
 mod claims;
-pub mod corpus;
 mod document;
 mod example;
 mod json;

@@ -34,6 +34,7 @@ mod user;
 mod verify;
 
 pub use log::json_layer;
+pub use verify::cases::{Case, ExpectedResponse, Request};
 
 use error::CliError;
 use output::print_unchanged;

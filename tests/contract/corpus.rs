@@ -1,15 +1,47 @@
-//! The corpus: literal requests and answers at a frozen clock, replayed in process, none left out.
+//! The corpus: requests to the Django service that this service replaces, with its responses, and the intended differences. All requests
+//! are replayed at a fixed time.
+
+use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use signet::api::corpus::{Corpus, Request};
+use serde::Deserialize;
+use serde_json::Value;
+use signet::cli::{Case, ExpectedResponse, Request};
 
 use crate::{
     binary::{Home, stdout},
     world::{Answer, EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World, request},
 };
 
+const CORPUS: &str = include_str!("corpus.json");
+/// The requests of `signet verify-compat`.
+const COMPAT_CASES: &str = include_str!("../../src/cli/verify/cases.json");
+
+#[derive(Deserialize)]
+struct Corpus {
+    /// The fixed time in Unix seconds.
+    clock: i64,
+    /// The secret that signed the tokens.
+    secret: String,
+    /// The lifetime of tokens in seconds.
+    expires_in: i64,
+    /// The refresh window in seconds.
+    refresh_window: i64,
+    users: Vec<Account>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    id: i64,
+    email: String,
+    /// The password, or `None` without a usable password.
+    password: Option<String>,
+    is_active: bool,
+}
+
 fn read() -> Corpus {
-    let corpus = Corpus::read();
+    let corpus: Corpus = serde_json::from_str(CORPUS).unwrap();
     assert_eq!((corpus.clock, &*corpus.secret), (NOW, SECRET));
     assert_eq!(
         (corpus.expires_in, corpus.refresh_window),
@@ -17,6 +49,36 @@ fn read() -> Corpus {
     );
     assert_eq!(corpus.cases.len(), 459);
     corpus
+}
+
+/// Whether the responses depend on no account, token or clock.
+fn is_stateless(case: &Case) -> bool {
+    let request = case.request.body.as_deref().unwrap_or_default();
+    let is_stateless = |response: &ExpectedResponse| {
+        let mut statuses = response
+            .status
+            .iter()
+            .chain(response.status_one_of.iter().flatten());
+        let error = response
+            .body
+            .as_ref()
+            .map(|body| &body["non_field_errors"][0]);
+        let error = error.and_then(Value::as_str).unwrap_or("Invalid data");
+        !response.token
+            && statuses.all(|status| *status != 200)
+            && error.starts_with("Invalid data")
+    };
+    !request.contains("eyJ")
+        && is_stateless(&case.expect)
+        && case.reference.iter().all(is_stateless)
+}
+
+/// Returns the parts of a case that a request of `signet verify-compat` must cover: the operation and the responses.
+fn covered(case: &Value) -> String {
+    let request = &case["request"];
+    let path = request["path"].as_str().unwrap().split('?').next();
+    let responses = [&case["expect"], &case["reference"], &case["because"]];
+    format!("{path:?} {} {responses:?}", request["method"])
 }
 
 async fn replay(corpus: &Corpus, world: &World) {
@@ -52,7 +114,7 @@ async fn replay(corpus: &Corpus, world: &World) {
 }
 
 #[tokio::test]
-async fn every_row_is_answered_as_expected() {
+async fn every_response_of_the_corpus_is_returned() {
     let corpus = read();
     let world = World::new().await;
     for user in &corpus.users {
@@ -66,9 +128,9 @@ async fn every_row_is_answered_as_expected() {
     replay(&corpus, &world).await;
 }
 
-/// The same accounts as Django dumped them, with its hashes, and brought in by one command.
+/// The accounts are imported from a dump of the Django service, with their hashes.
 #[tokio::test]
-async fn every_row_is_answered_as_expected_after_an_import() {
+async fn imported_accounts_get_every_response_of_the_corpus() {
     let world = World::new().await;
     let home = Home::new();
     let dump = home.path().join("dump.json");
@@ -84,6 +146,33 @@ async fn every_row_is_answered_as_expected_after_an_import() {
     replay(&read(), &world).await;
 }
 
+/// The list of `signet verify-compat` has at least one request for each operation and each of its responses.
+#[test]
+fn compat_cases_cover_every_stateless_response_of_the_corpus() {
+    let corpus: Value = serde_json::from_str(CORPUS).unwrap();
+    let compat: Vec<Value> = serde_json::from_str(COMPAT_CASES).unwrap();
+    let same_as = |case: &Value, other: &Value| {
+        ["name", "request", "expect", "because", "reference"]
+            .iter()
+            .all(|field| case[field] == other[field])
+    };
+    let corpus = corpus["cases"].as_array().unwrap();
+    for case in &compat {
+        assert!(
+            corpus.iter().any(|other| same_as(case, other)),
+            "{case} is not in the corpus"
+        );
+    }
+    let found: BTreeSet<_> = compat.iter().map(covered).collect();
+    for case in corpus {
+        let parsed: Case = serde_json::from_value(case.clone()).unwrap();
+        assert!(
+            !is_stateless(&parsed) || found.contains(&covered(case)),
+            "no request covers {case}"
+        );
+    }
+}
+
 fn build(literal: &Request) -> poem::Request {
     let headers: Vec<_> = literal
         .headers
@@ -94,12 +183,12 @@ fn build(literal: &Request) -> poem::Request {
         (Some(text), None) => text.clone().into_bytes(),
         (None, Some(encoded)) => STANDARD.decode(encoded).unwrap(),
         (None, None) => Vec::new(),
-        (Some(_), Some(_)) => panic!("a body is given once"),
+        (Some(_), Some(_)) => panic!("a request has one body"),
     };
     request(&literal.method, &literal.path, &headers, body.into())
 }
 
-/// What every error has; and no media type has parameters.
+/// Asserts the headers that every response has, and that media types have no parameters.
 fn assert_headers(answer: &Answer) {
     if answer.status.is_client_error() {
         assert_eq!(answer.header("content-type"), Some("application/json"));

@@ -1,11 +1,11 @@
-//! Removes secrets from responses: a service may send back the request.
+//! Removes secrets from responses, since a service may echo the request.
 
 use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
-/// The text in the place of a secret.
+/// Replaces a secret.
 const REDACTED: &str = "[redacted]";
 
-/// Texts that no message may show.
+/// Secrets that messages must not show.
 #[derive(Clone)]
 pub(super) struct Secrets(Arc<[String]>);
 
@@ -13,7 +13,7 @@ impl Secrets {
     pub(super) fn new(password: Option<&str>) -> Self {
         let mut forms = Vec::new();
         if let Some(password) = password.filter(|password| !password.is_empty()) {
-            // An answer may hold a JSON text as a string, with the password escaped twice.
+            // A response may contain a JSON text as a string, in which the password is escaped twice.
             forms.push(password.to_owned());
             forms.push(escaped(password, false));
             forms.push(escaped(password, true));
@@ -22,7 +22,7 @@ impl Secrets {
         Self(forms.into())
     }
 
-    /// Replaces each secret, as it is and as JSON may escape it.
+    /// Replaces each secret, with and without JSON escapes.
     pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut redacted = String::new();
         let mut rest = text;
@@ -46,7 +46,7 @@ impl Secrets {
     }
 }
 
-/// Returns the length of the secret that the text begins with, if it does.
+/// Returns the length of the secret at the start of the text.
 fn found(text: &str, secret: &str) -> Option<usize> {
     let raw = text.starts_with(secret).then_some(secret.len());
     let escaped = || {
@@ -59,7 +59,7 @@ fn found(text: &str, secret: &str) -> Option<usize> {
     raw.into_iter().chain(escaped()).max()
 }
 
-/// Returns the text after a character that it begins with, as JSON may write it.
+/// Removes a character from the start of the text. JSON may escape the character.
 fn without(text: &str, c: char) -> Option<&str> {
     let short = match c {
         '\u{8}' => 'b',
@@ -88,7 +88,7 @@ fn without(text: &str, c: char) -> Option<&str> {
     text.strip_prefix(c)
 }
 
-/// Escapes a text as JSON does, or as JSON in ASCII does.
+/// Escapes a text as in JSON. With `ascii`, also escapes all characters outside of ASCII.
 fn escaped(text: &str, ascii: bool) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     let escaped = &quoted[1..quoted.len() - 1];
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_password_all_stays() {
+    fn text_without_secrets_is_unchanged() {
         for secrets in [Secrets::new(None), Secrets::new(Some(""))] {
             assert_eq!(secrets.redact("a text"), "a text");
         }

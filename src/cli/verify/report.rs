@@ -1,0 +1,104 @@
+//! Compares responses, and collects the differences.
+
+use serde_json::json;
+
+use super::{
+    cases::{Case, ExpectedResponse},
+    service::{Response, Service},
+};
+use crate::{
+    api::{obtain::Obtain, path_of, refresh::Refresh},
+    cli::error::CliError,
+};
+
+/// The result of the comparison.
+#[derive(Default)]
+pub(super) struct Report {
+    /// The number of requests with the same responses.
+    pub(super) same: u32,
+    /// Differences that are part of the contract, each with the reason.
+    pub(super) expected: Vec<String>,
+    /// All other differences.
+    pub(super) unexpected: Vec<String>,
+}
+
+impl Report {
+    /// Compares the responses to the request of a case with the expected responses.
+    pub(super) fn compare(&mut self, case: &Case, old: &Response, new: &Response) {
+        let check = |response: &Response, expected: &ExpectedResponse| {
+            expected.check(response.status, &response.body, |name| {
+                let value = response.headers.get(name);
+                value.and_then(|value| value.to_str().ok())
+            })
+        };
+        if let Err(why) = check(new, &case.expect) {
+            let line = format!("{}: the new service answers {new}; {why}", case.name);
+            self.unexpected.push(line);
+        } else if check(old, &case.expect).is_ok() {
+            self.same += 1;
+        } else if let (Some(because), Some(reference)) = (&case.because, &case.reference)
+            && check(old, reference).is_ok()
+        {
+            let line = format!("{}: old {old}, new {new}: {because}", case.name);
+            self.expected.push(line);
+        } else {
+            let line = format!("{}: old {old}, new {new}", case.name);
+            self.unexpected.push(line);
+        }
+    }
+
+    /// Obtains a token from each service, and refreshes the token at the other service.
+    pub(super) async fn exchange_tokens(
+        &mut self,
+        old: &Service,
+        new: &Service,
+        email: &str,
+        password: &str,
+    ) -> Result<(), CliError> {
+        let (obtain, refresh) = (path_of::<Obtain>(), path_of::<Refresh>());
+        let login = json!({ "email": email, "password": password });
+        let wrong = json!({ "email": email, "password": format!("not {password}") });
+        let rejected = [
+            old.post(&obtain, &wrong).await?,
+            new.post(&obtain, &wrong).await?,
+        ];
+        self.compare_shapes("obtain with a wrong password", &rejected[0], &rejected[1]);
+
+        let issued = [
+            old.post(&obtain, &login).await?,
+            new.post(&obtain, &login).await?,
+        ];
+        self.compare_shapes("obtain", &issued[0], &issued[1]);
+        for (issued, by, at) in [(&issued[0], old, new), (&issued[1], new, old)] {
+            let Some(token) = issued.token() else {
+                self.unexpected
+                    .push(format!("obtain: the {} service answers {issued}", by.name));
+                continue;
+            };
+            let refreshed = at.post(&refresh, &json!({ "token": token })).await?;
+            let what = format!(
+                "refresh at the {} service what the {} one issued",
+                at.name, by.name
+            );
+            if refreshed.token().is_none() {
+                let advice = "have both the same secret, and the account the same id and e-mail?";
+                self.unexpected
+                    .push(format!("{what}: {refreshed}; {advice}"));
+                continue;
+            }
+            self.compare_shapes(&what, issued, &refreshed);
+        }
+        Ok(())
+    }
+
+    /// Compares the parts of two responses for one account that do not depend on the time.
+    fn compare_shapes(&mut self, what: &str, one: &Response, other: &Response) {
+        if one.shape() == other.shape() {
+            self.same += 1;
+        } else {
+            let (one, other) = (one.printable_shape(), other.printable_shape());
+            self.unexpected
+                .push(format!("{what}: {one} against {other}"));
+        }
+    }
+}
