@@ -35,7 +35,9 @@ async fn measure(hasher: &PasswordHasher, settings: &Settings) -> Result<Check, 
     let started = Instant::now();
     hasher.hash("a password").await?;
     let time = started.elapsed();
-    let concurrency = settings.hash_limits().max_concurrency(settings.argon2_memory_kib);
+    let concurrency = settings
+        .hash_limits()
+        .max_concurrency(settings.argon2_memory_kib);
     let started = Instant::now();
     for _ in 0..BATCHES {
         try_join_all((0..concurrency).map(|_| hasher.hash("a password"))).await?;
