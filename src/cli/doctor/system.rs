@@ -20,8 +20,8 @@ const MAX_HASH_TIME: Duration = Duration::from_secs(1);
 
 pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
     let hashing = match password::passwords(settings) {
-        Ok(hasher) => {
-            let measured = measure(&hasher, settings).await;
+        Ok(passwords) => {
+            let measured = measure(&passwords, settings).await;
             measured.unwrap_or_else(|error| Check::bad("hashing", error.to_string()))
         }
         Err(error) => Check::bad("hashing", error.message),
@@ -29,18 +29,18 @@ pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
     vec![hashing, check_connections(settings)]
 }
 
-async fn measure(hasher: &PasswordHasher, settings: &Settings) -> Result<Check, HashError> {
+async fn measure(passwords: &PasswordHasher, settings: &Settings) -> Result<Check, HashError> {
     // The first hash is slower, since the system has not yet provided its memory.
-    hasher.hash("a password").await?;
+    passwords.hash("a password").await?;
     let started = Instant::now();
-    hasher.hash("a password").await?;
+    passwords.hash("a password").await?;
     let time = started.elapsed();
     let concurrency = settings
         .hash_limits()
         .max_concurrency(settings.argon2_memory_kib);
     let started = Instant::now();
     for _ in 0..BATCHES {
-        try_join_all((0..concurrency).map(|_| hasher.hash("a password"))).await?;
+        try_join_all((0..concurrency).map(|_| passwords.hash("a password"))).await?;
     }
     let hashes = u32::try_from(BATCHES * concurrency).unwrap_or(u32::MAX);
     let rate = f64::from(hashes) / started.elapsed().as_secs_f64();
