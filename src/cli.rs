@@ -38,8 +38,8 @@ pub use verify::cases::{Case, ExpectedResponse, Request};
 
 use error::CliError;
 use output::print_unchanged;
-use serve::Inherited;
-use trace::Traces;
+use serve::ActivationSockets;
+use trace::OtlpTracing;
 
 /// Turns an e-mail and a password into a signed JWT, and refreshes it.
 ///
@@ -117,7 +117,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
         _ => {}
     }
     let environment = environment();
-    let sockets = Inherited::new(&environment);
+    let sockets = ActivationSockets::new(&environment);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // A worker thread has a local queue of 256 tasks, and further tasks are in the global queue. By default, tokio checks the global
@@ -128,7 +128,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
         .map_err(|error| format!("cannot start the async runtime: {error}"))?;
     runtime.block_on(async {
         let traces = match cli.command {
-            Command::Serve(_) => Traces::wanted(&environment)?,
+            Command::Serve(_) => OtlpTracing::from_environment(&environment)?,
             _ => None,
         };
         let config = load_config(matches, &environment, traces.as_ref())?;
@@ -137,7 +137,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Serve(command) => {
                 let served = command.run(settings, sockets).await;
                 if let Some(traces) = traces {
-                    traces.end().await;
+                    traces.shut_down().await;
                 }
                 served
             }
@@ -197,7 +197,7 @@ fn command() -> clap::Command {
 fn load_config(
     matches: &ArgMatches,
     environment: &Environment,
-    traces: Option<&Traces>,
+    traces: Option<&OtlpTracing>,
 ) -> Result<LoadedConfig, CliError> {
     // clap makes a global flag visible in the command that it follows and in all parents of this command.
     let names = settings_with_flag()

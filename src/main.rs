@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// What hashes of many sizes leave behind goes back to the system: glibc keeps it, many times the budget.
+/// Returns the memory of password hashes to the system. glibc retains such memory, up to many times the limit of the hash pool.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

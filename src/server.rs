@@ -94,7 +94,7 @@ pub async fn serve(
     }
 }
 
-/// Waits for a permit and a connection.
+/// Acquires a permit, then accepts a connection.
 async fn accept(
     listener: &Listener,
     permits: &Arc<Semaphore>,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     error::CliError,
     output::{print, print_json},
-    prepared::Prepared,
+    prepared::ServeContext,
 };
 use crate::{
     config::{LoadedConfig, json_schema, template},
@@ -90,7 +90,7 @@ fn as_json(config: &LoadedConfig) -> Map<String, Value> {
 
 /// Reports the errors that `serve` reports before it opens or creates a file.
 fn check(config: &LoadedConfig) -> Result<(), CliError> {
-    Prepared::of(&config.settings)?;
+    ServeContext::load(&config.settings)?;
     let file = config.file.as_ref();
     let file = file.map_or_else(String::new, |file| format!(", {} included", file.display()));
     print(format!(

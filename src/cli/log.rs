@@ -12,12 +12,12 @@ mod writer;
 pub use json::json_layer;
 pub(super) use writer::{FlushOnDrop, flush, start_writer_thread};
 
-use super::trace::Traces;
+use super::trace::OtlpTracing;
 use crate::config::LogFilter;
 use writer::LineWriter;
 
 /// Starts logging the events that match the filter. From now on, panics are logged as well.
-pub(super) fn init(filter: &LogFilter, traces: Option<&Traces>) {
+pub(super) fn init(filter: &LogFilter, traces: Option<&OtlpTracing>) {
     let log = if io::stderr().is_terminal() {
         fmt::layer().with_writer(|| LineWriter).boxed()
     } else {

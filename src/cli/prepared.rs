@@ -1,4 +1,4 @@
-//! What the settings make, before anything is opened or made: what cannot be served should leave nothing behind.
+//! The values that `signet serve` derives from its settings.
 
 use super::{certificate::Certificate, error::CliError, password, secret};
 use crate::{
@@ -6,17 +6,19 @@ use crate::{
     config::Settings,
 };
 
-/// All of it.
-pub(super) struct Prepared {
+pub(super) struct ServeContext {
     pub(super) passwords: PasswordHasher,
-    /// None where the service makes one of its own.
+    /// The configured secrets. If the settings have no secret, the service generates a secret.
     pub(super) secrets: Option<Secrets>,
     pub(super) certificate: Option<Certificate>,
 }
 
-impl Prepared {
-    /// What the settings make, or all that is wrong with them.
-    pub(super) fn of(settings: &Settings) -> Result<Self, CliError> {
+impl ServeContext {
+    /// Loads the values without opening or creating the database: a start that fails must not change files.
+    ///
+    /// # Errors
+    /// All errors of the settings together.
+    pub(super) fn load(settings: &Settings) -> Result<Self, CliError> {
         let parts = (
             password::passwords(settings),
             secret::configured(settings),
@@ -29,12 +31,9 @@ impl Prepared {
                 certificate,
             }),
             (passwords, secrets, certificate) => {
-                let failures = [passwords.err(), secrets.err(), certificate.err()];
-                let failures = failures.into_iter().flatten();
-                Err(CliError::of_lines(
-                    1,
-                    failures.map(|failure| failure.message),
-                ))
+                let errors = [passwords.err(), secrets.err(), certificate.err()];
+                let errors = errors.into_iter().flatten();
+                Err(CliError::of_lines(1, errors.map(|error| error.message)))
             }
         }
     }

@@ -1,31 +1,32 @@
 //! `signet serve`
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
+mod activation;
+mod admin;
+mod demo;
+mod limits;
 mod listen;
-mod operators;
+mod maintenance;
 mod reload;
+mod shutdown;
+mod socket_file;
 mod systemd;
 
-pub(super) use listen::Inherited;
+pub(super) use activation::ActivationSockets;
 
-use super::{database, error::CliError, log, prepared::Prepared, secret, signal};
+use super::{database, error::CliError, log, prepared::ServeContext, secret};
 use crate::{
-    accounts::{Limits, NewUser, Users},
-    auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Tokens},
-    config::{DatabaseUrl, Settings},
+    accounts::{Limits, Users},
+    auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
+    config::Settings,
     http::{AdminApi, AppConfig, BuiltApp, build_app},
-    server::{self, ConnectionLimits},
+    server,
 };
-use listen::Bound;
-use operators::Operators;
-use reload::Reloaded;
-
-const DEMO_EMAIL: &str = "jonhdoeqa@email.com";
-const DEMO_PASSWORD: &str = "1234ABCD";
+use admin::AdminServer;
+use listen::BoundSocket;
+use reload::Reloader;
 
 #[derive(clap::Args)]
 pub(super) struct Serve {
@@ -41,108 +42,102 @@ impl Serve {
     pub(super) async fn run(
         self,
         settings: Settings,
-        mut sockets: Inherited,
+        mut sockets: ActivationSockets,
     ) -> Result<(), CliError> {
         let lost_lines = log::start_writer_thread()?;
-        let settings = if self.demo {
-            of_demo(settings)?
-        } else {
-            settings
-        };
-        let Prepared {
-            passwords,
-            secrets,
-            certificate,
-        } = Prepared::of(&settings)?;
-        let mut bind =
-            |listen, setting| Bound::new(listen, settings.socket_mode, &mut sockets, setting);
-        let bound = bind(&settings.listen, "SIGNET_LISTEN")?;
+        let settings = self.effective_settings(settings)?;
+        let context = ServeContext::load(&settings)?;
         let admin = AdminApi::default();
-        let operators = match &settings.admin_listen {
-            Some(listen) => {
-                let bound = bind(listen, "SIGNET_ADMIN_LISTEN")?;
-                let limits = settings.connection_limits().for_admin();
-                Some(Operators::serve(bound, &admin, limits)?)
-            }
-            None => None,
-        };
-        sockets.warn_of_unused();
-        let users = self.users(&settings).await?;
-        let clock = Clock::system();
-        if self.demo {
-            add_demo_account(&users, &passwords, &clock).await?;
-        }
-        let secrets = match secrets {
-            Some(secrets) => secrets,
-            None => secret::generated(&settings)?,
-        };
-        let tokens = Tokens::new(&secrets, settings.token_lifetimes());
-        let tokens = tokens.map_err(|error| error.to_string())?;
-        let auth = AuthService::from(AuthState {
-            users,
-            passwords,
-            tokens,
-            rate_limiter: settings.throttle(),
-            audit: settings.audit(),
-            metrics: AuthMetrics::default(),
-            clock,
-        });
-        let stop = stop_signal()?;
-        let limits = limits_within_files(&settings);
-        let delay = settings.stop_delay.duration();
-        let options = AppConfig {
+        // If an address is in use, the command fails before it creates a database or a secret.
+        let (socket, admin_server) = bind_sockets(&settings, &mut sockets, &admin)?;
+        let auth = self.open_auth(&settings, context.passwords, context.secrets);
+        let (auth, secrets) = auth.await?;
+        let stop = shutdown::stop_signal()?;
+        let limits = limits::capped_limits(&settings);
+        let stop_delay = settings.stop_delay.duration();
+        let certificate = context.certificate;
+        let config = AppConfig {
             certificate_expiry: certificate.as_ref().map(|it| it.expiry.clone()),
             lost_lines,
             ..settings.app_config()
         };
-        let reloaded = Reloaded {
+        let reloader = Reloader {
             auth: auth.clone(),
             settings,
             secrets,
             certificate: certificate.clone(),
         };
-        reloaded.on_hangup()?;
-        let BuiltApp { app, shutdown } = build_app(&auth, options, &admin);
-        let (listener, file) = bound.listen()?;
-        let place = listener.display_addr();
-        let admin = operators.as_ref().map(|operators| operators.place.as_str());
-        let scheme = if certificate.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let docs = (!place.starts_with("unix:")).then(|| format!("{scheme}://{place}/docs/"));
-        info!(address = place, admin, docs, "listening");
-        if self.demo {
-            warn!(
-                email = DEMO_EMAIL,
-                "a demo: the account's password is public, and all of it is gone when this ends"
-            );
-        }
+        reloader.spawn_sighup_handler()?;
+        let BuiltApp { app, shutdown } = build_app(&auth, config, &admin);
+        // Until the service can answer, the kernel refuses connections, so that clients do not wait.
+        let (listener, socket_file) = socket.listen()?;
+        let admin_addr = admin_server.as_ref().map(|server| server.addr.as_str());
+        let is_https = certificate.is_some();
+        self.log_listening(&listener.display_addr(), admin_addr, is_https);
         if let Some(certificate) = &certificate {
             certificate.watch();
         }
-        run_maintenance(&auth);
+        let maintenance = maintenance::spawn_maintenance(&auth);
         let stop = async {
             stop.await;
-            systemd::stopping(delay + limits.shutdown_timeout);
+            systemd::stopping(stop_delay + limits.shutdown_timeout);
             shutdown.set();
-            sleep(delay).await;
+            sleep(stop_delay).await;
         };
         systemd::ready();
-        systemd::keep_alive();
+        systemd::spawn_watchdog();
         let tls = certificate.map(|certificate| certificate.tls);
         server::serve(listener.with_tls(tls), app, limits, stop).await;
-        drop(file);
-        if let Some(operators) = operators {
-            operators.end().await;
+        drop(socket_file);
+        if let Some(admin_server) = admin_server {
+            admin_server.stop().await;
         }
+        // Maintenance would fail when the database is closed, and log an error.
+        maintenance.abort();
+        let _ = maintenance.await;
         auth.users.close().await;
         info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
         Ok(())
     }
 
-    async fn users(&self, settings: &Settings) -> Result<Users, CliError> {
+    fn effective_settings(&self, settings: Settings) -> Result<Settings, CliError> {
+        if self.demo {
+            demo::demo_settings(settings)
+        } else {
+            Ok(settings)
+        }
+    }
+
+    /// Opens the database and prepares obtain and refresh. Returns the secrets as well, for reloads.
+    async fn open_auth(
+        &self,
+        settings: &Settings,
+        passwords: PasswordHasher,
+        secrets: Option<Secrets>,
+    ) -> Result<(AuthService, Secrets), CliError> {
+        let users = self.open_accounts(settings).await?;
+        let clock = Clock::system();
+        if self.demo {
+            demo::add_account(&users, &passwords, &clock).await?;
+        }
+        let secrets = match secrets {
+            Some(secrets) => secrets,
+            None => secret::generated(settings)?,
+        };
+        let tokens = Tokens::new(&secrets, settings.token_lifetimes());
+        let auth = AuthService::from(AuthState {
+            users,
+            passwords,
+            tokens: tokens.map_err(|error| error.to_string())?,
+            rate_limiter: settings.throttle(),
+            audit: settings.audit(),
+            metrics: AuthMetrics::default(),
+            clock,
+        });
+        Ok((auth, secrets))
+    }
+
+    async fn open_accounts(&self, settings: &Settings) -> Result<Users, CliError> {
         let limits = Limits {
             hurried: true,
             ..settings.database_limits()
@@ -153,84 +148,37 @@ impl Serve {
             database::users(settings, limits).await
         }
     }
-}
 
-/// The same settings, for a database in memory and nobody but this machine.
-fn of_demo(settings: Settings) -> Result<Settings, CliError> {
-    if !settings.listen.is_local() {
-        return Err(CliError::usage(format!(
-            "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
-            settings.listen
-        )));
-    }
-    Ok(Settings {
-        database_url: DatabaseUrl("sqlite::memory:".to_owned()),
-        ..settings
-    })
-}
-
-/// The limits of connections, with a warning if this process may open too few files for them.
-fn limits_within_files(settings: &Settings) -> ConnectionLimits {
-    let wanted = settings.connection_limits();
-    let limits = wanted.capped_by_nofile();
-    if limits.connections < wanted.connections {
-        warn!(
-            connections = limits.connections,
-            configured = wanted.connections,
-            "too few file descriptors for the configured connections; raise LimitNOFILE or `ulimit -n`, or lower SIGNET_CONNECTIONS"
-        );
-    }
-    limits
-}
-
-async fn add_demo_account(
-    users: &Users,
-    passwords: &PasswordHasher,
-    clock: &Clock,
-) -> Result<(), CliError> {
-    let password = passwords
-        .hash(DEMO_PASSWORD)
-        .await
-        .map_err(|error| error.to_string())?;
-    let account = NewUser {
-        id: Some(1),
-        email: DEMO_EMAIL.to_owned(),
-        password: Some(password),
-    };
-    users
-        .add(account, clock.now())
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(())
-}
-
-/// Does what is due from time to time, at a hundredth of a core at most.
-fn run_maintenance(auth: &AuthService) {
-    const OFTEN: Duration = Duration::from_mins(10);
-    let auth = auth.clone();
-    tokio::spawn(async move {
-        loop {
-            let started = Instant::now();
-            if let Err(error) = auth.run_maintenance().await {
-                warn!(%error, "maintenance failed; response times may reveal whether an account exists");
-            }
-            sleep((started.elapsed() * 100).max(OFTEN)).await;
+    fn log_listening(&self, address: &str, admin: Option<&str>, is_https: bool) {
+        let scheme = if is_https { "https" } else { "http" };
+        let docs = (!address.starts_with("unix:")).then(|| format!("{scheme}://{address}/docs/"));
+        info!(address, admin, docs, "listening");
+        if self.demo {
+            warn!(
+                email = demo::EMAIL,
+                "a demo: the account's password is public, and all of it is gone when this ends"
+            );
         }
-    });
+    }
 }
 
-/// Done on the first SIGTERM or SIGINT; on the second, the process ends at once.
-fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
-    let first = signal::stop()?;
-    Ok(async move {
-        first.await;
-        let second = signal::stop();
-        tokio::spawn(async move {
-            let Ok(second) = second else { return };
-            second.await;
-            warn!("a second signal: ending at once");
-            log::flush();
-            std::process::exit(1);
-        });
-    })
+/// Binds both addresses, and starts the admin server if it has an address.
+fn bind_sockets(
+    settings: &Settings,
+    sockets: &mut ActivationSockets,
+    admin: &AdminApi,
+) -> Result<(BoundSocket, Option<AdminServer>), CliError> {
+    let mut bind =
+        |listen, setting| BoundSocket::bind(listen, settings.socket_mode, sockets, setting);
+    let socket = bind(&settings.listen, "SIGNET_LISTEN")?;
+    let admin_server = match &settings.admin_listen {
+        Some(listen) => {
+            let socket = bind(listen, "SIGNET_ADMIN_LISTEN")?;
+            let limits = settings.connection_limits().for_admin();
+            Some(AdminServer::start(socket, admin, limits)?)
+        }
+        None => None,
+    };
+    sockets.warn_of_unused();
+    Ok((socket, admin_server))
 }

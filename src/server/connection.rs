@@ -65,7 +65,7 @@ impl Connection {
         let Some(tls) = &self.tls else {
             return self.serve_http(stream, client, Scheme::HTTP).await;
         };
-        // Boxes save memory: a connection without TLS needs no space for TLS, and later requests need none for the handshake.
+        // The boxes save memory: connections without TLS have no space for TLS, and the handshake's space is freed after the handshake.
         if let Some(stream) = Box::pin(self.tls_handshake(tls, stream)).await {
             Box::pin(self.serve_http(stream, client, Scheme::HTTPS)).await;
         }

@@ -41,10 +41,10 @@ type FileId = (u64, u64, u64, i64, i64);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file is unreadable or invalid.
-    #[error("cannot read the certificate in {}: {}. It must be PEM, the certificate before those that vouch for it", .0.display(), reason(.1))]
+    #[error("cannot read the certificate in {}: {}. The file must be PEM: the certificate of the service, then its issuers", .0.display(), reason(.1))]
     Certificate(PathBuf, pem::Error),
     /// The key file is unreadable or invalid.
-    #[error("cannot read the key in {}: {}. It must be PEM, without a passphrase", .0.display(), reason(.1))]
+    #[error("cannot read the key in {}: {}. The file must be PEM, without a passphrase", .0.display(), reason(.1))]
     Key(PathBuf, pem::Error),
     /// The service does not support this kind of key.
     #[error("cannot use the key in {}: {cause}. Supported are ECDSA on P-256 and P-384, RSA of 2048 to 8192 bits, and Ed25519", .key.display())]
@@ -55,7 +55,7 @@ pub enum TlsError {
         cause: String,
     },
     /// The certificate and the key do not match, or rustls does not support them.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}. The certificate comes before those that vouch for it, is of version 3, and of this key", .certificate.display(), .key.display())]
+    #[error("the certificate in {} and the key in {} cannot be used: {source}. The first certificate in the file must be of version 3 and match the key", .certificate.display(), .key.display())]
     Pair {
         /// The certificate file.
         certificate: PathBuf,
@@ -68,10 +68,10 @@ pub enum TlsError {
 
 fn reason(error: &pem::Error) -> String {
     match error {
-        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        pem::Error::NoItemsFound => "the file does not contain one".to_owned(),
         pem::Error::Io(error) => error.to_string(),
         // Other errors may quote the file, and the key is secret.
-        _ => "it is not PEM".to_owned(),
+        _ => "the file is not valid PEM".to_owned(),
     }
 }
 

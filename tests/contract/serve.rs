@@ -265,6 +265,18 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn stop_right_after_the_start_logs_no_warning() {
+    let home = Home::new();
+    for _ in 0..5 {
+        let service = home.serve(&[]);
+        service.signal("-TERM");
+        let (status, log) = service.wait();
+        assert!(status.success(), "{log}");
+        assert!(!log.contains("WARN"), "{log}");
+    }
+}
+
+#[test]
 fn an_unknown_variable_is_warned_about_only() {
     let home = Home::new();
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);

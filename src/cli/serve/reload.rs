@@ -1,4 +1,4 @@
-//! What a running service reads anew on SIGHUP: its secrets and its certificate.
+//! Reloads the secrets and the certificate on SIGHUP.
 
 use tokio::signal::unix::SignalKind;
 use tracing::{error, info};
@@ -10,22 +10,21 @@ use crate::{
     config::Settings,
 };
 
-/// Who has it.
-pub(super) struct Reloaded {
+pub(super) struct Reloader {
     pub(super) auth: AuthService,
     pub(super) settings: Settings,
     pub(super) secrets: Secrets,
     pub(super) certificate: Option<Certificate>,
 }
 
-impl Reloaded {
-    /// Reads it on every SIGHUP. What cannot be read changes nothing.
-    pub(super) fn on_hangup(self) -> Result<(), CliError> {
+impl Reloader {
+    /// Starts a task that reloads on every SIGHUP. If a file cannot be read, the previous values stay in use.
+    pub(super) fn spawn_sighup_handler(self) -> Result<(), CliError> {
         let mut hangup = signal::on(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 systemd::reloading();
-                self.secrets();
+                self.reload_secrets();
                 if let Some(certificate) = &self.certificate {
                     certificate.reload();
                 }
@@ -35,18 +34,19 @@ impl Reloaded {
         Ok(())
     }
 
-    fn secrets(&self) {
+    fn reload_secrets(&self) {
         let verified = self.auth.tokens.verified();
-        let read = secret::reload(&self.settings, &self.secrets);
-        match read.and_then(|secrets| {
-            let failed = |error: SecretTooShort| CliError::from(error.to_string());
-            self.auth.tokens.replace(&secrets).map_err(failed)
-        }) {
+        let secrets = secret::reload(&self.settings, &self.secrets);
+        let result = secrets.and_then(|secrets| {
+            let too_short = |error: SecretTooShort| CliError::from(error.to_string());
+            self.auth.tokens.replace(&secrets).map_err(too_short)
+        });
+        match result {
             Ok(()) => info!(
                 ?verified,
                 "read the secrets anew; so many tokens each of the old ones verified"
             ),
-            Err(failure) => error!(error = failure.message, "the secrets stay as they were"),
+            Err(error) => error!(error = error.message, "the secrets stay as they were"),
         }
     }
 }

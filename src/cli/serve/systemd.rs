@@ -1,4 +1,4 @@
-//! What systemd is told (`sd_notify(3)`), where it is systemd that started the service.
+//! Notifies systemd of the state of the service (`sd_notify(3)`), if systemd started the service.
 
 use std::{
     io,
@@ -15,18 +15,18 @@ use tracing::warn;
 
 use crate::config::environment;
 
-/// For the database to be closed, and the last traces to be sent.
-const TO_CLOSE: Duration = Duration::from_secs(10);
+/// The time to close the database and to send the last traces.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Clients can connect.
 pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("Serving")]);
+    notify(&[NotifyState::Ready, NotifyState::Status("Serving")]);
 }
 
-/// What is read anew is being read. [`ready`] ends it.
+/// The service reloads its secrets and certificate. Call [`ready`] afterwards.
 pub(super) fn reloading() {
     let now = NotifyState::monotonic_usec_now();
-    tell(
+    notify(
         &[NotifyState::Reloading]
             .into_iter()
             .chain(now)
@@ -34,42 +34,42 @@ pub(super) fn reloading() {
     );
 }
 
-/// It is the end, and the requests in flight are waited for: for so long, and no longer.
+/// The service finishes the requests in flight, within this time.
 pub(super) fn stopping(within: Duration) {
-    let microseconds = u32::try_from((within + TO_CLOSE).as_micros()).unwrap_or(u32::MAX);
-    tell(&[
+    let microseconds = u32::try_from((within + CLOSE_TIMEOUT).as_micros()).unwrap_or(u32::MAX);
+    notify(&[
         NotifyState::Stopping,
         NotifyState::ExtendTimeoutUsec(microseconds),
         NotifyState::Status("Finishing the requests in flight"),
     ]);
 }
 
-/// Shows again and again that the runtime runs tasks, if the unit asks for that (`WatchdogSec=`).
-pub(super) fn keep_alive() {
+/// Notifies systemd periodically that the runtime runs tasks, if the unit sets `WatchdogSec=`.
+pub(super) fn spawn_watchdog() {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return;
     };
     tokio::spawn(async move {
         loop {
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
             sleep(interval / 3).await;
         }
     });
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     let socket = environment().get("NOTIFY_SOCKET").cloned().flatten();
     let sent = match socket.as_deref().and_then(|name| name.strip_prefix('@')) {
-        Some(name) => send_to_abstract(name, states),
+        Some(name) => notify_abstract_socket(name, states),
         None => sd_notify::notify(states),
     };
     if let Err(error) = sent {
-        warn!(%error, "systemd cannot be told how the service stands");
+        warn!(%error, "cannot notify systemd");
     }
 }
 
 /// Sends to a socket in the abstract namespace, whose name begins with `@` (`sd_notify(3)`). The crate `sd_notify` supports only paths.
-fn send_to_abstract(name: &str, states: &[NotifyState<'_>]) -> io::Result<()> {
+fn notify_abstract_socket(name: &str, states: &[NotifyState<'_>]) -> io::Result<()> {
     let states: Vec<_> = states.iter().map(ToString::to_string).collect();
     let message = states.join("\n");
     let address = SocketAddr::from_abstract_name(name)?;

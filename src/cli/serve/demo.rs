@@ -1,0 +1,47 @@
+//! The demo: the documented account in a database in memory.
+
+use crate::{
+    accounts::{NewUser, Users},
+    auth::{Clock, PasswordHasher},
+    cli::error::CliError,
+    config::{DatabaseUrl, Settings},
+};
+
+pub(super) const EMAIL: &str = "jonhdoeqa@email.com";
+const PASSWORD: &str = "1234ABCD";
+
+/// Returns the settings with a database in memory. The password is public, so only a loopback address is allowed.
+pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
+    if !settings.listen.is_local() {
+        return Err(CliError::usage(format!(
+            "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
+            settings.listen
+        )));
+    }
+    Ok(Settings {
+        database_url: DatabaseUrl("sqlite::memory:".to_owned()),
+        ..settings
+    })
+}
+
+/// Adds the documented account.
+pub(super) async fn add_account(
+    users: &Users,
+    passwords: &PasswordHasher,
+    clock: &Clock,
+) -> Result<(), CliError> {
+    let password = passwords
+        .hash(PASSWORD)
+        .await
+        .map_err(|error| error.to_string())?;
+    let account = NewUser {
+        id: Some(1),
+        email: EMAIL.to_owned(),
+        password: Some(password),
+    };
+    users
+        .add(account, clock.now())
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(())
+}
