@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(buffers.free.len(), 0);
     }
 
-    /// A hash that runs until the returned sender is dropped.
+    /// Starts a hash that runs until the returned sender is dropped.
     fn endless<'a>(
         pool: &'a HashPool,
         bucket: &'a str,
@@ -430,11 +430,15 @@ mod tests {
         mpsc::Sender<()>,
     ) {
         let (finish, finished) = mpsc::channel();
+        let (start, started) = mpsc::channel();
         let hash = move |_: &mut [Block]| {
+            start.send(()).unwrap();
             let _ = finished.recv();
         };
         let mut hash = pool.run(argon2(100), bucket, pending(), hash).boxed();
         assert!((&mut hash).now_or_never().is_none());
+        // A thread of the pool may start late on a busy machine.
+        started.recv().unwrap();
         (hash, finish)
     }
 
