@@ -183,8 +183,8 @@ impl HashPool {
         };
         // The threads run until the pool is dropped.
         let _ = self.jobs.send(Box::new(job));
-        let result = result.await;
         self.free_idle_buffers_later();
+        let result = result.await;
         // After a panic, which was logged already, there is no result. The login can be repeated.
         result.map(Some).map_err(|_| Overloaded {
             wait: self.limits.wait,
@@ -206,24 +206,14 @@ impl HashPool {
         }
         let blocks = u32::try_from(self.blocks(cost)).unwrap_or(u32::MAX);
         let kib = self.limits.reserved_kib(cost.memory_kib.max(blocks));
-        Ok(Ticket::new(
-            &self.queue,
-            bucket,
-            kib,
-            self.expected_time(cost),
-        ))
+        let part = f64::from(kib) / f64::from(self.limits.memory_kib.max(1));
+        let expected = self.speed.expected_time(cost).mul_f64(part);
+        Ok(Ticket::new(&self.queue, bucket, kib, expected))
     }
 
     fn expected_wait(&self, bucket: &str) -> ExpectedWait {
         let next = self.speed.expected_time(self.default_cost);
         lock(&self.queue).expected_wait(bucket, next)
-    }
-
-    /// Returns the time of a hash if it had the whole pool.
-    fn expected_time(&self, cost: HashCost) -> Duration {
-        let part = f64::from(self.limits.reserved_kib(cost.memory_kib))
-            / f64::from(self.limits.memory_kib.max(1));
-        self.speed.expected_time(cost).mul_f64(part.min(1.0))
     }
 
     /// Returns the size of the buffer for a hash. A small hash gets a buffer of the default size, which can be reused.
@@ -237,7 +227,12 @@ impl HashPool {
     /// Frees the buffers as soon as no hash has used them for a while.
     fn free_idle_buffers_later(&self) {
         let buffers = Arc::clone(&self.buffers);
-        if std::mem::replace(&mut lock(&buffers).has_cleanup, true) {
+        let has_cleanup = {
+            let mut state = lock(&buffers);
+            state.last_use = Some(Instant::now());
+            std::mem::replace(&mut state.has_cleanup, true)
+        };
+        if has_cleanup {
             return;
         }
         tokio::spawn(async move {

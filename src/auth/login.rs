@@ -83,8 +83,8 @@ async fn authenticate(
     let user = users.by_email(email).await.map_err(InternalError::from)?;
     let now = auth.clock.now();
     let milliseconds = unix_milliseconds(now);
-    let attempt = format!("{}\0{password}", email::key(email));
-    let fingerprint = auth.tokens.fingerprint(&attempt);
+    let credentials = format!("{}\0{password}", email::key(email));
+    let fingerprint = auth.tokens.fingerprint(&credentials);
     let attempt = auth
         .rate_limiter
         .check_login(

@@ -1,7 +1,7 @@
 //! The endpoint of all requests: finds the operation or the page, and adds to each response the request ID, security headers, CORS
 //! headers, a log line and metrics. Every error is JSON, after a panic, too.
 
-use std::{collections::HashMap, future::ready, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
@@ -85,10 +85,12 @@ impl RootEndpoint {
 
     /// Calls the handler. A panic becomes an internal error.
     async fn handle(&self, request: Request, handlers: Option<&MethodRouter>) -> Response {
-        let response = match (InvalidHost::reject(&request), handlers) {
-            (Some(rejection), _) => ready(Ok(rejection)).left_future(),
-            (None, Some(handlers)) => handlers.call(request).left_future().right_future(),
-            (None, None) => self.pages.call(request).right_future().right_future(),
+        let response = async {
+            match (InvalidHost::reject(&request), handlers) {
+                (Some(rejection), _) => Ok(rejection),
+                (None, Some(handlers)) => handlers.call(request).await,
+                (None, None) => self.pages.call(request).await,
+            }
         };
         let response = AssertUnwindSafe(response).catch_unwind().await;
         response.map_or_else(

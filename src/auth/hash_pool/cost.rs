@@ -96,7 +96,7 @@ impl MeasuredSpeed {
         let measured = u64::try_from(measured).unwrap_or(u64::MAX);
         let speed = &self.0[cost.algorithm as usize];
         let average = speed.load(Ordering::Relaxed);
-        // The weight of the first measurement is higher: the nominal speed may be far off.
+        // The first measurement replaces the nominal speed, which may be far off.
         let is_nominal = average == cost.algorithm.nominal_speed();
         let average = if is_nominal {
             measured

@@ -1,7 +1,8 @@
 //! A queue for memory that is fair between clients.
 //!
-//! tokio's `Semaphore` serves waiters in the order of arrival, so one client could fill the queue. This queue serves the buckets
-//! in turn. A bucket is a group of clients that count as one client.
+//! This queue serves the buckets in turn. A bucket is a group of clients that count as one client. tokio's `Semaphore` serves waiters in
+//! the order of arrival, so one client could fill the queue. `FairShare` of the crate `mea` has no weights, and with one permit it also
+//! serves in the order of arrival.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -173,21 +173,21 @@ impl Write for LineWriter {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{self, Sender},
     };
 
     use super::*;
 
-    /// An output that sends each write to the test after a pause.
-    struct SlowOutput {
+    /// An output that hangs while the test holds the lock, and then sends each write to the test.
+    struct LockedOutput {
+        lock: Arc<Mutex<()>>,
         writes: Sender<String>,
-        pause: Duration,
     }
 
-    impl Write for SlowOutput {
+    impl Write for LockedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            thread::sleep(self.pause);
+            drop(self.lock.lock());
             let _ = self.writes.send(String::from_utf8(bytes.to_vec()).unwrap());
             Ok(bytes.len())
         }
@@ -219,22 +219,30 @@ mod tests {
         }
     }
 
-    fn start(capacity: usize, pause: Duration) -> (Arc<LogQueue>, Receiver<String>) {
+    /// Starts a writer thread whose output hangs while `lock` is held.
+    fn start(capacity: usize, lock: &Arc<Mutex<()>>) -> (Arc<LogQueue>, Receiver<String>) {
         let (queue, lines) = LogQueue::new(capacity);
         let queue = Arc::new(queue);
         let (writes, written) = mpsc::channel();
+        let mut output = LockedOutput {
+            lock: Arc::clone(lock),
+            writes,
+        };
         let shared = Arc::clone(&queue);
-        thread::spawn(move || shared.write_lines(&lines, &mut SlowOutput { writes, pause }));
+        thread::spawn(move || shared.write_lines(&lines, &mut output));
         (queue, written)
     }
 
     #[test]
     fn waiting_lines_are_written_together_and_whole() {
-        let (queue, written) = start(1000, Duration::from_millis(10));
+        let lock = Arc::default();
+        let (queue, written) = start(1000, &lock);
         let line = format!("{}\n", "x".repeat(299));
+        let hang = lock.lock().unwrap();
         for _ in 0..100 {
             queue.push(line.as_bytes());
         }
+        drop(hang);
         assert!(queue.wait_until_written(Duration::from_mins(1)));
         let writes: Vec<_> = written.try_iter().collect();
         assert!(writes.len() < 50, "{}", writes.len());
@@ -246,21 +254,22 @@ mod tests {
 
     #[test]
     fn long_line_is_written() {
-        let (queue, written) = start(10, Duration::ZERO);
+        let (queue, written) = start(10, &Arc::default());
         queue.push(&[b'x'; 3 * MAX_WRITE]);
         assert!(queue.wait_until_written(Duration::from_mins(1)));
         assert_eq!(written.recv().unwrap().len(), 3 * MAX_WRITE);
     }
 
     #[test]
-    fn slow_output_delays_no_line_and_lost_lines_are_counted() {
-        let (queue, written) = start(10, Duration::from_millis(50));
-        let started = Instant::now();
+    fn hanging_output_delays_no_line_and_lost_lines_are_counted() {
+        let lock = Arc::default();
+        let (queue, written) = start(10, &lock);
+        let hang = lock.lock().unwrap();
         for number in 0..10_000 {
             queue.push(format!("line {number:06}\n").as_bytes());
         }
-        let elapsed = started.elapsed();
-        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+        assert!(queue.lost.get() > 0);
+        drop(hang);
         assert!(queue.wait_until_written(Duration::from_mins(1)));
         let text = written.try_iter().collect::<String>();
         assert!(text.lines().is_sorted());
