@@ -184,8 +184,8 @@ async fn resets_leave_the_queue_at_once() {
         let request = obtain_request(EMAIL, PASSWORD);
         let single = Instant::now();
         server.exchange(&request).await;
-        // More than fit into the queue, so that it is full.
-        let count = 2.0 / single.elapsed().as_secs_f64();
+        // More logins than the queue of one second accepts, so that the queue is full. A single login takes longer than its hash.
+        let count = 8.0 / single.elapsed().as_secs_f64();
         let mut clients = Vec::new();
         while f64::from(u16::try_from(clients.len()).unwrap()) < count {
             let mut stream = server.connect().await;
