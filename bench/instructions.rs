@@ -21,7 +21,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 use signet::{
-    accounts::{self, Limits, NewUser, Users},
+    accounts::{self, AccountStore, Limits, NewAccount},
     api::{Document, Rejection, Validators},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits,
@@ -135,7 +135,7 @@ async fn service() -> (App, String) {
     let limits = Limits {
         connections: 1.try_into().unwrap(),
         wait: Duration::from_mins(1),
-        hurried: false,
+        enforce_statement_timeout: false,
     };
     let db = accounts::open("sqlite::memory:", limits).await.unwrap();
     migration::apply(&db, "a count", limits.wait).await.unwrap();
@@ -152,7 +152,7 @@ async fn service() -> (App, String) {
     };
     let (tokens, token) = token();
     let auth = AuthService::from(AuthState {
-        users: Users::new(db, limits),
+        users: AccountStore::new(db, limits),
         passwords: PasswordHasher::new(cost, budget).unwrap(),
         tokens,
         rate_limiter: RateLimiter::new(None),
@@ -162,7 +162,7 @@ async fn service() -> (App, String) {
         metrics: AuthMetrics::default(),
         clock: Clock::new(move || now),
     });
-    let account = NewUser {
+    let account = NewAccount {
         id: Some(1),
         email: EMAIL.to_owned(),
         password: None,

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::accounts::{self, DatabaseError, Users};
+use crate::accounts::{self, AccountStore, DatabaseError};
 
 mod audit;
 mod client;
@@ -43,7 +43,7 @@ pub struct AuthService(Arc<AuthState>);
 #[derive(Debug)]
 pub struct AuthState {
     /// The accounts.
-    pub users: Users,
+    pub users: AccountStore,
     /// Hashes and verifies passwords.
     pub passwords: PasswordHasher,
     /// Signs and verifies tokens.
@@ -83,7 +83,7 @@ impl AuthService {
         // A failed step skips no other step. The dummy hash is updated first, because the cleanup may run for seconds.
         let refreshed = self.refresh_dummy_hash().await;
         let capped = self.rate_limiter.cap(&self.users, now).await;
-        let deleted = self.users.forgive_settled(now).await;
+        let deleted = self.users.delete_expired_attempts(now).await;
         refreshed.and(capped).and(deleted)
     }
 
@@ -95,7 +95,7 @@ impl AuthService {
     /// If the database fails.
     pub async fn refresh_dummy_hash(&self) -> Result<(), DatabaseError> {
         let mut histogram = SchemeHistogram::default();
-        for hash in self.users.sample().await? {
+        for hash in self.users.sample_hashes().await? {
             histogram.count(&hash);
         }
         self.passwords.refresh_dummy_hash(histogram);

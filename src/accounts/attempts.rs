@@ -1,7 +1,7 @@
-//! Failed attempts: how much each subject has yet to be forgiven.
+//! Counters of failed attempts.
 //!
-//! A row is a bucket that leaks: `settled_at` is when it will be empty. One number tells the level and
-//! survives restarts; one statement adds to it, so that replicas agree.
+//! The algorithm is GCRA: a row stores the theoretical arrival time in `settled_at`. One statement updates the row, so that replicas
+//! share a counter.
 
 use std::time::Duration;
 
@@ -10,39 +10,38 @@ use sea_orm::{
     entity::prelude::*,
     sea_query::{BinOper, Cond, Expr, ExprTrait, Func, OnConflict},
 };
-
 use tokio::time::sleep;
 
-use super::Users;
+use super::store::AccountStore;
 
-/// One subject's bucket.
+/// The counter of a subject.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "attempts")]
 pub struct Model {
-    /// What is counted against; it names no e-mail in clear.
+    /// The hashed account or the address.
     #[sea_orm(primary_key, auto_increment = false)]
     pub subject: String,
-    /// Unix milliseconds: when all that was counted is forgiven.
+    /// When the counter will be zero again, in Unix milliseconds.
     pub settled_at: i64,
-    /// The last few guesses, newest first: of each a comma and the start of a keyed hash.
+    /// Fingerprints of the last wrong passwords, newest first, each after a comma.
     pub last_guess: Option<String>,
 }
 
-/// Letters of a guess's keyed hash.
-pub const GUESS: usize = 3;
-/// Guesses that are remembered: clients that are stuck, each on a password of its own.
-const GUESSES: usize = 4;
-/// Buckets that one statement of the cleanup visits. SQLite has one writer at a time, so a login waits for the statement: a few milliseconds.
+/// The length of a password fingerprint, in letters of a keyed hash.
+pub const FINGERPRINT_LEN: usize = 3;
+/// The number of stored fingerprints: several clients may each repeat another wrong password.
+const RECENT_FINGERPRINTS: usize = 4;
+/// The number of rows that one statement of the cleanup visits. A login on SQLite waits a few milliseconds for the statement.
 const BATCH: u64 = 1_000;
 /// The time between two statements of the cleanup. Without a pause, a login that polls for the write lock of SQLite rarely gets it.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Model {
-    /// Whether this guess is among those that are remembered.
+    /// Returns whether this fingerprint is among the stored fingerprints.
     #[must_use]
-    pub fn remembers(&self, guess: &str) -> bool {
-        let guesses = self.last_guess.iter().flat_map(|list| list.split(','));
-        guesses.into_iter().any(|known| known == guess)
+    pub fn remembers(&self, fingerprint: &str) -> bool {
+        let mut known = self.last_guess.iter().flat_map(|list| list.split(','));
+        known.any(|known| known == fingerprint)
     }
 }
 
@@ -51,7 +50,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Subjects of these kinds: each subject starts with its kind.
+/// Selects subjects of these kinds. A subject starts with its kind.
 fn of_kinds(kinds: &[&str]) -> Cond {
     let kinds = kinds.iter().map(|kind| format!("{kind}:"));
     kinds.fold(Cond::any(), |any, kind| {
@@ -59,18 +58,20 @@ fn of_kinds(kinds: &[&str]) -> Cond {
     })
 }
 
-impl Users {
-    /// The buckets of these subjects, where they have any.
+impl AccountStore {
+    /// Returns the counters of these subjects.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn attempts(&self, subjects: &[String]) -> Result<Vec<Model>, DbErr> {
-        let buckets = Entity::find().filter(Column::Subject.is_in(subjects));
-        self.database.within(buckets.all(self.database.db())).await
+        let counters = Entity::find().filter(Column::Subject.is_in(subjects));
+        self.database
+            .with_timeout(counters.all(self.database.db()))
+            .await
     }
 
-    /// Adds a failed attempt, which takes `weight` milliseconds to be forgiven, and no more than `most` in all.
-    /// One with a guess that is remembered adds nothing: it is a stuck client, and learns nothing.
+    /// Adds a failed attempt: `emission_interval` milliseconds, up to `max_debt` milliseconds in total. An attempt with a stored fingerprint
+    /// adds no time, because a client that repeats a password learns no more about the account.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -78,47 +79,50 @@ impl Users {
         &self,
         subject: String,
         now: i64,
-        weight: i64,
-        most: i64,
-        guess: Option<&str>,
+        emission_interval: i64,
+        max_debt: i64,
+        fingerprint: Option<&str>,
     ) -> Result<(), DbErr> {
         let known = |column: Column| Expr::col((Entity, column));
-        let guess = guess.map(|guess| format!(",{guess}"));
+        let fingerprint = fingerprint.map(|fingerprint| format!(",{fingerprint}"));
         let part = |text: Expr, from: usize, length: usize| {
             let [from, length] = [from, length].map(|number| i32::try_from(number).unwrap_or(0));
             Func::cust("substr").args([text, from.into(), length.into()])
         };
-        // On no guess, and on no list, this is neither true nor false: it counts.
-        let repeated = (0..GUESSES).fold(Cond::any(), |any, place| {
-            let step = GUESS + 1;
+        // Without a fingerprint or a list, this is NULL, and the attempt counts.
+        let repeated = (0..RECENT_FINGERPRINTS).fold(Cond::any(), |any, place| {
+            let step = FINGERPRINT_LEN + 1;
             let remembered = part(known(Column::LastGuess), 1 + place * step, step);
-            any.add(Expr::from(remembered).eq(Expr::value(guess.clone())))
+            any.add(Expr::from(remembered).eq(Expr::value(fingerprint.clone())))
         });
         let settled = Expr::case(repeated.clone(), known(Column::SettledAt))
-            .case(known(Column::SettledAt).gt(now + most - weight), now + most)
+            .case(
+                known(Column::SettledAt).gt(now + max_debt - emission_interval),
+                now + max_debt,
+            )
             .case(
                 known(Column::SettledAt).gt(now),
-                known(Column::SettledAt).add(weight),
+                known(Column::SettledAt).add(emission_interval),
             )
-            .finally(now + weight);
-        let list = Expr::value(guess.clone()).binary(
+            .finally(now + emission_interval);
+        let list = Expr::value(fingerprint.clone()).binary(
             BinOper::Custom("||"),
             Func::coalesce([known(Column::LastGuess), Expr::value("")]),
         );
-        let guesses = Expr::case(repeated, known(Column::LastGuess)).finally(part(
+        let fingerprints = Expr::case(repeated, known(Column::LastGuess)).finally(part(
             list,
             1,
-            GUESSES * (GUESS + 1),
+            RECENT_FINGERPRINTS * (FINGERPRINT_LEN + 1),
         ));
         let first = ActiveModel {
             subject: sea_orm::Set(subject),
-            settled_at: sea_orm::Set(now + weight),
-            last_guess: sea_orm::Set(guess),
+            settled_at: sea_orm::Set(now + emission_interval),
+            last_guess: sea_orm::Set(fingerprint),
         };
         let add = Entity::insert(first).on_conflict(
             OnConflict::column(Column::Subject)
                 .value(Column::SettledAt, settled)
-                .value(Column::LastGuess, guesses)
+                .value(Column::LastGuess, fingerprints)
                 .to_owned(),
         );
         self.database
@@ -127,7 +131,7 @@ impl Users {
         Ok(())
     }
 
-    /// Deletes the buckets of these subjects, and of all whose subject starts with `prefix`. Returns them.
+    /// Deletes and returns the counters of these subjects, and of every subject that starts with `prefix`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -146,7 +150,7 @@ impl Users {
             .await
     }
 
-    /// Lowers a bucket that ends later than `latest`.
+    /// Lowers a counter that expires later than `latest`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -154,7 +158,7 @@ impl Users {
         self.cap(Column::Subject.eq(subject).into(), latest).await
     }
 
-    /// Lowers every bucket of these kinds that ends later than `latest`.
+    /// Lowers every counter of these kinds that expires later than `latest`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -171,7 +175,7 @@ impl Users {
         Ok(())
     }
 
-    /// Counts the buckets of these kinds that end later than `latest`.
+    /// Counts the counters of these kinds that expire later than `latest`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -179,14 +183,16 @@ impl Users {
         let after = Entity::find()
             .filter(Column::SettledAt.gt(latest))
             .filter(of_kinds(kinds));
-        self.database.within(after.count(self.database.db())).await
+        self.database
+            .with_timeout(after.count(self.database.db()))
+            .await
     }
 
-    /// Drops the buckets that are empty at `now`. Visits the table in the order of its key, because `settled_at` has no index.
+    /// Deletes the counters that expired before `now`. Visits the table in the order of its key, because `settled_at` has no index.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn forgive_settled(&self, now: i64) -> Result<(), DbErr> {
+    pub async fn delete_expired_attempts(&self, now: i64) -> Result<(), DbErr> {
         let mut visited: Option<String> = None;
         loop {
             let mut batch = Cond::all();
@@ -201,16 +207,17 @@ impl Users {
                 .offset(BATCH - 1)
                 .limit(1)
                 .into_tuple::<String>();
-            let last = self.database.within(last.one(self.database.db())).await?;
+            let last = self
+                .database
+                .with_timeout(last.one(self.database.db()))
+                .await?;
             if let Some(last) = &last {
                 batch = batch.add(Column::Subject.lte(last));
             }
-            let forgive = Entity::delete_many()
+            let delete = Entity::delete_many()
                 .filter(batch)
                 .filter(Column::SettledAt.lte(now));
-            self.database
-                .write(forgive.exec(self.database.db()))
-                .await?;
+            self.database.write(delete.exec(self.database.db())).await?;
             if last.is_none() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Reads the user table of a Django service from its own database, without changing anything there.
+//! Reads the user table of a Django service from its database, without changes.
 
 use std::{path::PathBuf, pin::pin, time::Duration};
 
@@ -8,12 +8,12 @@ use sea_orm::{
     IsolationLevel, Statement, StreamTrait, TransactionTrait,
 };
 
-use super::{Location, OpenError, store::explained_for};
+use super::db::{DatabaseUrl, OpenError, find_cause, operator_hint};
 
-/// How long the Django service's own writers are waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit for a connection or a lock.
+const WAIT: Duration = Duration::from_secs(5);
 
-/// A user table.
+/// The user table of a Django service.
 #[derive(Debug)]
 pub struct DjangoTable {
     db: DatabaseConnection,
@@ -21,33 +21,33 @@ pub struct DjangoTable {
     columns: Vec<String>,
 }
 
-/// A row: each column that was asked for as text, and none where it is NULL or missing.
+/// The requested columns of a row as text. `None` if the column is NULL or missing.
 pub type Row = Vec<Option<String>>;
 
 /// Why a user table was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// The URL points nowhere.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] OpenError),
-    /// There is no such file.
+    /// The file does not exist.
     #[error("there is no file {}", .0.display())]
     NoFile(PathBuf),
-    /// There is no such table.
+    /// The table does not exist.
     #[error("it has no table {0}: name the one of the user model with --table")]
     NoTable(String),
-    /// The table is not that of a user model.
+    /// The table is not the table of a user model.
     #[error(
         "the table {table} has no column {column}: name the one of the user model with --table"
     )]
     NoColumn {
         /// The table.
         table: String,
-        /// What it lacks.
+        /// The missing column.
         column: &'static str,
     },
-    /// The database did not answer.
-    #[error("{0}{advice}", advice = super::store::advice(.0))]
+    /// The database failed.
+    #[error("{0}{hint}", hint = operator_hint(.0))]
     Database(#[from] DbErr),
 }
 
@@ -55,30 +55,30 @@ impl DjangoTable {
     /// Opens the table behind `url`.
     ///
     /// # Errors
-    /// When the database does not open, or has no such table of users.
+    /// When the database does not open, or does not have such a table of users.
     pub async fn open(url: &str, table: &str) -> Result<Self, TableError> {
-        match Location::of(url)? {
-            Location::File(path) if !path.is_file() => return Err(TableError::NoFile(path)),
+        match DatabaseUrl::parse(url)? {
+            DatabaseUrl::File(path) if !path.is_file() => return Err(TableError::NoFile(path)),
             _ => {}
         }
         let mut options = ConnectOptions::new(url);
         options
             .sqlx_logging(false)
             .max_connections(1)
-            .acquire_timeout(PATIENCE)
-            .connect_timeout(PATIENCE)
+            .acquire_timeout(WAIT)
+            .connect_timeout(WAIT)
             .map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
                     .read_only(true)
                     .create_if_missing(false)
-                    .busy_timeout(PATIENCE)
+                    .busy_timeout(WAIT)
             });
         let db = match Database::connect(options).await {
             Ok(db) => db,
-            Err(error) => return Err(explained_for(url, error, PATIENCE).await.into()),
+            Err(error) => return Err(find_cause(url, error, WAIT).await.into()),
         };
         if db.get_database_backend() == DbBackend::Postgres {
-            let seconds = PATIENCE.as_secs();
+            let seconds = WAIT.as_secs();
             db.execute_unprepared(&format!("SET lock_timeout = '{seconds}s'"))
                 .await?;
         }
@@ -107,13 +107,13 @@ impl DjangoTable {
         })
     }
 
-    /// Whether it has such a column.
+    /// Returns whether the table has this column.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.columns.iter().any(|column| column == name)
     }
 
-    /// How many rows there are.
+    /// Counts the rows.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -127,7 +127,7 @@ impl DjangoTable {
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    /// Hands the rows to `found` by id, all of one moment, until it has enough.
+    /// Calls `found` with each row of one snapshot, ordered by ID, until `found` returns `false`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -136,7 +136,7 @@ impl DjangoTable {
         wanted: &[&str],
         mut found: impl FnMut(Row) -> F,
     ) -> Result<(), TableError> {
-        // Text is what both stores can make of every type.
+        // Both databases can convert every type to text.
         let selected: Vec<_> = wanted
             .iter()
             .map(|name| {
@@ -193,7 +193,7 @@ async fn columns(db: &DatabaseConnection, table: &str) -> Result<Vec<String>, Db
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
-/// An identifier, perhaps after its schema.
+/// Quotes an identifier, which may follow the name of its schema.
 fn quoted(name: &str) -> String {
     let parts: Vec<_> = name
         .split('.')

@@ -1,41 +1,41 @@
-//! What an e-mail address is: how it is trimmed, which ones are valid, and when two are the same.
+//! Email addresses: trimming, validation and comparison.
 //!
-//! The grammar is that of Django's validator, which the clients of the contract are used to: it is
-//! what the published schema can name (`format: email`) but not spell out.
+//! The grammar is the grammar of Django's validator, because existing clients depend on it. The published schema only says
+//! `format: email`.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     ops::Not,
 };
 
-/// Characters, not bytes (RFC 3696 section 3 with its erratum: 64 + `@` + 255).
+/// In characters (RFC 3696 section 3 and its erratum: 64 + `@` + 255).
 const MAX_LENGTH: usize = 320;
-/// Of one label of a domain (RFC 1034 section 3.1).
+/// The longest label of a domain (RFC 1034 section 3.1).
 const MAX_LABEL: usize = 63;
 
-/// Drops the white space around `text`: what Python's `str.strip` drops.
+/// Trims the same white space as Python's `str.strip`.
 #[must_use]
 pub fn strip(text: &str) -> &str {
     text.trim_matches(is_white_space)
 }
 
-/// Unicode's white space, and the four separators that only Python counts to it.
+/// Returns whether Python treats `c` as white space: Unicode white space and four separators.
 #[must_use]
 pub fn is_white_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
 
-/// The form in which two e-mails are compared: case does not count.
+/// Returns the form of an email for comparisons, in lower case.
 ///
-/// Letter by letter, so that a final sigma is like any other, and `ß`, which makes another domain than
-/// `ss`, stays what it is.
+/// Each letter is converted separately, so that a final sigma equals other sigmas. `ß` is not replaced, because a domain with `ss` is
+/// another domain.
 #[must_use]
-pub fn key(email: &str) -> String {
+pub fn normalize(email: &str) -> String {
     let letters = email.chars().flat_map(char::to_lowercase);
     letters.map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 
-/// Whether `email`, already stripped, is one that the contract accepts.
+/// Returns whether the contract accepts a trimmed email.
 #[must_use]
 pub fn is_valid(email: &str) -> bool {
     email.chars().count() <= MAX_LENGTH
@@ -58,7 +58,7 @@ fn is_local(local: &str) -> bool {
             .is_some_and(is_quoted)
 }
 
-/// What may stand between the quotes: control characters too, but neither NUL nor a bare space.
+/// Validates the text between the quotes. Control characters are valid, NUL and an unescaped space are not.
 fn is_quoted(inner: &str) -> bool {
     let mut rest = inner.chars();
     while let Some(c) = rest.next() {
@@ -86,7 +86,7 @@ fn is_domain(domain: &str) -> bool {
             .is_ok_and(|ascii| domain.is_ascii().not() && is_host(&ascii))
 }
 
-/// At least two labels; only the last may be all digits or start with a hyphen.
+/// Requires at least two labels. Only the last label may start with a hyphen.
 fn is_host(domain: &str) -> bool {
     domain.rsplit_once('.').is_some_and(|(labels, last)| {
         (2..=MAX_LABEL).contains(&last.chars().count())
@@ -112,17 +112,17 @@ fn is_letter_digit_or_hyphen(c: char) -> bool {
     is_letter_or_digit(c) || c == '-'
 }
 
-/// ASCII, and the letters that Python's `re.IGNORECASE` takes for ASCII ones.
+/// Accepts ASCII, and the letters that Python's `re.IGNORECASE` treats as ASCII letters.
 fn is_letter_or_digit(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, 'İ' | 'ı' | 'ſ' | '\u{212a}')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_valid, key};
+    use super::{is_valid, normalize};
 
     #[test]
-    fn the_grammar_is_django_s() {
+    fn valid_emails_are_those_of_django() {
         for valid in [
             "user@example.com",
             "root@localhost",
@@ -170,10 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn case_does_not_count() {
-        assert_eq!(key("JONHDOEQA@Email.COM"), key("jonhdoeqa@email.com"));
-        assert_eq!(key("ΣΑΣ@example.com"), key("σας@example.com"));
-        assert_ne!(key("a@example.com"), key("á@example.com"));
-        assert_ne!(key("a@straße.de"), key("a@strasse.de"));
+    fn case_is_ignored() {
+        assert_eq!(
+            normalize("JONHDOEQA@Email.COM"),
+            normalize("jonhdoeqa@email.com")
+        );
+        assert_eq!(normalize("ΣΑΣ@example.com"), normalize("σας@example.com"));
+        assert_ne!(normalize("a@example.com"), normalize("á@example.com"));
+        assert_ne!(normalize("a@straße.de"), normalize("a@strasse.de"));
     }
 }

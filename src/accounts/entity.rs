@@ -1,40 +1,40 @@
-//! The rows, as sea-orm sees them.
+//! The tables of accounts and retired IDs.
 
 use std::fmt;
 
 use sea_orm::entity::prelude::*;
 use time::OffsetDateTime;
 
-/// One account.
+/// An account.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// Given by hand or by the database; never used again.
+    /// The ID. The ID of a deleted account is never reused.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// As it was given, case and all: the claims carry it like this.
+    /// The email with its original case, which tokens contain.
     pub email: String,
-    /// The e-mail as [`super::email::key`] makes it: unique.
+    /// The unique result of [`super::email::normalize`].
     pub email_key: String,
-    /// None is an account that cannot log in.
+    /// The password hash. `None` for an account that cannot log in.
     pub password: Option<PasswordHash>,
-    /// A disabled account neither obtains nor refreshes.
+    /// Whether the account is enabled. A disabled account can neither log in nor refresh.
     pub is_active: bool,
     /// When the account was added.
     pub created: OffsetDateTime,
     /// When a password was last accepted.
     pub last_login: Option<OffsetDateTime>,
-    /// When another password was last set; rehashing the same one does not count.
+    /// When another password was last set. A new hash of the same password does not count.
     pub password_changed: OffsetDateTime,
     /// The address prefix of the last login.
     pub last_login_from: Option<String>,
-    /// Digest of the hash that the account last came in with, if it was imported.
+    /// A digest of the password hash in the last import.
     pub imported_password: Option<String>,
     /// The email that the account was last imported with.
     pub imported_email: Option<String>,
     /// Whether the account was active in its last import.
     pub imported_is_active: Option<bool>,
-    /// The cut, in Unix seconds: a token whose `orig_iat` is smaller is ended.
+    /// The cutoff in Unix seconds. Tokens with a smaller `orig_iat` are revoked.
     pub tokens_valid_after: i64,
 }
 
@@ -43,7 +43,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A password's hash: a PHC string, or as Django wrote it until the first good login. It does not print itself.
+/// A password hash: a PHC string, or the format of Django until the first successful login. The `Debug` output omits the hash.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(pub String);
 
@@ -53,7 +53,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// The ids of deleted accounts.
+/// The IDs of deleted accounts.
 pub(super) mod retired {
     use sea_orm::entity::prelude::*;
 

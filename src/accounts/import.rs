@@ -1,8 +1,8 @@
-//! Imports accounts of another service in one transaction. Accounts keep their IDs, and tokens of that service stay
-//! valid until an update changes the password or the email.
+//! Imports accounts of another service in one transaction. Accounts keep their IDs. Tokens of the other service stay valid until an
+//! update changes the password or the email.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     fmt,
 };
 
@@ -15,36 +15,36 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    User, Users,
-    cut::cut,
     email,
-    entity::{ActiveModel, Column, Entity, PasswordHash, retired},
+    entity::{ActiveModel, Column, Entity, Model as Account, PasswordHash, retired},
+    revocation::next_valid_after,
+    store::AccountStore,
 };
 
-/// An account that comes from elsewhere.
+/// An account of the source.
 #[derive(Clone, Debug)]
-pub struct Arrival {
-    /// Its id there, and here.
+pub struct ImportRecord {
+    /// The ID in the source, which the account keeps.
     pub id: i64,
-    /// The e-mail as it was stored there.
+    /// The email as stored in the source.
     pub email: String,
-    /// The hash of its password, or none if it cannot log in.
+    /// The hash of the password, or `None` if the account cannot log in.
     pub password: Option<PasswordHash>,
-    /// Digest of what stands there for its password, whatever that is.
+    /// A digest of the password field in the source.
     pub password_digest: String,
-    /// Why its password cannot come in. An account that is here already keeps its own.
+    /// Why the password cannot be imported. An existing account keeps its password.
     pub without_password: Option<String>,
-    /// Whether it may log in.
+    /// Whether the account is enabled.
     pub is_active: bool,
-    /// When it was added there, if that is known.
+    /// When the account was added to the source, if known.
     pub created: Option<OffsetDateTime>,
-    /// When it last logged in there.
+    /// The last login in the source.
     pub last_login: Option<OffsetDateTime>,
 }
 
 /// The fields that an update overwrites although they were changed here.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Force {
+pub struct ForcedFields {
     /// The email.
     pub email: bool,
     /// Whether the account is active.
@@ -73,42 +73,42 @@ impl fmt::Display for LocalChange {
 
 /// The effects of an update on an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effects {
-    /// The fields that keep the values that they were given here.
+pub struct UpdateEffects {
+    /// The fields that keep their local values.
     pub preserved: Vec<LocalChange>,
     /// Whether the tokens of the account are revoked.
     pub revoked: bool,
 }
 
-/// What became of an arrival.
+/// The result of importing a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is an account now.
+pub enum ImportOutcome {
+    /// The account was added.
     Added,
-    /// The account that was there has been brought up to date.
-    Updated(Effects),
-    /// The account that was there has been left as it was.
-    Unchanged(Effects),
-    /// It cannot be an account.
-    Refused(Collision),
+    /// The existing account was updated.
+    Updated(UpdateEffects),
+    /// The existing account did not change.
+    Unchanged(UpdateEffects),
+    /// The record was not imported.
+    Rejected(ImportConflict),
 }
 
-/// What an arrival ran into.
+/// Why a record was not imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Collision {
-    /// An earlier arrival has the same id.
+pub enum ImportConflict {
+    /// An earlier record has the same ID.
     #[error("its id stands there twice")]
     Repeated,
-    /// Another account has its id.
+    /// Another account has the ID.
     #[error("its id is that of {0}")]
     Id(String),
-    /// Another account has its e-mail, perhaps in other case.
+    /// Another account has the email, or an email that differs only in case.
     #[error("its e-mail is that of account {0} (upper and lower case do not count)")]
     Email(i64),
-    /// Its password cannot come in.
+    /// The password cannot be imported.
     #[error("{0}")]
     Password(String),
-    /// A deleted account had its id.
+    /// A deleted account had the ID.
     #[error("its id belonged to an account that was deleted: ids are never used again")]
     Retired,
 }
@@ -116,88 +116,74 @@ pub enum Collision {
 /// Returns the current instant.
 type Now<'a> = &'a (dyn Fn() -> OffsetDateTime + Sync);
 
-/// An import under way. Unless it is committed, nothing of it stays.
+/// Records with the results of their import, in the order of the records.
+type Imported = Vec<(ImportRecord, ImportOutcome)>;
+
+/// An import in progress. Dropping the import rolls it back.
 pub struct Import<'a> {
     transaction: DatabaseTransaction,
-    update: Option<Force>,
+    update: Option<ForcedFields>,
     clock: Now<'a>,
     /// The start of the import.
     now: OffsetDateTime,
-    seen: Seen,
-    /// The keys of emails that skipped records want, with the account of the first such record.
+    seen_ids: HashSet<i64>,
+    /// The normalized emails of rejected records, with the account of the first such record.
     claims: HashMap<String, i64>,
 }
 
-impl Users {
-    /// Begins to import. Existing accounts are changed only by an `update`.
+impl AccountStore {
+    /// Begins an import. Changes existing accounts only with `update`.
     ///
     /// # Errors
     /// When the database does not answer, or another process writes to it for too long.
     pub async fn import<'a>(
         &self,
-        update: Option<Force>,
+        update: Option<ForcedFields>,
         clock: Now<'a>,
     ) -> Result<Import<'a>, DbErr> {
         Ok(Import {
-            transaction: self.begin_to_write().await?,
+            transaction: self.begin_exclusive().await?,
             update,
             clock,
             now: clock(),
-            seen: Seen::default(),
+            seen_ids: HashSet::new(),
             claims: HashMap::new(),
         })
     }
 }
 
 impl Import<'_> {
-    /// Accounts per query.
+    /// The number of accounts per query.
     pub const BATCH: usize = 500;
 
-    /// Takes some accounts in, and gives them back in order, with what became of each.
+    /// Imports records. Rejects records with an ID that an earlier record has.
     ///
     /// # Errors
-    /// When the database does not answer. The import is over then.
-    pub async fn take(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<(Arrival, Fate)>, DbErr> {
-        let mut arrivals = arrivals;
-        let is_new: Vec<_> = arrivals
-            .iter_mut()
-            .map(|arrival| {
-                // A login to come would move every cut of the account beyond it.
-                arrival.last_login = arrival.last_login.filter(|at| *at <= self.now);
-                self.seen.insert(arrival.id)
-            })
-            .collect();
-        let (new, repeated): (Vec<_>, Vec<_>) = arrivals
-            .into_iter()
-            .zip(&is_new)
-            .partition(|(_, is_new)| **is_new);
-        let new = new.into_iter().map(|(arrival, _)| arrival).collect();
-        let mut new = self.write(new).await?.into_iter();
-        let mut repeated = repeated
-            .into_iter()
-            .map(|(arrival, _)| (arrival, Fate::Refused(Collision::Repeated)));
-        // As they came.
-        let next = |is_new: &bool| if *is_new { new.next() } else { repeated.next() };
-        Ok(is_new.iter().filter_map(next).collect())
+    /// When the database does not answer. The import must be dropped then.
+    pub async fn import(&mut self, mut records: Vec<ImportRecord>) -> Result<Imported, DbErr> {
+        let mut is_repeated = Vec::with_capacity(records.len());
+        for record in &mut records {
+            // The cutoff of an account is after its last login. A future login would revoke future tokens.
+            record.last_login = record.last_login.filter(|at| *at <= self.now);
+            is_repeated.push(!self.seen_ids.insert(record.id));
+        }
+        self.write(records, &is_repeated).await
     }
 
-    /// Imports records whose email was in use before. If several records want the same email, the first record gets
+    /// Imports records whose email was in use before. If several records have the same email, the first record gets
     /// the email.
     ///
     /// # Errors
-    /// When the database does not answer. The import is over then.
-    pub async fn take_again(
-        &mut self,
-        arrivals: Vec<Arrival>,
-    ) -> Result<Vec<(Arrival, Fate)>, DbErr> {
+    /// When the database does not answer. The import must be dropped then.
+    pub async fn retry(&mut self, records: Vec<ImportRecord>) -> Result<Imported, DbErr> {
         self.claims.clear();
-        let mut arrivals = arrivals.into_iter();
-        let mut fates = Vec::with_capacity(arrivals.len());
-        while arrivals.len() > 0 {
-            let batch = arrivals.by_ref().take(Self::BATCH).collect();
-            fates.extend(self.write(batch).await?);
+        let mut records = records.into_iter();
+        let mut imported = Vec::with_capacity(records.len());
+        while records.len() > 0 {
+            let batch = records.by_ref().take(Self::BATCH).collect();
+            imported.extend(self.write(batch, &[]).await?);
         }
-        Ok(fates)
+        Ok(imported)
     }
 
     /// Imports records of accounts that exchange their emails in cycles.
@@ -205,90 +191,93 @@ impl Import<'_> {
     /// # Errors
     /// When the database does not answer, or when an account does not get its email, so that its temporary key would
     /// stay. The import must be dropped then.
-    pub async fn exchange(
-        &mut self,
-        arrivals: Vec<Arrival>,
-    ) -> Result<Vec<(Arrival, Fate)>, DbErr> {
-        for Arrival { id, .. } in &arrivals {
-            let free = Entity::update_many()
-                // A key has no upper case, so that no email has this one.
+    pub async fn exchange_emails(&mut self, records: Vec<ImportRecord>) -> Result<Imported, DbErr> {
+        for ImportRecord { id, .. } in &records {
+            let release_email = Entity::update_many()
+                // A normalized email has no upper case, so that no account has this key.
                 .col_expr(Column::EmailKey, Expr::value(format!("EXCHANGED {id}")))
                 .filter(Column::Id.eq(*id));
-            free.exec(&self.transaction).await?;
+            release_email.exec(&self.transaction).await?;
         }
-        let fates = self.take_again(arrivals).await?;
-        match fates
+        let imported = self.retry(records).await?;
+        match imported
             .iter()
-            .find(|(_, fate)| !matches!(fate, Fate::Updated(_)))
+            .find(|(_, outcome)| !matches!(outcome, ImportOutcome::Updated(_)))
         {
-            None => Ok(fates),
-            Some((arrival, fate)) => Err(DbErr::Custom(format!(
-                "account {} did not get its email in an exchange: {fate:?}",
-                arrival.id
+            None => Ok(imported),
+            Some((record, outcome)) => Err(DbErr::Custom(format!(
+                "account {} did not get its email in an exchange: {outcome:?}",
+                record.id
             ))),
         }
     }
 
-    async fn write(&mut self, arrivals: Vec<Arrival>) -> Result<Vec<(Arrival, Fate)>, DbErr> {
-        let mut known = self.known(&arrivals).await?;
-        let mut fates = Vec::with_capacity(arrivals.len());
+    /// Imports a batch. Rejects the records at the places that are `true` in `is_repeated`.
+    async fn write(
+        &mut self,
+        records: Vec<ImportRecord>,
+        is_repeated: &[bool],
+    ) -> Result<Imported, DbErr> {
+        let mut existing = self.existing(&records).await?;
+        let mut imported = Vec::with_capacity(records.len());
         let mut new = Vec::new();
-        for arrival in arrivals {
-            let fate = match known.collision(&arrival, self.update, &self.claims) {
-                Some(collision) => {
-                    if let Collision::Email(_) = collision {
-                        let key = email::key(&arrival.email);
-                        self.claims.entry(key).or_insert(arrival.id);
-                    }
-                    Fate::Refused(collision)
+        for (index, record) in records.into_iter().enumerate() {
+            let outcome = if is_repeated.get(index) == Some(&true) {
+                ImportOutcome::Rejected(ImportConflict::Repeated)
+            } else if let Some(conflict) = existing.conflict(&record, self.update, &self.claims) {
+                if let ImportConflict::Email(_) = conflict {
+                    let key = email::normalize(&record.email);
+                    self.claims.entry(key).or_insert(record.id);
                 }
-                None => match (known.by_id.get(&arrival.id), self.update) {
+                ImportOutcome::Rejected(conflict)
+            } else {
+                match (existing.by_id.get(&record.id), self.update) {
                     (None, _) => {
-                        let account = self.account(&arrival);
-                        known.add(account.clone());
+                        let account = self.new_account(&record);
+                        existing.add(account.clone());
                         new.push(ActiveModel::from(account).reset_all());
-                        Fate::Added
+                        ImportOutcome::Added
                     }
-                    (Some(_), None) => Fate::Unchanged(Effects::default()),
-                    (Some(account), Some(force)) => {
-                        let (account, fate) = self.update(account, &arrival, force).await?;
+                    (Some(_), None) => ImportOutcome::Unchanged(UpdateEffects::default()),
+                    (Some(account), Some(forced)) => {
+                        let (account, outcome) = self.update(account, &record, forced).await?;
                         if let Some(account) = account {
-                            known.add(account);
+                            existing.add(account);
                         }
-                        fate
+                        outcome
                     }
-                },
+                }
             };
-            fates.push((arrival, fate));
+            imported.push((record, outcome));
         }
         if !new.is_empty() {
             Entity::insert_many(new)
                 .exec_without_returning(&self.transaction)
                 .await?;
         }
-        Ok(fates)
+        Ok(imported)
     }
 
-    /// Keeps all of it.
+    /// Commits the import.
     ///
     /// # Errors
-    /// When the database does not answer: nothing is kept then.
+    /// When the database does not answer. The import is rolled back then.
     pub async fn commit(self) -> Result<(), DbErr> {
         self.transaction.commit().await
     }
 
-    /// Keeps nothing.
+    /// Rolls the import back.
     ///
     /// # Errors
-    /// When the database does not answer: nothing is kept then, either.
+    /// When the database does not answer. The import is rolled back in this case, too.
     pub async fn roll_back(self) -> Result<(), DbErr> {
         self.transaction.rollback().await
     }
 
-    /// What is there that these may run into.
-    async fn known(&self, arrivals: &[Arrival]) -> Result<Known, DbErr> {
-        let ids = || arrivals.iter().map(|arrival| arrival.id);
-        let keys = arrivals.iter().map(|arrival| email::key(&arrival.email));
+    /// Returns the accounts and retired IDs that may conflict with these records.
+    async fn existing(&self, records: &[ImportRecord]) -> Result<ExistingAccounts, DbErr> {
+        let ids = || records.iter().map(|record| record.id);
+        let keys = records.iter().map(|record| email::normalize(&record.email));
         let accounts = Entity::find()
             .filter(Column::Id.is_in(ids()).or(Column::EmailKey.is_in(keys)))
             .all(&self.transaction)
@@ -300,44 +289,44 @@ impl Import<'_> {
             .into_tuple()
             .all(&self.transaction)
             .await?;
-        let mut known = Known {
+        let mut existing = ExistingAccounts {
             retired,
-            ..Known::default()
+            ..ExistingAccounts::default()
         };
         for account in accounts {
-            known.add(account);
+            existing.add(account);
         }
-        Ok(known)
+        Ok(existing)
     }
 
-    fn account(&self, arrival: &Arrival) -> User {
-        User {
-            id: arrival.id,
-            email: arrival.email.clone(),
-            email_key: email::key(&arrival.email),
-            password: arrival.password.clone(),
-            is_active: arrival.is_active,
-            created: arrival.created.unwrap_or(self.now),
-            last_login: arrival.last_login,
+    fn new_account(&self, record: &ImportRecord) -> Account {
+        Account {
+            id: record.id,
+            email: record.email.clone(),
+            email_key: email::normalize(&record.email),
+            password: record.password.clone(),
+            is_active: record.is_active,
+            created: record.created.unwrap_or(self.now),
+            last_login: record.last_login,
             password_changed: self.now,
-            imported_password: Some(arrival.password_digest.clone()),
-            imported_email: Some(arrival.email.clone()),
-            imported_is_active: Some(arrival.is_active),
+            imported_password: Some(record.password_digest.clone()),
+            imported_email: Some(record.email.clone()),
+            imported_is_active: Some(record.is_active),
             last_login_from: None,
             tokens_valid_after: 0,
         }
     }
 
-    /// Updates the account, and returns it if anything was written.
+    /// Updates the account. Returns the account if it was written.
     async fn update(
         &self,
-        account: &User,
-        arrival: &Arrival,
-        force: Force,
-    ) -> Result<(Option<User>, Fate), DbErr> {
-        let change = Change::new(account, arrival, force, self.now);
+        account: &Account,
+        record: &ImportRecord,
+        forced: ForcedFields,
+    ) -> Result<(Option<Account>, ImportOutcome), DbErr> {
+        let change = Change::new(account, record, forced, self.now);
         if !change.account.is_changed() {
-            return Ok((None, change.fate()));
+            return Ok((None, change.outcome()));
         }
         // A login may have changed the row since it was read. Logins wait for this lock, and then fail if the account was
         // changed, so that the cutoff is after every token that was issued.
@@ -346,142 +335,136 @@ impl Import<'_> {
             .one(&self.transaction)
             .await?
             .ok_or(DbErr::RecordNotUpdated)?;
-        let change = Change::new(&account, arrival, force, (self.clock)());
-        let fate = change.fate();
+        let change = Change::new(&account, record, forced, (self.clock)());
+        let outcome = change.outcome();
         let account = if change.account.is_changed() {
             change.account.update(&self.transaction).await?
         } else {
             account
         };
-        Ok((Some(account), fate))
+        Ok((Some(account), outcome))
     }
 }
 
-/// The differences that an update writes.
+/// The changes of an update.
 struct Change {
     account: ActiveModel,
-    /// Whether a field changes that does not only remember the import.
+    /// Whether the update changes more than the remembered values of the import.
     is_update: bool,
-    effects: Effects,
+    effects: UpdateEffects,
 }
 
 impl Change {
-    fn new(account: &User, arrival: &Arrival, force: Force, now: OffsetDateTime) -> Self {
-        let mut change = ActiveModel {
-            id: Unchanged(account.id),
-            ..<ActiveModel as ActiveModelTrait>::default()
+    fn new(
+        account: &Account,
+        record: &ImportRecord,
+        forced: ForcedFields,
+        now: OffsetDateTime,
+    ) -> Self {
+        let mut change = Self {
+            account: ActiveModel {
+                id: Unchanged(account.id),
+                ..<ActiveModel as ActiveModelTrait>::default()
+            },
+            is_update: false,
+            effects: UpdateEffects::default(),
         };
-        let mut is_update = false;
-        let mut effects = Effects::default();
-        if arrival.email == account.email || !keeps_email(account, force) {
-            if arrival.email != account.email {
-                change.email = Set(arrival.email.clone());
-                change.email_key = Set(email::key(&arrival.email));
-                effects.revoked = true;
+        change.set_email(account, record, forced);
+        change.set_is_active(account, record, forced);
+        change.set_password(account, record, now);
+        if let Some(created) = record.created.filter(|at| *at != account.created) {
+            change.account.created = Set(created);
+            change.is_update = true;
+        }
+        if record.last_login > account.last_login {
+            change.account.last_login = Set(record.last_login);
+            change.is_update = true;
+        }
+        if change.effects.revoked {
+            change.account.tokens_valid_after = Set(next_valid_after(account, now));
+            change.is_update = true;
+        }
+        change
+    }
+
+    fn set_email(&mut self, account: &Account, record: &ImportRecord, forced: ForcedFields) {
+        if record.email == account.email || !keeps_email(account, forced) {
+            if record.email != account.email {
+                self.account.email = Set(record.email.clone());
+                self.account.email_key = Set(email::normalize(&record.email));
+                self.effects.revoked = true;
             }
-            if account.imported_email.as_ref() != Some(&arrival.email) {
-                change.imported_email = Set(Some(arrival.email.clone()));
+            if account.imported_email.as_ref() != Some(&record.email) {
+                self.account.imported_email = Set(Some(record.email.clone()));
             }
         } else {
-            let (here, source) = (account.email.clone(), arrival.email.clone());
-            effects.preserved.push(LocalChange::Email(here, source));
+            let (here, source) = (account.email.clone(), record.email.clone());
+            self.effects
+                .preserved
+                .push(LocalChange::Email(here, source));
         }
-        // An account that was never imported was disabled here, if it is disabled.
-        let is_local = !force.is_active
+    }
+
+    fn set_is_active(&mut self, account: &Account, record: &ImportRecord, forced: ForcedFields) {
+        // An account that was never imported and is disabled was disabled here.
+        let is_local = !forced.is_active
             && account
                 .imported_is_active
                 .map_or(!account.is_active, |imported| imported != account.is_active);
-        if arrival.is_active == account.is_active || !is_local {
-            if arrival.is_active != account.is_active {
-                change.is_active = Set(arrival.is_active);
-                is_update = true;
+        if record.is_active == account.is_active || !is_local {
+            if record.is_active != account.is_active {
+                self.account.is_active = Set(record.is_active);
+                self.is_update = true;
             }
-            if account.imported_is_active != Some(arrival.is_active) {
-                change.imported_is_active = Set(Some(arrival.is_active));
+            if account.imported_is_active != Some(record.is_active) {
+                self.account.imported_is_active = Set(Some(record.is_active));
             }
         } else {
             let preserved = LocalChange::IsActive(account.is_active);
-            effects.preserved.push(preserved);
+            self.effects.preserved.push(preserved);
         }
-        // A hash that the source did not change stays: a login has replaced it here, or an operator.
-        if arrival.without_password.is_none()
-            && account.imported_password.as_ref() != Some(&arrival.password_digest)
+    }
+
+    fn set_password(&mut self, account: &Account, record: &ImportRecord, now: OffsetDateTime) {
+        // If the source did not change the hash, a new hash here is from a login or an operator, and stays.
+        if record.without_password.is_none()
+            && account.imported_password.as_ref() != Some(&record.password_digest)
         {
-            change.imported_password = Set(Some(arrival.password_digest.clone()));
-            if account.password != arrival.password {
-                change.password = Set(arrival.password.clone());
-                change.password_changed = Set(now);
-                effects.revoked = true;
+            self.account.imported_password = Set(Some(record.password_digest.clone()));
+            if account.password != record.password {
+                self.account.password = Set(record.password.clone());
+                self.account.password_changed = Set(now);
+                self.effects.revoked = true;
             }
         }
-        if let Some(created) = arrival.created.filter(|at| *at != account.created) {
-            change.created = Set(created);
-            is_update = true;
-        }
-        if arrival.last_login > account.last_login {
-            change.last_login = Set(arrival.last_login);
-            is_update = true;
-        }
-        if effects.revoked {
-            change.tokens_valid_after = Set(cut(account, now));
-        }
-        Self {
-            account: change,
-            is_update: is_update || effects.revoked,
-            effects,
-        }
     }
 
-    fn fate(&self) -> Fate {
+    fn outcome(&self) -> ImportOutcome {
         let effects = self.effects.clone();
         if self.is_update {
-            Fate::Updated(effects)
+            ImportOutcome::Updated(effects)
         } else {
-            Fate::Unchanged(effects)
+            ImportOutcome::Unchanged(effects)
         }
     }
 }
 
-/// Whether an update keeps the email: it was changed here since the last import.
-fn keeps_email(account: &User, force: Force) -> bool {
+/// Returns whether an update keeps the email, because it was changed here since the last import.
+fn keeps_email(account: &Account, forced: ForcedFields) -> bool {
     let imported = account.imported_email.as_ref();
-    !force.email && imported.is_some_and(|imported| *imported != account.email)
+    !forced.email && imported.is_some_and(|imported| *imported != account.email)
 }
 
-/// The ids that have arrived, as ranges: those of a dump mostly follow each other.
-#[derive(Debug, Default)]
-struct Seen(BTreeMap<i64, i64>);
-
-impl Seen {
-    /// Whether it is new.
-    fn insert(&mut self, id: i64) -> bool {
-        let before = self
-            .0
-            .range(..=id)
-            .next_back()
-            .map(|(first, last)| (*first, *last));
-        if before.is_some_and(|(_, last)| id <= last) {
-            return false;
-        }
-        let first = before
-            .filter(|(_, last)| *last == id - 1)
-            .map_or(id, |(first, _)| first);
-        let last = self.0.remove(&(id + 1)).unwrap_or(id);
-        self.0.insert(first, last);
-        true
-    }
-}
-
-/// What is there: accounts, those of this import among them, and the ids that may not come back.
+/// The accounts and retired IDs that may conflict with a batch, including accounts that the batch adds.
 #[derive(Default)]
-struct Known {
-    by_id: HashMap<i64, User>,
+struct ExistingAccounts {
+    by_id: HashMap<i64, Account>,
     by_key: HashMap<String, i64>,
     retired: Vec<i64>,
 }
 
-impl Known {
-    fn add(&mut self, account: User) {
+impl ExistingAccounts {
+    fn add(&mut self, account: Account) {
         if let Some(before) = self.by_id.get(&account.id) {
             self.by_key.remove(&before.email_key);
         }
@@ -489,43 +472,31 @@ impl Known {
         self.by_id.insert(account.id, account);
     }
 
-    /// The reason why the record cannot be imported.
-    fn collision(
+    /// Returns why the record cannot be imported.
+    fn conflict(
         &self,
-        arrival: &Arrival,
-        update: Option<Force>,
+        record: &ImportRecord,
+        update: Option<ForcedFields>,
         claims: &HashMap<String, i64>,
-    ) -> Option<Collision> {
-        let account = self.by_id.get(&arrival.id);
+    ) -> Option<ImportConflict> {
+        let account = self.by_id.get(&record.id);
         let keeps_email = account
             .zip(update)
-            .is_some_and(|(account, force)| keeps_email(account, force));
-        let key = email::key(&arrival.email);
-        // If earlier records want the email, and the account that had it has changed, the first of them gets the email.
+            .is_some_and(|(account, forced)| keeps_email(account, forced));
+        let key = email::normalize(&record.email);
+        // If earlier records have this email, and the account that had the email has changed, the first record gets the email.
         let holder = self.by_key.get(&key).or_else(|| claims.get(&key));
         match (account, holder) {
-            (_, Some(id)) if *id != arrival.id && !keeps_email => Some(Collision::Email(*id)),
+            (_, Some(id)) if *id != record.id && !keeps_email => Some(ImportConflict::Email(*id)),
             (Some(account), _) if update.is_none() && account.email_key != key => {
-                Some(Collision::Id(account.email.clone()))
+                Some(ImportConflict::Id(account.email.clone()))
             }
             (Some(_), _) => None,
-            (None, _) if self.retired.contains(&arrival.id) => Some(Collision::Retired),
-            (None, _) => arrival.without_password.clone().map(Collision::Password),
+            (None, _) if self.retired.contains(&record.id) => Some(ImportConflict::Retired),
+            (None, _) => record
+                .without_password
+                .clone()
+                .map(ImportConflict::Password),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Seen;
-
-    #[test]
-    fn an_id_is_new_once() {
-        let mut seen = Seen::default();
-        for id in [5, 3, 4, 9, 1, 7, 8, 2, 6] {
-            assert!(seen.insert(id), "{id}");
-            assert!(!seen.insert(id), "{id}");
-        }
-        assert_eq!(seen.0.into_iter().collect::<Vec<_>>(), [(1, 9)]);
     }
 }

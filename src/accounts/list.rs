@@ -7,8 +7,8 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    User, Users,
-    entity::{Column, Entity},
+    entity::{Column, Entity, Model as Account},
+    store::AccountStore,
 };
 
 /// The fields of an account that one line shows.
@@ -30,15 +30,9 @@ pub struct Summary {
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
 pub struct Details {
-    /// The ID.
-    pub id: i64,
-    /// The email as stored.
-    pub email: String,
-    /// Whether the account may log in.
-    pub is_active: bool,
-    /// Whether the account has a password.
-    #[sea_orm(from_expr = "Column::Password.is_not_null()")]
-    pub usable_password: bool,
+    /// The fields that one line shows.
+    #[sea_orm(nested)]
+    pub summary: Summary,
     /// When the account was added.
     pub created: OffsetDateTime,
     /// When a password was last accepted.
@@ -65,12 +59,12 @@ impl Listed for Summary {
 
 impl Listed for Details {
     fn id(&self) -> i64 {
-        self.id
+        self.summary.id
     }
 }
 
-impl From<&User> for Summary {
-    fn from(account: &User) -> Self {
+impl From<&Account> for Summary {
+    fn from(account: &Account) -> Self {
         Self {
             id: account.id,
             email: account.email.clone(),
@@ -80,13 +74,10 @@ impl From<&User> for Summary {
     }
 }
 
-impl From<&User> for Details {
-    fn from(account: &User) -> Self {
+impl From<&Account> for Details {
+    fn from(account: &Account) -> Self {
         Self {
-            id: account.id,
-            email: account.email.clone(),
-            is_active: account.is_active,
-            usable_password: account.password.is_some(),
+            summary: account.into(),
             created: account.created,
             last_login: account.last_login,
             last_login_from: account.last_login_from.clone(),
@@ -96,11 +87,11 @@ impl From<&User> for Details {
     }
 }
 
-impl Users {
-    /// Returns at most `limit` accounts by ID, those with a larger ID than `after`. Selects the columns of `T` only.
+impl AccountStore {
+    /// Returns at most `limit` accounts with a larger ID than `after`, ordered by ID. Selects the columns of `T` only.
     ///
-    /// A list is read page by page, since one query for all of it would hold its snapshot until the last row is read: on SQLite, the
-    /// write-ahead log would grow for as long as the reader of the list pauses.
+    /// A list is read page by page. One query for all accounts would need one snapshot until the last row is read, and the write-ahead
+    /// log of SQLite would grow while the reader of the list pauses.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -110,7 +101,7 @@ impl Users {
             page = page.filter(Column::Id.gt(after));
         }
         self.database
-            .within(page.into_partial_model().all(self.database.db()))
+            .with_timeout(page.into_partial_model().all(self.database.db()))
             .await
     }
 }

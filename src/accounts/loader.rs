@@ -20,9 +20,8 @@ use tokio::{
 };
 
 use super::{
-    connection::DatabaseClient,
+    db::{DatabaseClient, ping_timeout},
     entity::{Column, Entity},
-    store::test_time,
 };
 
 /// The fields of an account that decide whether its token is refreshed.
@@ -62,7 +61,7 @@ impl AccountLoader {
         let slow_after = match database.db().get_database_backend() {
             DbBackend::Sqlite => SLOW_AFTER,
             // On a slow network every query takes a round trip. A shorter time would let refreshes use connections that logins need.
-            _ => test_time(database.wait()),
+            _ => ping_timeout(database.wait()),
         };
         let workers = database.pool().limit / 2 + 1;
         Self::with_workers(workers, slow_after, {
@@ -179,7 +178,9 @@ async fn load(database: DatabaseClient, mut ids: Vec<i64>) -> Result<Accounts, D
         ])
         .filter(Column::Id.is_in(ids))
         .into_query();
-    let rows = database.bounded(database.db().query_all(&accounts)).await?;
+    let rows = database
+        .timeout_unboxed(database.db().query_all(&accounts))
+        .await?;
     rows.iter()
         .map(|row| {
             Ok((

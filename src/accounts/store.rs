@@ -1,425 +1,354 @@
-//! Opens the database: where it is, and how it is connected to.
+//! The accounts in one database.
 
-use std::{
-    fs::{DirBuilder, File, OpenOptions},
-    io::{ErrorKind, Read},
-    num::NonZeroU32,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, OpenOptionsExt},
-    },
-    path::{Component, Path, PathBuf},
-    sync::{Arc, OnceLock},
-    time::Duration,
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqlErr,
+    sea_query::{Expr, ExprTrait as _},
+};
+use time::OffsetDateTime;
+
+use super::{
+    db::{DatabaseClient, Diagnostics, Limits, PoolStats, ReadinessError, is_full, operator_hint},
+    email,
+    entity::{ActiveModel, Column, Entity, Model as Account, PasswordHash, retired},
+    loader::{AccountLoader, TokenSubject},
 };
 
-use percent_encoding::percent_decode_str;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx};
-use tokio::time::{Instant, sleep};
-use url::Url;
+/// The largest ID that an operator or an import may choose. A billion larger IDs are reserved for automatic IDs, which continue after
+/// the largest ID in use.
+pub const LARGEST_GIVEN_ID: i64 = i64::MAX - 1_000_000_000;
 
-mod fault;
-mod postgres;
+/// The lock of commands and imports. Each of them sees the changes of the previous one. Logins do not acquire this lock.
+const ADMIN_LOCK: &str = "accounts";
 
-use super::file::DatabaseFile;
-
-pub use fault::{advice, is_temporary};
-pub(super) use fault::{is_full, is_pool_timeout};
-pub(super) use postgres::{explained, explained_for, no_answer, test_time};
-
-/// Where a database URL points.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// SQLite, in the memory of this process.
-    Memory,
-    /// SQLite, in a file.
-    File(PathBuf),
-    /// PostgreSQL, or what speaks its protocol, at this host; none is where `PGHOST` says, or here.
-    Postgres(Option<String>),
+/// The accounts in one database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AccountStore {
+    pub(super) database: DatabaseClient,
+    loader: AccountLoader,
 }
 
-/// What a database may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections at once.
-    pub connections: NonZeroU32,
-    /// For an answer, another writer included.
-    pub wait: Duration,
-    /// Whether the server gives up on a statement, too, when we do: not where a command has much to do.
-    pub hurried: bool,
+/// The fields of a new account.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// The ID, or `None` for the next free ID.
+    pub id: Option<i64>,
+    /// The email to store.
+    pub email: String,
+    /// The hash of the password, or `None` for an account that cannot log in.
+    pub password: Option<PasswordHash>,
 }
 
-/// Connections to a SQLite file: more take a thread and half a MiB each, and make nothing faster, since one query takes microseconds,
-/// and one alone may write.
-const TO_A_FILE: u32 = 4;
-
-/// Why a database could not be opened.
+/// Why an account was not added or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The URL names no store that this build has. The URL itself may hold a password.
+pub enum ChangeError {
+    /// Another account has this email, or an email that differs only in case.
+    #[error("an account with this e-mail exists (upper and lower case do not count)")]
+    EmailTaken,
+    /// Another account has this ID, or a deleted account had this ID.
     #[error(
-        "its scheme is not one of this build: write sqlite:PATH, such as sqlite:data/signet.db, or \
-         postgres://USER@HOST/DATABASE"
+        "this id is taken, or belonged to an account that was deleted: ids are never used again"
     )]
-    Scheme,
-    /// The URL cannot be read.
+    IdTaken,
+    /// The account does not exist.
+    #[error("there is no such account")]
+    NoAccount,
+    /// The disk is full.
+    #[error("the disk is full: make room")]
+    NoRoom,
+    /// An account has or had the largest possible ID.
     #[error(
-        "it is not a URL: in its password, write / as %2F, @ as %40, # as %23, ? as %3F and % as %25; a socket has no host, as in postgres:///DATABASE?host=/run/postgresql&user=USER"
+        "no automatic ID is left: automatic IDs continue after the largest one ever used, which is {0}; \
+         give a free ID with --id"
     )]
-    Url,
-    /// The URL names several hosts, as libpq allows.
-    #[error(
-        "several hosts in one URL are not supported: name one host that leads to the primary, such as a virtual address, \
-         HAProxy or PgBouncer"
-    )]
-    SeveralHosts,
-    /// The database does not store text as UTF-8.
-    #[error(
-        "the database {name} has the encoding {encoding}, and emails need UTF-8: run `{command}`, and name the new database \
-         in the URL"
-    )]
-    Encoding {
-        /// The database.
-        name: String,
-        /// Its encoding, as PostgreSQL names it.
-        encoding: String,
-        /// The command that makes a database with the right encoding.
-        command: String,
-    },
-    /// SQLite would parse the path as a URL with options of its own.
-    #[error("file: URLs are not supported: write the path itself, such as sqlite:data/signet.db")]
-    FileUrl,
-    /// The path has a `~` that no shell has expanded.
-    #[error(
-        "`~` is not expanded in sqlite:PATH: write the absolute path, such as sqlite:/home/you/signet.db, or \
-         sqlite:./~ for a name that begins with `~`"
-    )]
-    Tilde,
-    /// The file or its folder could not be made.
-    #[error("cannot make {}: {source}", path.display())]
-    Make {
-        /// The file or the folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The database did not open.
-    #[error("cannot open {what}: {source}{}", advice(source))]
-    Connect {
-        /// What was to be opened.
-        what: String,
-        /// What the driver says.
-        source: DbErr,
-    },
+    NoIdLeft(i64),
+    /// The database failed.
+    #[error("{0}{hint}", hint = operator_hint(.0))]
+    Database(#[from] DbErr),
 }
 
-impl Location {
-    /// Reads a database URL.
+impl AccountStore {
+    /// Returns the accounts of `db`. The migrations of `db` must be applied before the first query. Must be called in a runtime.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, limits: Limits) -> Self {
+        let database = DatabaseClient::new(db, limits.wait);
+        let loader = AccountLoader::spawn(&database);
+        Self { database, loader }
+    }
+
+    /// Checks that the database answers, is up to date, and is still in the file that was opened.
     ///
     /// # Errors
-    /// When its scheme is unknown, or it is no URL.
-    pub fn of(url: &str) -> Result<Self, OpenError> {
-        let scheme = url.split(':').next().unwrap_or_default();
-        if ["postgres", "postgresql"].contains(&scheme) {
-            if has_several_hosts(url) {
-                return Err(OpenError::SeveralHosts);
-            }
-            // What the driver says of a bad one would tell its password.
-            let url = Url::parse(url).map_err(|_| OpenError::Url)?;
-            let host = url.host_str().filter(|host| !host.is_empty());
-            return Ok(Self::Postgres(host.map(|host| {
-                percent_decode_str(host).decode_utf8_lossy().into_owned()
-            })));
-        }
-        let rest = url.strip_prefix("sqlite:").ok_or(OpenError::Scheme)?;
-        let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // As the driver reads it.
-        let decoded = percent_decode_str(path).decode_utf8_lossy();
-        if decoded.starts_with("file:") {
-            return Err(OpenError::FileUrl);
-        }
-        if path == ":memory:" || query.split('&').any(|pair| pair == "mode=memory") {
-            Ok(Self::Memory)
-        } else if path.is_empty() {
-            Err(OpenError::Scheme)
-        } else {
-            let path = PathBuf::from(decoded.into_owned());
-            if has_tilde(&path) {
-                return Err(OpenError::Tilde);
-            }
-            Ok(Self::File(path))
-        }
-    }
-}
-
-/// Returns whether a URL of PostgreSQL lists hosts, before its path or in a parameter. [`Url`] cannot parse such a URL if it has
-/// ports.
-fn has_several_hosts(url: &str) -> bool {
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    let hosts = match authority.rsplit_once('@') {
-        Some((_, hosts)) => hosts,
-        // A `/` in a password that is not escaped: the commas before it are the password's.
-        None if rest.contains('@') => "",
-        None => authority,
-    };
-    let query = rest.split_once('?').map_or("", |(_, query)| query);
-    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
-    hosts.contains(',')
-        || parameters.any(|(name, value)| {
-            ["host", "hostaddr"].contains(&name.as_ref()) && value.contains(',')
-        })
-}
-
-/// Returns whether the first name of a path begins with `~`. After `./` it may.
-fn has_tilde(path: &Path) -> bool {
-    let mut names = path
-        .components()
-        .skip_while(|component| matches!(component, Component::RootDir));
-    names
-        .next()
-        .is_some_and(|name| name.as_os_str().as_bytes().starts_with(b"~"))
-}
-
-/// Opens the database at `url`, and makes a SQLite file and its folder where they are missing.
-///
-/// # Errors
-/// When the URL is not understood, or the database does not open.
-pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
-    connect(url, limits, Access::Write).await
-}
-
-/// Opens the database at `url` for queries. Does not create the database; SQLite may create the files of its log, and removes them.
-///
-/// # Errors
-/// When the URL is not understood, or the database does not open.
-pub async fn open_to_read(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
-    connect(url, limits, Access::Read).await
-}
-
-/// Opens the database at `url` read-only, and writes to no file. If no process has the database open, no process may change it meanwhile.
-///
-/// # Errors
-/// When the URL is not understood, or the database does not open.
-pub async fn open_read_only(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
-    connect(url, limits, Access::ReadOnly).await
-}
-
-/// What a connection may do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Write,
-    Read,
-    ReadOnly,
-}
-
-async fn connect(
-    url: &str,
-    limits: Limits,
-    access: Access,
-) -> Result<DatabaseConnection, OpenError> {
-    let location = Location::of(url)?;
-    let Limits {
-        connections, wait, ..
-    } = limits;
-    let mut options = ConnectOptions::new(match location {
-        // One form, so that the name of a file is never mistaken for a database in memory.
-        Location::Memory => "sqlite::memory:",
-        _ => url,
-    });
-    options
-        .sqlx_logging(false)
-        .acquire_timeout(wait)
-        .connect_timeout(wait)
-        .max_connections(connections.get());
-    let mut is_closed = false;
-    let what = match location {
-        Location::Memory => {
-            // The database lives as long as its one connection.
-            options
-                .max_connections(1)
-                .min_connections(1)
-                .idle_timeout(None::<Duration>)
-                .max_lifetime(None::<Duration>);
-            "the database in memory".to_owned()
-        }
-        Location::File(path) => {
-            if access == Access::Write {
-                make_file(&path)?;
-            }
-            is_closed = is_closed_log(&path);
-            stay_on_file(&mut options, path.clone());
-            // It is in this process: to try a connection before its use would cost as much as the query.
-            options
-                .test_before_acquire(false)
-                .max_connections(connections.get().min(TO_A_FILE));
-            path.display().to_string()
-        }
-        Location::Postgres(host) => {
-            let what = format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"));
-            return postgres::open(url, limits, what, access != Access::Write).await;
-        }
-    };
-    options.map_sqlx_sqlite_opts(move |sqlite| {
-        use sqlx::sqlite::SqliteJournalMode;
-        // The file exists by now. If it is removed later, a new connection must not create another file.
-        let sqlite = sqlite.create_if_missing(false).busy_timeout(wait);
-        match access {
-            // Readers do not wait for the writer.
-            Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
-            Access::Read => sqlite,
-            // A reader of a write-ahead log that is closed would create the files of the log.
-            Access::ReadOnly => sqlite.read_only(true).immutable(is_closed),
-        }
-    });
-    let deadline = Instant::now() + wait;
-    loop {
-        match Database::connect(options.clone()).await {
-            // Of two that make a new file ready at once, SQLite refuses one without waiting.
-            Err(error) if migration::is_contention(&error) && Instant::now() < deadline => {
-                sleep(Duration::from_millis(20)).await;
-            }
-            connected => return connected.map_err(|source| OpenError::Connect { what, source }),
-        }
-    }
-}
-
-/// Rejects a new connection if the path no longer leads to the file of the first connection: a pool never uses two files.
-fn stay_on_file(options: &mut ConnectOptions, path: PathBuf) {
-    let file = Arc::new(OnceLock::new());
-    options.map_sqlx_sqlite_pool_opts(move |pool| {
-        let (file, path) = (Arc::clone(&file), path.clone());
-        pool.after_connect(move |_, _| {
-            let file = file.get_or_init(|| DatabaseFile::at(&path));
-            let checked = file.check().map_err(sqlx::Error::config);
-            Box::pin(async { checked })
-        })
-    });
-}
-
-/// Whether the database has a write-ahead log, and no process has it open: the last one deletes the log.
-fn is_closed_log(path: &Path) -> bool {
-    // The version of the file format, by which SQLite knows a write-ahead log (sqlite.org/fileformat.html section 1.3.3).
-    let mut header = [0; 20];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    read.is_ok() && header[18] == 2 && !Path::new(&log).exists()
-}
-
-/// Makes what is missing, for its owner's eyes only: hashes are nobody else's affair.
-fn make_file(database: &Path) -> Result<(), OpenError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Make { path, source }
-    };
-    if let Some(folder) = database
-        .parent()
-        .filter(|path| !path.as_os_str().is_empty())
-    {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed(folder))?;
-    }
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(database);
-    match made {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(database)(error)),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Location, OpenError};
-
-    #[test]
-    fn file_url_is_rejected() {
-        for url in [
-            "sqlite:file:data/a.db",
-            "sqlite://file:data/a.db",
-            "sqlite:file:///var/a.db?mode=rwc",
-            "sqlite:file%3Adata/a.db",
-            "sqlite:file::memory:",
-            "sqlite:file:a?mode=memory",
-        ] {
-            let error = Location::of(url).unwrap_err();
-            assert!(matches!(error, OpenError::FileUrl), "{url}: {error}");
-        }
-        let file = Location::of("sqlite:./file:a.db").unwrap();
-        assert_eq!(file, Location::File("./file:a.db".into()));
+    /// When one of these checks fails.
+    pub async fn ready(&self) -> Result<(), ReadinessError> {
+        self.database.ready().await
     }
 
-    #[test]
-    fn unexpanded_tilde_is_rejected() {
-        for url in [
-            "sqlite:~/a.db",
-            "sqlite://~/a.db",
-            "sqlite:///~/a.db",
-            "sqlite:%7E/a.db",
-            "sqlite:~signet/a.db?mode=rwc",
-            "sqlite:~",
-        ] {
-            let error = Location::of(url).unwrap_err();
-            assert!(matches!(error, OpenError::Tilde), "{url}: {error}");
-        }
-        for (url, path) in [
-            ("sqlite:./~/a.db", "./~/a.db"),
-            ("sqlite:data/~a.db", "data/~a.db"),
-        ] {
-            assert_eq!(Location::of(url).unwrap(), Location::File(path.into()));
+    /// Returns the number of connections.
+    #[must_use]
+    pub fn pool(&self) -> PoolStats {
+        self.database.pool()
+    }
+
+    /// Returns facts about the database.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
+        self.database.diagnostics().await
+    }
+
+    /// Returns the accounts for one request. The queries of the request share one time limit.
+    #[must_use]
+    pub fn for_request(&self) -> Self {
+        Self {
+            database: self.database.for_request(),
+            loader: self.loader.clone(),
         }
     }
 
-    #[test]
-    fn a_url_points_somewhere() {
-        assert_eq!(Location::of("sqlite::memory:").unwrap(), Location::Memory);
-        assert_eq!(
-            Location::of("sqlite://x?mode=memory").unwrap(),
-            Location::Memory
-        );
-        assert_eq!(
-            Location::of("sqlite:my%20data/a.db").unwrap(),
-            Location::File("my data/a.db".into())
-        );
-        for url in [
-            "sqlite:data/a.db",
-            "sqlite://data/a.db",
-            "sqlite:data/a.db?mode=rwc",
-        ] {
-            assert_eq!(
-                Location::of(url).unwrap(),
-                Location::File("data/a.db".into())
-            );
+    /// Closes every connection. SQLite then writes its log back to the file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Returns the account that a token refers to.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn token_subject(&self, id: i64) -> Result<Option<TokenSubject>, DbErr> {
+        self.database.with_timeout(self.loader.load(id)).await
+    }
+
+    /// Returns the account with this email. Case is ignored.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn by_email(&self, email: &str) -> Result<Option<Account>, DbErr> {
+        let found = Entity::find().filter(Column::EmailKey.eq(email::normalize(email)));
+        let found = found.one(self.database.db());
+        self.database.with_timeout(found).await
+    }
+
+    /// Returns the account with this ID.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn by_id(&self, id: i64) -> Result<Option<Account>, DbErr> {
+        let found = Entity::find_by_id(id).one(self.database.db());
+        self.database.with_timeout(found).await
+    }
+
+    /// Returns every account, ordered by ID.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn all(&self) -> Result<Vec<Account>, DbErr> {
+        let accounts = Entity::find().order_by_asc(Column::Id);
+        accounts.all(self.database.db()).await
+    }
+
+    /// Counts the accounts. Selects no column that an older table may lack.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count(&self) -> Result<i64, DbErr> {
+        let count = Entity::find()
+            .select_only()
+            .column_as(Column::Id.count(), "accounts")
+            .into_tuple()
+            .one(self.database.db())
+            .await?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// Returns the time of the latest login. No clock should be before this time. The creation of accounts does not count, because
+    /// imports copy the time of creation from the source.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn latest_login(&self) -> Result<Option<OffsetDateTime>, DbErr> {
+        let latest = Entity::find()
+            .select_only()
+            .column_as(Column::LastLogin.max(), "last_login")
+            .into_tuple::<Option<OffsetDateTime>>()
+            .one(self.database.db());
+        Ok(self.database.with_timeout(latest).await?.flatten())
+    }
+
+    /// Returns the number of accounts with a cutoff after this Unix second, and the latest of these cutoffs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn cutoffs_after(&self, second: i64) -> Result<Option<(i64, i64)>, DbErr> {
+        let after = Entity::find()
+            .select_only()
+            .column_as(Column::Id.count(), "accounts")
+            .column_as(Column::TokensValidAfter.max(), "latest")
+            .filter(Column::TokensValidAfter.gt(second))
+            .into_tuple::<(i64, Option<i64>)>()
+            .one(self.database.db());
+        let after = self.database.with_timeout(after).await?;
+        Ok(after.and_then(|(accounts, latest)| Some((accounts, latest?))))
+    }
+
+    /// Adds an account. The account has no tokens yet, so the cutoff is zero.
+    ///
+    /// # Errors
+    /// When the email or the ID is taken, or the database fails.
+    pub async fn add(&self, new: NewAccount, now: OffsetDateTime) -> Result<Account, ChangeError> {
+        let transaction = self.begin_exclusive().await?;
+        let id = match new.id {
+            Some(id) => id,
+            None => next_id(&transaction).await?,
+        };
+        let account = ActiveModel {
+            id: Set(id),
+            email_key: Set(email::normalize(&new.email)),
+            email: Set(new.email),
+            password: Set(new.password),
+            is_active: Set(true),
+            created: Set(now),
+            last_login: Set(None),
+            last_login_from: Set(None),
+            imported_password: Set(None),
+            imported_email: Set(None),
+            imported_is_active: Set(None),
+            password_changed: Set(now),
+            tokens_valid_after: Set(0),
+        };
+        let added = account
+            .insert(&transaction)
+            .await
+            .map_err(map_constraint_error)?;
+        let retired = retired::Entity::find_by_id(added.id)
+            .one(&transaction)
+            .await?;
+        if retired.is_some() {
+            return Err(ChangeError::IdTaken);
         }
-        assert_eq!(
-            Location::of("sqlite:///var/a.db").unwrap(),
-            Location::File("/var/a.db".into())
-        );
-        for (url, host) in [
-            ("postgres://signet:secret@db:5432/signet", Some("db")),
-            ("postgresql://%2Frun%2Fpg/signet", Some("/run/pg")),
-            ("postgres:///signet", None),
-        ] {
-            let host = host.map(str::to_owned);
-            assert_eq!(Location::of(url).unwrap(), Location::Postgres(host));
+        transaction.commit().await.map_err(map_constraint_error)?;
+        Ok(added)
+    }
+
+    /// Disables or enables an account. Its tokens are not revoked: they work again when the account is enabled. Returns the changed
+    /// account, or `None` if the account was in that state already.
+    ///
+    /// # Errors
+    /// When the account does not exist, or the database fails.
+    pub async fn set_active(
+        &self,
+        id: i64,
+        is_active: bool,
+    ) -> Result<Option<Account>, ChangeError> {
+        let change = Entity::update_many().col_expr(Column::IsActive, Expr::value(is_active));
+        let rows = change
+            .filter(Column::Id.eq(id))
+            .filter(Column::IsActive.ne(is_active))
+            .exec_with_returning(self.database.db())
+            .await?;
+        match rows.into_iter().next() {
+            None if self.by_id(id).await?.is_none() => Err(ChangeError::NoAccount),
+            changed => Ok(changed),
         }
-        for url in [
-            "",
-            "sqlite:",
-            "mysql://root:secret@db/x",
-            "data/a.db",
-            "postgres://signet:secret/@db/x",
-        ] {
-            let error = Location::of(url).unwrap_err().to_string();
-            assert!(!error.contains("secret"), "{error}");
+    }
+
+    /// Deletes an account, and retires its ID in the same transaction.
+    ///
+    /// # Errors
+    /// When the account does not exist, or the database fails.
+    pub async fn delete(&self, id: i64) -> Result<(), ChangeError> {
+        let transaction = self.begin_exclusive().await?;
+        let deleted = Entity::delete_by_id(id).exec(&transaction).await?;
+        if deleted.rows_affected == 0 {
+            return Err(ChangeError::NoAccount);
         }
+        retired::Entity::insert(retired::ActiveModel { id: Set(id) })
+            .exec_without_returning(&transaction)
+            .await?;
+        transaction.commit().await.map_err(map_constraint_error)?;
+        Ok(())
+    }
+
+    /// Records a login, unless the account changed while the password was verified, which takes tens of milliseconds. Returns whether
+    /// the login was recorded.
+    ///
+    /// The login is not recorded if the account was disabled or revoked, or if its password or email changed. A new hash of the same
+    /// password is no change.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn record_login(
+        &self,
+        verified: &Account,
+        now: OffsetDateTime,
+        from: Option<String>,
+    ) -> Result<bool, DbErr> {
+        // A cutoff is after the last login. So the last login never decreases, even if the clock was set back.
+        let known = Expr::col(Column::LastLogin);
+        let latest = Expr::case(known.clone().gt(now), known).finally(now);
+        let record = Entity::update_many()
+            .col_expr(Column::LastLogin, latest.into())
+            .col_expr(Column::LastLoginFrom, Expr::value(from))
+            .filter(Column::Id.eq(verified.id))
+            .filter(Column::IsActive.eq(true))
+            .filter(Column::PasswordChanged.eq(verified.password_changed))
+            .filter(Column::Email.eq(&verified.email))
+            .filter(Column::TokensValidAfter.eq(verified.tokens_valid_after));
+        // A returned row would wake this task once more before the commit.
+        let record = record.exec(self.database.db());
+        let recorded = self.database.write(record).await?;
+        Ok(recorded.rows_affected > 0)
+    }
+
+    /// Replaces the hash of an unchanged password. The tokens stay valid.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rehash(&self, verified: &Account, password: PasswordHash) -> Result<(), DbErr> {
+        let rehash = Entity::update_many()
+            .col_expr(Column::Password, Expr::value(Some(password)))
+            .filter(Column::Id.eq(verified.id))
+            .filter(Column::Password.eq(verified.password.clone()));
+        self.database.write(rehash.exec(self.database.db())).await?;
+        Ok(())
+    }
+
+    /// Begins a transaction that waits for other commands and imports to finish.
+    pub(super) async fn begin_exclusive(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.database.check_file()?;
+        let transaction = migration::begin(self.database.db()).await?;
+        migration::hold(&transaction, ADMIN_LOCK).await?;
+        Ok(transaction)
+    }
+}
+
+/// Returns the ID after the largest ID that is or was in use. A sequence of the database would ignore IDs that an operator chose, and
+/// some engines skip millions of IDs.
+async fn next_id(transaction: &DatabaseTransaction) -> Result<i64, ChangeError> {
+    let largest = Entity::find().order_by_desc(Column::Id).one(transaction);
+    let retired = retired::Entity::find()
+        .order_by_desc(retired::Column::Id)
+        .one(transaction);
+    let (largest, retired) = (largest.await?, retired.await?);
+    let used = [
+        largest.map(|account| account.id),
+        retired.map(|retired| retired.id),
+    ];
+    let used = used.into_iter().flatten().fold(0, Ord::max);
+    used.checked_add(1).ok_or(ChangeError::NoIdLeft(used))
+}
+
+/// Maps a violation of a unique constraint to its cause.
+pub(super) fn map_constraint_error(error: DbErr) -> ChangeError {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email_key") => {
+            ChangeError::EmailTaken
+        }
+        Some(SqlErr::UniqueConstraintViolation(_)) => ChangeError::IdTaken,
+        _ if is_full(&error) => ChangeError::NoRoom,
+        _ => ChangeError::Database(error),
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use tracing::{info, warn};
 
 use super::{IssuedToken, login::LoginError, refresh::RefreshError};
-use crate::accounts::User;
+use crate::accounts::Account;
 
 /// Writes the audit log.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Audit {
         self,
         email: &str,
         address: Option<IpAddr>,
-        outcome: &Result<(User, IssuedToken), LoginError>,
+        outcome: &Result<(Account, IssuedToken), LoginError>,
     ) {
         let address = address.map(tracing::field::display);
         let email = self.shown(email);
@@ -56,7 +56,7 @@ impl Audit {
     }
 
     /// Records a change of an account by an operator.
-    pub fn changed(self, event: &str, account: &User) {
+    pub fn changed(self, event: &str, account: &Account) {
         let email = self.shown(&account.email);
         info!(target: Audit::TARGET, event, user_id = account.id, email);
     }

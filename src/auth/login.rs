@@ -8,7 +8,7 @@ use super::{
     password::Verification,
     rate_limit::{self, RateLimited},
 };
-use crate::accounts::{User, email};
+use crate::accounts::{Account, email};
 
 /// A login was rejected. The response is the same for the first five causes.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +78,12 @@ async fn authenticate(
     client: &ClientInfo,
     email: &str,
     password: &str,
-) -> Result<(User, IssuedToken), LoginError> {
+) -> Result<(Account, IssuedToken), LoginError> {
     let users = auth.users.for_request();
     let user = users.by_email(email).await.map_err(InternalError::from)?;
     let now = auth.clock.now();
     let milliseconds = unix_milliseconds(now);
-    let credentials = format!("{}\0{password}", email::key(email));
+    let credentials = format!("{}\0{password}", email::normalize(email));
     let fingerprint = auth.tokens.fingerprint(&credentials);
     let attempt = auth
         .rate_limiter
@@ -145,9 +145,9 @@ async fn authenticate(
 
 /// Returns the account if the client may log in, and whether the account's hash needs an update.
 fn check_account(
-    user: Option<User>,
+    user: Option<Account>,
     verification: Verification,
-) -> Result<(User, bool), LoginError> {
+) -> Result<(Account, bool), LoginError> {
     let user = user.ok_or(LoginError::UnknownAccount)?;
     match verification {
         Verification::Mismatch if user.password.is_none() => Err(LoginError::UnusablePassword),

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::{AuthService, IssuedToken, login::LoginError, refresh::RefreshError};
-use crate::accounts::User;
+use crate::accounts::Account;
 
 /// Counts issued tokens and rejections.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub struct AuthMetrics {
 }
 
 impl AuthMetrics {
-    pub(super) fn record_login(&self, outcome: &Result<(User, IssuedToken), LoginError>) {
+    pub(super) fn record_login(&self, outcome: &Result<(Account, IssuedToken), LoginError>) {
         let rejection = outcome.as_ref().err();
         self.count("obtain", rejection.map(LoginError::metric_label));
     }

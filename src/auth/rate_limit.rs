@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::clock::unix_milliseconds;
-use crate::accounts::{Attempts as Counter, DatabaseError, User, Users, email};
+use crate::accounts::{Account, AccountStore, Attempts as Counter, DatabaseError, email};
 
 /// A number of failures in a time. Old failures expire at a constant rate.
 #[derive(Clone, Copy, Debug)]
@@ -103,14 +103,14 @@ impl RateLimiter {
     /// Checks whether a login of `email` from `address` with this password is allowed. `user` is the account, if the account exists.
     pub(super) async fn check_login(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: i64,
         email: &str,
         fingerprint: String,
-        user: Option<&User>,
+        user: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
-        let account = digest(&email::key(email));
+        let account = digest(&email::normalize(email));
         let from = ip_bucket(address);
         let is_known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
         let subjects = self.quotas.map_or_else(Vec::new, |quotas| {
@@ -129,7 +129,7 @@ impl RateLimiter {
     /// Checks whether another invalid token from `address` is allowed.
     pub(super) async fn check_invalid_token(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: i64,
         address: Option<IpAddr>,
     ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
@@ -145,14 +145,14 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn failures(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: OffsetDateTime,
-        user: &User,
+        user: &Account,
     ) -> Result<u64, DatabaseError> {
         let Some(quotas) = self.quotas else {
             return Ok(0);
         };
-        let account = digest(&email::key(&user.email));
+        let account = digest(&email::normalize(&user.email));
         let known = user.last_login_from.as_ref();
         let known = known.map(|from| format!("known:{account}:{from}"));
         let subjects: Vec<_> = known
@@ -173,11 +173,11 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn clear_account(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: OffsetDateTime,
-        user: &User,
+        user: &Account,
     ) -> Result<u64, DatabaseError> {
-        let account = digest(&email::key(&user.email));
+        let account = digest(&email::normalize(&user.email));
         let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
         let cleared = users.clear_attempts(&subjects, Some(&known)).await?;
         let now = unix_milliseconds(now);
@@ -192,7 +192,7 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn clear_address(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: OffsetDateTime,
         address: &str,
     ) -> Result<u64, DatabaseError> {
@@ -207,7 +207,7 @@ impl RateLimiter {
     }
 
     /// Lowers the counters above the upper limit. Such counters exist after a clock was set back.
-    pub(super) async fn cap(&self, users: &Users, now: i64) -> Result<(), DatabaseError> {
+    pub(super) async fn cap(&self, users: &AccountStore, now: i64) -> Result<(), DatabaseError> {
         for (kinds, quota) in self.kinds() {
             users.cap_attempts(&kinds, now + quota.max_debt()).await?;
         }
@@ -218,7 +218,11 @@ impl RateLimiter {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn ahead(&self, users: &Users, now: OffsetDateTime) -> Result<u64, DatabaseError> {
+    pub async fn ahead(
+        &self,
+        users: &AccountStore,
+        now: OffsetDateTime,
+    ) -> Result<u64, DatabaseError> {
         let mut ahead = 0;
         for (kinds, quota) in self.kinds() {
             let latest = unix_milliseconds(now) + quota.max_debt();
@@ -239,7 +243,7 @@ impl RateLimiter {
 
     async fn check(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: i64,
         subjects: Vec<(String, Quota)>,
         fingerprint: Option<String>,
@@ -314,7 +318,7 @@ impl RateLimiter {
     /// Counts a failed attempt.
     pub(super) async fn record_failure(
         &self,
-        users: &Users,
+        users: &AccountStore,
         now: i64,
         attempt: &InFlightAttempt,
     ) -> Result<(), DatabaseError> {

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::IssuedToken;
-use crate::accounts::GUESS;
+use crate::accounts::FINGERPRINT_LEN;
 
 mod hs256;
 mod secrets;
@@ -132,7 +132,7 @@ impl Tokens {
     pub(super) fn fingerprint(&self, text: &str) -> String {
         let mut hash = crypto::sign(text.as_bytes(), &self.keys().signing, Algorithm::HS256)
             .expect("the key is for HS256");
-        hash.truncate(GUESS);
+        hash.truncate(FINGERPRINT_LEN);
         hash
     }
 

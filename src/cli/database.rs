@@ -1,4 +1,4 @@
-//! Opens the database of the settings, and brings it up to date.
+//! Opens the database of the settings, and applies migrations.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,9 @@ use tracing::info;
 
 use super::error::CliError;
 use crate::{
-    accounts::{self, Database, DatabaseError, Limits, Location, OpenError, Users},
+    accounts::{
+        self, Access, AccountStore, Database, DatabaseError, DatabaseUrl, Limits, OpenError,
+    },
     auth::random,
     config::Settings,
 };
@@ -19,8 +21,8 @@ mod new;
 
 pub(super) use new::NewDatabase;
 
-/// How long a migration that runs elsewhere is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to wait for another process that applies migrations.
+const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
 
 /// Opens the database, and creates it if it is missing.
 pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, CliError> {
@@ -29,56 +31,37 @@ pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database
         .map_err(unopened)
 }
 
-/// Opens the database, or returns `None` where the file of SQLite is missing.
+/// Opens the database. Returns `None` if the file of SQLite is missing.
 pub(super) async fn open_existing(
     settings: &Settings,
     limits: Limits,
-) -> Result<Option<Database>, CliError> {
-    match missing(settings)? {
-        Some(_) => Ok(None),
-        None => open(settings, limits).await.map(Some),
-    }
-}
-
-/// The same, for commands that read accounts.
-async fn open_to_read(settings: &Settings, limits: Limits) -> Result<Option<Database>, CliError> {
-    if missing(settings)?.is_some() {
-        return Ok(None);
-    }
-    let db = accounts::open_to_read(settings.database_url.as_str(), limits).await;
-    db.map(Some).map_err(unopened)
-}
-
-/// The same, for commands that write to no file at all.
-pub(super) async fn open_read_only(
-    settings: &Settings,
-    limits: Limits,
+    access: Access,
 ) -> Result<Option<Database>, CliError> {
     if missing(settings)?.is_some() {
         return Ok(None);
     }
-    let db = accounts::open_read_only(settings.database_url.as_str(), limits).await;
+    let db = accounts::open_with(settings.database_url.as_str(), limits, access).await;
     db.map(Some).map_err(unopened)
 }
 
-/// The path of the database, if it is a file that does not exist.
+/// Returns the path of the database if it is a file that does not exist.
 pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     match location(settings)? {
-        Location::File(path) if !path.exists() => Ok(Some(path)),
+        DatabaseUrl::File(path) if !path.exists() => Ok(Some(path)),
         _ => Ok(None),
     }
 }
 
-fn location(settings: &Settings) -> Result<Location, CliError> {
+fn location(settings: &Settings) -> Result<DatabaseUrl, CliError> {
     settings.database_location().map_err(unopened)
 }
 
-/// The accounts of the service. Creates the database if it is missing, and applies every pending migration.
-pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, CliError> {
+/// Returns the accounts for the service. Creates the database if it is missing, and applies every pending migration.
+pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<AccountStore, CliError> {
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
-    // Before the migrations, so that the file is known from its opening on.
-    let users = Users::new(db.clone(), limits);
+    // Before the migrations, so that a replaced file is noticed from the start.
+    let users = AccountStore::new(db.clone(), limits);
     migrate(&db).await?;
     if let Some(path) = missing {
         log_created(&path);
@@ -86,16 +69,16 @@ pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<Users, 
     Ok(users)
 }
 
-/// The accounts, where no migration is pending.
+/// Returns the accounts for the service. Fails if migrations are pending.
 pub(super) async fn users_of_current(
     settings: &Settings,
     limits: Limits,
-) -> Result<Users, CliError> {
-    let db = open_existing(settings, limits).await?;
+) -> Result<AccountStore, CliError> {
+    let db = open_existing(settings, limits, Access::Write).await?;
     let standing = standing(db.as_ref()).await?;
     standing.check().map_err(failed)?;
     match db {
-        Some(db) if standing.pending.is_empty() => Ok(Users::new(db, limits)),
+        Some(db) if standing.pending.is_empty() => Ok(AccountStore::new(db, limits)),
         _ => Err(format!(
             "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
             standing.pending.join(", ")
@@ -104,40 +87,37 @@ pub(super) async fn users_of_current(
     }
 }
 
-/// What a command does with the accounts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Change,
-}
-
-/// The accounts of an existing database, for a command. A command applies no migration, since a new one could lock out older replicas.
-pub(super) async fn existing_users(settings: &Settings, access: Access) -> Result<Users, CliError> {
+/// Returns the accounts for a command. A command applies no migrations, because a new migration could lock out older replicas.
+pub(super) async fn existing_users(
+    settings: &Settings,
+    access: Access,
+) -> Result<AccountStore, CliError> {
     let limits = settings.database_limits();
     refuse_memory(settings)?;
-    let db = match access {
-        Access::Read => open_to_read(settings, limits).await?,
-        Access::Change => open_existing(settings, limits).await?,
-    };
-    let Some(db) = db else {
+    let Some(db) = open_existing(settings, limits, access).await? else {
         return Err(no_database(settings));
     };
+    current(db, limits).await
+}
+
+/// Returns the accounts of `db`. Fails if migrations are pending.
+async fn current(db: Database, limits: Limits) -> Result<AccountStore, CliError> {
     let standing = standing(Some(&db)).await?;
     standing.check().map_err(failed)?;
     if standing.pending.is_empty() {
-        Ok(Users::new(db, limits))
+        Ok(AccountStore::new(db, limits))
     } else {
         Err(pending(&standing))
     }
 }
 
-/// The accounts, for a command that writes the first one. Creates the database if it is missing.
-pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, CliError> {
+/// Returns the accounts for a command that may add the first account. Creates the database if it is missing.
+pub(super) async fn users_to_fill(settings: &Settings) -> Result<AccountStore, CliError> {
     let limits = settings.database_limits();
     refuse_memory(settings)?;
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
-    let users = Users::new(db.clone(), limits);
+    let users = AccountStore::new(db.clone(), limits);
     if is_without_accounts(&db, &users).await? {
         migrate(&db).await?;
     }
@@ -147,7 +127,7 @@ pub(super) async fn users_to_fill(settings: &Settings) -> Result<Users, CliError
     Ok(users)
 }
 
-/// The database of an import, which may turn out to write nothing.
+/// The database of an import. The import may write no account.
 #[derive(Default)]
 pub(super) struct Destination {
     /// A database that is published after the import.
@@ -157,7 +137,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Makes the database ready for the first account.
+    /// Applies the migrations before the first account is written.
     pub(super) async fn prepare(&mut self) -> Result<(), CliError> {
         if let Some(db) = self.unmigrated.take() {
             migrate(&db).await?;
@@ -166,7 +146,7 @@ impl Destination {
     }
 
     /// Publishes a new database.
-    pub(super) async fn publish(&mut self, users: &Users) -> Result<(), CliError> {
+    pub(super) async fn publish(&mut self, users: &AccountStore) -> Result<(), CliError> {
         match self.new.take() {
             Some(new) => new.publish(users).await,
             None => Ok(()),
@@ -174,48 +154,42 @@ impl Destination {
     }
 }
 
-/// The accounts, for an import.
-pub(super) async fn users_to_import(settings: &Settings) -> Result<(Users, Destination), CliError> {
+/// Returns the accounts for an import.
+pub(super) async fn users_to_import(
+    settings: &Settings,
+) -> Result<(AccountStore, Destination), CliError> {
     refuse_memory(settings)?;
     let limits = settings.database_limits();
-    let Some(path) = missing(settings)? else {
+    let mut destination = Destination::default();
+    let users = if let Some(path) = missing(settings)? {
+        let new = NewDatabase::create(&path)
+            .map_err(|source| unopened(OpenError::Make { path, source }))?;
+        let db = accounts::open(&new.url(), limits).await.map_err(unopened)?;
+        migrate(&db).await?;
+        destination.new = Some(new);
+        AccountStore::new(db, limits)
+    } else {
         let db = open(settings, limits).await?;
-        let users = Users::new(db.clone(), limits);
+        let users = AccountStore::new(db.clone(), limits);
         let is_unmigrated = is_without_accounts(&db, &users).await?;
-        let unmigrated = is_unmigrated.then_some(db);
-        return Ok((
-            users,
-            Destination {
-                unmigrated,
-                new: None,
-            },
-        ));
+        destination.unmigrated = is_unmigrated.then_some(db);
+        users
     };
-    let new =
-        NewDatabase::create(&path).map_err(|source| unopened(OpenError::Make { path, source }))?;
-    let db = accounts::open(&new.url(), limits).await.map_err(unopened)?;
-    migrate(&db).await?;
-    let new = Some(new);
-    Ok((
-        Users::new(db, limits),
-        Destination {
-            new,
-            unmigrated: None,
-        },
-    ))
+    Ok((users, destination))
 }
 
-/// Whether migrations are pending in a database without accounts. Fails if they are pending in another one.
-async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, CliError> {
+/// Returns whether migrations are pending in a database without accounts. Fails if migrations are pending in a database with accounts.
+async fn is_without_accounts(db: &Database, users: &AccountStore) -> Result<bool, CliError> {
     let before = standing(Some(db)).await?;
     before.check().map_err(failed)?;
     if before.pending.is_empty() {
         return Ok(false);
     }
-    // Another process that creates the database may be in the middle of its migrations.
+    let unreadable = |error: DatabaseError| failed(error.into());
     if before.applied.is_empty() || users.count().await.map_err(unreadable)? == 0 {
         return Ok(true);
     }
+    // Another process may have been applying the migrations of a new database.
     let now = standing(Some(db)).await?;
     if now.pending.is_empty() {
         Ok(false)
@@ -224,11 +198,7 @@ async fn is_without_accounts(db: &Database, users: &Users) -> Result<bool, CliEr
     }
 }
 
-fn unreadable(error: DatabaseError) -> CliError {
-    failed(error.into())
-}
-
-/// Logs where the new database is.
+/// Logs the path of a new database.
 pub(super) fn log_created(path: &Path) {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     info!(path = %path.display(), "database created");
@@ -236,7 +206,7 @@ pub(super) fn log_created(path: &Path) {
 
 fn refuse_memory(settings: &Settings) -> Result<(), CliError> {
     match location(settings)? {
-        Location::Memory => Err(
+        DatabaseUrl::Memory => Err(
             "the database of SIGNET_DATABASE_URL is in memory, and this command would end with it; name a file, such as \
              sqlite:data/signet.db, or PostgreSQL"
                 .into(),
@@ -247,7 +217,7 @@ fn refuse_memory(settings: &Settings) -> Result<(), CliError> {
 
 fn no_database(settings: &Settings) -> CliError {
     let path = match location(settings) {
-        Ok(Location::File(path)) => std::path::absolute(&path).unwrap_or(path),
+        Ok(DatabaseUrl::File(path)) => std::path::absolute(&path).unwrap_or(path),
         _ => PathBuf::new(),
     };
     format!(
@@ -265,47 +235,40 @@ fn pending(standing: &Standing) -> CliError {
     .into()
 }
 
-/// The accounts for a trial, which writes nothing: those of the database, or none where there is no database.
-pub(super) async fn users_to_try(settings: &Settings) -> Result<Users, CliError> {
+/// Returns the accounts for a dry run, which writes nothing. Without a database, there are no accounts.
+pub(super) async fn users_to_try(settings: &Settings) -> Result<AccountStore, CliError> {
     let limits = settings.database_limits();
-    let location = location(settings)?;
-    if missing(settings)?.is_none() && location != Location::Memory {
-        let url = settings.database_url.as_str();
-        let db = match location {
-            // The transaction is rolled back, and the journal mode stays.
-            Location::File(_) => accounts::open_to_read(url, limits).await,
-            _ => accounts::open(url, limits).await,
-        };
-        let db = db.map_err(unopened)?;
-        let standing = standing(Some(&db)).await?;
-        if !standing.applied.is_empty() {
-            standing.check().map_err(failed)?;
-            return if standing.pending.is_empty() {
-                Ok(Users::new(db, limits))
-            } else {
-                Err(pending(&standing))
-            };
-        }
+    let access = match location(settings)? {
+        DatabaseUrl::Memory => None,
+        // The dry run rolls its transaction back. The journal mode of the file stays as it is.
+        DatabaseUrl::File(_) => Some(Access::Read),
+        DatabaseUrl::Postgres(_) => Some(Access::Write),
+    };
+    if let Some(access) = access
+        && let Some(db) = open_existing(settings, limits, access).await?
+        && !standing(Some(&db)).await?.applied.is_empty()
+    {
+        return current(db, limits).await;
     }
     let db = accounts::open("sqlite::memory:", limits).await;
     let db = db.map_err(unopened)?;
     migrate(&db).await?;
-    Ok(Users::new(db, limits))
+    Ok(AccountStore::new(db, limits))
 }
 
-/// Applies every pending migration, or waits until another process that is at it has. Returns what was applied here.
+/// Applies every pending migration, or waits for another process that applies them. Returns the migrations that this process applied.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, CliError> {
-    let applied = migration::apply(db, &random::hex::<8>(), PATIENCE).await;
+    let applied = migration::apply(db, &random::hex::<8>(), WAIT_FOR_MIGRATION).await;
     applied.map_err(failed)
 }
 
-/// Takes back the newest migration, and returns its name.
+/// Reverts the newest migration, and returns its name.
 pub(super) async fn step_back(db: &Database) -> Result<Option<String>, CliError> {
-    let taken_back = migration::step_back(db, &random::hex::<8>(), PATIENCE).await;
-    taken_back.map_err(failed)
+    let reverted = migration::step_back(db, &random::hex::<8>(), WAIT_FOR_MIGRATION).await;
+    reverted.map_err(failed)
 }
 
-/// Which migrations are applied.
+/// Returns which migrations are applied. No database has no migrations.
 pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, CliError> {
     let standing = match db {
         Some(db) => migration::standing(db).await,
@@ -315,20 +278,17 @@ pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, CliError
 }
 
 fn failed(error: migration::Error) -> CliError {
-    let advice = match &error {
-        migration::Error::Database(error) => advice(error),
+    let hint = match &error {
+        migration::Error::Database(error) => match accounts::operator_hint(error) {
+            "" => ". Is it another program's database?",
+            hint => hint,
+        },
         _ => "",
     };
-    format!("the database cannot be brought up to date: {error}{advice}").into()
+    format!("the database cannot be brought up to date: {error}{hint}").into()
 }
 
-fn advice(error: &DatabaseError) -> &'static str {
-    match accounts::advice(error) {
-        "" => ". Is it another program's database?",
-        advice => advice,
-    }
-}
-
+/// Returns the message about a database that does not open.
 pub(super) fn unopened(error: OpenError) -> CliError {
     format!("the database of SIGNET_DATABASE_URL cannot be used: {error}").into()
 }

@@ -19,7 +19,10 @@ use super::{
     signal,
 };
 use crate::{
-    accounts::{self, Arrival, Collision, DatabaseError, Fate, Force, Users},
+    accounts::{
+        self, AccountStore, DatabaseError, ForcedFields, ImportConflict, ImportOutcome,
+        ImportRecord,
+    },
     auth::{Audit, Clock},
 };
 
@@ -100,8 +103,8 @@ enum Field {
 
 impl Import {
     /// The fields that are overwritten in any case, or none if existing accounts are not updated.
-    fn force(&self) -> Option<Force> {
-        self.update.then(|| Force {
+    fn force(&self) -> Option<ForcedFields> {
+        self.update.then(|| ForcedFields {
             email: self.force_fields.contains(&Field::Email),
             is_active: self.force_fields.contains(&Field::IsActive),
         })
@@ -110,7 +113,7 @@ impl Import {
     /// Runs the import. Publishes a new database after the commit.
     pub(super) async fn run(
         self,
-        users: &Users,
+        users: &AccountStore,
         destination: &mut Destination,
         audit: Audit,
     ) -> Result<(), CliError> {
@@ -147,7 +150,7 @@ impl Import {
     /// Writes all records in a transaction, which is left open. Without a record there is no transaction.
     async fn write<'a>(
         &self,
-        users: &Users,
+        users: &AccountStore,
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
     ) -> Result<(Option<accounts::Import<'a>>, Report), CliError> {
@@ -196,7 +199,7 @@ impl Import {
                     none.insert(users.import(self.force(), now).await.map_err(failed)?)
                 }
             };
-            let fates = import.take(arrivals).await.map_err(failed)?;
+            let fates = import.import(arrivals).await.map_err(failed)?;
             for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
                 match held(&arrival, &fate) {
                     Some((id, holder)) if self.update => {
@@ -225,24 +228,30 @@ struct Origin {
 }
 
 impl Origin {
-    fn tell(&self, report: &mut Report, arrival: &Arrival, fate: &Fate, is_update: bool) {
+    fn tell(
+        &self,
+        report: &mut Report,
+        arrival: &ImportRecord,
+        fate: &ImportOutcome,
+        is_update: bool,
+    ) {
         let id = arrival.id.to_string();
-        if let Fate::Refused(collision) = fate {
+        if let ImportOutcome::Rejected(collision) = fate {
             report.skipped(self.place, &id, &collision.to_string());
             return;
         }
         report.came(fate, self.scheme);
-        if let Fate::Updated(effects) | Fate::Unchanged(effects) = fate {
+        if let ImportOutcome::Updated(effects) | ImportOutcome::Unchanged(effects) = fate {
             report.preserved(self.place, &id, &effects.preserved);
         }
-        if !matches!(fate, Fate::Unchanged(_)) {
+        if !matches!(fate, ImportOutcome::Unchanged(_)) {
             for warning in &self.warnings {
                 report.warned(self.place, &id, warning);
             }
         }
         // An account that an update leaves unchanged lacks the login as well.
         if let (Some(dropped), None) = (self.last_login, arrival.last_login)
-            && (is_update || !matches!(fate, Fate::Unchanged(_)))
+            && (is_update || !matches!(fate, ImportOutcome::Unchanged(_)))
         {
             let at = dropped.format(&Rfc3339).unwrap_or_default();
             let why = format!("its last_login, {at}, is in the future, and was left out");
@@ -255,26 +264,27 @@ impl Origin {
 /// cycle exchange their emails. Skips the records whose email is still in use at the end.
 async fn take_later(
     import: &mut accounts::Import<'_>,
-    mut later: Vec<(Arrival, Origin)>,
+    mut later: Vec<(ImportRecord, Origin)>,
     mut holders: HashMap<i64, i64>,
     report: &mut Report,
 ) -> Result<(), CliError> {
     loop {
         let waits = waits(&holders);
-        let is_in_cycle = |(arrival, _): &(Arrival, Origin)| waits.get(&arrival.id) == Some(&None);
+        let is_in_cycle =
+            |(arrival, _): &(ImportRecord, Origin)| waits.get(&arrival.id) == Some(&None);
         let (cycles, mut others): (Vec<_>, Vec<_>) = later.into_iter().partition(is_in_cycle);
         // Each record after the record of its holder, and otherwise in the order of the file.
         others.sort_by_key(|(arrival, origin)| (waits.get(&arrival.id).copied(), origin.place));
         let before = others.len();
         let (arrivals, mut origins): (Vec<_>, Vec<_>) = cycles.into_iter().unzip();
-        let mut fates = import.exchange(arrivals).await.map_err(failed)?;
+        let mut fates = import.exchange_emails(arrivals).await.map_err(failed)?;
         let (arrivals, others): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        fates.extend(import.take_again(arrivals).await.map_err(failed)?);
+        fates.extend(import.retry(arrivals).await.map_err(failed)?);
         origins.extend(others);
-        let (mut stuck, done): (Vec<_>, Vec<_>) = fates
-            .into_iter()
-            .zip(origins)
-            .partition(|((_, fate), _)| matches!(fate, Fate::Refused(Collision::Email(_))));
+        let (mut stuck, done): (Vec<_>, Vec<_>) =
+            fates.into_iter().zip(origins).partition(|((_, fate), _)| {
+                matches!(fate, ImportOutcome::Rejected(ImportConflict::Email(_)))
+            });
         for ((arrival, fate), origin) in done {
             origin.tell(report, &arrival, &fate, true);
         }
@@ -297,9 +307,9 @@ async fn take_later(
 }
 
 /// Returns the ID of a record, and the ID of the account that has the record's email.
-fn held(arrival: &Arrival, fate: &Fate) -> Option<(i64, i64)> {
+fn held(arrival: &ImportRecord, fate: &ImportOutcome) -> Option<(i64, i64)> {
     match fate {
-        Fate::Refused(Collision::Email(holder)) => Some((arrival.id, *holder)),
+        ImportOutcome::Rejected(ImportConflict::Email(holder)) => Some((arrival.id, *holder)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{database, error::CliError, output::print};
 use crate::{
-    accounts::{Database, Users},
+    accounts::{Access, AccountStore, Database},
     config::Settings,
     text::printable,
 };
@@ -36,10 +36,14 @@ impl Migrate {
         let missing = database::missing(settings)?;
         let db = match direction {
             Direction::Up => Some(database::open(settings, limits).await?),
-            Direction::Down { .. } => database::open_existing(settings, limits).await?,
-            Direction::Status => database::open_read_only(settings, limits).await?,
+            Direction::Down { .. } => {
+                database::open_existing(settings, limits, Access::Write).await?
+            }
+            Direction::Status => {
+                database::open_existing(settings, limits, Access::ReadOnly).await?
+            }
         };
-        let accounts = db.clone().map(|db| Users::new(db, limits));
+        let accounts = db.clone().map(|db| AccountStore::new(db, limits));
         let done = direction.go(db.as_ref(), accounts.as_ref()).await;
         if let (Direction::Up, Some(path), Ok(())) = (direction, missing, &done) {
             database::log_created(&path);
@@ -52,7 +56,11 @@ impl Migrate {
 }
 
 impl Direction {
-    async fn go(self, db: Option<&Database>, accounts: Option<&Users>) -> Result<(), CliError> {
+    async fn go(
+        self,
+        db: Option<&Database>,
+        accounts: Option<&AccountStore>,
+    ) -> Result<(), CliError> {
         match (self, db.zip(accounts)) {
             (Self::Up, Some((db, _))) => match database::migrate(db).await?.as_slice() {
                 [] => print("the database is up to date"),
@@ -76,7 +84,7 @@ impl Direction {
     }
 }
 
-async fn down(db: &Database, accounts: &Users, yes: bool) -> Result<(), CliError> {
+async fn down(db: &Database, accounts: &AccountStore, yes: bool) -> Result<(), CliError> {
     let standing = database::standing(Some(db)).await?;
     let accounts = if standing.applied.is_empty() {
         // Without migrations, there is no table of accounts.

@@ -18,7 +18,7 @@ pub(super) use activation::ActivationSockets;
 
 use super::{database, error::CliError, log, prepared::ServeContext, secret};
 use crate::{
-    accounts::{Limits, Users},
+    accounts::{AccountStore, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
     config::Settings,
     http::{AdminApi, AppConfig, BuiltApp, build_app},
@@ -137,9 +137,9 @@ impl Serve {
         Ok((auth, secrets))
     }
 
-    async fn open_accounts(&self, settings: &Settings) -> Result<Users, CliError> {
+    async fn open_accounts(&self, settings: &Settings) -> Result<AccountStore, CliError> {
         let limits = Limits {
-            hurried: true,
+            enforce_statement_timeout: true,
             ..settings.database_limits()
         };
         if self.no_migrate {

@@ -17,11 +17,11 @@ use clap::{ArgGroup, Subcommand};
 
 use self::{account::AccountArgs, context::Context};
 use super::{
-    database::{self, Access, Destination},
+    database::{self, Destination},
     error::CliError,
     import::Import,
 };
-use crate::config::Settings;
+use crate::{accounts::Access, config::Settings};
 
 #[derive(Subcommand)]
 pub(super) enum User {
@@ -88,7 +88,7 @@ impl ExistingCommand {
     async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let access = match self {
             Self::List(_) | Self::Show { .. } => Access::Read,
-            _ => Access::Change,
+            _ => Access::Write,
         };
         let accounts = database::existing_users(settings, access).await?;
         let context = Context::new(&accounts, settings);

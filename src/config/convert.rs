@@ -14,7 +14,7 @@ use super::{
     types::{self, AuditEmails, PublicUrl, Throttling},
 };
 use crate::{
-    accounts::{Limits, Location, OpenError},
+    accounts::{DatabaseUrl, Limits, OpenError},
     auth::{Argon2Params, Audit, HashPoolLimits, Lifetimes, Quota, Quotas, RateLimiter},
     http::{AppConfig, BodyLimits, Proxies},
     server::ConnectionLimits,
@@ -25,8 +25,8 @@ impl Settings {
     ///
     /// # Errors
     /// If this build does not support the scheme of the URL, or the URL is invalid.
-    pub fn database_location(&self) -> Result<Location, OpenError> {
-        Location::of(self.database_url.as_str())
+    pub fn database_location(&self) -> Result<DatabaseUrl, OpenError> {
+        DatabaseUrl::parse(self.database_url.as_str())
     }
 
     /// Returns the limits of a command for the database. The database does not cancel long statements of commands.
@@ -35,7 +35,7 @@ impl Settings {
         Limits {
             connections: self.database_connections,
             wait: self.database_wait.duration(),
-            hurried: false,
+            enforce_statement_timeout: false,
         }
     }
 

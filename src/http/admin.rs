@@ -15,7 +15,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::{App, method_router::MethodRouter, middleware::InvalidHost, response};
-use crate::{accounts::Unready, auth::AuthService};
+use crate::{accounts::ReadinessError, auth::AuthService};
 
 /// Whether the service is shutting down.
 #[derive(Clone, Debug, Default)]
@@ -104,9 +104,9 @@ impl AdminApi {
             Err(unready) => {
                 warn!(error = %unready, "not ready");
                 let reason = match unready {
-                    Unready::Unreachable(_) => "the database cannot be reached".to_owned(),
-                    Unready::NotCurrent(_) => "the database is not up to date".to_owned(),
-                    Unready::File(error) => error.to_string(),
+                    ReadinessError::Unreachable(_) => "the database cannot be reached".to_owned(),
+                    ReadinessError::NotCurrent(_) => "the database is not up to date".to_owned(),
+                    ReadinessError::File(error) => error.to_string(),
                 };
                 state(StatusCode::SERVICE_UNAVAILABLE, &reason)
             }

@@ -8,7 +8,7 @@ use std::{
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, TransactionTrait};
 use serde_json::json;
 use signet::{
-    accounts::{self, ChangeError, NewUser, PasswordHash, User},
+    accounts::{self, Account, ChangeError, NewAccount, PasswordHash},
     auth::{Argon2Params, PasswordHasher},
 };
 
@@ -199,7 +199,7 @@ async fn a_login_is_recorded_and_a_failed_one_is_not() {
 }
 
 /// Whether nothing is issued for the account as it was verified.
-async fn is_overtaken(world: &World, verified: &User) -> bool {
+async fn is_overtaken(world: &World, verified: &Account) -> bool {
     let login = world.auth.users.record_login(verified, world.now(), None);
     !login.await.unwrap()
 }
@@ -339,7 +339,7 @@ async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
     {
         let email = format!("user{id}@example.com");
         let password = Some(PasswordHash(hash.to_owned()));
-        let account = NewUser {
+        let account = NewAccount {
             id: None,
             email: email.clone(),
             password,
@@ -454,7 +454,7 @@ async fn e_mails_and_ids_are_unique_and_never_come_back() {
     world.add(5, "CaseUser@example.com", Some(PASSWORD)).await;
     let users = &world.auth.users;
     let add = async |id, email: &str| {
-        let account = NewUser {
+        let account = NewAccount {
             id,
             email: email.to_owned(),
             password: None,

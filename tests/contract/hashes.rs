@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use signet::{
-    accounts::{NewUser, PasswordHash},
+    accounts::{NewAccount, PasswordHash},
     auth::{UnsupportedHash, scheme_of},
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn made_by_django() -> Vec<(String, PasswordHash)> {
 /// Accounts `user0@example.com` and so on, with these hashes.
 pub(crate) async fn add_accounts(world: &World, hashes: &[PasswordHash]) {
     for (number, hash) in hashes.iter().enumerate() {
-        let account = NewUser {
+        let account = NewAccount {
             id: None,
             email: format!("user{number}@example.com"),
             password: Some(hash.clone()),

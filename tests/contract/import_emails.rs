@@ -8,7 +8,7 @@ use proptest::{
 };
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use signet::accounts::{self, Database, Users, email};
+use signet::accounts::{self, AccountStore, Database, email};
 
 use crate::{
     binary::{Home, stdout},
@@ -45,9 +45,9 @@ fn records(list: &[(i64, &str)]) -> Records {
 
 /// The email of every account, by ID. Fails where a key does not match its email.
 async fn emails(db: &Database) -> Records {
-    let accounts = Users::new(db.clone(), LIMITS).all().await.unwrap();
-    let account = |account: &accounts::User| {
-        let key = email::key(&account.email);
+    let accounts = AccountStore::new(db.clone(), LIMITS).all().await.unwrap();
+    let account = |account: &accounts::Account| {
+        let key = email::normalize(&account.email);
         assert_eq!(account.email_key, key, "the key of account {}", account.id);
         (account.id, account.email.clone())
     };
@@ -234,14 +234,14 @@ fn case() -> impl Strategy<Value = (Records, Records)> {
 fn resolve(accounts: &Records, records: &Records) -> Records {
     let holders: HashMap<_, _> = accounts
         .iter()
-        .map(|(id, email)| (email::key(email), *id))
+        .map(|(id, email)| (email::normalize(email), *id))
         .collect();
     let wanted: HashMap<_, _> = records
         .iter()
-        .map(|(id, email)| (*id, email::key(email)))
+        .map(|(id, email)| (*id, email::normalize(email)))
         .collect();
     let is_first = |id: i64, key: &String| {
-        let wants_key = |(_, email): &&(i64, String)| email::key(email) == *key;
+        let wants_key = |(_, email): &&(i64, String)| email::normalize(email) == *key;
         records
             .iter()
             .find(wants_key)

@@ -8,7 +8,7 @@ use std::{
 
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
-use signet::accounts::{self, Arrival, Effects, Fate, Force, User};
+use signet::accounts::{self, Account, ForcedFields, ImportOutcome, ImportRecord, UpdateEffects};
 use time::OffsetDateTime;
 
 use crate::{
@@ -21,9 +21,9 @@ const EMAIL: &str = "you@example.com";
 const REVOKED: &str = "Error decoding signature.";
 
 /// The record of account 1 with this password, as the source has it.
-async fn record(world: &World, email: &str, password: &str) -> Arrival {
+async fn record(world: &World, email: &str, password: &str) -> ImportRecord {
     let hash = world.auth.passwords.hash(password).await.unwrap();
-    Arrival {
+    ImportRecord {
         id: 1,
         email: email.to_owned(),
         password: Some(hash),
@@ -37,29 +37,29 @@ async fn record(world: &World, email: &str, password: &str) -> Arrival {
 
 async fn update_at(
     world: &World,
-    record: Arrival,
+    record: ImportRecord,
     clock: &(dyn Fn() -> OffsetDateTime + Sync),
-) -> Fate {
-    let update = Some(Force::default());
+) -> ImportOutcome {
+    let update = Some(ForcedFields::default());
     let mut import = world.auth.users.import(update, clock).await.unwrap();
-    let (_, fate) = import.take(vec![record]).await.unwrap().remove(0);
+    let (_, fate) = import.import(vec![record]).await.unwrap().remove(0);
     import.commit().await.unwrap();
     fate
 }
 
-async fn update(world: &World, record: Arrival) -> Fate {
+async fn update(world: &World, record: ImportRecord) -> ImportOutcome {
     let now = world.now();
     update_at(world, record, &move || now).await
 }
 
-fn revoking() -> Fate {
-    Fate::Updated(Effects {
+fn revoking() -> ImportOutcome {
+    ImportOutcome::Updated(UpdateEffects {
         revoked: true,
-        ..Effects::default()
+        ..UpdateEffects::default()
     })
 }
 
-async fn account(world: &World) -> User {
+async fn account(world: &World) -> Account {
     world.account(1).await.unwrap()
 }
 
@@ -67,7 +67,7 @@ async fn account(world: &World) -> User {
 async fn update_of_password_or_email_revokes_earlier_tokens() {
     let world = World::new().await;
     let fate = update(&world, record(&world, EMAIL, "first").await).await;
-    assert_eq!(fate, Fate::Added);
+    assert_eq!(fate, ImportOutcome::Added);
     assert_eq!(account(&world).await.tokens_valid_after, 0);
 
     // A new password, in the second of the login.
@@ -105,16 +105,16 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     let token = world.obtain(EMAIL, "first").await.token();
     // The same password: a login has replaced its hash.
     let same = record(&world, EMAIL, "first").await;
-    let disabled = Arrival {
+    let disabled = ImportRecord {
         is_active: false,
         ..same.clone()
     };
-    let dated = Arrival {
+    let dated = ImportRecord {
         created: Some(world.now()),
         last_login: Some(world.now()),
         ..same.clone()
     };
-    let without_password = Arrival {
+    let without_password = ImportRecord {
         without_password: Some("its scheme is unknown".to_owned()),
         ..record(&world, EMAIL, "second").await
     };
@@ -126,11 +126,11 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
         (without_password, false),
     ] {
         let fate = update(&world, record).await;
-        let effects = Effects::default();
+        let effects = UpdateEffects::default();
         let expected = if is_update {
-            Fate::Updated(effects)
+            ImportOutcome::Updated(effects)
         } else {
-            Fate::Unchanged(effects)
+            ImportOutcome::Unchanged(effects)
         };
         assert_eq!(fate, expected);
     }
@@ -138,7 +138,7 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     assert_eq!(account(&world).await.tokens_valid_after, 0);
 
     // Neither does another mark of an unusable password: there is no hash before and after.
-    let unusable = |mark: &str| Arrival {
+    let unusable = |mark: &str| ImportRecord {
         id: 2,
         email: "b@example.com".to_owned(),
         password: None,
@@ -150,18 +150,18 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     };
     update(&world, unusable("!a")).await;
     let fate = update(&world, unusable("!b")).await;
-    assert_eq!(fate, Fate::Unchanged(Effects::default()));
+    assert_eq!(fate, ImportOutcome::Unchanged(UpdateEffects::default()));
     // An account that was added here with the same hash.
     world.add(3, "c@example.com", Some("third")).await;
     let account = world.account(3).await.unwrap();
-    let added = Arrival {
+    let added = ImportRecord {
         id: 3,
         email: account.email,
         password: account.password,
         ..unusable("c")
     };
     let fate = update(&world, added).await;
-    assert_eq!(fate, Fate::Unchanged(Effects::default()));
+    assert_eq!(fate, ImportOutcome::Unchanged(UpdateEffects::default()));
 }
 
 /// A login that is recorded while the update waits for its row.

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 pub(crate) const LIMITS: Limits = Limits {
     connections: NonZeroU32::new(8).unwrap(),
     wait: Duration::from_secs(5),
-    hurried: false,
+    enforce_statement_timeout: false,
 };
 
 /// A database, without a table in it.

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use signet::{
-    accounts::Users,
+    accounts::AccountStore,
     auth::{
         AuthMetrics, AuthService, AuthState, ClientInfo, Clock, DisconnectWatcher, Lifetimes,
         PasswordHasher, Quota, Quotas, RateLimiter, Secrets, Tokens,
@@ -298,7 +298,12 @@ async fn cleanup_deletes_expired_counts_only() {
     add_settled(&world, 2_500).await;
     let keep = "UPDATE attempts SET settled_at = 9000000000000 WHERE subject LIKE 'address:%7'";
     world.db.execute_unprepared(keep).await.unwrap();
-    world.auth.users.forgive_settled(NOW * 1000).await.unwrap();
+    world
+        .auth
+        .users
+        .delete_expired_attempts(NOW * 1000)
+        .await
+        .unwrap();
     let left = world.auth.users.attempts_after(&["address"], -1).await;
     assert_eq!(left.unwrap(), 250);
 }
@@ -451,7 +456,7 @@ async fn replicas_and_restarts_share_what_was_counted() {
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
     let replica = AuthService::from(AuthState {
-        users: Users::new(world.db.clone(), LIMITS),
+        users: AccountStore::new(world.db.clone(), LIMITS),
         passwords: PasswordHasher::new(CHEAP, GENEROUS).unwrap(),
         tokens: Tokens::new(
             &Secrets::only(SECRET.as_bytes()),

@@ -15,7 +15,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 use signet::{
-    accounts::{self, Database, Limits, NewUser, User, Users},
+    accounts::{self, Account, AccountStore, Database, Limits, NewAccount},
     api::{BodyLimits, Document},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits, Lifetimes,
@@ -174,7 +174,7 @@ impl World {
             audit: Audit {
                 whole_emails: false,
             },
-            users: Users::new(db.clone(), limits),
+            users: AccountStore::new(db.clone(), limits),
             passwords: PasswordHasher::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, setup.lifetimes).unwrap(),
             metrics: AuthMetrics::default(),
@@ -218,12 +218,12 @@ impl World {
     }
 
     /// Adds an account; one without a password cannot log in.
-    pub(crate) async fn add(&self, id: i64, email: &str, password: Option<&str>) -> User {
+    pub(crate) async fn add(&self, id: i64, email: &str, password: Option<&str>) -> Account {
         let password = match password {
             Some(password) => Some(self.auth.passwords.hash(password).await.unwrap()),
             None => None,
         };
-        let account = NewUser {
+        let account = NewAccount {
             id: Some(id),
             email: email.to_owned(),
             password,
@@ -232,13 +232,13 @@ impl World {
     }
 
     /// The account with this id, as it stands in the database.
-    pub(crate) async fn account(&self, id: i64) -> Option<User> {
+    pub(crate) async fn account(&self, id: i64) -> Option<Account> {
         let accounts = self.auth.users.all().await.unwrap();
         accounts.into_iter().find(|account| account.id == id)
     }
 
     /// The account of the contract's login example.
-    pub(crate) async fn add_documented(&self) -> User {
+    pub(crate) async fn add_documented(&self) -> Account {
         self.add(1, "jonhdoeqa@email.com", Some("1234ABCD")).await
     }
 

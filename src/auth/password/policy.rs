@@ -7,7 +7,7 @@ use std::{collections::HashSet, io::Read, sync::LazyLock};
 
 use flate2::read::GzDecoder;
 
-use crate::accounts::email::key;
+use crate::accounts::email::normalize;
 
 /// Length in code points. NIST SP 800-63B section 3.1.1.2 requires a minimum of 8, and a maximum of at least 64.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
@@ -25,9 +25,9 @@ static COMMON: LazyLock<HashSet<String>> = LazyLock::new(|| {
 pub fn validate(password: &str, email: &str) -> Vec<String> {
     let length = password.chars().count();
     let local = email.rsplit_once('@').map_or(email, |(local, _)| local);
-    let folded = key(password);
+    let folded = normalize(password);
     let mut violations = Vec::new();
-    if folded == key(email) || folded == key(local) {
+    if folded == normalize(email) || folded == normalize(local) {
         violations.push("The password is too similar to the email address.".to_owned());
     }
     if length < *LENGTH.start() {

@@ -1,4 +1,4 @@
-//! A new database of SQLite that appears at its path when it is complete.
+//! A new SQLite database that gets its path when it is complete.
 
 use std::{
     fs::{self, DirBuilder},
@@ -12,31 +12,37 @@ use tempfile::{Builder, TempPath};
 
 use super::log_created;
 use crate::{
-    accounts::Users,
+    accounts::AccountStore,
     cli::{
         error::CliError,
         paths::{folder_of, sync_folder_of, with_suffix},
     },
 };
 
-/// A database under a temporary name. Dropping it deletes its files, and the folders that were created for it.
+/// A database under a temporary name. Dropping this deletes the database and the folders that were created for it.
 pub(in crate::cli) struct NewDatabase {
-    draft: TempPath,
+    temp_path: TempPath,
     path: PathBuf,
     folders: Folders,
 }
 
-/// Folders that were created, the deepest first. Dropping them deletes those that are empty.
+/// Folders that were created, the deepest first. Dropping this deletes the empty folders.
 struct Folders(Vec<PathBuf>);
 
 impl NewDatabase {
-    /// Creates an empty file in the folder of `path`, which only its owner can read.
+    /// Creates an empty file in the folder of `path`. Only the owner can read the file.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
+        if let Ok(target) = fs::read_link(path) {
+            return Err(io::Error::other(format!(
+                "it is a symbolic link to {}, which does not exist; create that file or remove the link",
+                target.display()
+            )));
+        }
         let folder = folder_of(path);
         let folders = Folders::create(folder)?;
-        let draft = Builder::new().prefix(".signet-new-").tempfile_in(folder)?;
+        let temp_path = Builder::new().prefix(".signet-new-").tempfile_in(folder)?;
         Ok(Self {
-            draft: draft.into_temp_path(),
+            temp_path: temp_path.into_temp_path(),
             path: path.to_owned(),
             folders,
         })
@@ -45,18 +51,19 @@ impl NewDatabase {
     /// The URL of the database under its temporary name.
     pub(super) fn url(&self) -> String {
         use std::os::unix::ffi::OsStrExt;
-        let path = std::path::absolute(&self.draft).unwrap_or_else(|_| self.draft.to_path_buf());
+        let path =
+            std::path::absolute(&self.temp_path).unwrap_or_else(|_| self.temp_path.to_path_buf());
         let encoded = path
             .iter()
             .map(|name| percent_encode(name.as_bytes(), NON_ALPHANUMERIC).to_string());
-        // The first name is the root, which is encoded, too.
+        // Skips the root.
         let encoded: Vec<_> = encoded.skip(1).collect();
         format!("sqlite:/{}", encoded.join("/"))
     }
 
-    /// Closes the database, and gives the file its name. Logs where the file is.
-    pub(in crate::cli) async fn publish(mut self, users: &Users) -> Result<(), CliError> {
-        // The last connection writes the log back into the file.
+    /// Closes the database, and renames the file to its final path, which is logged.
+    pub(in crate::cli) async fn publish(mut self, users: &AccountStore) -> Result<(), CliError> {
+        // The last connection writes the log back to the file.
         users.close().await;
         let path = self.path.clone();
         let failed = |error: &io::Error| {
@@ -65,14 +72,14 @@ impl NewDatabase {
                 path.display()
             ))
         };
-        if with_suffix(&self.draft, "-wal").exists() {
+        if with_suffix(&self.temp_path, "-wal").exists() {
             return Err(failed(&io::Error::other(
                 "its log could not be written back",
             )));
         }
         self.folders.0.clear();
-        let (draft, place) = (self.draft, self.path);
-        match draft.persist_noclobber(&place) {
+        let (temp_path, place) = (self.temp_path, self.path);
+        match temp_path.persist_noclobber(&place) {
             Ok(()) => {}
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
                 return Err(failed(&io::Error::other(
@@ -90,7 +97,7 @@ impl NewDatabase {
 impl Drop for Folders {
     fn drop(&mut self) {
         for folder in &self.0 {
-            // Another process may use the folder by now.
+            // Fails if another process uses the folder by now.
             let _ = fs::remove_dir(folder);
         }
     }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::check::Check;
 use crate::{
-    accounts::{Database, DatabaseError, Location, Users},
+    accounts::{Access, AccountStore, Database, DatabaseError, DatabaseUrl},
     auth::{Clock, RateLimiter},
     cli::database,
     config::Settings,
@@ -21,7 +21,7 @@ const NORMAL_CUTOFF_SECONDS: i64 = 10;
 
 pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
     let limits = settings.database_limits();
-    let db = match database::open_read_only(settings, limits).await {
+    let db = match database::open_existing(settings, limits, Access::ReadOnly).await {
         Ok(Some(db)) => db,
         Ok(None) => {
             let url = settings.database_url.masked();
@@ -32,7 +32,7 @@ pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
         }
         Err(error) => return vec![Check::bad("database", error.message)],
     };
-    let accounts = Users::new(db.clone(), limits);
+    let accounts = AccountStore::new(db.clone(), limits);
     let mut checks = Vec::new();
     if let Err(error) = check_all(settings, &db, &accounts, &mut checks).await {
         checks = vec![Check::bad(
@@ -47,14 +47,14 @@ pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
 async fn check_all(
     settings: &Settings,
     db: &Database,
-    accounts: &Users,
+    accounts: &AccountStore,
     checks: &mut Vec<Check>,
 ) -> Result<(), DatabaseError> {
     let started = Instant::now();
-    let vitals = accounts.vitals().await?;
+    let diagnostics = accounts.diagnostics().await?;
     let time = started.elapsed();
-    let mut message = format!("{} answers in {time:.1?}", vitals.version);
-    if matches!(settings.database_location(), Ok(Location::Memory)) {
+    let mut message = format!("{} answers in {time:.1?}", diagnostics.version);
+    if matches!(settings.database_location(), Ok(DatabaseUrl::Memory)) {
         message += ", in memory: all accounts end with the process";
     }
     checks.push(Check::good("database", message));
@@ -68,11 +68,11 @@ async fn check_all(
     checks.push(check_migrations(&standing));
     let now = Clock::system().now();
     if !standing.pending.is_empty() {
-        checks.push(check_clock(now, vitals.now, None));
+        checks.push(check_clock(now, diagnostics.now, None));
         return Ok(());
     }
-    let last_login = accounts.latest().await?;
-    checks.push(check_clock(now, vitals.now, last_login));
+    let last_login = accounts.latest_login().await?;
+    checks.push(check_clock(now, diagnostics.now, last_login));
     let normal = now.unix_timestamp() + NORMAL_CUTOFF_SECONDS;
     checks.push(check_cutoffs(accounts.cutoffs_after(normal).await?));
     let limiter = RateLimiter::new(Some(settings.rate_limits()));

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
-    accounts::{Arrival, LARGEST_GIVEN_ID, PasswordHash, email},
+    accounts::{ImportRecord, LARGEST_GIVEN_ID, PasswordHash, email},
     auth::{UnsupportedHash, scheme_of},
     text::printable,
 };
@@ -78,7 +78,7 @@ pub(super) struct Record {
 /// An account that can come in.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) arrival: Arrival,
+    pub(super) arrival: ImportRecord,
     /// The scheme of its hash, by Django's name.
     pub(super) scheme: &'static str,
     /// What an operator should know of it.
@@ -132,7 +132,7 @@ impl Record {
                 None
             }
         };
-        let arrival = Arrival {
+        let arrival = ImportRecord {
             id,
             email,
             password,
@@ -178,7 +178,7 @@ fn address(email: Cell, username: Cell) -> Result<String, String> {
         (Cell::Missing | Cell::Null, username) => username,
         // Its tokens have the spelling of the user name.
         (Cell::Text(email), Cell::Text(username))
-            if email::key(&email) == email::key(&username) =>
+            if email::normalize(&email) == email::normalize(&username) =>
         {
             Cell::Text(username)
         }

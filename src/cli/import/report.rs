@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::record::{Cell, Place, start};
 use crate::{
-    accounts::{Fate, LocalChange},
+    accounts::{ImportOutcome, LocalChange},
     text::printable,
 };
 
@@ -77,14 +77,14 @@ impl Report {
         }
     }
 
-    pub(super) fn came(&mut self, fate: &Fate, scheme: &'static str) {
+    pub(super) fn came(&mut self, fate: &ImportOutcome, scheme: &'static str) {
         match fate {
-            Fate::Added => self.added += 1,
-            Fate::Updated(effects) => {
+            ImportOutcome::Added => self.added += 1,
+            ImportOutcome::Updated(effects) => {
                 self.updated += 1;
                 self.revoked += u64::from(effects.revoked);
             }
-            Fate::Unchanged(_) | Fate::Refused(_) => {
+            ImportOutcome::Unchanged(_) | ImportOutcome::Rejected(_) => {
                 self.unchanged += 1;
                 return;
             }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    accounts::Location,
+    accounts::DatabaseUrl,
     cli::{database::unopened, error::CliError, paths::with_suffix},
     config::{Secret, Settings},
 };
@@ -58,9 +58,9 @@ pub(super) fn previous(settings: &Settings) -> Result<Source<'_>, CliError> {
 fn default_source<'a>(settings: &Settings, suffix: &str) -> Result<Source<'a>, CliError> {
     let location = settings.database_location().map_err(unopened)?;
     Ok(match location {
-        Location::File(database) => Source::Default(with_suffix(&database, suffix)),
-        Location::Memory => Source::Memory,
-        Location::Postgres(_) => Source::Unset,
+        DatabaseUrl::File(database) => Source::Default(with_suffix(&database, suffix)),
+        DatabaseUrl::Memory => Source::Memory,
+        DatabaseUrl::Postgres(_) => Source::Unset,
     })
 }
 
@@ -71,7 +71,7 @@ pub(super) fn staged(current: &Path) -> PathBuf {
 
 /// Returns the SQLite database and the files of secrets in its folder. The files may not exist.
 pub(in crate::cli) fn generated_files(settings: &Settings) -> Vec<PathBuf> {
-    let Ok(Location::File(database)) = settings.database_location() else {
+    let Ok(DatabaseUrl::File(database)) = settings.database_location() else {
         return Vec::new();
     };
     let secret = with_suffix(&database, ".secret");

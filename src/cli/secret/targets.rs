@@ -9,7 +9,7 @@ use std::{
 
 use super::{files, write};
 use crate::{
-    accounts::Location,
+    accounts::DatabaseUrl,
     cli::{database::unopened, error::CliError, paths::folder_of},
     config::Settings,
 };
@@ -52,7 +52,7 @@ impl Targets {
         }
         let location = settings.database_location().map_err(unopened)?;
         Ok(Self {
-            has_replicas: matches!(location, Location::Postgres(_)),
+            has_replicas: matches!(location, DatabaseUrl::Postgres(_)),
             staged: files::staged(&current),
             current,
             previous,

@@ -1,7 +1,7 @@
 //! The demo: the documented account in a database in memory.
 
 use crate::{
-    accounts::{NewUser, Users},
+    accounts::{AccountStore, NewAccount},
     auth::{Clock, PasswordHasher},
     cli::error::CliError,
     config::{DatabaseUrl, Settings},
@@ -26,7 +26,7 @@ pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
 
 /// Adds the documented account.
 pub(super) async fn add_account(
-    users: &Users,
+    users: &AccountStore,
     passwords: &PasswordHasher,
     clock: &Clock,
 ) -> Result<(), CliError> {
@@ -34,7 +34,7 @@ pub(super) async fn add_account(
         .hash(PASSWORD)
         .await
         .map_err(|error| error.to_string())?;
-    let account = NewUser {
+    let account = NewAccount {
         id: Some(1),
         email: EMAIL.to_owned(),
         password: Some(password),

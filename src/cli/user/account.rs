@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    accounts::{DatabaseError, User, Users, email},
+    accounts::{Account, AccountStore, DatabaseError, email},
     cli::error::CliError,
 };
 
@@ -20,7 +20,7 @@ pub(in crate::cli) struct AccountArgs {
 
 impl AccountArgs {
     /// Returns the account, or the error that no account has this email or ID.
-    pub(super) async fn find(&self, accounts: &Users) -> Result<User, CliError> {
+    pub(super) async fn find(&self, accounts: &AccountStore) -> Result<Account, CliError> {
         let found = match (&self.email, self.id) {
             (_, Some(id)) => accounts.by_id(id).await,
             (Some(email), None) => by_email(accounts, email).await,
@@ -43,7 +43,7 @@ impl fmt::Display for AccountArgs {
 }
 
 /// Finds an account by its exact email, and then by the email without white space. Emails of imported accounts may contain white space.
-async fn by_email(accounts: &Users, email: &str) -> Result<Option<User>, DatabaseError> {
+async fn by_email(accounts: &AccountStore, email: &str) -> Result<Option<Account>, DatabaseError> {
     let trimmed = email::strip(email);
     match accounts.by_email(email).await? {
         None if trimmed != email => accounts.by_email(trimmed).await,

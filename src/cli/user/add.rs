@@ -2,7 +2,7 @@
 
 use super::format::{failed, line, valid_email};
 use crate::{
-    accounts::{ChangeError, LARGEST_GIVEN_ID, NewUser, PasswordHash, User, Users},
+    accounts::{Account, AccountStore, ChangeError, LARGEST_GIVEN_ID, NewAccount, PasswordHash},
     auth::Clock,
     cli::{database, error::CliError, output::print, password::PasswordArgs},
     config::Settings,
@@ -38,11 +38,11 @@ impl Add {
 
     async fn insert(
         &self,
-        accounts: &Users,
+        accounts: &AccountStore,
         settings: &Settings,
         email: String,
         hash: Option<PasswordHash>,
-    ) -> Result<User, CliError> {
+    ) -> Result<Account, CliError> {
         // A duplicate email is reported before the password prompt.
         let existing = accounts.by_email(&email).await;
         if existing.map_err(CliError::database)?.is_some() {
@@ -52,7 +52,7 @@ impl Add {
             Some(hash) => hash,
             None => self.password.hash(settings, &email).await?,
         };
-        let account = NewUser {
+        let account = NewAccount {
             id: self.id,
             email: email.clone(),
             password: Some(hash),

@@ -3,20 +3,20 @@
 use time::OffsetDateTime;
 
 use crate::{
-    accounts::Users,
+    accounts::AccountStore,
     auth::{Audit, Clock},
     config::Settings,
 };
 
 pub(super) struct Context<'a> {
-    pub(super) accounts: &'a Users,
+    pub(super) accounts: &'a AccountStore,
     pub(super) settings: &'a Settings,
     pub(super) audit: Audit,
     clock: Clock,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(accounts: &'a Users, settings: &'a Settings) -> Self {
+    pub(super) fn new(accounts: &'a AccountStore, settings: &'a Settings) -> Self {
         Self {
             accounts,
             settings,

@@ -8,7 +8,7 @@ use super::{
     format::{failed, line},
 };
 use crate::{
-    accounts::User,
+    accounts::Account,
     cli::{error::CliError, output::print},
 };
 
@@ -37,7 +37,7 @@ impl Delete {
     }
 }
 
-fn confirm(account: &User) -> Result<(), CliError> {
+fn confirm(account: &Account) -> Result<(), CliError> {
     if !io::stdin().is_terminal() {
         return Err("without a terminal to ask on, `delete` needs --yes".into());
     }

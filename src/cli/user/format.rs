@@ -25,10 +25,10 @@ pub(super) fn as_json(account: impl Into<Details>) -> Value {
     let account = account.into();
     let rfc3339 = |at: OffsetDateTime| at.format(&Rfc3339).ok();
     json!({
-        "id": account.id,
-        "email": account.email,
-        "is_active": account.is_active,
-        "usable_password": account.usable_password,
+        "id": account.summary.id,
+        "email": account.summary.email,
+        "is_active": account.summary.is_active,
+        "usable_password": account.summary.usable_password,
         "created": rfc3339(account.created),
         "last_login": account.last_login.map(rfc3339),
         "last_login_from": account.last_login_from,

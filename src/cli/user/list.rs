@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::format::{as_json, line};
 use crate::{
-    accounts::{Details, Listed, Summary, Users},
+    accounts::{AccountStore, Details, Listed, Summary},
     cli::{error::CliError, output::write},
     text::printable_json,
 };
@@ -26,7 +26,7 @@ pub(in crate::cli) struct List {
 }
 
 impl List {
-    pub(super) async fn run(self, accounts: &Users) -> Result<(), CliError> {
+    pub(super) async fn run(self, accounts: &AccountStore) -> Result<(), CliError> {
         if self.json {
             return self.print_array(accounts).await;
         }
@@ -38,7 +38,7 @@ impl List {
     }
 
     /// Prints one JSON array in pages.
-    async fn print_array(&self, accounts: &Users) -> Result<(), CliError> {
+    async fn print_array(&self, accounts: &AccountStore) -> Result<(), CliError> {
         let mut separator = "[";
         self.each_page(accounts, |accounts: Vec<Details>| {
             let mut text = String::new();
@@ -58,7 +58,7 @@ impl List {
     /// Passes all pages to `print`, until `print` returns false.
     async fn each_page<T: Listed>(
         &self,
-        accounts: &Users,
+        accounts: &AccountStore,
         mut print: impl FnMut(Vec<T>) -> Result<bool, CliError>,
     ) -> Result<(), CliError> {
         let mut after = self.after;

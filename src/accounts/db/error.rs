@@ -1,4 +1,4 @@
-//! What went wrong in the database, whichever it is: may it be tried again, and what can an operator do?
+//! Classifies database errors: whether to retry, and how an operator can fix the cause.
 
 use migration::is_contention;
 use sea_orm::{
@@ -6,7 +6,7 @@ use sea_orm::{
     sqlx::{self, postgres::PgDatabaseError},
 };
 
-/// What the database says of an error.
+/// The code of a database error.
 enum Code<'a> {
     /// The primary result code (<https://www.sqlite.org/rescode.html>).
     Sqlite(i32),
@@ -19,18 +19,18 @@ const IO: i32 = 10;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
 
-/// Whether the database may well answer the same query in a moment: it cannot be reached, is locked by
-/// another writer, or cannot write for want of room or rights, which an operator will see to.
+/// Returns whether a retry may succeed soon: the database is unreachable, another writer holds a lock, or the database cannot write
+/// for lack of space or permissions, which an operator can fix.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
-    if is_lost(error) || is_contention(error) {
+    if is_connection_error(error) || is_contention(error) {
         return true;
     }
     match code(error) {
         Some(Code::Sqlite(code)) => {
             matches!(code, READ_ONLY | IO | FULL | CANNOT_OPEN)
         }
-        // Connections, rolled back, resources, interference and its system; or a standby.
+        // Connection errors, rollbacks, lack of resources, operator intervention and system errors; and a standby server.
         Some(Code::Postgres(state)) => {
             matches!(state.get(..2), Some("08" | "40" | "53" | "57" | "58")) || state == "25006"
         }
@@ -38,10 +38,9 @@ pub fn is_temporary(error: &DbErr) -> bool {
     }
 }
 
-/// What an operator can do about a database that does not open, or does not do what it is asked; empty where
-/// nothing is known.
+/// Returns how an operator can fix the cause of an error, as a sentence to append to the message. Empty if the cause is unknown.
 #[must_use]
-pub fn advice(error: &DbErr) -> &'static str {
+pub fn operator_hint(error: &DbErr) -> &'static str {
     const ROOM: &str = ". Is there room on its disk? Nothing was lost: make some, and try again";
     const HELD: &str = ". Another process holds it: try again";
     match code(error) {
@@ -58,12 +57,12 @@ pub fn advice(error: &DbErr) -> &'static str {
             ". A pooler in transaction mode is in between: take session mode, or PgBouncer from 1.21 on with max_prepared_statements"
         }
         Some(Code::Postgres("42501")) => ". Its owner can grant that",
-        _ if is_lost(error) => ". Is it there, and does it let this user in?",
+        _ if is_connection_error(error) => ". Is it there, and does it let this user in?",
         _ => "",
     }
 }
 
-/// Whether there was no room for a row.
+/// Returns whether the disk is full.
 pub(in crate::accounts) fn is_full(error: &DbErr) -> bool {
     matches!(
         code(error),
@@ -71,8 +70,8 @@ pub(in crate::accounts) fn is_full(error: &DbErr) -> bool {
     )
 }
 
-/// Whether no connection became free, or could be opened, in time.
-pub(in crate::accounts) fn is_pool_timeout(error: &DbErr) -> bool {
+/// Returns whether the pool had no free connection and could not open one in time.
+pub(super) fn is_pool_timeout(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
         DbErr::Conn(RuntimeErr::SqlxError(error)) => matches!(**error, sqlx::Error::PoolTimedOut),
@@ -80,8 +79,8 @@ pub(in crate::accounts) fn is_pool_timeout(error: &DbErr) -> bool {
     }
 }
 
-/// Whether there is no connection, or there is none any more.
-fn is_lost(error: &DbErr) -> bool {
+/// Returns whether the connection failed.
+fn is_connection_error(error: &DbErr) -> bool {
     use sqlx::Error;
     match error {
         DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,

@@ -1,37 +1,36 @@
-//! Some hashes from all over: enough to tell what most of them are, however many there are.
+//! A sample of the password hashes, to find the most common scheme and cost.
 
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
-    Users,
     entity::{Column, Entity, PasswordHash},
+    store::AccountStore,
 };
 
-/// So many are read at once; of no more accounts than that, all.
+/// If there are fewer hashes, the sample contains all of them.
 const PAGE: u64 = 10_000;
-/// From so many ranges of ids, that many hashes each.
+/// The number of ranges of IDs, and of hashes from each range.
 const RANGES: usize = 100;
-const EACH: u64 = 100;
+const HASHES_PER_RANGE: u64 = 100;
 
-impl Users {
-    /// The hashes of all accounts that have one, where they are few, and else of some that lie far from each other.
+impl AccountStore {
+    /// Returns all hashes, or a sample if there are more than ten thousand.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn sample(&self) -> Result<Vec<PasswordHash>, DbErr> {
+    pub async fn sample_hashes(&self) -> Result<Vec<PasswordHash>, DbErr> {
         let first = self.hashes(i64::MIN, i64::MAX, PAGE).await?;
         if (first.len() as u64) < PAGE {
             return Ok(first);
         }
         let mut sample = Vec::new();
         for (from, to) in self.ranges().await? {
-            sample.extend(self.hashes(from, to, EACH).await?);
+            sample.extend(self.hashes(from, to, HASHES_PER_RANGE).await?);
         }
         Ok(sample)
     }
 
-    /// Ranges of ids, each with an account. Those without one are left out as they are halved: ids may be
-    /// dense, or far apart, or one may have been given by hand.
+    /// Returns ranges of IDs that contain an account. Halves the ranges repeatedly and drops empty halves, since IDs may be sparse.
     async fn ranges(&self) -> Result<Vec<(i64, i64)>, DbErr> {
         let mut ranges = vec![(0, i64::MAX)];
         while ranges.len() < RANGES {
@@ -39,12 +38,12 @@ impl Users {
             for &(from, to) in &ranges {
                 let middle = from + (to - from) / 2;
                 for (from, to) in [(from, middle), (middle, to)] {
-                    if let Some(id) = self.next(from, to).await? {
+                    if let Some(id) = self.first_id(from, to).await? {
                         halves.push((id, to));
                     }
                 }
             }
-            // What has one account alone cannot be halved.
+            // Every range contains one account only.
             if halves == ranges {
                 break;
             }
@@ -53,8 +52,8 @@ impl Users {
         Ok(ranges)
     }
 
-    /// The first id from here to before there.
-    async fn next(&self, from: i64, to: i64) -> Result<Option<i64>, DbErr> {
+    /// Returns the first ID in the range.
+    async fn first_id(&self, from: i64, to: i64) -> Result<Option<i64>, DbErr> {
         let next = Entity::find()
             .select_only()
             .column(Column::Id)
@@ -62,7 +61,9 @@ impl Users {
             .filter(Column::Id.lt(to))
             .order_by_asc(Column::Id)
             .into_tuple();
-        self.database.within(next.one(self.database.db())).await
+        self.database
+            .with_timeout(next.one(self.database.db()))
+            .await
     }
 
     async fn hashes(&self, from: i64, to: i64, limit: u64) -> Result<Vec<PasswordHash>, DbErr> {
@@ -75,6 +76,8 @@ impl Users {
             .order_by_asc(Column::Id)
             .limit(limit)
             .into_tuple();
-        self.database.within(hashes.all(self.database.db())).await
+        self.database
+            .with_timeout(hashes.all(self.database.db()))
+            .await
     }
 }

@@ -1,4 +1,4 @@
-//! The connection to the database: how it is, how long a query waits for it, and who waits for whom.
+//! A client of the database that limits the time of queries.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,21 +14,22 @@ use tokio::{
 use tracing::{Instrument, debug_span};
 
 use super::{
-    file::{DatabaseFile, FileError},
-    store::{explained, is_pool_timeout, no_answer},
+    error::is_pool_timeout,
+    postgres::{find_cause_with, no_answer},
+    sqlite::{DatabaseFile, FileError},
 };
 
-/// Time for queries.
+/// The time limit of queries.
 #[derive(Clone, Debug)]
-pub(super) enum Patience {
-    /// For each query.
+enum TimeLimit {
+    /// The limit of each query.
     Each(Duration),
-    /// The rest of the time for all queries of a request.
+    /// The remaining time of all queries of a request.
     Shared(Arc<Mutex<Duration>>),
 }
 
-impl Patience {
-    fn left(&self) -> Duration {
+impl TimeLimit {
+    fn remaining(&self) -> Duration {
         match self {
             Self::Each(wait) => *wait,
             Self::Shared(left) => *left.lock().unwrap_or_else(PoisonError::into_inner),
@@ -43,50 +44,49 @@ impl Patience {
     }
 }
 
-/// Connections to a database.
+/// The connections to a database.
 #[derive(Clone, Copy, Debug)]
-pub struct Pool {
-    /// At work.
+pub struct PoolStats {
+    /// Connections in use.
     pub used: u32,
-    /// Waiting for work.
+    /// Idle connections.
     pub idle: u32,
-    /// How many there may be.
+    /// The largest number of connections.
     pub limit: u32,
 }
 
-impl Pool {
-    /// As it is now.
-    pub(super) fn of(db: &DatabaseConnection) -> Self {
-        fn told<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Pool {
+impl PoolStats {
+    fn of(db: &DatabaseConnection) -> Self {
+        fn stats<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> PoolStats {
             let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-            Pool {
+            PoolStats {
                 used: pool.size().saturating_sub(idle),
                 idle,
                 limit: pool.options().get_max_connections(),
             }
         }
         match db.get_database_backend() {
-            DbBackend::Sqlite => told(db.get_sqlite_connection_pool()),
-            _ => told(db.get_postgres_connection_pool()),
+            DbBackend::Sqlite => stats(db.get_sqlite_connection_pool()),
+            _ => stats(db.get_postgres_connection_pool()),
         }
     }
 }
 
-/// Why nothing can be asked of the accounts.
+/// Why the accounts cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unready {
+pub enum ReadinessError {
     /// The database does not answer.
     #[error("the database cannot be reached: {0}")]
     Unreachable(#[from] DbErr),
-    /// Its tables are not those of this signet.
+    /// The migrations of the database do not match this version.
     #[error("the database is not up to date: {0}")]
     NotCurrent(String),
-    /// Its file is not the one that was opened.
+    /// The path leads to another file than the file that was opened.
     #[error("{0}")]
     File(#[from] FileError),
 }
 
-impl From<migration::Error> for Unready {
+impl From<migration::Error> for ReadinessError {
     fn from(error: migration::Error) -> Self {
         Self::NotCurrent(error.to_string())
     }
@@ -94,13 +94,13 @@ impl From<migration::Error> for Unready {
 
 /// A client of the database that limits the time of queries.
 #[derive(Clone, Debug)]
-pub(super) struct DatabaseClient {
+pub(in crate::accounts) struct DatabaseClient {
     db: DatabaseConnection,
     /// The file of a SQLite database.
     file: Option<Arc<DatabaseFile>>,
     /// The time limit of a query, or of all queries of a request.
     wait: Duration,
-    patience: Patience,
+    time_limit: TimeLimit,
     /// Why there was no connection, and when the cause was found.
     refusal: Arc<tokio::sync::Mutex<Option<(Instant, DbErr)>>>,
     /// Connections for statements that may wait for another writer. The other connections are for readers.
@@ -108,76 +108,76 @@ pub(super) struct DatabaseClient {
 }
 
 impl DatabaseClient {
-    pub(super) fn new(db: DatabaseConnection, wait: Duration) -> Self {
-        let writers = Pool::of(&db).limit.div_ceil(2);
+    pub(in crate::accounts) fn new(db: DatabaseConnection, wait: Duration) -> Self {
+        let writers = PoolStats::of(&db).limit.div_ceil(2);
         Self {
             file: DatabaseFile::of(&db).map(Arc::new),
             db,
             wait,
-            patience: Patience::Each(wait),
+            time_limit: TimeLimit::Each(wait),
             refusal: Arc::default(),
             write_permits: Arc::new(Semaphore::new(writers as usize)),
         }
     }
 
     /// Returns the connections, without time limits.
-    pub(super) fn db(&self) -> &DatabaseConnection {
+    pub(in crate::accounts) fn db(&self) -> &DatabaseConnection {
         &self.db
     }
 
     /// Returns the time limit of a query.
-    pub(super) fn wait(&self) -> Duration {
+    pub(in crate::accounts) fn wait(&self) -> Duration {
         self.wait
     }
 
     /// Checks that the database answers, is up to date, and is still in the file that was opened.
-    pub(super) async fn ready(&self) -> Result<(), Unready> {
+    pub(in crate::accounts) async fn ready(&self) -> Result<(), ReadinessError> {
         if let Some(file) = &self.file {
             file.check()?;
         }
-        let standing = self.within(migration::standing(&self.db)).await?;
-        standing.check()?;
-        match standing.pending.first() {
+        let status = self.with_timeout(migration::standing(&self.db)).await?;
+        status.check()?;
+        match status.pending.first() {
             None => Ok(()),
-            Some(next) => Err(Unready::NotCurrent(format!("{next} is pending"))),
+            Some(next) => Err(ReadinessError::NotCurrent(format!("{next} is pending"))),
         }
     }
 
-    pub(super) fn pool(&self) -> Pool {
-        Pool::of(&self.db)
+    /// Returns the number of connections.
+    pub(in crate::accounts) fn pool(&self) -> PoolStats {
+        PoolStats::of(&self.db)
     }
 
     /// Returns a client for one request. Its queries share one time limit.
-    pub(super) fn for_request(&self) -> Self {
+    pub(in crate::accounts) fn for_request(&self) -> Self {
         Self {
-            patience: Patience::Shared(Arc::new(Mutex::new(self.patience.left()))),
+            time_limit: TimeLimit::Shared(Arc::new(Mutex::new(self.time_limit.remaining()))),
             ..self.clone()
         }
     }
 
-    /// Gives up on a database that does not answer: a frozen one would be waited for without end.
+    /// Runs a query with a time limit, because the answer of a frozen database never arrives.
     ///
-    /// A query takes 14 KiB while it is under way. In a box of its own, it takes none of whoever may have to ask: what a
-    /// request has to carry from layer to layer stays small.
-    pub(super) fn within<'a, T: Send + 'a>(
+    /// A query needs 14 KiB while it runs. The box keeps these bytes out of the future of the request, which is moved often.
+    pub(in crate::accounts) fn with_timeout<'a, T: Send + 'a>(
         &'a self,
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
-        let query = self.bounded(query);
+        let query = self.timeout_unboxed(query);
         query.instrument(debug_span!("database")).boxed()
     }
 
-    /// The same for a query that many wait for: each has a span of its own.
-    pub(super) async fn bounded<T>(
+    /// Runs a query of several requests with a time limit. Each request has its own span.
+    pub(in crate::accounts) async fn timeout_unboxed<T>(
         &self,
         query: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let left = self.patience.left();
-        if left.is_zero() {
-            return Err(self.gave_up());
+        let remaining = self.time_limit.remaining();
+        if remaining.is_zero() {
+            return Err(no_answer(self.wait));
         }
         let started = Instant::now();
-        // SQLite is in this process and limits its own waits. To cancel a query would cost the connection.
+        // SQLite runs in this process and limits its waits. Canceling a query would cost the connection.
         let answered = if self.db.get_database_backend() == DbBackend::Sqlite {
             self.check_file()?;
             query.await
@@ -188,36 +188,32 @@ impl DatabaseClient {
                     answered => answered,
                 }
             };
-            let answered = timeout(left, query).await;
-            answered.unwrap_or_else(|_| Err(self.gave_up()))
+            let answered = timeout(remaining, query).await;
+            answered.unwrap_or_else(|_| Err(no_answer(self.wait)))
         };
-        self.patience.spend(started.elapsed());
+        self.time_limit.spend(started.elapsed());
         answered
     }
 
-    /// The same for what writes a row that others may be writing to.
-    pub(super) fn write<'a, T: Send + 'a>(
+    /// Runs a statement that may wait for other writers of the same row. At most half of the connections run such statements.
+    pub(in crate::accounts) fn write<'a, T: Send + 'a>(
         &'a self,
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
         async move {
             let started = Instant::now();
-            let turn = timeout(self.patience.left(), self.write_permits.acquire()).await;
-            self.patience.spend(started.elapsed());
-            match turn {
-                Ok(turn) => {
-                    let done = self.within(query).await;
-                    drop(turn);
-                    done
-                }
-                Err(_) => Err(self.gave_up()),
+            let permit = timeout(self.time_limit.remaining(), self.write_permits.acquire()).await;
+            self.time_limit.spend(started.elapsed());
+            match permit {
+                Ok(_permit) => self.with_timeout(query).await,
+                Err(_) => Err(no_answer(self.wait)),
             }
         }
         .boxed()
     }
 
-    /// Rejects every use of a SQLite database whose file was replaced: what the old file holds is no longer true.
-    pub(super) fn check_file(&self) -> Result<(), DbErr> {
+    /// Rejects a SQLite database whose file was replaced, because the data of the old file is outdated.
+    pub(in crate::accounts) fn check_file(&self) -> Result<(), DbErr> {
         match &self.file {
             Some(file) => file
                 .check()
@@ -226,12 +222,8 @@ impl DatabaseClient {
         }
     }
 
-    fn gave_up(&self) -> DbErr {
-        no_answer(self.wait)
-    }
-
-    /// Returns why there was no connection for a query. One query at a time finds out, for all that fail in the same second:
-    /// PostgreSQL may refuse connections since it has too many.
+    /// Returns why the pool had no connection. PostgreSQL may refuse connections because it has too many. Only one query at a time
+    /// finds the cause, for all queries that fail in the same second.
     async fn cause_of(&self, error: DbErr) -> DbErr {
         const CURRENT: Duration = Duration::from_secs(1);
         let mut last = self.refusal.lock().await;
@@ -241,7 +233,7 @@ impl DatabaseClient {
             return cause.clone();
         }
         let options = self.db.get_postgres_connection_pool().connect_options();
-        let mut cause = explained(&options, error, self.wait).await;
+        let mut cause = find_cause_with(&options, error, self.wait).await;
         if is_pool_timeout(&cause) {
             let busy = format!("all {} connections are busy", self.pool().limit);
             cause = DbErr::Conn(RuntimeErr::Internal(busy));
@@ -250,8 +242,9 @@ impl DatabaseClient {
         cause
     }
 
-    pub(super) async fn close(&self) {
-        // Whatever fails here is told by the next who opens it.
+    /// Closes every connection. SQLite then writes its log back to the file.
+    pub(in crate::accounts) async fn close(&self) {
+        // The next process that opens the database reports a failure.
         let _ = self.db.close_by_ref().await;
     }
 }

@@ -1,8 +1,8 @@
 //! Connections to PostgreSQL: how they are opened, tested and replaced.
 //!
-//! A firewall may forget an idle connection without a reset: it drops the packets, and a query lasts until its timeout. So the
-//! test of an idle connection gets only a part of the wait, and after one timeout every idle connection is replaced. The
-//! keepalive probes of PostgreSQL keep such connections known (sqlx 0.9 cannot enable the probes of this side).
+//! A firewall may forget an idle connection without a reset. It then drops the packets, and a query runs into its timeout. So the test
+//! of an idle connection has a shorter timeout, and after one such timeout every idle connection is replaced. PostgreSQL sends
+//! keepalive probes so that firewalls remember the connections (sqlx 0.9 cannot enable the probes of the client).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,23 +20,23 @@ use sea_orm::{
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Limits, OpenError, is_pool_timeout};
+use super::{error::is_pool_timeout, limits::Limits, open_error::OpenError};
 
-/// A connection that was idle for this time is tested before its use: the database may have been restarted.
+/// A connection that was idle for this time is tested before use, because the database may have been restarted.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
-/// Firewalls forget a connection after some minutes at the earliest: the first probe is sent before.
+/// Sends the first probe after a minute. Firewalls forget a connection after several minutes.
 const KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 /// The encoding that stores every email.
 const ENCODING: &str = "UTF8";
 
-/// Returns the time limit for a ping, given the wait of a query. The rest suffices for another connection.
-pub(in crate::accounts) fn test_time(wait: Duration) -> Duration {
+/// Returns the time limit of a ping, given the time limit of a query. The remaining time suffices to open another connection.
+pub(in crate::accounts) fn ping_timeout(wait: Duration) -> Duration {
     wait / 5
 }
 
-/// Returns the time limit for a query to acquire a connection. The rest suffices to find the cause of a failure.
-fn acquire_time(wait: Duration) -> Duration {
+/// Returns the time limit to acquire a connection. The remaining time suffices to find the cause of a failure.
+fn acquire_timeout(wait: Duration) -> Duration {
     wait * 3 / 4
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn open(
     };
     let wait = limits.wait;
     let options = options(url).map_err(failed)?;
-    // `PGHOST` may have several, too.
+    // `PGHOST` may contain several hosts, too.
     if options.get_host().contains(',') {
         return Err(OpenError::SeveralHosts);
     }
@@ -60,7 +60,7 @@ pub(super) async fn open(
     let [to_connect, to_acquire, to_release] = [(); 3].map(|()| Arc::clone(&connector));
     let pool = PgPoolOptions::new()
         .max_connections(limits.connections.get())
-        .acquire_timeout(acquire_time(wait))
+        .acquire_timeout(acquire_timeout(wait))
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let connector = Arc::clone(&to_connect);
@@ -76,7 +76,11 @@ pub(super) async fn open(
         });
     let pool = match pool.connect_with(options.clone()).await {
         Ok(pool) => pool,
-        Err(error) => return Err(failed(explained(&options, lost(error), wait / 4).await)),
+        Err(error) => {
+            return Err(failed(
+                find_cause_with(&options, connection_error(error), wait / 4).await,
+            ));
+        }
     };
     let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     let checked = match timeout(wait, check_encoding(&db)).await {
@@ -84,7 +88,7 @@ pub(super) async fn open(
         Err(_) => Err(failed(no_answer(wait))),
     };
     if let Err(error) = checked {
-        // The cause is known already.
+        // The first error is returned.
         let _ = db.close().await;
         return Err(error);
     }
@@ -92,24 +96,23 @@ pub(super) async fn open(
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, DbErr> {
-    let options: PgConnectOptions = url.parse().map_err(lost)?;
+    let options: PgConnectOptions = url.parse().map_err(connection_error)?;
     Ok(options
         .application_name("signet")
         .disable_statement_logging())
 }
 
-fn lost(error: sqlx::Error) -> DbErr {
+fn connection_error(error: sqlx::Error) -> DbErr {
     DbErr::Conn(RuntimeErr::SqlxError(error.into()))
 }
 
-/// The error of a query whose time is up.
-pub(in crate::accounts) fn no_answer(wait: Duration) -> DbErr {
+/// Returns the error of a query that exceeded its time limit.
+pub(super) fn no_answer(wait: Duration) -> DbErr {
     DbErr::Conn(RuntimeErr::Internal(format!("no answer in {wait:?}")))
 }
 
-/// Returns the cause of an error of the pool. The pool tries again when PostgreSQL refuses a connection, and reports only that
-/// the time was up.
-pub(in crate::accounts) async fn explained(
+/// Returns the cause of an error of the pool. If PostgreSQL refuses a connection, the pool retries and then reports only a timeout.
+pub(super) async fn find_cause_with(
     options: &PgConnectOptions,
     error: DbErr,
     wait: Duration,
@@ -119,24 +122,24 @@ pub(in crate::accounts) async fn explained(
     }
     match timeout(wait, options.connect()).await {
         Ok(Ok(connection)) => {
-            // Only for the log of PostgreSQL.
+            // An orderly close avoids a line in the log of PostgreSQL.
             let _ = timeout(wait, connection.close()).await;
             error
         }
-        Ok(Err(cause)) => lost(cause),
-        Err(_) => no_answer(acquire_time(wait) + wait),
+        Ok(Err(cause)) => connection_error(cause),
+        Err(_) => no_answer(acquire_timeout(wait) + wait),
     }
 }
 
-/// The same for a URL.
-pub(in crate::accounts) async fn explained_for(url: &str, error: DbErr, wait: Duration) -> DbErr {
+/// Returns the cause of an error of the pool of this URL.
+pub(in crate::accounts) async fn find_cause(url: &str, error: DbErr, wait: Duration) -> DbErr {
     match options(url) {
-        Ok(options) => explained(&options, error, wait).await,
+        Ok(options) => find_cause_with(&options, error, wait).await,
         Err(_) => error,
     }
 }
 
-/// A database of another encoding cannot store every email: a login of `you@почта.рф` would fail.
+/// Rejects a database that does not use UTF-8, because it cannot store every email: a login of `you@почта.рф` would fail.
 async fn check_encoding(db: &DatabaseConnection) -> Result<Result<(), OpenError>, DbErr> {
     let query = "SELECT current_setting('server_encoding') AS encoding, CAST(current_database() AS TEXT) AS name, \
                  CAST(current_user AS TEXT) AS owner";
@@ -175,15 +178,19 @@ fn shell_word(name: &str) -> String {
 struct Connector {
     options: PgConnectOptions,
     settings: String,
-    test_time: Duration,
+    ping_timeout: Duration,
     last_timeout: Mutex<Option<Instant>>,
 }
 
 impl Connector {
     fn new(options: PgConnectOptions, limits: Limits, read_only: bool) -> Self {
         let wait = limits.wait.as_millis();
-        let statement = if limits.hurried { wait } else { 0 };
-        // The server limits the wait for a locked row, and cancels a statement after our own timeout.
+        let statement = if limits.enforce_statement_timeout {
+            wait
+        } else {
+            0
+        };
+        // The server limits the wait for a locked row.
         let settings = format!(
             "SET lock_timeout = {wait}; SET statement_timeout = {statement}; SET client_min_messages = warning; \
              SET default_transaction_read_only = {read_only}"
@@ -191,7 +198,7 @@ impl Connector {
         Self {
             options,
             settings,
-            test_time: test_time(limits.wait),
+            ping_timeout: ping_timeout(limits.wait),
             last_timeout: Mutex::default(),
         }
     }
@@ -200,13 +207,13 @@ impl Connector {
         let settings = sqlx::raw_sql(AssertSqlSafe(self.settings.clone()));
         settings.execute(&mut *connection).await?;
         match sqlx::raw_sql(KEEPALIVE).execute(connection).await {
-            // Engines that only speak the protocol may not know them.
+            // Engines that imitate PostgreSQL may not have these settings.
             Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Returns whether an idle connection can be used. A connection that does not answer is replaced in its place.
+    /// Returns whether an idle connection can be used. Replaces a connection that does not answer.
     async fn is_usable(&self, connection: &mut PgConnection, idle_for: Duration) -> bool {
         if self.was_idle_at_timeout(idle_for) {
             return self.replace(connection).await;
@@ -214,25 +221,25 @@ impl Connector {
         if idle_for < TEST_IF_IDLE_FOR {
             return true;
         }
-        if let Ok(answered) = timeout(self.test_time, connection.ping()).await {
+        if let Ok(answered) = timeout(self.ping_timeout, connection.ping()).await {
             return answered.is_ok();
         }
         self.note_timeout();
         self.replace(connection).await
     }
 
-    /// Returns whether the pool can reuse a connection. The pool itself pings without a time limit, and would lose a place
-    /// until the connection answers.
+    /// Returns whether the pool can reuse a connection. The pool pings without a time limit, and would have one connection less until
+    /// the ping is answered.
     async fn is_reusable(&self, connection: &mut PgConnection) -> bool {
-        if let Ok(answered) = timeout(self.test_time, connection.ping()).await {
+        if let Ok(answered) = timeout(self.ping_timeout, connection.ping()).await {
             return answered.is_ok();
         }
         self.note_timeout();
-        let replaced = timeout(self.test_time, self.replace(connection));
+        let replaced = timeout(self.ping_timeout, self.replace(connection));
         replaced.await.unwrap_or(false)
     }
 
-    /// Opens another connection, and drops this one: over TLS, sqlx closes a connection only after an answer.
+    /// Replaces a connection. Drops the old connection, because over TLS sqlx waits for an answer before it closes a connection.
     async fn replace(&self, connection: &mut PgConnection) -> bool {
         let fresh = async {
             let mut fresh = self.options.connect().await?;
@@ -266,7 +273,7 @@ impl Connector {
         drop(last);
         if is_first {
             warn!(
-                after = ?self.test_time,
+                after = ?self.ping_timeout,
                 "a connection to PostgreSQL did not answer: replacing every idle connection"
             );
         }

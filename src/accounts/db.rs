@@ -1,0 +1,23 @@
+//! Connections to SQLite and PostgreSQL.
+
+mod client;
+mod diagnostics;
+mod error;
+mod limits;
+mod open;
+mod open_error;
+mod postgres;
+mod sqlite;
+mod url;
+
+pub(super) use client::DatabaseClient;
+pub use client::{PoolStats, ReadinessError};
+pub use diagnostics::Diagnostics;
+pub(super) use error::is_full;
+pub use error::{is_temporary, operator_hint};
+pub use limits::Limits;
+pub use open::{Access, open, open_with};
+pub use open_error::OpenError;
+pub(super) use postgres::{find_cause, ping_timeout};
+pub use sqlite::FileError;
+pub use url::DatabaseUrl;

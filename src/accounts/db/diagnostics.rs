@@ -1,0 +1,41 @@
+//! Facts about the database, for operators.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TryGetable};
+use time::OffsetDateTime;
+
+use super::client::DatabaseClient;
+
+/// Facts about the database.
+#[derive(Clone, Debug)]
+pub struct Diagnostics {
+    /// The name and version of the database.
+    pub version: String,
+    /// The clock of the database. `None` for SQLite, which uses the clock of this machine.
+    pub now: Option<OffsetDateTime>,
+}
+
+impl DatabaseClient {
+    /// Returns facts about the database.
+    pub(in crate::accounts) async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
+        let backend = self.db().get_database_backend();
+        let (name, query) = match backend {
+            DbBackend::Sqlite => ("SQLite", "SELECT sqlite_version() AS version"),
+            _ => (
+                "PostgreSQL",
+                "SELECT current_setting('server_version') AS version, clock_timestamp() AS now",
+            ),
+        };
+        let query = Statement::from_string(backend, query);
+        let row = self.with_timeout(self.db().query_one_raw(query)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("no answer to SELECT".to_owned()))?;
+        let version: String = row.try_get("", "version")?;
+        let now = match backend {
+            DbBackend::Sqlite => None,
+            _ => Some(OffsetDateTime::try_get(&row, "", "now")?),
+        };
+        Ok(Diagnostics {
+            version: format!("{name} {version}"),
+            now,
+        })
+    }
+}

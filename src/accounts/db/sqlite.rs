@@ -1,0 +1,162 @@
+//! The file of a SQLite database.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf, absolute},
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+use sea_orm::{ConnectOptions, DatabaseConnection, DbBackend, sqlx};
+
+use super::open_error::OpenError;
+
+/// The largest number of connections to a file. Each connection costs a thread and 0.5 MiB. More connections are not faster, because a
+/// query takes microseconds and SQLite has one writer at a time.
+const MAX_CONNECTIONS: u32 = 4;
+
+/// Sets the number of connections to a file. Rejects a new connection if the path no longer leads to the file of the first
+/// connection, so that a pool never uses two files.
+pub(super) fn configure_file_pool(options: &mut ConnectOptions, connections: u32, path: PathBuf) {
+    options
+        .max_connections(connections.min(MAX_CONNECTIONS))
+        // The database is in this process. A test of the connection would cost as much as a query.
+        .test_before_acquire(false);
+    let file = Arc::new(OnceLock::new());
+    options.map_sqlx_sqlite_pool_opts(move |pool| {
+        let (file, path) = (Arc::clone(&file), path.clone());
+        pool.after_connect(move |_, _| {
+            let file = file.get_or_init(|| DatabaseFile::at(&path));
+            let checked = file.check().map_err(sqlx::Error::config);
+            Box::pin(async { checked })
+        })
+    });
+}
+
+/// Returns whether the database has a write-ahead log and no process has the database open. The last process deletes the log.
+pub(super) fn is_closed_log(path: &Path) -> bool {
+    // The version of the file format, which is 2 with a write-ahead log (sqlite.org/fileformat.html section 1.3.3).
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    read.is_ok() && header[18] == 2 && !Path::new(&log).exists()
+}
+
+/// Creates a missing file and its folder. Only the owner can read them, because the file contains password hashes.
+pub(super) fn create_file(database: &Path) -> Result<(), OpenError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Make { path, source }
+    };
+    if let Some(folder) = database
+        .parent()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(failed(folder))?;
+    }
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(database);
+    match created {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(database)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The file of a SQLite database, identified when it was opened.
+///
+/// If the file is replaced, an open connection stays on the old file, and a new connection opens the new file. Without a check, the
+/// service would ignore the changes of commands, or use both files at the same time.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    /// `None` if the path led to no file.
+    identity: Option<Identity>,
+}
+
+/// Identifies a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    /// A new file may get the inode of a deleted file. `None` if the file system does not store this time.
+    created: Option<SystemTime>,
+}
+
+/// Why a database file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The path leads to another file, or to no file.
+    #[error(
+        "the database file {} was replaced or removed after this process opened it: restart the service", .0.display()
+    )]
+    Replaced(PathBuf),
+    /// The system cannot read the metadata of the file.
+    #[error("cannot check the database file {}: {source}", path.display())]
+    Unknown {
+        /// The path of the database.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+}
+
+impl DatabaseFile {
+    /// Returns the file of a SQLite database, or `None` for a database in memory and for PostgreSQL.
+    pub(super) fn of(db: &DatabaseConnection) -> Option<Self> {
+        if db.get_database_backend() != DbBackend::Sqlite {
+            return None;
+        }
+        let options = db.get_sqlite_connection_pool().connect_options();
+        let path = options.get_filename();
+        // The driver's name for a database in memory. `DatabaseUrl` rejects a path that begins like this.
+        let is_in_memory = path.to_string_lossy().starts_with("file:");
+        (!is_in_memory).then(|| Self::at(path))
+    }
+
+    /// Returns the file that has this path now.
+    pub(super) fn at(path: &Path) -> Self {
+        Self {
+            path: absolute(path).unwrap_or_else(|_| path.to_owned()),
+            identity: Identity::of(path).ok(),
+        }
+    }
+
+    /// Checks that the path still leads to the file that was opened.
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        let path = || self.path.clone();
+        match Identity::of(&self.path) {
+            Ok(now) if self.identity.as_ref() == Some(&now) => Ok(()),
+            Err(source) if !is_missing(&source) => Err(FileError::Unknown {
+                path: path(),
+                source,
+            }),
+            _ => Err(FileError::Replaced(path())),
+        }
+    }
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Self> {
+        // Never opens the file: to close it again would release the locks of SQLite, which belong to the process.
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            device: file.dev(),
+            inode: file.ino(),
+            created: file.created().ok(),
+        })
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
