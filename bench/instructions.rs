@@ -138,7 +138,7 @@ async fn service() -> (App, String) {
         enforce_statement_timeout: false,
     };
     let db = accounts::open("sqlite::memory:", limits).await.unwrap();
-    migration::apply(&db, "a count", limits.wait).await.unwrap();
+    migration::apply(&db, limits.wait).await.unwrap();
     let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
     let cost = Argon2Params {
         memory_kib: 32,

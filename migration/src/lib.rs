@@ -1,10 +1,8 @@
-//! The tables of signet, one file a migration, oldest first; and how they are applied, once, by whoever
-//! of several processes comes first.
+//! The migrations of the database, and their application by one of several processes.
 //!
-//! A migration that has shipped is never edited: the next one changes what it made. Replicas are updated one
-//! after the other, so that old and new ones run side by side for a while. A migration that an old replica can
-//! live with (it adds a table, an index, or a column with a default) says so in its name, `.._expand_..`;
-//! the one that takes away what no running replica needs any more, in a later release, is a `.._contract_..`.
+//! A released migration is never edited. Replicas are updated one after the other, so that old and new replicas run at the same time. A
+//! migration with a name like `.._expand_..` is compatible with the previous release: it adds a table, an index, or a column with a
+//! default. A migration with a name like `.._contract_..`, in a later release, removes tables and columns that no replica uses.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{MigrationTrait, async_trait};
@@ -16,10 +14,10 @@ mod m20261123_000002_attempts;
 mod m20261123_000003_imported;
 mod m20261128_000004_expand_imported_fields;
 
-pub use apply::{Error, Standing, apply, standing, step_back};
-pub use lock::{begin, hold, is_contention};
+pub use apply::{Error, MigrationStatus, apply, status, step_back};
+pub use lock::{Lock, begin_locked, is_contention};
 
-/// Every migration, in the order in which they apply.
+/// Every migration, in the order of application.
 #[derive(Debug)]
 pub struct Migrator;
 
@@ -37,20 +35,22 @@ impl MigratorTrait for Migrator {
 
 #[cfg(test)]
 mod tests {
-    use super::{Migrator, MigratorTrait, apply::is_expanding};
+    use super::{Migrator, MigratorTrait, apply::is_backward_compatible};
 
-    /// Every one since the first release, with which no older replica ever ran side by side.
+    /// Checks every migration after the first release. No older release ran at the same time as the first release.
     #[test]
-    fn a_migration_says_whether_an_old_replica_can_live_with_it() {
+    fn name_of_a_migration_shows_its_compatibility() {
         let names = Migrator::get_migration_files();
         for name in names.iter().skip(3).map(sea_orm_migration::Migration::name) {
             assert!(
-                is_expanding(name) || name.contains("_contract_"),
-                "{name} neither expands nor contracts"
+                is_backward_compatible(name) || name.contains("_contract_"),
+                "{name} is neither an expand nor a contract migration"
             );
         }
-        assert!(is_expanding("m20270101_000004_expand_sessions"));
-        assert!(!is_expanding("m20270101_000005_contract_expand_sessions"));
-        assert!(!is_expanding("m20270101_000006_expanded"));
+        assert!(is_backward_compatible("m20270101_000004_expand_sessions"));
+        assert!(!is_backward_compatible(
+            "m20270101_000005_contract_expand_sessions"
+        ));
+        assert!(!is_backward_compatible("m20270101_000006_expanded"));
     }
 }

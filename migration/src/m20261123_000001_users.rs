@@ -1,4 +1,4 @@
-//! The accounts, and the ids that may not come back.
+//! The accounts, and the IDs of deleted accounts.
 
 use sea_orm_migration::{
     prelude::*,
@@ -10,7 +10,7 @@ pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// On SQLite too: a start that is killed leaves all of it or nothing.
+    /// SQLite needs this, too: a killed process must not leave an incomplete migration.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -66,7 +66,7 @@ enum Users {
     Created,
     LastLogin,
     PasswordChanged,
-    /// Unix seconds: tokens with an older `orig_iat` are ended.
+    /// Unix seconds: tokens with an older `orig_iat` are revoked.
     TokensValidAfter,
 }
 

@@ -1,4 +1,4 @@
-//! Failed attempts, by what they are counted against, and where an account last logged in from.
+//! Counters of failed attempts, and the address of the last login of an account.
 
 use sea_orm_migration::{
     prelude::*,
@@ -10,7 +10,7 @@ pub(crate) struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// On SQLite too: a start that is killed leaves all of it or nothing.
+    /// SQLite needs this, too: a killed process must not leave an incomplete migration.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -54,9 +54,9 @@ impl MigrationTrait for Migration {
 #[derive(DeriveIden)]
 enum Attempts {
     Table,
-    /// What the attempts are counted against: an account, an address, or the two together.
+    /// The subject of the counter: an account, an address, or both together.
     Subject,
-    /// Unix milliseconds: when all that was counted is forgiven.
+    /// When the counter is zero again, in Unix milliseconds.
     SettledAt,
     /// Keyed hash of the last wrong password.
     LastGuess,

@@ -1,4 +1,4 @@
-//! What an imported account's password was when it came in, to tell whether it has changed there since.
+//! A digest of the password of an imported account, to detect changes in the source.
 
 use sea_orm_migration::{prelude::*, schema::text_null};
 
@@ -37,6 +37,6 @@ impl MigrationTrait for Migration {
 #[derive(DeriveIden)]
 enum Users {
     Table,
-    /// Digest of the stored hash that the account last came in with.
+    /// Digest of the password hash in the last import.
     ImportedPassword,
 }

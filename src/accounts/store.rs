@@ -1,5 +1,6 @@
 //! The accounts in one database.
 
+use migration::{Lock, begin_locked};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
@@ -19,9 +20,6 @@ use super::{
 /// The largest ID that an operator or an import may choose. A billion larger IDs are reserved for automatic IDs, which continue after
 /// the largest ID in use.
 pub const LARGEST_GIVEN_ID: i64 = i64::MAX - 1_000_000_000;
-
-/// The lock of commands and imports. Each of them sees the changes of the previous one. Logins do not acquire this lock.
-const ADMIN_LOCK: &str = "accounts";
 
 /// The accounts in one database. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -316,12 +314,10 @@ impl AccountStore {
         Ok(())
     }
 
-    /// Begins a transaction that waits for other commands and imports to finish.
+    /// Begins a transaction after other commands and imports have finished, so that it sees their changes. Logins do not acquire this lock.
     pub(super) async fn begin_exclusive(&self) -> Result<DatabaseTransaction, DbErr> {
         self.database.check_file()?;
-        let transaction = migration::begin(self.database.db()).await?;
-        migration::hold(&transaction, ADMIN_LOCK).await?;
-        Ok(transaction)
+        begin_locked(self.database.db(), Lock::Accounts, self.database.wait()).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use migration::Standing;
+use migration::MigrationStatus;
 use tracing::info;
 
 use super::error::CliError;
@@ -13,7 +13,6 @@ use crate::{
     accounts::{
         self, Access, AccountStore, Database, DatabaseError, DatabaseUrl, Limits, OpenError,
     },
-    auth::random,
     config::Settings,
 };
 
@@ -75,13 +74,13 @@ pub(super) async fn users_of_current(
     limits: Limits,
 ) -> Result<AccountStore, CliError> {
     let db = open_existing(settings, limits, Access::Write).await?;
-    let standing = standing(db.as_ref()).await?;
-    standing.check().map_err(failed)?;
+    let status = migration_status(db.as_ref()).await?;
+    status.check().map_err(failed)?;
     match db {
-        Some(db) if standing.pending.is_empty() => Ok(AccountStore::new(db, limits)),
+        Some(db) if status.pending.is_empty() => Ok(AccountStore::new(db, limits)),
         _ => Err(format!(
             "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
-            standing.pending.join(", ")
+            status.pending.join(", ")
         )
         .into()),
     }
@@ -102,12 +101,12 @@ pub(super) async fn existing_users(
 
 /// Returns the accounts of `db`. Fails if migrations are pending.
 async fn current(db: Database, limits: Limits) -> Result<AccountStore, CliError> {
-    let standing = standing(Some(&db)).await?;
-    standing.check().map_err(failed)?;
-    if standing.pending.is_empty() {
+    let status = migration_status(Some(&db)).await?;
+    status.check().map_err(failed)?;
+    if status.pending.is_empty() {
         Ok(AccountStore::new(db, limits))
     } else {
-        Err(pending(&standing))
+        Err(pending(&status))
     }
 }
 
@@ -180,7 +179,7 @@ pub(super) async fn users_to_import(
 
 /// Returns whether migrations are pending in a database without accounts. Fails if migrations are pending in a database with accounts.
 async fn is_without_accounts(db: &Database, users: &AccountStore) -> Result<bool, CliError> {
-    let before = standing(Some(db)).await?;
+    let before = migration_status(Some(db)).await?;
     before.check().map_err(failed)?;
     if before.pending.is_empty() {
         return Ok(false);
@@ -190,7 +189,7 @@ async fn is_without_accounts(db: &Database, users: &AccountStore) -> Result<bool
         return Ok(true);
     }
     // Another process may have been applying the migrations of a new database.
-    let now = standing(Some(db)).await?;
+    let now = migration_status(Some(db)).await?;
     if now.pending.is_empty() {
         Ok(false)
     } else {
@@ -227,10 +226,10 @@ fn no_database(settings: &Settings) -> CliError {
     .into()
 }
 
-fn pending(standing: &Standing) -> CliError {
+fn pending(status: &MigrationStatus) -> CliError {
     format!(
         "migrations are pending ({}); run \"signet migrate\"",
-        standing.pending.join(", ")
+        status.pending.join(", ")
     )
     .into()
 }
@@ -246,7 +245,7 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<AccountStore, Cl
     };
     if let Some(access) = access
         && let Some(db) = open_existing(settings, limits, access).await?
-        && !standing(Some(&db)).await?.applied.is_empty()
+        && !migration_status(Some(&db)).await?.applied.is_empty()
     {
         return current(db, limits).await;
     }
@@ -258,23 +257,23 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<AccountStore, Cl
 
 /// Applies every pending migration, or waits for another process that applies them. Returns the migrations that this process applied.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, CliError> {
-    let applied = migration::apply(db, &random::hex::<8>(), WAIT_FOR_MIGRATION).await;
+    let applied = migration::apply(db, WAIT_FOR_MIGRATION).await;
     applied.map_err(failed)
 }
 
 /// Reverts the newest migration, and returns its name.
 pub(super) async fn step_back(db: &Database) -> Result<Option<String>, CliError> {
-    let reverted = migration::step_back(db, &random::hex::<8>(), WAIT_FOR_MIGRATION).await;
+    let reverted = migration::step_back(db, WAIT_FOR_MIGRATION).await;
     reverted.map_err(failed)
 }
 
 /// Returns which migrations are applied. No database has no migrations.
-pub(super) async fn standing(db: Option<&Database>) -> Result<Standing, CliError> {
-    let standing = match db {
-        Some(db) => migration::standing(db).await,
-        None => Ok(Standing::of_nothing()),
+pub(super) async fn migration_status(db: Option<&Database>) -> Result<MigrationStatus, CliError> {
+    let status = match db {
+        Some(db) => migration::status(db).await,
+        None => Ok(MigrationStatus::empty()),
     };
-    standing.map_err(|error| failed(error.into()))
+    status.map_err(|error| failed(error.into()))
 }
 
 fn failed(error: migration::Error) -> CliError {

@@ -71,13 +71,13 @@ impl Direction {
             (Self::Down { yes }, Some((db, accounts))) => down(db, accounts, yes).await,
             (Self::Up | Self::Down { .. }, None) => print("no migration is applied"),
             (Self::Status, _) => {
-                let standing = database::standing(db).await?;
-                let applied = standing.applied.iter().map(|name| ("applied", name));
-                let pending = standing.pending.iter().map(|name| ("pending", name));
-                let newer = standing.newer.iter().map(|name| ("newer", name));
+                let status = database::migration_status(db).await?;
+                let applied = status.applied.iter().map(|name| ("applied", name));
+                let pending = status.pending.iter().map(|name| ("pending", name));
+                let unknown = status.unknown.iter().map(|name| ("newer", name));
                 applied
                     .chain(pending)
-                    .chain(newer)
+                    .chain(unknown)
                     .try_for_each(|(state, name)| print(format!("{state:8} {}", printable(name))))
             }
         }
@@ -85,14 +85,14 @@ impl Direction {
 }
 
 async fn down(db: &Database, accounts: &AccountStore, yes: bool) -> Result<(), CliError> {
-    let standing = database::standing(Some(db)).await?;
-    let accounts = if standing.applied.is_empty() {
+    let status = database::migration_status(Some(db)).await?;
+    let accounts = if status.applied.is_empty() {
         // Without migrations, there is no table of accounts.
         0
     } else {
         accounts.count().await.map_err(CliError::database)?
     };
-    if let Some(newest) = standing.applied.last()
+    if let Some(newest) = status.applied.last()
         && accounts > 0
         && !yes
     {

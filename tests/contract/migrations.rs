@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use migration::{Lock, begin_locked};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use signet::accounts::{self, Database};
 
 use crate::{
@@ -31,23 +32,21 @@ async fn on_postgres() -> Option<(Home, Database)> {
     Some((home, db))
 }
 
-/// The same, with one migration to apply, and a lock that another has for so long.
-async fn locked(lasting: &str) -> Option<(Home, Database)> {
+/// Returns a database with one pending migration, and a transaction of another process that migrates.
+async fn locked() -> Option<(Home, Database, DatabaseTransaction)> {
     let (home, db) = on_postgres().await?;
     stdout(&home.run(&["migrate"]));
     stdout(&home.run(&["migrate", "down"]));
-    let take = format!(
-        "INSERT INTO locks VALUES ('migrations', 'another', clock_timestamp() + interval '{lasting}')"
-    );
-    db.execute_unprepared(&take).await.unwrap();
-    Some((home, db))
+    let wait = Duration::from_secs(1);
+    let other = begin_locked(&db, Lock::Migrations, wait).await.unwrap();
+    Some((home, db, other))
 }
 
 async fn applied(home: &Home) -> Vec<String> {
     let db = open(home).await;
-    let standing = migration::standing(&db).await.unwrap();
+    let status = migration::status(&db).await.unwrap();
     db.close().await.unwrap();
-    standing.applied
+    status.applied
 }
 
 #[tokio::test]
@@ -114,45 +113,55 @@ async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
     );
 }
 
-/// A lock that is held is waited for; one whose owner is gone expires.
 #[tokio::test]
-async fn a_lock_is_waited_for_until_it_expires() {
-    let Some((home, db)) = locked("2 seconds").await else {
+async fn migration_waits_for_another_process_until_the_deadline() {
+    let Some((home, db, other)) = locked().await else {
         return;
     };
-    let busy = migration::apply(&db, "impatient", Duration::from_millis(300)).await;
+    let busy = migration::apply(&db, Duration::from_millis(300)).await;
     let told = busy.unwrap_err().to_string();
     assert!(told.contains("for 300ms: see what holds it up"), "{told}");
+    let mut migrate = home
+        .command(&["migrate"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(migrate.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("waiting for it to migrate")));
+    other.rollback().await.unwrap();
     assert_eq!(
-        stdout(&home.run(&["migrate"])),
+        stdout(&migrate.wait_with_output().unwrap()),
         "applied m20261128_000004_expand_imported_fields\n"
     );
     db.close().await.unwrap();
 }
 
-/// Whoever was held up until its lock was another's goes on only when that is over.
+/// A pooler in transaction mode may give a connection to another client, and that client to another connection.
 #[tokio::test]
-async fn a_lock_that_was_lost_is_waited_for_anew() {
-    let Some((home, db)) = on_postgres().await else {
+async fn locks_end_with_their_transaction_and_change_no_setting_of_the_session() {
+    let Some((_home, db)) = on_postgres().await else {
         return;
     };
-    stdout(&home.run(&["migrate"]));
-    for _ in 0..3 {
-        stdout(&home.run(&["migrate", "down"]));
+    let settings = async || {
+        let query = "SELECT current_setting('lock_timeout') || ' ' || current_setting('statement_timeout') AS settings, \
+                     (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks";
+        let row = db
+            .query_one_raw(Statement::from_string(DbBackend::Postgres, query))
+            .await;
+        let row = row.unwrap().unwrap();
+        let settings: String = row.try_get("", "settings").unwrap();
+        (settings, row.try_get::<i64>("", "locks").unwrap())
+    };
+    let before = settings().await;
+    assert_eq!(before.1, 0);
+    for lock in [Lock::Migrations, Lock::Accounts] {
+        let wait = Duration::from_millis(123);
+        let transaction = begin_locked(&db, lock, wait).await.unwrap();
+        begin_locked(&db, lock, wait).await.unwrap_err();
+        transaction.commit().await.unwrap();
+        assert_eq!(settings().await, before);
     }
-    db.execute_unprepared(
-        "CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         UPDATE locks SET owner = 'thief', expires_at = clock_timestamp() + interval '1 second'; RETURN NEW; END $$; \
-         CREATE TRIGGER thief AFTER INSERT ON seaql_migrations \
-         FOR EACH ROW WHEN (NEW.version LIKE '%attempts') EXECUTE FUNCTION steal()",
-    )
-    .await
-    .unwrap();
-    let started = std::time::Instant::now();
-    let patience = Duration::from_secs(30);
-    let applied = migration::apply(&db, "a test", patience).await.unwrap();
-    assert_eq!(applied.len(), 3);
-    assert!(started.elapsed() >= Duration::from_secs(1));
     db.close().await.unwrap();
 }
 
@@ -169,7 +178,7 @@ async fn a_long_migration_is_not_given_up() {
     .await
     .unwrap();
     let patience = Duration::from_millis(400);
-    let applied = migration::apply(&db, "a test", patience).await.unwrap();
+    let applied = migration::apply(&db, patience).await.unwrap();
     assert_eq!(applied.len(), MIGRATIONS);
     db.close().await.unwrap();
 }
@@ -195,24 +204,10 @@ async fn accounts_that_cannot_be_counted_are_not_lost() {
     db.close().await.unwrap();
 }
 
-/// After the clock of the database was set back, nobody waits for a lock that would expire in an hour.
-#[tokio::test]
-async fn a_lock_from_the_future_is_nobody_s() {
-    let Some((_home, db)) = locked("1 hour").await else {
-        return;
-    };
-    let applied = migration::apply(&db, "a test", Duration::from_millis(300)).await;
-    assert_eq!(
-        applied.unwrap(),
-        ["m20261128_000004_expand_imported_fields"]
-    );
-    db.close().await.unwrap();
-}
-
 /// Whoever is restarted for being dead would be so in the middle of a migration; clients are not kept waiting.
 #[tokio::test]
 async fn a_service_that_waits_to_migrate_is_alive_and_lets_nobody_in() {
-    let Some((home, db)) = locked("8 seconds").await else {
+    let Some((home, db, other)) = locked().await else {
         return;
     };
     let [port, admin] = [free_port(), free_port()];
@@ -233,7 +228,7 @@ async fn a_service_that_waits_to_migrate_is_alive_and_lets_nobody_in() {
     assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with(r#"{"status":"starting"}"#));
     assert!(TcpStream::connect(&listen).is_err());
 
-    db.execute_unprepared("DELETE FROM locks").await.unwrap();
+    other.rollback().await.unwrap();
     let service = starting.join().unwrap();
     assert!(get("/readyz").starts_with("HTTP/1.1 200 OK\r\n"));
     assert_eq!(service.address.port(), port);

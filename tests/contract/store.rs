@@ -109,7 +109,7 @@ fn postgres() -> Option<String> {
 
 async fn migrate(db: &Database) {
     let patience = Duration::from_mins(1);
-    migration::apply(db, "a test", patience).await.unwrap();
+    migration::apply(db, patience).await.unwrap();
 }
 
 fn at(server: &str, name: &str) -> String {

@@ -135,7 +135,7 @@ impl DatabaseClient {
         if let Some(file) = &self.file {
             file.check()?;
         }
-        let status = self.with_timeout(migration::standing(&self.db)).await?;
+        let status = self.with_timeout(migration::status(&self.db)).await?;
         status.check()?;
         match status.pending.first() {
             None => Ok(()),

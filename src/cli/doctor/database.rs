@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use migration::Standing;
+use migration::MigrationStatus;
 use time::OffsetDateTime;
 
 use super::check::Check;
@@ -58,16 +58,16 @@ async fn check_all(
         message += ", in memory: all accounts end with the process";
     }
     checks.push(Check::good("database", message));
-    let standing = match database::standing(Some(db)).await {
-        Ok(standing) => standing,
+    let status = match database::migration_status(Some(db)).await {
+        Ok(status) => status,
         Err(error) => {
             checks.push(Check::bad("migrations", error.message));
             return Ok(());
         }
     };
-    checks.push(check_migrations(&standing));
+    checks.push(check_migrations(&status));
     let now = Clock::system().now();
-    if !standing.pending.is_empty() {
+    if !status.pending.is_empty() {
         checks.push(check_clock(now, diagnostics.now, None));
         return Ok(());
     }
@@ -80,14 +80,11 @@ async fn check_all(
     Ok(())
 }
 
-fn check_migrations(standing: &Standing) -> Check {
+fn check_migrations(status: &MigrationStatus) -> Check {
     let subject = "migrations";
-    match (standing.check(), standing.pending.as_slice()) {
+    match (status.check(), status.pending.as_slice()) {
         (Err(error), _) => Check::bad(subject, error.to_string()),
-        (Ok(()), []) => Check::good(
-            subject,
-            format!("all {} are applied", standing.applied.len()),
-        ),
+        (Ok(()), []) => Check::good(subject, format!("all {} are applied", status.applied.len())),
         (Ok(()), pending) => Check::doubtful(
             subject,
             format!(
