@@ -1,16 +1,9 @@
-//! `signet user import`: accounts of a Django service, in one transaction.
+//! `signet user import`: imports the accounts of a Django service in one transaction.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 use jiff::tz::TimeZone;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::{
     database::Destination,
@@ -19,21 +12,24 @@ use super::{
     signal,
 };
 use crate::{
-    accounts::{
-        self, AccountStore, DatabaseError, ForcedFields, ImportConflict, ImportOutcome,
-        ImportRecord,
-    },
+    accounts::{self, AccountStore, DatabaseError, ForcedFields, ImportRecord},
     auth::{Audit, Clock},
 };
 
+mod deferred;
 mod dump;
+mod instant;
+mod parse;
 mod record;
 mod report;
 mod source;
+mod stop;
 mod table;
 
-use record::{Candidate, Place, Rules};
+use deferred::Deferred;
+use parse::{Origin, Rules};
 use report::Report;
+use source::{Batches, Source};
 
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -78,7 +74,7 @@ pub(super) struct Import {
     accept_unusable: bool,
     /// The time zone of times without one: `TIME_ZONE` of a Django service with `USE_TZ=False`, such as Europe/Berlin. By
     /// default they are times of UTC
-    #[arg(long, value_name = "NAME", value_parser = record::time_zone)]
+    #[arg(long, value_name = "NAME", value_parser = instant::time_zone)]
     time_zone: Option<TimeZone>,
     /// Print the report as a JSON object
     #[arg(long)]
@@ -102,12 +98,32 @@ enum Field {
 }
 
 impl Import {
-    /// The fields that are overwritten in any case, or none if existing accounts are not updated.
-    fn force(&self) -> Option<ForcedFields> {
+    /// The fields that are always overwritten. `None` if existing accounts are not updated.
+    fn forced_fields(&self) -> Option<ForcedFields> {
         self.update.then(|| ForcedFields {
             email: self.force_fields.contains(&Field::Email),
             is_active: self.force_fields.contains(&Field::IsActive),
         })
+    }
+
+    fn source(&self) -> Source {
+        if let Some(url) = self.from_database.clone() {
+            let table = self.table.clone();
+            return Source::Table { url, table };
+        }
+        let path = self.file.clone().unwrap_or_default();
+        let is_csv = match self.format {
+            Some(format) => format == Format::Csv,
+            None => path
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("csv")),
+        };
+        if is_csv {
+            Source::Csv(path)
+        } else {
+            let model = self.model.clone();
+            Source::Dump { path, model }
+        }
     }
 
     /// Runs the import. Publishes a new database after the commit.
@@ -147,201 +163,80 @@ impl Import {
         }
     }
 
-    /// Writes all records in a transaction, which is left open. Without a record there is no transaction.
+    /// Writes all records in a transaction, and returns the open transaction. Without a valid record there is no transaction.
     async fn write<'a>(
         &self,
         users: &AccountStore,
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
     ) -> Result<(Option<accounts::Import<'a>>, Report), CliError> {
-        let progress = Arc::new(AtomicU64::new(0));
-        let (mut batches, size) = source::open(self, &progress).await?;
+        let Batches {
+            mut receiver,
+            size,
+            progress,
+        } = self.source().open().await?;
         let mut report = Report::new(self.dry_run, self.json, size);
-        // Other writers are not held up before there is something to write.
+        // Begins with the first valid record, so that other writers wait as little as possible.
         let mut import = None;
-        let (mut later, mut holders) = (Vec::new(), HashMap::new());
+        let mut deferred = Deferred::default();
         let rules = Rules {
             accept_unusable: self.accept_unusable,
             time_zone: self.time_zone.clone(),
         };
-        while let Some(batch) = batches.recv().await {
-            let mut arrivals = Vec::new();
-            let mut origins = Vec::new();
-            for record in batch? {
-                let (place, id) = (record.place, report::id(&record.id));
-                match record.candidate(&rules) {
-                    Ok(Candidate {
-                        arrival,
-                        scheme,
-                        warnings,
-                        naive_times,
-                    }) => {
-                        report.naive_times += naive_times;
-                        let origin = Origin {
-                            place,
-                            scheme,
-                            warnings,
-                            last_login: arrival.last_login,
-                        };
-                        origins.push(origin);
-                        arrivals.push(arrival);
-                    }
-                    Err(why) => report.skipped(place, &id, &why),
-                }
-            }
-            if arrivals.is_empty() {
+        while let Some(batch) = receiver.recv().await {
+            let (records, origins) = parse(batch?, &rules, &mut report);
+            if records.is_empty() {
                 continue;
             }
             let import = match &mut import {
                 Some(import) => import,
                 none => {
                     destination.prepare().await?;
-                    none.insert(users.import(self.force(), now).await.map_err(failed)?)
+                    let begun = users.import(self.forced_fields(), now).await;
+                    none.insert(begun.map_err(failed)?)
                 }
             };
-            let fates = import.import(arrivals).await.map_err(failed)?;
-            for ((arrival, fate), origin) in fates.into_iter().zip(origins) {
-                match held(&arrival, &fate) {
-                    Some((id, holder)) if self.update => {
-                        holders.insert(id, holder);
-                        later.push((arrival, origin));
-                    }
-                    _ => origin.tell(&mut report, &arrival, &fate, self.update),
+            let imported = import.import(records).await.map_err(failed)?;
+            for ((record, outcome), origin) in imported.into_iter().zip(origins) {
+                let imported = if self.update {
+                    deferred.add(record, origin, &outcome)
+                } else {
+                    Some((record, origin))
+                };
+                if let Some((record, origin)) = imported {
+                    report.imported(&record, &origin, &outcome, self.update);
                 }
             }
             report.progress(progress.load(Ordering::Relaxed));
         }
         if let Some(import) = &mut import {
-            take_later(import, later, holders, &mut report).await?;
+            let imported = deferred.import(import, &mut report).await;
+            imported.map_err(failed)?;
         }
         report.finish();
         Ok((import, report))
     }
 }
 
-/// What is told of an account that comes in, or does not.
-struct Origin {
-    place: Place,
-    scheme: &'static str,
-    warnings: Vec<String>,
-    last_login: Option<OffsetDateTime>,
-}
-
-impl Origin {
-    fn tell(
-        &self,
-        report: &mut Report,
-        arrival: &ImportRecord,
-        fate: &ImportOutcome,
-        is_update: bool,
-    ) {
-        let id = arrival.id.to_string();
-        if let ImportOutcome::Rejected(collision) = fate {
-            report.skipped(self.place, &id, &collision.to_string());
-            return;
-        }
-        report.came(fate, self.scheme);
-        if let ImportOutcome::Updated(effects) | ImportOutcome::Unchanged(effects) = fate {
-            report.preserved(self.place, &id, &effects.preserved);
-        }
-        if !matches!(fate, ImportOutcome::Unchanged(_)) {
-            for warning in &self.warnings {
-                report.warned(self.place, &id, warning);
-            }
-        }
-        // An account that an update leaves unchanged lacks the login as well.
-        if let (Some(dropped), None) = (self.last_login, arrival.last_login)
-            && (is_update || !matches!(fate, ImportOutcome::Unchanged(_)))
-        {
-            let at = dropped.format(&Rfc3339).unwrap_or_default();
-            let why = format!("its last_login, {at}, is in the future, and was left out");
-            report.warned(self.place, &id, &why);
-        }
-    }
-}
-
-/// Imports the records whose email another account has, after that account has changed its own email. Accounts in a
-/// cycle exchange their emails. Skips the records whose email is still in use at the end.
-async fn take_later(
-    import: &mut accounts::Import<'_>,
-    mut later: Vec<(ImportRecord, Origin)>,
-    mut holders: HashMap<i64, i64>,
+/// Validates a batch. Reports the records that cannot be imported.
+fn parse(
+    batch: Vec<record::Record>,
+    rules: &Rules,
     report: &mut Report,
-) -> Result<(), CliError> {
-    loop {
-        let waits = waits(&holders);
-        let is_in_cycle =
-            |(arrival, _): &(ImportRecord, Origin)| waits.get(&arrival.id) == Some(&None);
-        let (cycles, mut others): (Vec<_>, Vec<_>) = later.into_iter().partition(is_in_cycle);
-        // Each record after the record of its holder, and otherwise in the order of the file.
-        others.sort_by_key(|(arrival, origin)| (waits.get(&arrival.id).copied(), origin.place));
-        let before = others.len();
-        let (arrivals, mut origins): (Vec<_>, Vec<_>) = cycles.into_iter().unzip();
-        let mut fates = import.exchange_emails(arrivals).await.map_err(failed)?;
-        let (arrivals, others): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        fates.extend(import.retry(arrivals).await.map_err(failed)?);
-        origins.extend(others);
-        let (mut stuck, done): (Vec<_>, Vec<_>) =
-            fates.into_iter().zip(origins).partition(|((_, fate), _)| {
-                matches!(fate, ImportOutcome::Rejected(ImportConflict::Email(_)))
-            });
-        for ((arrival, fate), origin) in done {
-            origin.tell(report, &arrival, &fate, true);
-        }
-        if stuck.len() == before {
-            stuck.sort_by_key(|(_, origin)| origin.place);
-            for ((arrival, fate), origin) in stuck {
-                origin.tell(report, &arrival, &fate, true);
+) -> (Vec<ImportRecord>, Vec<Origin>) {
+    let mut parsed = (Vec::new(), Vec::new());
+    for record in batch {
+        let (position, id) = (record.position, report::id(&record.id));
+        match rules.parse(record) {
+            Ok((record, origin)) => {
+                report.naive_times += origin.naive_times;
+                parsed.0.push(record);
+                parsed.1.push(origin);
             }
-            return Ok(());
-        }
-        holders = stuck
-            .iter()
-            .filter_map(|((arrival, fate), _)| held(arrival, fate))
-            .collect();
-        later = stuck
-            .into_iter()
-            .map(|((arrival, _), origin)| (arrival, origin))
-            .collect();
-    }
-}
-
-/// Returns the ID of a record, and the ID of the account that has the record's email.
-fn held(arrival: &ImportRecord, fate: &ImportOutcome) -> Option<(i64, i64)> {
-    match fate {
-        ImportOutcome::Rejected(ImportConflict::Email(holder)) => Some((arrival.id, *holder)),
-        _ => None,
-    }
-}
-
-/// Counts for each record the other records that must be imported before it. A record in a cycle has no count.
-fn waits(holders: &HashMap<i64, i64>) -> HashMap<i64, Option<usize>> {
-    let mut waits = HashMap::new();
-    for id in holders.keys() {
-        let mut path = Vec::new();
-        let mut next = *id;
-        let mut places = HashMap::new();
-        // Ends at a record with a count, at a record of this path, or at an account without a record.
-        while !waits.contains_key(&next) && !places.contains_key(&next) {
-            let Some(holder) = holders.get(&next) else {
-                break;
-            };
-            places.insert(next, path.len());
-            path.push(next);
-            next = *holder;
-        }
-        let cycle = places
-            .get(&next)
-            .map_or(Vec::new(), |first| path.split_off(*first));
-        waits.extend(cycle.into_iter().map(|id| (id, None)));
-        let mut before = waits.get(&next).copied().flatten();
-        for id in path.into_iter().rev() {
-            let count = before.map_or(0, |count| count + 1);
-            before = Some(count);
-            waits.insert(id, before);
+            Err(why) => report.skipped(position, &id, &why),
         }
     }
-    waits
+    parsed
 }
 
 fn failed(error: DatabaseError) -> CliError {

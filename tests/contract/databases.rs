@@ -66,6 +66,25 @@ fn commands_for_existing_accounts_create_no_database() {
 }
 
 #[test]
+fn import_rejects_a_link_to_a_missing_database() {
+    let home = Home::on_sqlite();
+    fs::create_dir(home.path().join("data")).unwrap();
+    let link = home.path().join("data/signet.db");
+    std::os::unix::fs::symlink("elsewhere.db", &link).unwrap();
+    let source = home.path().join("users.csv");
+    fs::write(&source, "id,email,password\n1,you@example.com,!\n").unwrap();
+    let (code, said) = failure(&home.run(&["user", "import", "users.csv"]));
+    assert_eq!(code, 1, "{said}");
+    let problem = "it is a symbolic link to elsewhere.db, which does not exist; create that file or remove the link";
+    assert!(said.contains(problem), "{said}");
+
+    fs::write(home.path().join("data/elsewhere.db"), "").unwrap();
+    stdout(&home.run(&["user", "import", "users.csv"]));
+    assert!(link.is_symlink());
+    assert_eq!(stdout(&home.run(&["user", "list"])).lines().count(), 1);
+}
+
+#[test]
 fn failing_commands_leave_no_database() {
     let home = Home::on_sqlite();
     for (name, text) in [

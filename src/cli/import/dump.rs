@@ -1,7 +1,7 @@
-//! Reads what `manage.py dumpdata` writes: a JSON list of objects, of which the users are some.
+//! Reads the output of `manage.py dumpdata`: a JSON list of objects. Some of the objects are users.
 //!
-//! One object is held at a time, and of a long text only its start, so that a dump of any size takes the
-//! same memory.
+//! Reads one object at a time, and only the start of a long text, so that the memory does not depend on the size of the dump. A
+//! derived `Deserialize` would load each text of a user, however long.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -10,136 +10,114 @@ use struson::reader::{
     ReaderSettings, SyntaxErrorKind, ValueType,
 };
 
-use super::record::{Cell, FIELDS, LONGEST, Place, Record, start};
+use super::{
+    record::{FieldValue, MAX_TEXT, Record, SourcePosition, start},
+    stop::Stop,
+};
 
 mod python;
 
 use python::Python;
 
-/// How deep the values of a dump may be nested. Python stops at 1000 by default.
-const DEEPEST: u32 = 10_000;
+/// The deepest nesting of a value. Python stops at 1000 by default.
+const MAX_DEPTH: u32 = 10_000;
 
-/// Why a dump was not read to its end.
-pub(super) enum Stop {
-    /// What is wrong, and where.
-    Bad(String),
-    /// Nobody takes what is read any more.
-    Unwanted,
-}
-
-/// An object of the list.
-struct Object {
-    place: Place,
-    model: String,
-    id: Cell,
-    fields: [Cell; FIELDS.len()],
-}
-
-/// Hands each user of a dump to `found`: the objects with a password, and an e-mail or a user name, whatever
-/// their model is called, or those of `model`.
+/// Calls `found` with each user of a dump: the objects of `model`, or the objects with a password and an email or a user name.
 pub(super) fn read(
     input: impl Read,
     model: Option<&str>,
     mut found: impl FnMut(Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let settings = ReaderSettings {
-        max_nesting_depth: Some(DEEPEST),
+        max_nesting_depth: Some(MAX_DEPTH),
         ..ReaderSettings::default()
     };
     let mut json = JsonStreamReader::new_custom(Python::new(input), settings);
     let mut user_model = model.map(str::to_owned);
-    let mut users: u64 = 0;
-    if json.peek().map_err(bad)? != ValueType::Array {
-        return Err(Stop::Bad(
+    let mut is_empty = true;
+    if json.peek().map_err(invalid)? != ValueType::Array {
+        return Err(Stop::Invalid(
             "line 1: it is not a list of objects, as `manage.py dumpdata --format json` writes it; nor is JSON lines"
                 .to_owned(),
         ));
     }
-    json.begin_array().map_err(bad)?;
-    while json.has_next().map_err(bad)? {
-        let object = object(&mut json)?;
-        let [email, username, password, ..] =
-            object.fields.each_ref().map(|cell| *cell != Cell::Missing);
+    json.begin_array().map_err(invalid)?;
+    while json.has_next().map_err(invalid)? {
+        let (object_model, record) = object(&mut json)?;
         let is_known = user_model
             .as_deref()
-            .is_some_and(|model| model.eq_ignore_ascii_case(&object.model));
-        if !(is_known || password && (email || username)) {
-            continue;
-        }
-        match &user_model {
-            None => user_model = Some(object.model),
-            Some(_) if is_known => {}
-            // A model that was asked for, and this is another.
-            Some(_) if model.is_some() => continue,
-            Some(model) => {
-                return Err(Stop::Bad(format!(
-                    "{}: both {model} and {} look like users: say which with --model",
-                    object.place, object.model
-                )));
+            .is_some_and(|model| model.eq_ignore_ascii_case(&object_model));
+        let has = |field: &FieldValue| *field != FieldValue::Missing;
+        let is_user = has(&record.password) && (has(&record.email) || has(&record.username));
+        if !is_known {
+            match &user_model {
+                _ if !is_user => continue,
+                None => user_model = Some(object_model),
+                // The dump has another model than the requested model.
+                Some(_) if model.is_some() => continue,
+                Some(model) => {
+                    return Err(Stop::Invalid(format!(
+                        "{}: both {model} and {object_model} look like users: say which with --model",
+                        record.position
+                    )));
+                }
             }
         }
-        users += 1;
-        found(Record {
-            place: object.place,
-            id: object.id,
-            fields: object.fields,
-        })?;
+        is_empty = false;
+        found(record)?;
     }
-    json.end_array().map_err(bad)?;
-    json.consume_trailing_whitespace().map_err(bad)?;
-    if users == 0 {
+    json.end_array().map_err(invalid)?;
+    json.consume_trailing_whitespace().map_err(invalid)?;
+    if is_empty {
         let which = model.map_or_else(String::new, |model| format!(" of the model {model}"));
-        return Err(Stop::Bad(format!(
+        return Err(Stop::Invalid(format!(
             "there is no user in it: no object{which} has an `email` (or a `username`) and a `password`"
         )));
     }
     Ok(())
 }
 
-fn object(json: &mut impl JsonReader) -> Result<Object, Stop> {
-    let place = place(&json.current_position(false));
-    if json.peek().map_err(bad)? != ValueType::Object {
-        return Err(Stop::Bad(format!("{place}: this is not an object")));
+/// Reads an object of the list. Returns its model and its fields.
+fn object(json: &mut impl JsonReader) -> Result<(String, Record), Stop> {
+    let position = position(&json.current_position(false));
+    if json.peek().map_err(invalid)? != ValueType::Object {
+        return Err(Stop::Invalid(format!("{position}: this is not an object")));
     }
-    let mut object = Object {
-        place,
-        model: String::new(),
-        id: Cell::Missing,
-        fields: Default::default(),
-    };
-    json.begin_object().map_err(bad)?;
-    while json.has_next().map_err(bad)? {
-        let name = json.next_name_owned().map_err(bad)?;
-        match &*name {
+    let mut model = String::new();
+    let mut record = Record::new(position);
+    json.begin_object().map_err(invalid)?;
+    while json.has_next().map_err(invalid)? {
+        match json.next_name_owned().map_err(invalid)?.as_str() {
             "model" => {
-                if let Cell::Text(model) = cell(json)? {
-                    object.model = model;
+                if let FieldValue::Text(text) = value(json)? {
+                    model = text;
                 }
             }
-            "pk" => object.id = cell(json)?,
-            "fields" if json.peek().map_err(bad)? == ValueType::Object => {
-                fields(json, &mut object)?;
+            "pk" => record.id = value(json)?,
+            "fields" if json.peek().map_err(invalid)? == ValueType::Object => {
+                fields(json, &model, &mut record)?;
             }
-            _ => skip(json, &object.model)?,
+            _ => skip(json, &model)?,
         }
     }
-    json.end_object().map_err(bad)?;
-    Ok(object)
+    json.end_object().map_err(invalid)?;
+    Ok((model, record))
 }
 
-fn fields(json: &mut impl JsonReader, object: &mut Object) -> Result<(), Stop> {
-    json.begin_object().map_err(bad)?;
-    while json.has_next().map_err(bad)? {
-        let name = json.next_name().map_err(bad)?;
-        match FIELDS.iter().position(|field| *field == name) {
-            Some(index) => object.fields[index] = cell(json)?,
-            None => skip(json, &object.model)?,
+fn fields(json: &mut impl JsonReader, model: &str, record: &mut Record) -> Result<(), Stop> {
+    json.begin_object().map_err(invalid)?;
+    while json.has_next().map_err(invalid)? {
+        let name = json.next_name_owned().map_err(invalid)?;
+        // The ID is the primary key of the object.
+        match record.field_mut(&name).filter(|_| name != "id") {
+            Some(field) => *field = value(json)?,
+            None => skip(json, model)?,
         }
     }
-    json.end_object().map_err(bad)
+    json.end_object().map_err(invalid)
 }
 
-/// Skips a value that no user needs.
+/// Skips a value that the import does not use.
 fn skip(json: &mut impl JsonReader, model: &str) -> Result<(), Stop> {
     json.skip_value().map_err(|error| {
         let is_cut_off = matches!(
@@ -149,8 +127,8 @@ fn skip(json: &mut impl JsonReader, model: &str) -> Result<(), Stop> {
                 ..
             })
         );
-        match bad(error) {
-            Stop::Bad(error) if !is_cut_off => Stop::Bad(format!(
+        match invalid(error) {
+            Stop::Invalid(error) if !is_cut_off => Stop::Invalid(format!(
                 "{error}. The import does not need this value of the model {}: dump only the users with `manage.py dumpdata APP.MODEL`",
                 start(model)
             )),
@@ -159,74 +137,70 @@ fn skip(json: &mut impl JsonReader, model: &str) -> Result<(), Stop> {
     })
 }
 
-fn cell(json: &mut impl JsonReader) -> Result<Cell, Stop> {
-    Ok(match json.peek().map_err(bad)? {
+fn value(json: &mut impl JsonReader) -> Result<FieldValue, Stop> {
+    Ok(match json.peek().map_err(invalid)? {
         ValueType::Null => {
-            json.next_null().map_err(bad)?;
-            Cell::Null
+            json.next_null().map_err(invalid)?;
+            FieldValue::Null
         }
-        ValueType::Boolean => Cell::Bool(json.next_bool().map_err(bad)?),
-        ValueType::Number => Cell::Number(json.next_number_as_string().map_err(bad)?),
+        ValueType::Boolean => FieldValue::Bool(json.next_bool().map_err(invalid)?),
+        ValueType::Number => FieldValue::Number(json.next_number_as_string().map_err(invalid)?),
         ValueType::String => text(json)?,
         ValueType::Array | ValueType::Object => {
-            json.skip_value().map_err(bad)?;
-            Cell::Nested
+            json.skip_value().map_err(invalid)?;
+            FieldValue::Nested
         }
     })
 }
 
-fn text(json: &mut impl JsonReader) -> Result<Cell, Stop> {
-    let place = place(&json.current_position(false));
+/// Reads a text. Stores only its start if the text is too long.
+fn text(json: &mut impl JsonReader) -> Result<FieldValue, Stop> {
+    let position = position(&json.current_position(false));
     let failed = |error: io::Error| match error.downcast::<JsonSyntaxError>() {
-        Ok(error) => bad(error.into()),
-        Err(error) if error.to_string().contains("UTF-8") => Stop::Bad(format!(
-            "{place}: this text is not UTF-8: save the dump as UTF-8"
+        Ok(error) => invalid(error.into()),
+        Err(error) if error.to_string().contains("UTF-8") => Stop::Invalid(format!(
+            "{position}: this text is not UTF-8: save the dump as UTF-8"
         )),
-        Err(error) => Stop::Bad(format!("{place}: this text cannot be read: {error}")),
+        Err(error) => Stop::Invalid(format!("{position}: this text cannot be read: {error}")),
     };
-    let mut reader = json.next_string_reader().map_err(bad)?;
+    let mut reader = json.next_string_reader().map_err(invalid)?;
     let mut start = Vec::new();
     reader
         .by_ref()
-        .take(LONGEST as u64)
+        .take(MAX_TEXT as u64)
         .read_to_end(&mut start)
         .map_err(failed)?;
-    // To its end, whatever is kept of it.
     let rest = io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
     Ok(match String::from_utf8(start) {
-        Ok(text) if rest == 0 => Cell::Text(text),
-        _ => Cell::TooLong,
+        Ok(text) if rest == 0 => FieldValue::Text(text),
+        _ => FieldValue::TooLong,
     })
 }
 
-fn place(position: &JsonReaderPosition) -> Place {
+fn position(position: &JsonReaderPosition) -> SourcePosition {
     let LinePosition { line, column } = position
         .line_pos
         .unwrap_or(LinePosition { line: 0, column: 0 });
-    Place::Character {
+    SourcePosition::Character {
         line: line + 1,
         column: column + 1,
     }
 }
 
-fn bad(error: ReaderError) -> Stop {
-    let (location, what) = match error {
-        ReaderError::SyntaxError(JsonSyntaxError {
-            kind: SyntaxErrorKind::IncompleteDocument,
-            location,
-        }) => (
-            location,
-            "it ends here, in the middle: it was cut off".to_owned(),
-        ),
-        ReaderError::SyntaxError(JsonSyntaxError {
-            kind: SyntaxErrorKind::TrailingData,
-            location,
-        }) => (
-            location,
-            "something follows the list. Is it JSON lines? Dump with --format json".to_owned(),
-        ),
+fn invalid(error: ReaderError) -> Stop {
+    let (location, problem) = match error {
         ReaderError::SyntaxError(JsonSyntaxError { kind, location }) => {
-            (location, format!("it is not JSON here ({kind})"))
+            let problem = match kind {
+                SyntaxErrorKind::IncompleteDocument => {
+                    "it ends here, in the middle: it was cut off".to_owned()
+                }
+                SyntaxErrorKind::TrailingData => {
+                    "something follows the list. Is it JSON lines? Dump with --format json"
+                        .to_owned()
+                }
+                kind => format!("it is not JSON here ({kind})"),
+            };
+            (location, problem)
         }
         ReaderError::IoError { error, location } if error.kind() == ErrorKind::InvalidData => (
             location,
@@ -239,7 +213,7 @@ fn bad(error: ReaderError) -> Stop {
         ReaderError::UnsupportedNumberValue { location, .. } => {
             (location, "this number is too large".to_owned())
         }
-        other => return Stop::Bad(other.to_string()),
+        other => return Stop::Invalid(other.to_string()),
     };
-    Stop::Bad(format!("{}: {what}", place(&location)))
+    Stop::Invalid(format!("{}: {problem}", position(&location)))
 }

@@ -1,4 +1,4 @@
-//! What became of an import: line by line as it goes, and as a whole.
+//! Reports the problems of an import, and a summary.
 
 use std::{
     collections::BTreeMap,
@@ -8,29 +8,33 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use time::format_description::well_known::Rfc3339;
 
-use super::record::{Cell, Place, start};
+use super::{
+    parse::Origin,
+    record::{FieldValue, SourcePosition, start},
+};
 use crate::{
-    accounts::{ImportOutcome, LocalChange},
+    accounts::{ImportOutcome, ImportRecord, LocalChange},
     text::printable,
 };
 
-/// Problems that are kept for the JSON report.
-const KEPT: usize = 1000;
+/// The number of problems in the JSON report.
+const MAX_PROBLEMS: usize = 1000;
 
-/// The report, and the progress bar above it.
+/// The report and the progress bar.
 #[derive(Serialize)]
 pub(super) struct Report {
     dry_run: bool,
-    /// Accounts that are new.
+    /// New accounts.
     pub(super) added: u64,
-    /// Accounts that were here, and differed.
+    /// Existing accounts that were updated.
     pub(super) updated: u64,
-    /// Accounts that were here, and were left as they were.
+    /// Existing accounts that did not change.
     unchanged: u64,
-    /// Accounts that did not come in.
+    /// Records that were not imported.
     skipped: u64,
-    /// Accounts that came in, with something to know.
+    /// Imported accounts with a warning.
     warned: u64,
     /// Accounts with a field that was changed here, and that the import did not overwrite.
     preserved: u64,
@@ -38,7 +42,7 @@ pub(super) struct Report {
     pub(super) revoked: u64,
     /// Times without a time zone that were read as times of UTC.
     pub(super) naive_times: u64,
-    /// How many came in with a hash of each scheme.
+    /// The number of imported accounts with a hash of each scheme.
     schemes: BTreeMap<&'static str, u64>,
     problems: Vec<Problem>,
     problems_left_out: u64,
@@ -57,7 +61,7 @@ struct Problem {
 }
 
 impl Report {
-    /// A report on something of this size, if that is known.
+    /// Returns an empty report. The progress bar needs the size of the source, if known.
     pub(super) fn new(dry_run: bool, json: bool, size: Option<u64>) -> Self {
         Self {
             dry_run,
@@ -77,36 +81,65 @@ impl Report {
         }
     }
 
-    pub(super) fn came(&mut self, fate: &ImportOutcome, scheme: &'static str) {
-        match fate {
+    /// Reports the outcome of a record.
+    pub(super) fn imported(
+        &mut self,
+        record: &ImportRecord,
+        origin: &Origin,
+        outcome: &ImportOutcome,
+        is_update: bool,
+    ) {
+        let id = record.id.to_string();
+        let position = origin.position;
+        match outcome {
+            ImportOutcome::Rejected(conflict) => {
+                self.skipped(position, &id, &conflict.to_string());
+                return;
+            }
             ImportOutcome::Added => self.added += 1,
             ImportOutcome::Updated(effects) => {
                 self.updated += 1;
                 self.revoked += u64::from(effects.revoked);
+                self.preserved(position, &id, &effects.preserved);
             }
-            ImportOutcome::Unchanged(_) | ImportOutcome::Rejected(_) => {
+            ImportOutcome::Unchanged(effects) => {
                 self.unchanged += 1;
-                return;
+                self.preserved(position, &id, &effects.preserved);
             }
         }
-        *self.schemes.entry(scheme).or_default() += 1;
+        let is_written = !matches!(outcome, ImportOutcome::Unchanged(_));
+        if is_written {
+            *self.schemes.entry(origin.scheme).or_default() += 1;
+            for warning in &origin.warnings {
+                self.warned(position, &id, warning);
+            }
+        }
+        // An update that leaves the account unchanged omits the login, too.
+        if let (Some(dropped), None) = (origin.last_login, record.last_login)
+            && (is_update || is_written)
+        {
+            let at = dropped.format(&Rfc3339).unwrap_or_default();
+            let why = format!("its last_login, {at}, is in the future, and was left out");
+            self.warned(position, &id, &why);
+        }
     }
 
-    pub(super) fn skipped(&mut self, place: Place, id: &str, reason: &str) {
+    /// Reports a record that was not imported.
+    pub(super) fn skipped(&mut self, position: SourcePosition, id: &str, reason: &str) {
         self.skipped += 1;
-        self.problem("skipped", place, id, reason);
+        self.problem("skipped", position, id, reason);
     }
 
-    pub(super) fn warned(&mut self, place: Place, id: &str, reason: &str) {
+    fn warned(&mut self, position: SourcePosition, id: &str, reason: &str) {
         self.warned += 1;
-        self.problem("warning", place, id, reason);
+        self.problem("warning", position, id, reason);
     }
 
-    pub(super) fn preserved(&mut self, place: Place, id: &str, changes: &[LocalChange]) {
+    fn preserved(&mut self, position: SourcePosition, id: &str, changes: &[LocalChange]) {
         self.preserved += u64::from(!changes.is_empty());
         for change in changes {
             let reason = format!("local change preserved: {change}");
-            self.problem("note", place, id, &reason);
+            self.problem("note", position, id, &reason);
         }
     }
 
@@ -115,7 +148,7 @@ impl Report {
         self.bar.set_message(self.accounts().to_string());
     }
 
-    /// Clears the progress bar, and prints the warning about the whole source.
+    /// Clears the progress bar, and prints the warning about times without a time zone.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
         if self.naive_times > 0 && !self.json {
@@ -127,7 +160,7 @@ impl Report {
         }
     }
 
-    /// Whether no account came in, nor was here.
+    /// Returns whether no record was imported or exists already.
     pub(super) fn is_empty(&self) -> bool {
         self.accounts() == self.skipped
     }
@@ -136,15 +169,15 @@ impl Report {
         self.added + self.updated + self.unchanged + self.skipped
     }
 
-    fn problem(&mut self, what: &str, place: Place, id: &str, reason: &str) {
+    fn problem(&mut self, kind: &str, position: SourcePosition, id: &str, reason: &str) {
         if !self.json {
             self.bar
-                .suspend(|| eprintln!("{what}: {place}, id {id}: {}", printable(reason)));
-        } else if self.problems.len() < KEPT {
+                .suspend(|| eprintln!("{kind}: {position}, id {id}: {}", printable(reason)));
+        } else if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem {
-                place: place.to_string(),
+                place: position.to_string(),
                 id: id.to_owned(),
-                skipped: what == "skipped",
+                skipped: kind == "skipped",
                 reason: reason.to_owned(),
             });
         } else {
@@ -184,7 +217,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// On a terminal, how far it is; elsewhere, nothing.
+/// Returns a progress bar, which is hidden if stderr is no terminal.
 fn bar(json: bool, size: Option<u64>) -> ProgressBar {
     if json || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -202,10 +235,10 @@ fn bar(json: bool, size: Option<u64>) -> ProgressBar {
     }
 }
 
-/// An id as it stands in the source.
-pub(super) fn id(cell: &Cell) -> String {
-    match cell {
-        Cell::Number(text) | Cell::Text(text) => start(text),
+/// Returns the ID as written in the source.
+pub(super) fn id(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Number(text) | FieldValue::Text(text) => start(text),
         _ => "?".to_owned(),
     }
 }

@@ -1,9 +1,9 @@
-//! Where the accounts of an import come from: a file that is read in a thread of its own, or a table.
+//! Reads the accounts of an import from a file or a table, in batches.
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,9 +14,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Format, Import,
-    dump::{self, Stop},
-    record::{self, Cell, FIELDS, Place, Record},
+    dump,
+    record::{FIELDS, FieldValue, Record, SourcePosition},
+    stop::Stop,
     table,
 };
 use crate::{
@@ -24,53 +24,85 @@ use crate::{
     cli::error::CliError,
 };
 
-/// Records per message.
+/// The number of records per message.
 const BATCH: usize = accounts::Import::BATCH;
 
-/// Some accounts, or why there are no more.
+/// The source of the accounts.
+pub(super) enum Source {
+    /// The output of `manage.py dumpdata`.
+    Dump {
+        path: PathBuf,
+        /// The model of the users.
+        model: Option<String>,
+    },
+    Csv(PathBuf),
+    /// A table of a database.
+    Table {
+        url: String,
+        table: String,
+    },
+}
+
+/// A batch of records, or why the source cannot be read to its end.
 pub(super) type Batch = Result<Vec<Record>, CliError>;
 
-/// Where the accounts come from, batch by batch, and how much there is of it.
-pub(super) async fn open(
-    import: &Import,
-    progress: &Arc<AtomicU64>,
-) -> Result<(mpsc::Receiver<Batch>, Option<u64>), CliError> {
-    let (sender, receiver) = mpsc::channel(2);
-    if let Some(url) = &import.from_database {
-        let unread = |error| format!("the database of --from-database cannot be read: {error}");
-        let table = DjangoTable::open(url, &import.table)
-            .await
-            .map_err(unread)?;
-        let count = table.count().await.map_err(unread)?;
-        if count == 0 {
-            return Err(format!("the table {} is empty", import.table).into());
-        }
-        tokio::spawn(from_table(table, sender, Arc::clone(progress)));
-        return Ok((receiver, Some(count)));
+/// The batches of a source.
+pub(super) struct Batches {
+    pub(super) receiver: mpsc::Receiver<Batch>,
+    /// The size of the source, if known: in bytes, or in rows of a table.
+    pub(super) size: Option<u64>,
+    /// How much was read.
+    pub(super) progress: Arc<AtomicU64>,
+}
+
+impl Source {
+    /// Starts to read the source.
+    pub(super) async fn open(self) -> Result<Batches, CliError> {
+        let (sender, receiver) = mpsc::channel(2);
+        let progress = Arc::new(AtomicU64::new(0));
+        let size = match self {
+            Self::Table { url, table } => {
+                Some(open_table(&url, &table, sender, Arc::clone(&progress)).await?)
+            }
+            file => {
+                // A thread, because reading a file blocks. The thread ends at the end of the file.
+                let (opened, size) = oneshot::channel();
+                let progress = Arc::clone(&progress);
+                thread::spawn(move || file.read(opened, &sender, progress));
+                size.await
+                    .map_err(|_| "the file was not read: its thread has failed")??
+            }
+        };
+        Ok(Batches {
+            receiver,
+            size,
+            progress,
+        })
     }
-    let path = import.file.clone().unwrap_or_default();
-    let csv = match import.format {
-        Some(format) => format == Format::Csv,
-        None => path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("csv")),
-    };
-    let (model, progress) = (import.model.clone(), Arc::clone(progress));
-    // Reading is not for the async threads; and nothing ends this one but the end of what it reads.
-    let (opened, size) = oneshot::channel();
-    thread::spawn(move || {
-        // Opening a FIFO blocks until it has a writer.
-        let (input, size) = match file(&path) {
+
+    /// Reads a file to its end.
+    fn read(
+        &self,
+        opened: oneshot::Sender<Result<Option<u64>, CliError>>,
+        sender: &mpsc::Sender<Batch>,
+        progress: Arc<AtomicU64>,
+    ) {
+        let (Self::Dump { path, .. } | Self::Csv(path)) = self else {
+            return;
+        };
+        // Opening a FIFO blocks until the FIFO has a writer.
+        let (input, size) = match open_file(path) {
             Ok((input, size)) => (input, Ok(size)),
-            Err(failure) => {
-                let _ = opened.send(Err(failure));
+            Err(error) => {
+                let _ = opened.send(Err(error));
                 return;
             }
         };
         if opened.send(size).is_err() {
             return;
         }
-        let mut input = BufReader::with_capacity(64 * 1024, Counting { input, progress });
+        let input = ProgressReader { input, progress };
+        let mut input = BufReader::with_capacity(64 * 1024, input);
         let mut batch = Vec::new();
         let mut found = |record| {
             batch.push(record);
@@ -78,51 +110,60 @@ pub(super) async fn open(
                 return Ok(());
             }
             let batch = std::mem::take(&mut batch);
-            sender.blocking_send(Ok(batch)).map_err(|_| Stop::Unwanted)
+            sender.blocking_send(Ok(batch)).map_err(|_| Stop::Canceled)
         };
-        let read = sniff(&mut input, csv).and_then(|()| {
-            if csv {
-                table::read(input, &mut found)
-            } else {
-                dump::read(input, model.as_deref(), &mut found)
-            }
-        });
+        let read = match self {
+            Self::Dump { model, .. } => detect_format(&mut input, false)
+                .and_then(|()| dump::read(input, model.as_deref(), &mut found)),
+            _ => detect_format(&mut input, true).and_then(|()| table::read(input, &mut found)),
+        };
         let last = match read {
             Ok(()) => Ok(batch),
-            Err(Stop::Bad(what)) => Err(CliError::from(format!(
-                "{}: {what}. Nothing was changed",
+            Err(Stop::Invalid(problem)) => Err(CliError::from(format!(
+                "{}: {problem}. Nothing was changed",
                 path.display()
             ))),
-            Err(Stop::Unwanted) => return,
+            Err(Stop::Canceled) => return,
         };
         let _ = sender.blocking_send(last);
-    });
-    let size = size.await;
-    let size = size.map_err(|_| "the file was not read: its thread has failed")?;
-    Ok((receiver, size?))
+    }
 }
 
-async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
+/// Starts to read a table. Returns the number of rows.
+async fn open_table(
+    url: &str,
+    table: &str,
+    sender: mpsc::Sender<Batch>,
+    progress: Arc<AtomicU64>,
+) -> Result<u64, CliError> {
+    let unread = |error| format!("the database of --from-database cannot be read: {error}");
+    let source = DjangoTable::open(url, table).await.map_err(unread)?;
+    let count = source.count().await.map_err(unread)?;
+    if count == 0 {
+        return Err(format!("the table {table} is empty").into());
+    }
+    tokio::spawn(read_table(source, sender, progress));
+    Ok(count)
+}
+
+async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
     let wanted = [&["id"][..], &FIELDS].concat();
-    let has: Vec<_> = wanted.iter().map(|name| table.has(name)).collect();
+    let columns: Vec<_> = wanted.iter().map(|name| (*name, table.has(name))).collect();
     let mut batch = Vec::new();
     let mut row = 0;
     let read = table.rows(&wanted, |values| {
-        let mut cells = values
-            .into_iter()
-            .zip(&has)
-            .map(|(value, has)| match value {
-                None if !has => Cell::Missing,
-                None => Cell::Null,
-                Some(text) if text.len() > record::LONGEST => Cell::TooLong,
-                Some(text) => Cell::Text(text),
-            });
         row += 1;
-        batch.push(Record {
-            place: Place::Row(row),
-            id: cells.next().unwrap_or_default(),
-            fields: std::array::from_fn(|_| cells.next().unwrap_or_default()),
-        });
+        let mut record = Record::new(SourcePosition::Row(row));
+        for ((name, exists), value) in columns.iter().zip(values) {
+            if let Some(field) = record.field_mut(name) {
+                *field = match value {
+                    None if !exists => FieldValue::Missing,
+                    None => FieldValue::Null,
+                    Some(text) => FieldValue::text(text),
+                };
+            }
+        }
+        batch.push(record);
         progress.store(row, Ordering::Relaxed);
         let full = (batch.len() == BATCH).then(|| std::mem::take(&mut batch));
         let sender = sender.clone();
@@ -142,7 +183,8 @@ async fn from_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
     let _ = sender.send(last).await;
 }
 
-fn file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
+/// Opens a file or standard input. Returns the size of a regular file, too.
+fn open_file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
@@ -155,14 +197,14 @@ fn file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
     Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
 }
 
-/// Tells what a file is that is neither JSON nor CSV in UTF-8.
-fn sniff(input: &mut impl BufRead, csv: bool) -> Result<(), Stop> {
+/// Rejects files that are neither JSON nor CSV in UTF-8.
+fn detect_format(input: &mut impl BufRead, is_csv: bool) -> Result<(), Stop> {
     let start = input
         .fill_buf()
-        .map_err(|error| Stop::Bad(error.to_string()))?;
-    let what = match start {
+        .map_err(|error| Stop::Invalid(error.to_string()))?;
+    let problem = match start {
         [] => "it is empty",
-        [0xef, 0xbb, 0xbf, ..] if !csv => {
+        [0xef, 0xbb, 0xbf, ..] if !is_csv => {
             "it begins with a byte order mark: save it as UTF-8 without one"
         }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
@@ -171,16 +213,16 @@ fn sniff(input: &mut impl BufRead, csv: bool) -> Result<(), Stop> {
         [0x1f, 0x8b, ..] => "it is compressed: unpack it with gunzip",
         _ => return Ok(()),
     };
-    Err(Stop::Bad(format!("line 1: {what}")))
+    Err(Stop::Invalid(format!("line 1: {problem}")))
 }
 
-/// Counts what was read.
-struct Counting<R> {
+/// Counts the bytes that were read.
+struct ProgressReader<R> {
     input: R,
     progress: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counting<R> {
+impl<R: Read> Read for ProgressReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         self.progress.fetch_add(read as u64, Ordering::Relaxed);

@@ -1,12 +1,12 @@
-//! Reads accounts from CSV with a header: what `psql` and `sqlite3` write of the user table.
+//! Reads accounts from CSV with a header, as `psql` and `sqlite3` write the user table.
 
 use std::io::{self, BufRead, Cursor, Read};
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord};
 
 use super::{
-    dump::Stop,
-    record::{Cell, FIELDS, LONGEST, Place, Record},
+    record::{FIELDS, FieldValue, Record, SourcePosition},
+    stop::Stop,
 };
 
 mod quoting;
@@ -17,65 +17,63 @@ use quoting::{LONGEST_ROW, Strict};
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// The names of the column of the ID.
 const ID: [&str; 2] = ["id", "pk"];
-/// How databases write NULL where an empty field is an empty text.
+/// NULL in the output of databases that write an empty text as an empty field.
 const NULL: &str = "\\N";
 
-/// Hands each row to `found`.
+/// Calls `found` with each row.
 pub(super) fn read(
     mut input: impl BufRead,
     mut found: impl FnMut(Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let start = first_line(&mut input).map_err(|error| Stop::Bad(error.to_string()))?;
+    let start = first_line(&mut input).map_err(|error| Stop::Invalid(error.to_string()))?;
     let delimiter = delimiter(&start);
     let mut csv = ReaderBuilder::new()
         .delimiter(delimiter)
         .from_reader(Strict::new(Cursor::new(start).chain(input), delimiter));
-    let header = csv.headers().map_err(bad)?;
-    let id = column(header, &ID)?;
-    let mut columns = [None; FIELDS.len()];
-    for (index, name) in columns.iter_mut().zip(FIELDS) {
-        *index = column(header, &[name])?;
-    }
-    let [email, username, password, ..] = columns;
-    let missing = match (id, email.or(username), password) {
-        (None, ..) => "id",
-        (_, None, _) => "email",
-        (.., None) => "password",
-        _ => "",
-    };
-    if !missing.is_empty() {
-        return Err(Stop::Bad(format!(
-            "line 1: there is no column {missing:?}: the first line must name the columns id, email and password, \
-             and may name {}, with commas, semicolons or tabs between",
-            FIELDS[3..].join(", ")
-        )));
-    }
+    let columns = columns(csv.headers().map_err(invalid)?)?;
     let mut row = StringRecord::new();
-    let mut users: u64 = 0;
-    while csv.read_record(&mut row).map_err(bad)? {
-        users += 1;
+    let mut is_empty = true;
+    while csv.read_record(&mut row).map_err(invalid)? {
+        is_empty = false;
         let line = row.position().map_or(0, csv::Position::line);
-        let cell = |name: &str, column: Option<usize>| {
-            column
-                .and_then(|column| row.get(column))
-                .map_or(Ok(Cell::Missing), |text| cell(line, name, text))
-        };
-        let mut fields = <[Cell; FIELDS.len()]>::default();
-        for ((field, column), name) in fields.iter_mut().zip(columns).zip(FIELDS) {
-            *field = cell(name, column)?;
+        let mut record = Record::new(SourcePosition::Line(line));
+        for (name, column) in &columns {
+            if let Some((field, text)) = record.field_mut(name).zip(row.get(*column)) {
+                *field = value(line, name, text)?;
+            }
         }
-        found(Record {
-            place: Place::Line(line),
-            id: cell("id", id)?,
-            fields,
-        })?;
+        found(record)?;
     }
-    if users == 0 {
-        return Err(Stop::Bad(
+    if is_empty {
+        return Err(Stop::Invalid(
             "there is no user in it: no line follows the first".to_owned(),
         ));
     }
     Ok(())
+}
+
+/// Returns the index of each column that the import uses.
+fn columns(header: &StringRecord) -> Result<Vec<(&'static str, usize)>, Stop> {
+    let mut columns = Vec::new();
+    columns.extend(column(header, &ID)?.map(|index| ("id", index)));
+    for name in FIELDS {
+        columns.extend(column(header, &[name])?.map(|index| (name, index)));
+    }
+    let has = |name| columns.iter().any(|(column, _)| *column == name);
+    let missing = if !has("id") {
+        "id"
+    } else if !has("email") && !has("username") {
+        "email"
+    } else if !has("password") {
+        "password"
+    } else {
+        return Ok(columns);
+    };
+    Err(Stop::Invalid(format!(
+        "line 1: there is no column {missing:?}: the first line must name the columns id, email and password, \
+         and may name {}, with commas, semicolons or tabs between",
+        FIELDS[3..].join(", ")
+    )))
 }
 
 /// Reads the first line that is not empty, without a byte order mark. Line breaks in quotes are part of the line.
@@ -144,7 +142,7 @@ fn column(header: &StringRecord, names: &[&str]) -> Result<Option<usize>, Stop> 
     match positions(header, names)[..] {
         [] => Ok(None),
         [column] => Ok(Some(column)),
-        [first, second, ..] => Err(Stop::Bad(format!(
+        [first, second, ..] => Err(Stop::Invalid(format!(
             "line 1: there are two columns for the {}: column {} ({:?}) and column {} ({:?}). Rename or remove the column that \
              is not of the user table",
             names[0],
@@ -156,31 +154,29 @@ fn column(header: &StringRecord, names: &[&str]) -> Result<Option<usize>, Stop> 
     }
 }
 
-/// Reads a field. An empty field is NULL.
-fn cell(line: u64, name: &str, text: &str) -> Result<Cell, Stop> {
+/// Parses a field. An empty field is NULL.
+fn value(line: u64, name: &str, text: &str) -> Result<FieldValue, Stop> {
     if text.trim().contains(['\n', '\r']) {
-        return Err(Stop::Bad(format!(
+        return Err(Stop::Invalid(format!(
             "line {line}: there is a line break in the {name}: is a quote closed too late?"
         )));
     }
-    Ok(match text.len() {
-        0 => Cell::Null,
-        _ if text == NULL => Cell::Null,
-        1..=LONGEST => Cell::Text(text.to_owned()),
-        _ => Cell::TooLong,
+    Ok(match text {
+        "" | NULL => FieldValue::Null,
+        text => FieldValue::text(text.to_owned()),
     })
 }
 
-fn bad(error: csv::Error) -> Stop {
-    let place = error.position().map_or_else(String::new, |position| {
+fn invalid(error: csv::Error) -> Stop {
+    let position = error.position().map_or_else(String::new, |position| {
         format!("line {}: ", position.line())
     });
-    Stop::Bad(match error.into_kind() {
+    Stop::Invalid(match error.into_kind() {
         ErrorKind::Io(error) => error.to_string(),
-        ErrorKind::Utf8 { .. } => format!("{place}this is not UTF-8: save it as UTF-8"),
+        ErrorKind::Utf8 { .. } => format!("{position}this is not UTF-8: save it as UTF-8"),
         ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => format!("{place}{len} columns, and the first line names {expected_len}"),
-        other => format!("{place}{other:?}"),
+        } => format!("{position}{len} columns, and the first line names {expected_len}"),
+        other => format!("{position}{other:?}"),
     })
 }

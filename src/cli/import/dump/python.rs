@@ -1,17 +1,17 @@
-//! Replaces values that Python writes and JSON does not allow. `dumpdata` writes them for any model, and a strict parser would reject
-//! the whole dump.
+//! Replaces values that Python writes and JSON does not allow. `dumpdata` writes such values for any model, and a strict parser would
+//! reject the whole dump.
 
 use std::{
     io::{self, Read},
     ops::Range,
 };
 
-/// Bytes that are read at a time.
+/// The number of bytes per read.
 const CHUNK: usize = 64 * 1024;
-/// The longest text that is replaced, or that decides whether one is: two escapes of a surrogate pair.
-const LONGEST: usize = 12;
+/// The number of bytes that suffice to decide about a replacement: the two escapes of a surrogate pair.
+const LOOKAHEAD: usize = 12;
 
-/// Replacements of the same length, so that errors still name the right column. A list is a value that no field of a user accepts.
+/// Replacements of the same length, so that errors have the right column. No field of a user accepts a list.
 const NUMBERS: [(&[u8], &[u8]); 3] = [
     (b"NaN", b"[ ]"),
     (b"Infinity", b"[      ]"),
@@ -62,7 +62,7 @@ impl<R: Read> Python<R> {
         Ok(())
     }
 
-    /// Replaces in the buffer, and returns how many bytes need no more bytes after them to be decided.
+    /// Replaces values in the buffer. Returns the number of bytes that do not depend on the following bytes.
     fn replace(&mut self) -> usize {
         let mut at = 0;
         while at < self.buffer.len() {
@@ -81,7 +81,7 @@ impl<R: Read> Python<R> {
             if rest[0] == b'"' {
                 self.is_in_string = !self.is_in_string;
                 at += 1;
-            } else if rest.len() < LONGEST && !self.is_at_end {
+            } else if rest.len() < LOOKAHEAD && !self.is_at_end {
                 return at;
             } else if self.is_in_string {
                 at += escape(rest);
@@ -102,7 +102,7 @@ impl<R: Read> Read for Python<R> {
     }
 }
 
-/// Replaces a number that JSON does not have, and returns the bytes that are decided.
+/// Replaces a number that JSON does not have. Returns the number of processed bytes.
 fn number(text: &mut [u8]) -> usize {
     for (number, replacement) in NUMBERS {
         if text.starts_with(number) {
@@ -113,7 +113,7 @@ fn number(text: &mut [u8]) -> usize {
     1
 }
 
-/// Replaces the escape of a lone surrogate, and returns the bytes that are decided.
+/// Replaces the escape of a lone surrogate. Returns the number of processed bytes.
 fn escape(text: &mut [u8]) -> usize {
     match (surrogate(text), text.get(6..).and_then(surrogate)) {
         (Some(Surrogate::High), Some(Surrogate::Low)) => 12,
@@ -130,7 +130,7 @@ enum Surrogate {
     Low,
 }
 
-/// Returns the surrogate that the text begins with, as an escape.
+/// Returns the kind of surrogate if the text begins with the escape of a surrogate.
 fn surrogate(text: &[u8]) -> Option<Surrogate> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     let unit = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -145,7 +145,7 @@ fn surrogate(text: &[u8]) -> Option<Surrogate> {
 mod tests {
     use super::*;
 
-    /// Hands out a few bytes at a time.
+    /// Returns a few bytes per read.
     struct Slow<'a>(&'a [u8], usize);
 
     impl Read for Slow<'_> {

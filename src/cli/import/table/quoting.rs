@@ -1,4 +1,4 @@
-//! Rejects stray quotes in CSV. The `csv` crate accepts them, and then whole rows are part of one field.
+//! Rejects stray quotes in CSV. The `csv` crate accepts such quotes, and then reads whole rows as part of one field.
 
 use std::io::{self, Read};
 
