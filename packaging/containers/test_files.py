@@ -171,7 +171,7 @@ def test_build_context():
     sources = [Path(path) for path in Path(f"{SIGNET}.d").read_text().partition(": ")[2].split()]
     sources = [path.relative_to(REPOSITORY) for path in sources if path.is_relative_to(REPOSITORY)]
     assert sources, "the binary was built in another repository"
-    for path in [*sources, *map(Path, ["Cargo.lock", ".cargo/config.toml", "packaging/build", "openapi/diff/Cargo.toml"])]:
+    for path in [*sources, *map(Path, ["Cargo.lock", ".cargo/config.toml", "packaging/build", "tools/contract-diff/Cargo.toml"])]:
         assert not is_ignored(path), path
     for path in ["data/signet.db", "packaging/containers/secrets/jwt", ".git/config", "target/release/signet"]:
         assert is_ignored(Path(path)), path

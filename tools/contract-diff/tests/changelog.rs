@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
+const CHANGELOG: &str = include_str!("../../../openapi/CHANGELOG.md");
 
 fn document(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -21,7 +21,7 @@ fn sections() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn the_newest_release_is_the_released_document() {
-    let released = document(include_str!("../../released/openapi.json"));
+    let released = document(include_str!("../../../openapi/released/openapi.json"));
     let version = released["info"]["version"].as_str().unwrap();
     let (heading, told) = sections()[1];
     assert!(heading.starts_with(&format!("{version}] - ")), "{heading}");
@@ -30,8 +30,8 @@ fn the_newest_release_is_the_released_document() {
 
 #[test]
 fn what_is_not_released_is_told() {
-    let released = document(include_str!("../../released/openapi.json"));
-    let current = document(include_str!("../../openapi.json"));
+    let released = document(include_str!("../../../openapi/released/openapi.json"));
+    let current = document(include_str!("../../../openapi/openapi.json"));
     let (heading, told) = sections()[0];
     assert_eq!(heading, "Unreleased]");
     assert_eq!(

@@ -108,7 +108,7 @@ mod tests {
 
     fn of_password(schema: Value) -> Value {
         let mut document: Value =
-            serde_json::from_str(include_str!("../../released/openapi.json")).unwrap();
+            serde_json::from_str(include_str!("../../../openapi/released/openapi.json")).unwrap();
         document["components"]["schemas"]["ObtainRequest"]["properties"]["password"] = schema;
         document
     }
