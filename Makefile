@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -123,6 +123,9 @@ test-bench: setup-bench ## Try for a moment what bench, bench-scale, bench-fairn
 	for program in main.py "users.py 4000" fairness.py scaling.py flamegraph.py; do \
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
+
+swagger-ui: ## Replace the files of Swagger UI by those of the release that src/http/docs/swagger-ui/update names
+	src/http/docs/swagger-ui/update
 
 picture: setup-contract ## Take the README's picture anew
 	$(CARGO) build --locked

@@ -1,6 +1,6 @@
 //! The files of the pages. Their names contain a hash of the content, so browsers may cache them forever.
 
-use std::{collections::HashMap, io::Read, sync::Arc};
+use std::{collections::HashMap, io::Read};
 
 use data_encoding::HEXLOWER;
 use flate2::{
@@ -9,23 +9,38 @@ use flate2::{
 };
 use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
-use utoipa_swagger_ui::Config;
 
 use super::static_file::StaticFile;
 
 /// The folder of the files in `/docs/`.
 pub(super) const FOLDER: &str = "assets";
 
-/// Files of Swagger UI.
-const VENDORED: [&str; 3] = [
-    "swagger-ui.css",
-    "swagger-ui-bundle.js",
-    "favicon-32x32.png",
+/// Files with their media type, as they are sent.
+const PLAIN: [(&str, &str, &[u8]); 3] = [
+    (
+        "favicon-32x32.png",
+        "image/png",
+        include_bytes!("swagger-ui/favicon-32x32.png"),
+    ),
+    (
+        "swagger.js",
+        "text/javascript",
+        include_bytes!("swagger.js"),
+    ),
+    ("page.css", "text/css", include_bytes!("page.css")),
 ];
-/// Files of this project.
-const OWN: [(&str, &str, &str); 2] = [
-    ("swagger.js", "text/javascript", include_str!("swagger.js")),
-    ("page.css", "text/css", include_str!("page.css")),
+/// Files of Swagger UI, which are compressed in this repository.
+const COMPRESSED: [(&str, &str, &[u8]); 2] = [
+    (
+        "swagger-ui.css",
+        "text/css",
+        include_bytes!("swagger-ui/swagger-ui.css.gz"),
+    ),
+    (
+        "swagger-ui-bundle.js",
+        "text/javascript",
+        include_bytes!("swagger-ui/swagger-ui-bundle.js.gz"),
+    ),
 ];
 
 /// All files, by their names with the hash.
@@ -40,37 +55,16 @@ impl Assets {
             by_hashed_name: HashMap::new(),
             hashed_names: HashMap::new(),
         };
-        let config = Arc::new(Config::default());
-        for name in VENDORED {
-            let file = utoipa_swagger_ui::serve(name, Arc::clone(&config))
-                .ok()
-                .flatten()
-                .expect("the crate vendors Swagger UI");
-            if file.gzpipped {
-                let plain = unzipped(&file.bytes);
-                assets.add(
-                    name,
-                    &file.content_type,
-                    plain,
-                    Some(file.bytes.into_owned().into()),
-                );
-            } else {
-                assets.add(
-                    name,
-                    &file.content_type,
-                    file.bytes.into_owned().into(),
-                    None,
-                );
-            }
+        for (name, media_type, plain) in PLAIN {
+            assets.add(name, media_type, plain.into(), gzipped(plain));
         }
-        for (name, media_type, text) in OWN {
-            let zipped = gzipped(text).into();
-            assets.add(name, media_type, text.into(), Some(zipped));
+        for (name, media_type, gzip) in COMPRESSED {
+            assets.add(name, media_type, unzipped(gzip), gzip.into());
         }
         assets
     }
 
-    fn add(&mut self, name: &'static str, media_type: &str, plain: Bytes, gzip: Option<Bytes>) {
+    fn add(&mut self, name: &'static str, media_type: &str, plain: Bytes, gzip: Bytes) {
         let hash = HEXLOWER.encode(&Sha256::digest(&plain)[..8]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let hashed = format!("{stem}.{hash}.{extension}");
@@ -78,7 +72,7 @@ impl Assets {
             media_type,
             "public, max-age=31536000, immutable",
             plain,
-            gzip,
+            Some(gzip),
         );
         self.by_hashed_name.insert(hashed.clone(), file);
         self.hashed_names.insert(name, format!("{FOLDER}/{hashed}"));
@@ -94,19 +88,34 @@ impl Assets {
     }
 }
 
-fn gzipped(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(text.as_bytes(), Compression::best());
-    let mut bytes = Vec::new();
-    encoder
-        .read_to_end(&mut bytes)
-        .expect("writing to memory succeeds");
-    bytes
+fn gzipped(plain: &[u8]) -> Bytes {
+    read_all(GzEncoder::new(plain, Compression::best()))
 }
 
-fn unzipped(bytes: &[u8]) -> Bytes {
-    let mut plain = Vec::new();
-    GzDecoder::new(bytes)
-        .read_to_end(&mut plain)
-        .expect("the crate compresses its files");
-    plain.into()
+fn unzipped(gzip: &[u8]) -> Bytes {
+    read_all(GzDecoder::new(gzip))
+}
+
+fn read_all(mut reader: impl Read) -> Bytes {
+    let mut bytes = Vec::new();
+    let read = reader.read_to_end(&mut bytes);
+    read.expect("the files in the binary are complete");
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_swagger_ui_have_the_digests_of_the_release() {
+        let sums = include_str!("swagger-ui/SHA256SUMS");
+        let compressed = COMPRESSED.map(|(name, _, gzip)| (name, unzipped(gzip)));
+        let plain = PLAIN.map(|(name, _, plain)| (name, Bytes::from_static(plain)));
+        for (name, bytes) in compressed.iter().chain(plain.first()) {
+            let line = format!("{}  {name}\n", HEXLOWER.encode(&Sha256::digest(bytes)));
+            assert!(sums.contains(&line), "{line}");
+        }
+        assert_eq!(sums.lines().count(), 3);
+    }
 }
