@@ -1,7 +1,7 @@
 //! The operations of the contract, one file for each, and the OpenAPI document.
 //!
-//! To add an operation: write `api/<operation>.rs`, and add the operation to [`Operations`],
-//! [`operations`] and [`exchanges`]. Its rules belong to `auth/<operation>.rs`.
+//! To add an operation: write `api/<operation>.rs` and its `api/examples/<operation>.rs`, and add the operation to [`Operations`],
+//! [`operations`] and [`documentation`]. The rules of the operation belong to `auth/<operation>.rs`.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,13 @@ use crate::auth::AuthService;
 mod body;
 mod claims;
 mod document;
-mod example;
+mod examples;
 mod json;
 mod markdown;
 pub mod obtain;
 pub mod refresh;
 mod rejection;
+mod response;
 mod schema;
 mod sender;
 mod text;
@@ -27,14 +28,14 @@ mod token;
 pub use body::{BodyLimits, RequestContext};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
-pub use example::Exchange;
+pub use examples::Exchange;
 pub(crate) use rejection::INTERNAL_ERROR_MESSAGE;
 pub use rejection::Rejection;
 pub use schema::Validators;
 
-use example::HasExamples;
 use obtain::Obtain;
 use refresh::Refresh;
+use response::Operation;
 
 /// All operations of the contract.
 pub type Operations = (Obtain, Refresh);
@@ -45,23 +46,40 @@ pub fn operations(auth: &AuthService) -> Operations {
     (Obtain(auth.clone()), Refresh(auth.clone()))
 }
 
-/// Returns the examples of all operations by operation ID. The tokens expire after `expires_in` seconds.
+/// The texts and examples of an operation in the document.
+#[derive(Clone, Debug)]
+pub struct OperationDocs {
+    /// The ID of the operation.
+    pub id: &'static str,
+    /// The description of the response 200.
+    pub ok: &'static str,
+    /// The description of the response 400.
+    pub bad_request: &'static str,
+    /// The examples in the order of the document.
+    pub examples: Vec<Exchange>,
+}
+
+/// Returns the documentation of all operations. The tokens of the examples expire after `expires_in` seconds.
 #[must_use]
-pub fn exchanges(expires_in: i64) -> Vec<(&'static str, Vec<Exchange>)> {
-    vec![
-        examples_of::<Obtain>(expires_in),
-        examples_of::<Refresh>(expires_in),
+pub fn documentation(expires_in: i64) -> [OperationDocs; 2] {
+    [
+        docs_of::<Obtain>(expires_in),
+        docs_of::<Refresh>(expires_in),
     ]
 }
 
-fn examples_of<T: OpenApi + HasExamples>(expires_in: i64) -> (&'static str, Vec<Exchange>) {
-    let id = T::meta()
+fn docs_of<O: Operation>(expires_in: i64) -> OperationDocs {
+    let mut operations = O::meta()
         .into_iter()
         .flat_map(|api| api.paths)
-        .flat_map(|path| path.operations)
-        .find_map(|operation| operation.operation_id)
-        .expect("every operation has an id");
-    (id, T::exchanges(expires_in))
+        .flat_map(|path| path.operations);
+    let id = operations.find_map(|operation| operation.operation_id);
+    OperationDocs {
+        id: id.expect("every operation has an id"),
+        ok: O::OK,
+        bad_request: O::BAD_REQUEST,
+        examples: O::examples(expires_in),
+    }
 }
 
 /// Returns the IDs of all operations by path.

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, Exchange, Operations, exchanges};
+use super::{CLAIMS_PATH, OperationDocs, Operations, documentation};
 use crate::auth::Lifetimes;
 
 /// The version of the contract. A change that clients could notice requires a new major version.
@@ -60,14 +60,11 @@ impl Document {
         document["openapi"] = json!("3.0.3");
         // No operation requires authentication.
         document["security"] = json!([]);
-        let mut examples: HashMap<_, _> = exchanges(lifetimes.expires_in).into_iter().collect();
+        let docs = documentation(lifetimes.expires_in);
         for operation in operations_of(&mut document) {
-            let id = operation["operationId"]
-                .as_str()
-                .expect("every operation has an id");
-            let exchanges = examples.remove(id).expect("every operation has exchanges");
+            let docs = docs.iter().find(|docs| operation["operationId"] == docs.id);
             fix_header_names(operation);
-            add_examples(operation, &exchanges);
+            add_documentation(operation, docs.expect("every operation has documentation"));
         }
         Self(document)
     }
@@ -148,9 +145,11 @@ fn title_case(header: &str) -> String {
     header.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
-/// Adds the examples. poem-openapi supports only one example for each schema.
-fn add_examples(operation: &mut Value, exchanges: &[Exchange]) {
-    for exchange in exchanges {
+/// Adds the descriptions that differ between operations, and the examples. poem-openapi supports only one example for each schema.
+fn add_documentation(operation: &mut Value, docs: &OperationDocs) {
+    operation["responses"]["200"]["description"] = docs.ok.into();
+    operation["responses"]["400"]["description"] = docs.bad_request.into();
+    for exchange in &docs.examples {
         let example = |value: &Value| json!({ "summary": exchange.summary, "value": value });
         if let Some((name, body)) = &exchange.request {
             media_type(&mut operation["requestBody"])["examples"][*name] = example(body);

@@ -5,7 +5,6 @@ use std::fmt;
 use poem::http::StatusCode;
 use tracing::{error, warn};
 
-use super::schema::FieldErrors;
 use crate::auth::{InternalError, RateLimited};
 
 /// A request was rejected before or instead of its operation.
@@ -20,7 +19,7 @@ pub enum Rejection {
     /// The body is not JSON. The text is the message of the parser.
     Malformed(String),
     /// The body does not match its schema.
-    Invalid(FieldErrors),
+    Invalid(ErrorMessages),
     /// Too many attempts failed.
     RateLimited(RateLimited),
     /// The service is temporarily unavailable.
@@ -32,8 +31,55 @@ pub enum Rejection {
     Failed,
 }
 
+/// The messages of a response: by field, or one `detail`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorMessages {
+    fields: Vec<(String, Vec<String>)>,
+    pub(super) detail: Option<String>,
+}
+
+impl ErrorMessages {
+    /// Creates messages from one message for each field.
+    pub(super) fn of_fields<const N: usize>(messages: [(&str, &str); N]) -> Self {
+        let mut all = Self::default();
+        for (field, message) in messages {
+            all.add(field, vec![message.to_owned()]);
+        }
+        all
+    }
+
+    /// Adds the messages of a field.
+    pub(super) fn add(&mut self, field: &str, messages: Vec<String>) {
+        self.fields.push((field.to_owned(), messages));
+    }
+
+    /// Removes and returns the messages of a field.
+    pub(super) fn take(&mut self, field: &str) -> Option<Vec<String>> {
+        let position = self.fields.iter().position(|(name, _)| name == field)?;
+        Some(self.fields.swap_remove(position).1)
+    }
+}
+
 /// The message of all unexpected failures. Their causes are only logged.
 pub(crate) const INTERNAL_ERROR_MESSAGE: &str = "A server error occurred.";
+
+impl Rejection {
+    /// Rejects the request as a whole, not one of its fields.
+    pub(super) fn refused(message: &str) -> Self {
+        Self::Invalid(ErrorMessages::of_fields([("non_field_errors", message)]))
+    }
+
+    /// Returns the messages of the response.
+    pub(super) fn messages(&self) -> ErrorMessages {
+        match self {
+            Self::Invalid(messages) => messages.clone(),
+            other => ErrorMessages {
+                detail: Some(other.to_string()),
+                ..ErrorMessages::default()
+            },
+        }
+    }
+}
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use poem::Body;
 use serde_json::{Value, json};
 use signet::{
-    api::{Exchange, exchanges},
+    api::{Exchange, documentation},
     auth::{ClientInfo, Quotas},
 };
 
@@ -18,13 +18,13 @@ use crate::world::{
 
 #[tokio::test]
 async fn every_documented_exchange_happens_as_documented() {
-    for (id, exchanges) in exchanges(EXPIRES_IN) {
-        let (operation, path) = match id {
+    for docs in documentation(EXPIRES_IN) {
+        let (operation, path) = match docs.id {
             "obtainToken" => ("obtain", OBTAIN),
             "refreshToken" => ("refresh", REFRESH),
             other => panic!("{other} has no exchanges here yet"),
         };
-        for exchange in exchanges {
+        for exchange in docs.examples {
             let (sent, answer) = bring_about(operation, path, &exchange).await;
             let name = format!("{operation}.{}.{}", exchange.status.as_str(), exchange.name);
             assert_eq!(answer.status, exchange.status, "{name}: {}", answer.text);
@@ -182,12 +182,14 @@ fn every_documented_status_has_an_exchange() {
             statuses.map(move |status| (id.clone(), status.clone()))
         })
         .collect();
-    let exercised: BTreeSet<_> = exchanges(EXPIRES_IN)
+    let exercised: BTreeSet<_> = documentation(EXPIRES_IN)
         .into_iter()
-        .flat_map(|(id, exchanges)| {
-            exchanges
+        .flat_map(|docs| {
+            let status = |exchange: &Exchange| exchange.status.as_str().to_owned();
+            let statuses: Vec<_> = docs.examples.iter().map(status).collect();
+            statuses
                 .into_iter()
-                .map(move |exchange| (id.to_owned(), exchange.status.as_str().to_owned()))
+                .map(move |status| (docs.id.to_owned(), status))
         })
         .collect();
     assert_eq!(documented, exercised);

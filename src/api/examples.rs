@@ -5,14 +5,18 @@ use poem::{IntoResponse, http::StatusCode};
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
-use super::{body, rejection::Rejection};
+use super::{
+    body,
+    rejection::{ErrorMessages, Rejection},
+    response::{Operation, ResponseOf},
+};
 use crate::auth::RateLimited;
 
-/// An operation with examples.
-pub(super) trait HasExamples {
-    /// Returns the exchanges in the order of the document. The tokens expire after `expires_in` seconds.
-    fn exchanges(expires_in: i64) -> Vec<Exchange>;
-}
+mod obtain;
+mod refresh;
+
+pub(super) use obtain::obtain;
+pub(super) use refresh::refresh;
 
 /// A request and its response, or only a response if no valid request causes it.
 #[derive(Clone, Debug)]
@@ -31,12 +35,12 @@ pub struct Exchange {
 
 impl Exchange {
     /// Creates an exchange without a request.
-    pub(super) fn response(
+    fn response<O: Operation>(
         name: &'static str,
         summary: &'static str,
-        response: impl IntoResponse,
+        result: Result<O::Output, Rejection>,
     ) -> Self {
-        let response = response.into_response();
+        let response = ResponseOf::<O>::from(result).into_response();
         let status = response.status();
         let body = response
             .into_body()
@@ -54,13 +58,13 @@ impl Exchange {
     }
 
     /// Adds the request.
-    pub(super) fn with_request(self, request: &impl ToJSON) -> Self {
+    fn with_request(self, request: &impl ToJSON) -> Self {
         let name = self.name;
         self.with_expired_request(name, request)
     }
 
     /// Adds a request whose token has expired by now. The other name shows that a running service rejects the request.
-    pub(super) fn with_expired_request(self, name: &'static str, request: &impl ToJSON) -> Self {
+    fn with_expired_request(self, name: &'static str, request: &impl ToJSON) -> Self {
         Self {
             request: request.to_json().map(|body| (name, body)),
             ..self
@@ -68,38 +72,45 @@ impl Exchange {
     }
 }
 
+/// Returns the rejection of a body with these messages of fields.
+fn invalid<const N: usize>(messages: [(&str, &str); N]) -> Rejection {
+    Rejection::Invalid(ErrorMessages::of_fields(messages))
+}
+
 /// Returns the examples of errors that all operations have in common.
-pub(super) fn common_error_examples<A: IntoResponse>(
-    response: impl Fn(Rejection) -> A,
-) -> Vec<Exchange> {
-    let malformed = body::parse("{", &[]).expect_err("the text is not JSON");
-    let throttled = Rejection::RateLimited(RateLimited { seconds: 90 });
-    let text = Rejection::UnsupportedMediaType("text/plain".to_owned());
+fn common<O: Operation>() -> [Exchange; 7] {
+    let error = |name, summary, rejection| Exchange::response::<O>(name, summary, Err(rejection));
     [
-        ("malformed", "A body that is not JSON", malformed),
-        (
+        error(
+            "malformed",
+            "A body that is not JSON",
+            body::parse("{", &[]).expect_err("the text is not JSON"),
+        ),
+        error(
             "too_slow",
             "A body that stopped arriving",
             Rejection::BodyTimeout,
         ),
-        (
+        error(
             "too_large",
             "A body over 64 KiB",
             Rejection::PayloadTooLarge,
         ),
-        (
+        error(
             "wrong_media_type",
             "A body that is declared as something else",
-            text,
+            Rejection::UnsupportedMediaType("text/plain".to_owned()),
         ),
-        ("throttled", "Too many failed attempts lately", throttled),
-        ("failed", "A fault of the service", Rejection::Failed),
-        (
+        error(
+            "throttled",
+            "Too many failed attempts lately",
+            Rejection::RateLimited(RateLimited { seconds: 90 }),
+        ),
+        error("failed", "A fault of the service", Rejection::Failed),
+        error(
             "unavailable",
             "A database out of reach, or more logins at once than can be hashed in time",
             Rejection::Unavailable { retry_after: 5 },
         ),
     ]
-    .map(|(name, summary, rejection)| Exchange::response(name, summary, response(rejection)))
-    .into()
 }
