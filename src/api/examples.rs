@@ -57,6 +57,15 @@ impl Exchange {
         }
     }
 
+    /// Creates an exchange that is rejected, without a request.
+    fn rejected<O: Operation>(
+        name: &'static str,
+        summary: &'static str,
+        rejection: impl Into<Rejection>,
+    ) -> Self {
+        Self::response::<O>(name, summary, Err(rejection.into()))
+    }
+
     /// Adds the request.
     fn with_request(self, request: &impl ToJSON) -> Self {
         let name = self.name;
@@ -72,45 +81,46 @@ impl Exchange {
     }
 }
 
-/// Returns the rejection of a body with these messages of fields.
-fn invalid<const N: usize>(messages: [(&str, &str); N]) -> Rejection {
-    Rejection::Invalid(ErrorMessages::of_fields(messages))
+/// Returns an exchange that is rejected with these messages of fields.
+fn invalid<O: Operation, const N: usize>(
+    name: &'static str,
+    summary: &'static str,
+    messages: [(&str, &str); N],
+) -> Exchange {
+    let messages = ErrorMessages::of_fields(messages);
+    Exchange::rejected::<O>(name, summary, Rejection::Invalid(messages))
 }
 
 /// Returns the examples of errors that all operations have in common.
 fn common<O: Operation>() -> [Exchange; 7] {
-    let error = |name, summary, rejection| Exchange::response::<O>(name, summary, Err(rejection));
+    let malformed = body::parse("{", &[]).expect_err("the text is not JSON");
+    let media_type = Rejection::UnsupportedMediaType("text/plain".to_owned());
+    let throttled = Rejection::RateLimited(RateLimited { seconds: 90 });
+    let unavailable = Rejection::Unavailable { retry_after: 5 };
     [
-        error(
-            "malformed",
-            "A body that is not JSON",
-            body::parse("{", &[]).expect_err("the text is not JSON"),
-        ),
-        error(
+        ("malformed", "A body that is not JSON", malformed),
+        (
             "too_slow",
             "A body that stopped arriving",
             Rejection::BodyTimeout,
         ),
-        error(
+        (
             "too_large",
             "A body over 64 KiB",
             Rejection::PayloadTooLarge,
         ),
-        error(
+        (
             "wrong_media_type",
             "A body that is declared as something else",
-            Rejection::UnsupportedMediaType("text/plain".to_owned()),
+            media_type,
         ),
-        error(
-            "throttled",
-            "Too many failed attempts lately",
-            Rejection::RateLimited(RateLimited { seconds: 90 }),
-        ),
-        error("failed", "A fault of the service", Rejection::Failed),
-        error(
+        ("throttled", "Too many failed attempts lately", throttled),
+        ("failed", "A fault of the service", Rejection::Failed),
+        (
             "unavailable",
             "A database out of reach, or more logins at once than can be hashed in time",
-            Rejection::Unavailable { retry_after: 5 },
+            unavailable,
         ),
     ]
+    .map(|(name, summary, rejection)| Exchange::rejected::<O>(name, summary, rejection))
 }

@@ -8,7 +8,7 @@ use super::{
     password::Verification,
     rate_limit::{self, RateLimited},
 };
-use crate::accounts::{Account, email};
+use crate::accounts::{Account, DatabaseError, email};
 
 /// A login was rejected. The response is the same for the first five causes.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,18 @@ pub enum LoginError {
     /// The service failed.
     #[error(transparent)]
     Internal(#[from] InternalError),
+}
+
+impl From<DatabaseError> for LoginError {
+    fn from(error: DatabaseError) -> Self {
+        InternalError::from(error).into()
+    }
+}
+
+impl From<HashError> for LoginError {
+    fn from(error: HashError) -> Self {
+        InternalError::from(error).into()
+    }
 }
 
 impl LoginError {
@@ -80,66 +92,58 @@ async fn authenticate(
     password: &str,
 ) -> Result<(Account, IssuedToken), LoginError> {
     let users = auth.users.for_request();
-    let user = users.by_email(email).await.map_err(InternalError::from)?;
+    let limiter = &auth.rate_limiter;
+    let user = users.by_email(email).await?;
     let now = auth.clock.now();
     let milliseconds = unix_milliseconds(now);
     let credentials = format!("{}\0{password}", email::normalize(email));
     let fingerprint = auth.tokens.fingerprint(&credentials);
-    let attempt = auth
-        .rate_limiter
+    let address = client.address;
+    let attempt = limiter
         .check_login(
             &users,
             milliseconds,
             email,
             fingerprint,
             user.as_ref(),
-            client.address,
+            address,
         )
-        .await
-        .map_err(InternalError::from)??;
+        .await??;
 
     // The login does not block a database connection while the password is hashed.
-    let bucket = rate_limit::ip_bucket(client.address);
+    let bucket = rate_limit::ip_bucket(address);
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
     let disconnected = client.disconnected(auth.passwords.disconnect_grace());
-    let verification = auth
-        .passwords
-        .verify(password, stored, &bucket, disconnected);
+    let passwords = &auth.passwords;
+    let verification = passwords.verify(password, stored, &bucket, disconnected);
     let checked = match verification.await {
         Ok(verification) => check_account(user, verification),
         // Otherwise an attacker could try more passwords by disconnecting early.
         Err(HashError::ClientDisconnected) => Err(LoginError::ClientDisconnected),
-        Err(error) => return Err(InternalError::from(error).into()),
+        Err(error) => return Err(error.into()),
     };
     let (user, needs_rehash) = match checked {
         Ok(accepted) => accepted,
         Err(rejection) => {
-            let recorded = auth
-                .rate_limiter
-                .record_failure(&users, milliseconds, &attempt);
-            recorded.await.map_err(InternalError::from)?;
+            let recorded = limiter.record_failure(&users, milliseconds, &attempt);
+            recorded.await?;
             return Err(rejection);
         }
     };
     if needs_rehash {
-        match auth.passwords.hash_for(&bucket, password).await {
-            Ok(hash) => users
-                .rehash(&user, hash)
-                .await
-                .map_err(InternalError::from)?,
+        match passwords.hash_for(&bucket, password).await {
+            Ok(hash) => users.rehash(&user, hash).await?,
             // The next login tries again.
             Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
         }
     }
-    let recorded = users.record_login(&user, now, Some(bucket)).await;
-    if !recorded.map_err(InternalError::from)? {
+    if !users.record_login(&user, now, Some(bucket)).await? {
         return Err(LoginError::ConcurrentModification);
     }
     let now = now.unix_timestamp();
     let orig_iat = now.max(user.tokens_valid_after);
-    let token = auth
-        .tokens
-        .issue(user.id, user.email.clone(), now, orig_iat);
+    let email = user.email.clone();
+    let token = auth.tokens.issue(user.id, email, now, orig_iat);
     Ok((user, token))
 }
 

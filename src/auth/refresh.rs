@@ -4,6 +4,7 @@ use super::{
     Audit, AuthService, ClientInfo, InternalError, IssuedToken, clock::unix_milliseconds,
     rate_limit::RateLimited, token::TokenError,
 };
+use crate::accounts::DatabaseError;
 
 /// A refresh was rejected. The variants are in the order of the checks.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub enum RefreshError {
     /// The service failed.
     #[error(transparent)]
     Internal(#[from] InternalError),
+}
+
+impl From<DatabaseError> for RefreshError {
+    fn from(error: DatabaseError) -> Self {
+        InternalError::from(error).into()
+    }
 }
 
 impl RefreshError {
@@ -90,9 +97,9 @@ async fn exchange(
             let users = auth.users.for_request();
             let limiter = &auth.rate_limiter;
             let attempt = limiter.check_invalid_token(&users, milliseconds, client.address);
-            let attempt = attempt.await.map_err(InternalError::from)??;
+            let attempt = attempt.await??;
             let recorded = limiter.record_failure(&users, milliseconds, &attempt);
-            recorded.await.map_err(InternalError::from)?;
+            recorded.await?;
             return Err(invalid.into());
         }
     };
@@ -108,8 +115,7 @@ async fn exchange(
     let user = auth
         .users
         .token_subject(id)
-        .await
-        .map_err(InternalError::from)?
+        .await?
         .filter(|user| user.email == username)
         .ok_or(RefreshError::UnknownAccount)?;
     if !user.is_active {

@@ -4,7 +4,6 @@ use super::{Exchange, common, invalid};
 use crate::{
     api::{
         obtain::{Credentials, Obtain},
-        rejection::Rejection,
         schema::message::{BLANK, EMAIL, NOT_A_STRING, NUL, NULL, REQUIRED},
         text::{Email, Password},
         token::Token,
@@ -13,64 +12,68 @@ use crate::{
 };
 
 pub(in crate::api) fn obtain(expires_in: i64) -> Vec<Exchange> {
-    let credentials = |email: &str, password: &str| Credentials {
-        email: Email(email.to_owned()),
-        password: Password(password.to_owned()),
-    };
-    let success = Exchange::response::<Obtain>;
-    let error = |name, summary, rejection: Rejection| {
-        Exchange::response::<Obtain>(name, summary, Err(rejection))
-    };
-    let mut examples = vec![
-        success(
-            "documented",
-            "The credentials of an account",
-            Ok(Token::documented(expires_in)),
-        )
-        .with_request(&credentials("jonhdoeqa@email.com", "1234ABCD")),
-        error(
-            "wrong_credentials",
-            "An unknown e-mail, a wrong password or a disabled account: all are told alike",
-            LoginError::WrongPassword.into(),
-        )
-        .with_request(&credentials("jonhdoeqa@email.com", "not the password")),
-        error(
-            "blank_fields",
-            "Empty fields, or only white space in them",
-            invalid([("email", BLANK), ("password", BLANK)]),
-        ),
-        error(
-            "invalid_email",
-            "An e-mail that is none",
-            invalid([("email", EMAIL)]),
-        )
-        .with_request(&credentials("jonhdoeqa@email.c", "1234ABCD")),
-        error(
-            "null_character",
-            "A null character in the password",
-            invalid([("password", NUL)]),
-        ),
-        error(
-            "missing_email",
-            "The payload must contain an email",
-            invalid([("email", REQUIRED)]),
-        ),
-        error(
-            "missing_password",
-            "The payload must contain a password",
-            invalid([("password", REQUIRED)]),
-        ),
-        error(
-            "null_fields",
-            "Fields that are null",
-            invalid([("email", NULL), ("password", NULL)]),
-        ),
-        error(
-            "not_a_string",
-            "A password of another JSON type",
-            invalid([("password", NOT_A_STRING)]),
-        ),
-    ];
+    let success = Exchange::response::<Obtain>(
+        "documented",
+        "The credentials of an account",
+        Ok(Token::documented(expires_in)),
+    )
+    .with_request(&credentials("jonhdoeqa@email.com", "1234ABCD"));
+    let wrong = Exchange::rejected::<Obtain>(
+        "wrong_credentials",
+        "An unknown e-mail, a wrong password or a disabled account: all are told alike",
+        LoginError::WrongPassword,
+    )
+    .with_request(&credentials("jonhdoeqa@email.com", "not the password"));
+    let mut examples = vec![success, wrong];
+    examples.extend(invalid_fields());
     examples.extend(common::<Obtain>());
     examples
+}
+
+fn credentials(email: &str, password: &str) -> Credentials {
+    Credentials {
+        email: Email(email.to_owned()),
+        password: Password(password.to_owned()),
+    }
+}
+
+fn invalid_fields() -> [Exchange; 7] {
+    [
+        invalid::<Obtain, 2>(
+            "blank_fields",
+            "Empty fields, or only white space in them",
+            [("email", BLANK), ("password", BLANK)],
+        ),
+        invalid::<Obtain, 1>(
+            "invalid_email",
+            "An e-mail that is none",
+            [("email", EMAIL)],
+        )
+        .with_request(&credentials("jonhdoeqa@email.c", "1234ABCD")),
+        invalid::<Obtain, 1>(
+            "null_character",
+            "A null character in the password",
+            [("password", NUL)],
+        ),
+        invalid::<Obtain, 1>(
+            "missing_email",
+            "The payload must contain an email",
+            [("email", REQUIRED)],
+        ),
+        invalid::<Obtain, 1>(
+            "missing_password",
+            "The payload must contain a password",
+            [("password", REQUIRED)],
+        ),
+        invalid::<Obtain, 2>(
+            "null_fields",
+            "Fields that are null",
+            [("email", NULL), ("password", NULL)],
+        ),
+        invalid::<Obtain, 1>(
+            "not_a_string",
+            "A password of another JSON type",
+            [("password", NOT_A_STRING)],
+        ),
+    ]
 }
