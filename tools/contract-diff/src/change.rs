@@ -1,13 +1,13 @@
-//! One change, and how grave it is.
+//! A change and its severity.
 
 use std::fmt;
 
-/// Why it breaks a client that something is missing.
-pub(crate) const GONE: &str = "What was documented is gone, and a client may count on it.";
-/// Why a client can bear that something is new.
-pub(crate) const UNKNOWN_BEFORE: &str = "A client that does not know of it is served as before.";
+/// The reason why a removal is breaking.
+pub(crate) const GONE: &str = "A client may use the removed part.";
+/// The reason why an addition is not breaking.
+pub(crate) const UNKNOWN_BEFORE: &str = "A client that ignores the new part works as before.";
 
-/// What a change means for the clients of the release; the gravest first.
+/// The severity of a change for the clients of the release, in decreasing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     /// Some client may fail.
@@ -18,7 +18,7 @@ pub(crate) enum Verdict {
     Documentation,
 }
 
-/// One change at one place.
+/// A change.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) verdict: Verdict,
@@ -30,7 +30,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Whether this is a change of what lies at `at`, or within it.
+    /// Returns whether the change is at the pointer `at`, or below it.
     pub(crate) fn is_within(&self, at: &str) -> bool {
         self.at
             .strip_prefix(at)
@@ -45,12 +45,12 @@ impl fmt::Display for Change {
     }
 }
 
-/// The pointer to what a `key` of `at` holds.
+/// Returns the pointer to the `key` of `at`.
 pub(crate) fn below(at: &str, key: &str) -> String {
     format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// A pointer in the words of a reader: `Token.expires_in`, or `POST /a/b/ responses 200`.
+/// Formats a pointer for readers: `Token.expires_in`, or `POST /a/b/ responses 200`.
 fn place(pointer: &str) -> String {
     let plain = |part: &str| part.replace("~1", "/").replace("~0", "~");
     if let Some(schema) = pointer.strip_prefix("#/components/schemas/") {

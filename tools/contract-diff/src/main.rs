@@ -1,14 +1,13 @@
-//! `contract-diff RELEASED CURRENT` tells what changed in an OpenAPI 3.0 document since its release,
-//! breaking changes first. It ends with 1 on a breaking change unless the major version rises, and with
-//! 2 where it could not compare.
+//! `contract-diff RELEASED CURRENT` lists the changes of an OpenAPI 3.0 document since its release, breaking changes first. The exit code
+//! is 1 after a breaking change without a new major version, and 2 if the documents cannot be compared.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | [`report`] | the verdict on the whole, in words |
-//! | [`change`] | one change, and how grave it is |
-//! | [`operations`] | what drift says: operations, parameters, bodies, statuses |
-//! | [`rules`] | what drift does not look at |
-//! | [`schema`] | what drift sees of schemas, but leaves open |
+//! | [`report`] | the verdict on all changes |
+//! | [`change`] | a change and its severity |
+//! | [`operations`] | changes that drift finds: operations, parameters, bodies, statuses |
+//! | [`rules`] | rules for the parts that drift does not compare |
+//! | [`schema`] | rules for schemas |
 
 use std::{env, fs, panic, process::ExitCode};
 
@@ -42,10 +41,10 @@ fn run(args: Vec<String>) -> Result<Report> {
     let [released, current] = <[String; 2]>::try_from(args)
         .map_err(|_| anyhow!("usage: contract-diff RELEASED CURRENT"))?;
     let (released, current) = (read(&released)?, read(&current)?);
-    // drift ends some documents that it cannot compare with a panic.
+    // drift panics on some documents.
     panic::catch_unwind(|| Report::of(&released, &current)).unwrap_or_else(|_| {
         Err(anyhow!(
-            "the documents cannot be compared: drift gave up, as told above"
+            "the documents cannot be compared: drift panicked, see the message above"
         ))
     })
 }

@@ -1,7 +1,7 @@
-//! What drift says: which operations, parameters, bodies and statuses came and went.
+//! Changes that drift finds: added and removed operations, parameters, bodies and statuses.
 //!
-//! Of schemas it tells little more than that two of them differ, and leaves the rest "unhandled": the
-//! rules judge those. Where drift sees a difference of which no rule has spoken, it is breaking.
+//! Of schemas, drift reports only that two schemas differ, and calls the change "unhandled". The rules judge such changes. A
+//! difference that drift finds and no rule reports is breaking.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::change::{Change, GONE, UNKNOWN_BEFORE, Verdict};
 
-/// What drift adds to what the rules have `said`.
+/// Returns the changes that drift finds and the rules have not `said`.
 pub(crate) fn changes(released: &Value, current: &Value, said: &[Change]) -> Result<Vec<Change>> {
     let (mut released, mut current) = (released.clone(), current.clone());
     share_media_types(&mut released, &mut current);
@@ -25,10 +25,10 @@ pub(crate) fn changes(released: &Value, current: &Value, said: &[Change]) -> Res
 
 fn judge(at: String, info: &ChangeInfo, said: &[Change]) -> Option<Change> {
     let (verdict, why) = match (info.class, info.details) {
-        // The rules tell what prose changed.
+        // The rules report changed texts.
         (ChangeClass::Trivial, _) => return None,
         (class, ChangeDetails::UnknownDifference | ChangeDetails::Datatype) => {
-            // What drift leaves open, any rule may settle; what it calls a break, none may call less.
+            // A rule decides about unhandled changes. A rule cannot weaken a change that drift calls breaking.
             let settled =
                 |it: &Change| class == ChangeClass::Unhandled || it.verdict == Verdict::Breaking;
             if said.iter().any(|it| it.is_within(&at) && settled(it)) {
@@ -36,15 +36,15 @@ fn judge(at: String, info: &ChangeInfo, said: &[Change]) -> Option<Change> {
             }
             (
                 Verdict::Breaking,
-                "drift sees a difference of which no rule has spoken.",
+                "drift finds a difference that no rule reports.",
             )
         }
-        // drift has a server in mind that may stop; but a client may have counted on it.
+        // drift calls a removal compatible for servers, but clients may use the removed part.
         (_, ChangeDetails::Removed) => (Verdict::Breaking, GONE),
         (ChangeClass::ForwardIncompatible, _) => (Verdict::Additive, UNKNOWN_BEFORE),
         _ => (
             Verdict::Breaking,
-            "A client that does not know of it may fail.",
+            "A client that ignores the change may fail.",
         ),
     };
     Some(Change {
@@ -55,7 +55,7 @@ fn judge(at: String, info: &ChangeInfo, said: &[Change]) -> Option<Change> {
     })
 }
 
-/// Where drift saw a change.
+/// Returns the pointer of a change that drift found.
 fn at(path: &ChangePath, info: &ChangeInfo) -> String {
     // A new operation has no place in the released document.
     let (stack, rest) = match path.old.endpoint_base() {
@@ -65,14 +65,13 @@ fn at(path: &ChangePath, info: &ChangeInfo) -> String {
     let base = stack.current_pointer();
     match (rest.as_str(), rest.strip_prefix("request_body/")) {
         ("", _) => base.to_owned(),
-        // Its name for what the document calls `requestBody`.
+        // drift has another name for `requestBody`.
         (_, Some(rest)) => format!("{base}/requestBody/{rest}"),
         (rest, None) => format!("{base}/{rest}"),
     }
 }
 
-/// Leaves the media types that both documents have, with a schema or without: drift panics on others,
-/// and the rules tell of them.
+/// Keeps only the media types that both documents have, because drift panics on other media types. The rules report other media types.
 fn share_media_types(released: &mut Value, current: &mut Value) {
     let (Value::Object(was), Value::Object(is)) = (released, current) else {
         return;
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_of_which_no_rule_spoke_is_breaking() {
+    fn difference_without_a_rule_is_breaking() {
         let released = of_password(json!({"type": "string"}));
         let current = of_password(json!({"type": "string", "maxLength": 64}));
         let [change] = &changes(&released, &current, &[]).unwrap()[..] else {

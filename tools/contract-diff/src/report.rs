@@ -25,8 +25,8 @@ impl Report {
             changes.push(Change {
                 verdict: Verdict::Breaking,
                 at: "#".into(),
-                what: "it is another".into(),
-                why: "Nobody looks where the difference is.",
+                what: "the document changed".into(),
+                why: "No rule compares the changed part.",
             });
         }
         changes.sort_by(|a, b| (a.verdict, &a.at).cmp(&(b.verdict, &b.at)));
@@ -47,7 +47,7 @@ impl Report {
         })
     }
 
-    /// Whether clients break without having been told by the major version.
+    /// Returns whether a change is breaking and the major version is the same.
     pub(crate) fn fails(&self) -> bool {
         self.breaks() && self.current.major <= self.released.major
     }

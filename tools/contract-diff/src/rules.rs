@@ -1,7 +1,7 @@
-//! What drift does not look at: names, media types, headers, security and prose.
+//! Rules for the parts that drift does not compare: names, media types, headers, security and texts.
 //!
-//! The walk goes through every field of both documents. What changed and has no rule is breaking: a rule
-//! says why clients can bear a change, and where nobody has thought of one, nobody knows.
+//! The comparison visits every field of both documents. A changed field without a rule is breaking, because a rule states why a change
+//! does not affect clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::change::{Change, GONE, Verdict, below};
 
-/// Fields that tell people something, and programs nothing.
+/// Fields for people. Programs do not read them.
 const PROSE: [&str; 7] = [
     "deprecated",
     "description",
@@ -24,29 +24,29 @@ const METHODS: [&str; 8] = [
     "delete", "get", "head", "options", "patch", "post", "put", "trace",
 ];
 
-/// Who sends what is described.
+/// The sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
-    /// The client: what it sends must be accepted as before.
+    /// The client. The service must accept the same requests as before.
     Request,
-    /// The service: what it sends must be what the client expects.
+    /// The service. The client must be able to read every response.
     Response,
 }
 
-/// What a change does to the set of what may be sent.
+/// The effect of a change on the set of valid messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing.
+    /// The set is the same.
     Same,
-    /// Less may be sent.
+    /// The set is smaller.
     Tighter,
-    /// More may be sent.
+    /// The set is larger.
     Looser,
-    /// Neither is known to hold all of the other.
+    /// Neither set is known to contain the other set.
     Unclear,
 }
 
-/// What the rules say of the changes between two documents.
+/// Returns the changes between two documents, with the verdicts of the rules.
 pub(crate) fn changes(released: &Value, current: &Value) -> Vec<Change> {
     let mut walk = Walk {
         released,
@@ -58,10 +58,10 @@ pub(crate) fn changes(released: &Value, current: &Value) -> Vec<Change> {
     walk.changes
 }
 
-/// A field, as it was and as it is.
+/// The name of a field, its released value, and its current value.
 pub(crate) type Field<'a> = (&'a str, Option<&'a Value>, Option<&'a Value>);
 
-/// Every field of two objects.
+/// Returns the fields of two objects.
 pub(crate) fn fields<'a>(
     was: impl Into<Option<&'a Value>>,
     is: impl Into<Option<&'a Value>>,
@@ -78,7 +78,7 @@ pub(crate) fn fields<'a>(
         .collect()
 }
 
-/// What `value` refers to in `document`, or else itself.
+/// Resolves the reference in `value`. Returns `value` if it is not a reference.
 pub(crate) fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     reference(value)
         .and_then(|it| document.pointer(it.trim_start_matches('#')))
@@ -89,17 +89,17 @@ pub(crate) fn reference(value: &Value) -> Option<&str> {
     value.get("$ref").and_then(Value::as_str)
 }
 
-/// A field in words.
+/// Describes a changed field.
 pub(crate) fn became((key, was, is): Field<'_>) -> String {
     let show = |it: Option<&Value>| it.map_or("absent".to_owned(), Value::to_string);
     format!("{key} is {} (was {})", show(is), show(was))
 }
 
-/// A way through both documents at once.
+/// Visits both documents in parallel.
 pub(crate) struct Walk<'a> {
     pub(crate) released: &'a Value,
     pub(crate) current: &'a Value,
-    /// The pairs of references that were followed: two schemas are compared once on each side.
+    /// The visited pairs of references: two schemas are compared once for each sender.
     pub(crate) seen: BTreeSet<(Option<&'a str>, Option<&'a str>, Side)>,
     changes: Vec<Change>,
 }
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// Says that a field is another, if it is.
+    /// Reports a field if its value changed.
     pub(crate) fn differs(
         &mut self,
         verdict: Verdict,
@@ -128,46 +128,45 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The rule of every field that has none of its own.
+    /// Applies the rule for fields without a specific rule.
     pub(crate) fn otherwise(&mut self, at: &str, field: Field<'_>) {
         if PROSE.contains(&field.0) {
             self.prose(at, field);
         } else {
-            let why = "No rule tells that clients can bear it.";
+            let why = "No rule says that clients accept the change.";
             self.differs(Verdict::Breaking, at, field, why);
         }
     }
 
     fn prose(&mut self, at: &str, (key, was, is): Field<'_>) {
         if was != is {
-            let why = "It is said to people; programs do not read it.";
+            let why = "Only people read this text.";
             self.say(Verdict::Documentation, at, format!("{key} changed"), why);
         }
     }
 
-    /// The rule of what may be sent: a tighter request is breaking, and so is a looser answer.
+    /// Applies the rule for sets of messages: a smaller set of requests is breaking, and a larger set of responses is breaking.
     pub(crate) fn weigh(&mut self, at: &str, side: Side, effect: Effect, what: String) {
         let (verdict, why) = match (side, effect) {
-            (_, Effect::Same) => (Verdict::Documentation, "It means what it meant."),
+            (_, Effect::Same) => (Verdict::Documentation, "The meaning is the same."),
             (Side::Request, Effect::Tighter) => (
                 Verdict::Breaking,
-                "A request that was accepted may be refused now.",
+                "A request that was accepted may be rejected now.",
             ),
             (Side::Request, Effect::Looser) => (
                 Verdict::Additive,
                 "Every request that was accepted still is.",
             ),
-            (Side::Response, Effect::Tighter) => (
-                Verdict::Additive,
-                "Every answer is one that clients expect already.",
-            ),
+            (Side::Response, Effect::Tighter) => {
+                (Verdict::Additive, "Clients already expect every response.")
+            }
             (Side::Response, Effect::Looser) => (
                 Verdict::Breaking,
-                "A client may get an answer that it does not expect.",
+                "A client may get a response that it does not expect.",
             ),
             (_, Effect::Unclear) => (
                 Verdict::Breaking,
-                "Nobody can tell whether what was good still is.",
+                "Messages that were valid may be invalid now.",
             ),
         };
         self.say(verdict, at, what, why);
@@ -181,7 +180,7 @@ impl<'a> Walk<'a> {
                         self.prose("#/info", field);
                     }
                 }
-                // What is told of them; which of them it has, an operation says itself.
+                // The descriptions of the tags. Each operation lists tags separately.
                 ("tags", ..) => self.prose("#", field),
                 ("servers", Some(Value::Array(was)), Some(Value::Array(is)))
                     if was.len() == is.len() =>
@@ -191,7 +190,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 ("paths", was, is) => self.paths(was, is),
-                // After the paths, which tell on what side a component is used.
+                // Components are compared after the paths, which show the sender of each component.
                 ("components", ..) => {}
                 field => self.otherwise("#", field),
             }
@@ -230,7 +229,7 @@ impl<'a> Walk<'a> {
         for field in fields(was, is) {
             match field {
                 (method, one, other) if METHODS.contains(&method) => {
-                    // drift tells of operations that came or went.
+                    // drift reports added and removed operations.
                     let (Some(one), Some(other)) = (one, other) else {
                         continue;
                     };
@@ -240,7 +239,7 @@ impl<'a> Walk<'a> {
                     let is = parameters(self.current, [(at, is), (&own, other)]);
                     self.parameters(&own, &was, &is);
                 }
-                // Each operation has them, too.
+                // The parameters are compared for each operation.
                 ("parameters", ..) => {}
                 field => self.otherwise(at, field),
             }
@@ -265,12 +264,12 @@ impl<'a> Walk<'a> {
                             (status, Some(was), Some(is)) => {
                                 self.part(&below(&at_field, status), Side::Response, was, is);
                             }
-                            // drift tells of statuses that came or went.
+                            // drift reports added and removed statuses.
                             _ => {}
                         }
                     }
                 }
-                // drift tells of a body that came or went; parameters have a rule of their own.
+                // drift reports an added or removed body. Parameters have a separate rule.
                 ("requestBody" | "parameters", ..) => {}
                 field => self.otherwise(at, field),
             }
@@ -286,7 +285,7 @@ impl<'a> Walk<'a> {
                 let what = format!("the parameter {name} of the path has another name");
                 self.say(Verdict::Breaking, own, what, why);
             }
-            // drift tells of other parameters that came or went.
+            // drift reports all other added and removed parameters.
         }
     }
 
@@ -299,15 +298,15 @@ impl<'a> Walk<'a> {
                 ("schema", Some(was), Some(is)) => {
                     self.schema(&below(at, "schema"), side, was, is);
                 }
-                // A body may come in one more media type.
+                // An additional media type extends the set of messages.
                 ("content", was, is) => {
                     self.parts(&below(at, "content"), side, Effect::Looser, was, is);
                 }
-                // A client that does not know of a header passes over it.
+                // Clients ignore unknown headers.
                 ("headers", was, is) => {
                     self.parts(&below(at, "headers"), side, Effect::Tighter, was, is);
                 }
-                // drift tells whether a body or a parameter must be sent.
+                // drift reports whether a body or a parameter is required.
                 ("required", ..) if side == Side::Request => {}
                 ("required", was, is) if was != is => {
                     self.weigh(at, side, demanded(on(was), on(is)), became(field));
@@ -338,7 +337,7 @@ impl<'a> Walk<'a> {
         let of = |document: &'a Value| document.get("components");
         for field in fields(of(self.released), of(self.current)) {
             let ("schemas", was, is) = field else {
-                // The contract has no others yet.
+                // The contract has no other components yet.
                 self.otherwise("#/components", field);
                 continue;
             };
@@ -346,7 +345,7 @@ impl<'a> Walk<'a> {
                 let at = below("#/components/schemas", name);
                 match (was, is) {
                     (Some(was), Some(is)) => {
-                        // Who uses what no operation does, nobody knows.
+                        // If no operation uses the schema, both senders may.
                         if !self.seen.iter().any(|seen| seen.0 == Some(&at)) {
                             self.schema(&at, Side::Request, was, is);
                             self.schema(&at, Side::Response, was, is);
@@ -366,12 +365,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a flag is set.
+/// Returns whether a flag is set.
 pub(crate) fn on(value: Option<&Value>) -> bool {
     value == Some(&Value::Bool(true))
 }
 
-/// What it does that something was demanded, or not, and is.
+/// Returns the effect of a change of `required`.
 pub(crate) fn demanded(was: bool, is: bool) -> Effect {
     match (was, is) {
         (false, true) => Effect::Tighter,
@@ -380,16 +379,16 @@ pub(crate) fn demanded(was: bool, is: bool) -> Effect {
     }
 }
 
-/// A path without the names of its parameters, as drift knows it.
+/// Returns the path without the names of its parameters, as drift compares paths.
 fn route(path: &str) -> String {
     let part = |part: &str| if part.contains('{') { "{}" } else { part }.to_owned();
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// The parameters of an operation, by where they are sent and what they are called.
+/// The parameters of an operation by location and name.
 type Parameters<'a> = BTreeMap<(&'a str, &'a str), (String, &'a Value)>;
 
-/// The parameters of a path and of its operation, which has the last word.
+/// Returns the parameters of a path and of its operation. The operation overrides the path.
 fn parameters<'a>(document: &'a Value, holders: [(&str, &'a Value); 2]) -> Parameters<'a> {
     let mut all = Parameters::new();
     for (at, holder) in holders {

@@ -1,4 +1,4 @@
-//! What drift sees of schemas, but leaves open: each keyword has a rule, or is breaking.
+//! Rules for the keywords of schemas. A changed keyword without a rule is breaking.
 
 use std::{cmp::Ordering, collections::BTreeSet, slice};
 
@@ -9,7 +9,7 @@ use crate::{
     rules::{Effect, Side, Walk, became, demanded, fields, on, reference, resolve},
 };
 
-/// Why a type breaks a client.
+/// The reason why a changed type is breaking.
 const TYPE: &str = "Clients, generated ones above all, choose the type of the value by it.";
 
 impl<'a> Walk<'a> {
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
                 ("allOf" | "anyOf" | "oneOf" | "not", Some(was), Some(is))
                     if branches(was).len() == branches(is).len() =>
                 {
-                    // A good value more in a branch may be one less for the whole: neither will do.
+                    // An additional valid value of a branch may be an invalid value of the whole, so both effects are checked.
                     let sides = match key {
                         "oneOf" | "not" => &[Side::Request, Side::Response][..],
                         _ => &[side],
@@ -116,7 +116,7 @@ fn names(schema: &Value) -> impl Iterator<Item = &str> {
         .chain(required.filter_map(Value::as_str))
 }
 
-/// Whether a schema that knows the field demands it.
+/// Returns whether a schema requires the field, or `None` if the schema does not have the field.
 fn demands(schema: &Value, name: &str) -> Option<bool> {
     let required = schema["required"].as_array();
     let required = required.is_some_and(|it| it.iter().any(|it| it == name));
@@ -129,7 +129,7 @@ fn branches(value: &Value) -> &[Value] {
         .map_or(slice::from_ref(value), Vec::as_slice)
 }
 
-/// What a keyword's change does to the set of good values, if a rule knows the keyword.
+/// Returns the effect of a changed keyword on the set of valid values, or `None` without a rule for the keyword.
 fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> {
     let open = |it| it != Some(&Value::Bool(false));
     Some(match (key, was, is) {
@@ -141,7 +141,7 @@ fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> 
             number(was, f64::NEG_INFINITY),
         ),
         ("uniqueItems" | "exclusiveMaximum" | "exclusiveMinimum", ..) => demanded(on(was), on(is)),
-        // `null` is a value more.
+        // `null` is an additional value.
         ("nullable", ..) => demanded(on(is), on(was)),
         ("additionalProperties", None | Some(Value::Bool(_)), None | Some(Value::Bool(_))) => {
             demanded(!open(was), !open(is))
@@ -154,16 +154,15 @@ fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> 
             (false, true) => Effect::Tighter,
             (true, true) => Effect::Unclear,
         },
-        // Whether one pattern holds within another is a question too hard for here.
+        // Patterns are not compared.
         ("pattern" | "multipleOf", ..) => Effect::Unclear,
-        // Another order: which fields it lists, `members` has told.
+        // Only the order differs: `members` reports added and removed fields.
         ("required", ..) => Effect::Same,
         _ => return None,
     })
 }
 
-/// What it does that an upper bound was one and is the other. Two that a float cannot tell apart differ all
-/// the same.
+/// Returns the effect of a changed upper bound. Different bounds that are equal as floats are still different.
 fn shrunk(was: f64, is: f64) -> Effect {
     match is.partial_cmp(&was) {
         Some(Ordering::Less) => Effect::Tighter,
@@ -176,7 +175,7 @@ fn number(value: Option<&Value>, absent: f64) -> f64 {
     value.and_then(Value::as_f64).unwrap_or(absent)
 }
 
-/// Whether a list gained values, and whether it lost some.
+/// Returns whether values were added to a list, and whether values were removed.
 fn listed(was: Option<&Value>, is: Option<&Value>) -> (bool, bool) {
     let values = |it: Option<&Value>| it.and_then(Value::as_array).cloned().unwrap_or_default();
     let (was, is) = (values(was), values(is));

@@ -1,11 +1,10 @@
-//! Every part of the released document, struck or altered, is told: words as words, and of the rest that it
-//! breaks, that clients can bear it, or that nobody could read such a document.
+//! Removes or changes every part of the released document, and expects the report to list the change with the right severity.
 
 use serde_json::{Value, json};
 
 use crate::{change::below, report::Report};
 
-/// What holds words alone.
+/// Fields that contain only texts.
 const WORDS: [&str; 6] = [
     "deprecated",
     "description",
@@ -16,7 +15,7 @@ const WORDS: [&str; 6] = [
 ];
 
 #[test]
-fn nothing_goes_unseen() {
+fn every_change_is_reported() {
     let released: Value =
         serde_json::from_str(include_str!("../../../openapi/released/openapi.json")).unwrap();
     let mut parts = vec![(String::new(), false)];
@@ -35,7 +34,7 @@ fn nothing_goes_unseen() {
 }
 
 fn judge(released: &Value, current: &Value, pointer: &str, words: bool) {
-    // What cannot be read is not judged.
+    // Invalid documents are not compared.
     let Ok(report) = Report::of(released, current) else {
         return;
     };
@@ -44,7 +43,7 @@ fn judge(released: &Value, current: &Value, pointer: &str, words: bool) {
         (true, false) => "Documentation\n",
         (false, true) => "Breaking\n",
         (false, false) => "Additive\n",
-        (true, true) => panic!("{pointer}: words break nobody\n{text}"),
+        (true, true) => panic!("{pointer}: a text is never breaking\n{text}"),
     };
     assert!(text.starts_with(expected), "{pointer}: {text}");
 }

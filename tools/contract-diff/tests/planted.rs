@@ -653,17 +653,17 @@ fn the_report_gives_its_reasons() {
         r#"Breaking
 
 - Token.type: enum is ["JWT","PAT"] (was ["JWT"])
-  A client may get an answer that it does not expect.
+  A client may get a response that it does not expect.
 
 Additive
 
 - ObtainRequest.code: the field was added, and is optional
-  A client that does not know of it is served as before.
+  A client that ignores the new part works as before.
 
 Documentation
 
 - POST /v1/auth/jwt/obtain/: summary changed
-  It is said to people; programs do not read it.
+  Only people read this text.
 
 Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it.
 "#
