@@ -11,7 +11,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
-# A program of bench/, for the signet of this Cargo profile.
+# Runs a program of bench/ with the signet binary of a Cargo profile.
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
@@ -84,43 +84,43 @@ package: setup-package ## Build the release, and its Debian package, into target
 reproducible: setup-package ## Build the release twice, in two places, and compare
 	packaging/reproduce
 
-measure: setup-bench ## Measure what requests cost, with a release, and write it into docs/scaling.md
-	$(call MEASURE,release) scaling.py
+measure: setup-bench ## Measure the CPU time of requests, and write the table of docs/scaling.md
+	$(call MEASURE,release) measure.py
 
-bench: setup-bench ## Measure releases side by side with their limits and with Django, and write bench/results.md
+bench: setup-bench ## Compare the release with echo servers, bare Argon2 and Django, and write bench/results.md
 	bench/setup-instructions
 	$(call MEASURE,release) main.py
 
-bench-scale: setup-bench ## Measure what requests cost with ten million accounts, and write bench/scale.md
-	$(call MEASURE,release) users.py 10000000
+bench-scale: setup-bench ## Measure the CPU time of requests with ten million accounts, and write bench/scale.md
+	$(call MEASURE,release) scale.py 10000000
 
-bench-fairness: setup-bench ## Measure an owner's logins during floods from other addresses, and write bench/fairness.md
+bench-fairness: setup-bench ## Measure logins of a user during floods from other addresses, and write bench/fairness.md
 	$(call MEASURE,release) fairness.py
 
-flamegraph: ## Draw where the time of a refresh and of a login goes, into bench/refresh.svg and bench/obtain.svg
+flamegraph: ## Write flame graphs of refreshes and logins, bench/refresh.svg and bench/obtain.svg
 	bench/setup
 	bench/setup-flamegraph
 	$(CARGO) build --locked --profile symbols
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
 	$(call MEASURE,symbols) flamegraph.py
 
-setup-bench: ## Install what that takes, pinned, and build the releases
+setup-bench: ## Install the tools of the benchmarks, and build the release and signet-bench
 	bench/setup
 	$(CARGO) build --locked --release
 	$(CARGO) build --locked --release --manifest-path bench/Cargo.toml
 
-instructions: ## Count the instructions of a refresh and its parts, and write bench/instructions.json
+instructions: ## Count the instructions of refreshes, and write bench/instructions.json
 	bench/setup-instructions
 	$(COUNT) write
 
-test-instructions: ## Hold these counts against bench/instructions.json
+test-instructions: ## Compare these counts with bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
 
-test-bench: setup-bench ## Try for a moment what bench, bench-scale, bench-fairness, measure and flamegraph do
+test-bench: setup-bench ## Run bench, bench-scale, bench-fairness, measure and flamegraph briefly, to test them
 	bench/setup-instructions
 	bench/setup-flamegraph
-	for program in main.py "users.py 4000" fairness.py scaling.py flamegraph.py; do \
+	for program in main.py "scale.py 4000" fairness.py measure.py flamegraph.py; do \
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 

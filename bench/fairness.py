@@ -1,164 +1,126 @@
-"""Measures an owner's logins while other addresses flood the service with logins, and writes fairness.md.
+"""Measures logins of one user during a flood of logins from other addresses, and writes fairness.md.
 
-The clients of the flood send without pause, on 200 connections from one address or from 20. They name an account of their own: the limit
-for an account is not measured here. The addresses are loopback addresses, so each is a client address of its own without a proxy.
+The flood uses another account: the rate limit per account is not measured here. Loopback addresses make the client addresses differ.
 """
 
 import asyncio
+import itertools
 import json
 import multiprocessing
+import statistics
 import time
 from collections import Counter
 
-import targets
-from contenders import EMAIL, PASSWORD, PATH, OnSqlite
-from effort import SHORT
-from load import CORES, heading, keep
+from common import ALL_CORES, SHORT, at_most, target_table, write_page
+from servers import EMAIL, PASSWORD, Signet
 
 SECONDS = 3 if SHORT else 30
 CONNECTIONS = 200
 ADDRESSES = [1, 20]
-FLOODER = "user2@example.com"
-# The passwords of the flood, by the number of the request.
-GUESSES = {
-    "repeated": lambda number: "a wrong guess",
-    "distinct": lambda number: f"guess {number}",
-    "right": lambda number: PASSWORD,
+FLOOD_EMAIL = "user2@example.com"
+# Passwords of the flood by the number of the request.
+PASSWORDS = {
+    "same wrong password": lambda number: "a wrong guess",
+    "different wrong passwords": lambda number: f"guess {number}",
+    "right password": lambda number: PASSWORD,
 }
-# Rates of no practical effect: the queue alone decides.
+# Rate limits that no client reaches: the queue is the only limit.
 UNLIMITED = {"SIGNET_THROTTLE_ADDRESS": "100000/15m", "SIGNET_THROTTLE_ACCOUNT": "100000/15m"}
-LIMITS = {"as it ships": {}, "without rate limits": UNLIMITED}
-# Time between the owner's logins, in seconds.
-PAUSE = 0.05
-
-
-class Signet(OnSqlite):
-    def __init__(self, settings):
-        self.settings = settings
-        super().__init__(CORES, accounts=2)
-
-    def prepare(self):
-        self.environment |= self.settings
-        super().prepare()
+RATE_LIMITS = {"default": {}, "off": UNLIMITED}
+SECONDS_BETWEEN_LOGINS = 0.05
 
 
 async def login(reader, writer, email, password):
-    """Sends one login on a connection, and returns the status of the response."""
+    """Sends a login, and returns the status of the response."""
     body = json.dumps({"email": email, "password": password})
-    request = f"POST {PATH.format('obtain')} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    writer.write((request + body).encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    await reader.readexactly(int(head.split("content-length: ")[1].split("\r\n")[0]))
-    return int(head.split(" ")[1])
+    head = "POST /v1/auth/jwt/obtain/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    response = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    await reader.readexactly(int(response.split("content-length: ")[1].split("\r\n")[0]))
+    return int(response.split(" ")[1])
 
 
-async def client(port, address, guess, numbers, statuses):
-    """Sends logins of the flood without pause. Connects again if the service closes the connection."""
+async def flood_client(port, address, passwords, statuses):
+    """Sends logins without pause. Reconnects if the server closes the connection."""
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
         try:
             while True:
-                statuses[await login(reader, writer, FLOODER, guess(next(numbers)))] += 1
+                statuses[await login(reader, writer, FLOOD_EMAIL, next(passwords))] += 1
         except (asyncio.IncompleteReadError, ConnectionError):
             statuses["closed"] += 1
         finally:
             writer.close()
 
 
-async def flood(port, addresses, guess, started, stop):
-    statuses, numbers = Counter(), iter(range(10**9))
-    from_addresses = [f"127.0.1.{1 + number % addresses}" for number in range(CONNECTIONS)]
-    clients = [asyncio.create_task(client(port, address, guess, numbers, statuses)) for address in from_addresses]
-    started.set()
+async def flood(port, addresses, password, stop):
+    """Returns the number of responses by status."""
+    statuses, passwords = Counter(), map(PASSWORDS[password], itertools.count())
+    clients = [flood_client(port, f"127.0.1.{1 + number % addresses}", passwords, statuses) for number in range(CONNECTIONS)]
+    tasks = [asyncio.create_task(client) for client in clients]
     await asyncio.to_thread(stop.wait)
-    for one in clients:
-        one.cancel()
-    await asyncio.gather(*clients, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     return statuses
 
 
-def run_flood(port, addresses, name, started, stop, results):
-    results.put(asyncio.run(flood(port, addresses, GUESSES[name], started, stop)))
+def run_flood(results, *arguments):
+    results.put(asyncio.run(flood(*arguments)))
 
 
-async def owner(port):
-    """Logs in again and again; returns the statuses, and how many seconds each login took."""
-    statuses, took = Counter(), []
+async def user(port):
+    """Logs in repeatedly. Returns the number of responses by status, and latencies in seconds."""
+    statuses, latencies = Counter(), []
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        # As most clients do: a connection for each login.
-        began = time.monotonic()
+        # One connection per login, as in most clients.
+        started = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         statuses[await login(reader, writer, EMAIL, PASSWORD)] += 1
-        took.append(time.monotonic() - began)
+        latencies.append(time.monotonic() - started)
         writer.close()
-        await asyncio.sleep(PAUSE)
-    return statuses, sorted(took)
+        await asyncio.sleep(SECONDS_BETWEEN_LOGINS)
+    return statuses, latencies
 
 
-def measure(settings, addresses, guess):
-    """The owner's statuses and times, and the flood's statuses."""
-    with Signet(settings) as service:
-        service.start()
-        # The first login measures what a hash costs.
-        assert service.post("obtain", {"email": EMAIL, "password": PASSWORD}) == 200
-        started, stop, results = multiprocessing.Event(), multiprocessing.Event(), multiprocessing.Queue()
-        arguments = (service.port, addresses, guess, started, stop, results)
-        process = multiprocessing.Process(target=run_flood, args=arguments)
+def measure(settings, password, addresses):
+    """Returns statuses and latencies of the user, and statuses of the flood."""
+    with Signet(ALL_CORES, accounts=2, **settings) as server:
+        server.start()
+        # The server learns the cost of a hash from its first login.
+        assert server.post("obtain", {"email": EMAIL, "password": PASSWORD}) == 200
+        results, stop = multiprocessing.Queue(), multiprocessing.Event()
+        process = multiprocessing.Process(target=run_flood, args=(results, server.port, addresses, password, stop))
         process.start()
         try:
-            started.wait()
-            time.sleep(1)  # The queue is full by then.
-            statuses, took = asyncio.run(owner(service.port))
+            time.sleep(2)  # Until the queue is full.
+            statuses, latencies = asyncio.run(user(server.port))
         finally:
             stop.set()
-        others = results.get()
+        flood_statuses = results.get(timeout=60)
         process.join()
-    return {
-        "statuses": statuses,
-        "p50": took[len(took) // 2],
-        "p99": took[min(len(took) * 99 // 100, len(took) - 1)],
-        "others": others,
-    }
-
-
-def listed(statuses):
-    return ", ".join(f"{count:,} × {status}" for status, count in sorted(statuses.items(), key=str))
-
-
-def page(figures):
-    worst = max(case["p99"] for case in figures.values())
-    failed = sum(count for case in figures.values() for status, count in case["statuses"].items() if status != 200)
-    rows = [
-        f"| {limits} | {guess} | {addresses} | {listed(case['statuses'])} | {case['p50']:.2f} s | {case['p99']:.2f} s | {listed(case['others'])} |"
-        for (limits, guess, addresses), case in figures.items()
-    ]
-    wanted = [
-        targets.most("slowest p99 of the owner's logins, seconds", worst, 2),
-        ("logins of the owner that fail", f"{failed}", "at most 0", failed),
-    ]
-    return f"""# Logins of an owner during a flood
-
-`make bench-fairness` writes this page. {heading()} [How it is measured](fairness.py).
-
-{targets.table(wanted)}
-
-{CONNECTIONS} connections flood the service for {SECONDS} seconds, while an owner at another address logs in again and again:
-
-| limits | guesses | addresses | the owner | p50 | p99 | the flood |
-|---|---|---|---|---|---|---|
-{chr(10).join(rows)}
-"""
+    return statuses, latencies, flood_statuses
 
 
 def main():
-    figures = {
-        (limits, guess, addresses): measure(settings, addresses, guess)
-        for limits, settings in LIMITS.items()
-        for guess in GUESSES
-        for addresses in ADDRESSES
-    }
-    keep("fairness.md", page(figures))
+    rows, p99s, failures = [], [], 0
+    for (limits, settings), password, addresses in itertools.product(RATE_LIMITS.items(), PASSWORDS, ADDRESSES):
+        statuses, latencies, flood_statuses = measure(settings, password, addresses)
+        p99s.append(sorted(latencies)[len(latencies) * 99 // 100])
+        failures += statuses.total() - statuses[200]
+        counts = [", ".join(f"{count:,} × {status}" for status, count in sorted(each.items(), key=str)) for each in [statuses, flood_statuses]]
+        columns = [limits, password, str(addresses), counts[0], f"{statistics.median(latencies):.2f} s", f"{p99s[-1]:.2f} s", counts[1]]
+        rows.append(f"| {' | '.join(columns)} |")
+    targets = target_table([at_most("largest p99 of the user's logins", max(p99s), 2, "s"), at_most("failed logins of the user", failures, 0)])
+    body = f"""{targets}
+
+{CONNECTIONS} connections send logins without pause for {SECONDS} seconds. A user at another address logs in repeatedly. [`fairness.py`](fairness.py) measures this.
+
+| rate limits | passwords of the flood | addresses of the flood | responses to the user | p50 | p99 | responses to the flood |
+|---|---|---|---|---|---|---|
+""" + "\n".join(rows)
+    write_page("fairness.md", "Logins during a flood", "bench-fairness", body)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,34 @@
-"""Draws where the time of a refresh goes, and of a login where all log in without pause, as flame graphs.
-
-The binary must have its symbols: `cargo build --profile symbols`.
-"""
+"""Writes flame graphs of refreshes and logins. The binary needs symbols: `cargo build --profile symbols`."""
 
 import subprocess
 
-from contenders import OnSqlite
-from effort import SECONDS, SHORT, WARM
-from load import CORES, FOLDER, GENERATOR, SERVER, wrk
+from common import ALL_CORES, GENERATOR_CORE, OUTPUT_DIR, SECONDS, SERVER_CORE, SHORT, WARMUP_SECONDS, run_wrk
+from servers import Signet
 
-# What takes less of the whole, in percent, is left out.
-WIDTH = 0.3
+# Smaller frames, in percent, are left out.
+MIN_WIDTH = 0.3
 
 
-def draw(title, cores, generator, operation, accounts):
-    with OnSqlite(cores) as service:
-        service.start()
-        data = service.folder / "perf.data"
-        record = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{service.process.pid}", "-o", data]
-        asked = service, operation, service.bodies(operation)[:accounts]
-        wrk(*asked, seconds=WARM, cores=generator)
-        with subprocess.Popen([*record, "--", "sleep", str(SECONDS)]):
-            wrk(*asked, cores=generator)
-        script = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
-    assert SHORT or b"signet::" in script, "the binary has no symbols"
-    collapsed = subprocess.run(["inferno-collapse-perf"], input=script, stdout=subprocess.PIPE, check=True).stdout
-    flame = ["inferno-flamegraph", f"--title={title}", f"--minwidth={WIDTH}", "--deterministic", "--colors=rust"]
-    (FOLDER / f"{operation}.svg").write_bytes(subprocess.run(flame, input=collapsed, stdout=subprocess.PIPE, check=True).stdout)
+def draw(title, cores, generator_cores, operation, accounts):
+    with Signet(cores) as server:
+        server.start()
+        data = server.directory / "perf.data"
+        perf = ["perf", "record", "--quiet", "-F2000", "--call-graph=dwarf,16384", f"-p{server.process.pid}", "-o", data]
+        bodies = server.bodies(operation)[:accounts]
+        run_wrk(server, operation, bodies, seconds=WARMUP_SECONDS, cores=generator_cores)
+        with subprocess.Popen([*perf, "--", "sleep", str(SECONDS)]):
+            run_wrk(server, operation, bodies, cores=generator_cores)
+        stacks = subprocess.run(["perf", "script", "--no-inline", "-i", data], capture_output=True, check=True).stdout
+    assert SHORT or b"signet::" in stacks, "the binary has no symbols"
+    collapsed = subprocess.run(["inferno-collapse-perf"], input=stacks, stdout=subprocess.PIPE, check=True).stdout
+    options = [f"--title={title}", f"--minwidth={MIN_WIDTH}", "--deterministic", "--colors=rust"]
+    graph = subprocess.run(["inferno-flamegraph", *options], input=collapsed, stdout=subprocess.PIPE, check=True).stdout
+    (OUTPUT_DIR / f"{operation}.svg").write_bytes(graph)
 
 
 def main():
-    draw("A refresh", SERVER, GENERATOR, "refresh", 64)
-    draw("A login, in a storm of them", CORES, CORES, "obtain", 1)
+    draw("Refreshes", SERVER_CORE, GENERATOR_CORE, "refresh", 64)
+    draw("Logins", ALL_CORES, ALL_CORES, "obtain", 1)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,4 @@
-"""Measures everything side by side in one run, on the user's own machine, and writes the table and the chart.
-
-For refreshes, a server has one processor, and the generator of load another; for logins, and for what is asked while others log in,
-the server has all of them, and the generators share them. Contenders are alike in that. Each is started anew and asked in turn, round
-after round, so that what the machine does meanwhile falls on all of them; what is told are medians. Only ratios mean something.
-"""
+"""Compares Signet with echo servers, bare Argon2 and Django, and writes results.md and results.svg."""
 
 import json
 import socket
@@ -15,150 +10,177 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import instructions
-import results
-import users
-from contenders import ALL, BENCH, SIGNET, Django, Echo, HyperEcho, OnPostgres, OnSqlite, PoemEcho, Quiet, copy
-from effort import CLIENTS, CONNECTIONS, IDLE, IN_A_STORM, LONG, REST, SHARES
-from load import CORES, FOLDER, GENERATOR, OURS, SERVER, anew, at_rate, in_turn, keep, may_open, wrk
+import scale
+from common import ALL_CORES, CONNECTIONS, CPUS, LONG_SECONDS, OUTPUT_DIR, ROUNDS, SERVER_CORE, SHORT
+from common import at_least, at_most, medians, pinned, raise_file_limit, run_wrk, run_wrk_on_new_process, target_table, write_page
+from servers import BENCH, SIGNET, Django, HyperEcho, PoemEcho, Signet, SignetOnPostgres, copy_binary
+
+SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
+# Classes, environments and notes.
+SERVERS = {
+    SQLITE: (Signet, {}, "default settings, log in a file"),
+    QUIET: (Signet, {"SIGNET_LOG": "warn"}, "no log line per request"),
+    "Signet on PostgreSQL": (SignetOnPostgres, {}, "includes the CPU time of PostgreSQL, which shares the core"),
+    POEM: (PoemEcho, {}, "parses the same body, and returns a response of the same size: the limit of the framework"),
+    "hyper echo": (HyperEcho, {}, "the same without a framework: the limit of the runtime"),
+    "Django": (Django, {}, "Django 3.2 and djangorestframework-jwt 1.11 on SQLite, two gunicorn workers without keep-alive"),
+}
+CLIENTS = [1, CONNECTIONS, 512]
+STORM_REFRESH_RATE = 1_000
+ACCOUNTS = 4_000 if SHORT else 100_000
+IDLE_CONNECTIONS = 100 if SHORT else 10_000
+# Signet returns the memory of hashes after ten seconds without a login.
+IDLE_SECONDS = 1 if SHORT else 12
+MIB = 1024**2
 
 
-def refreshes():
-    """What a refresh costs each contender; what it costs Signet by clients, on more than one processor, and if it is refused; and how
-    long one takes at rates that it can keep up with, beside the limit of that."""
+def measure_refreshes():
+    """Returns results of wrk by server name, and for Signet on SQLite also by number of clients."""
     with ExitStack() as stack:
-        contenders = {kind.name: stack.enter_context(kind(SERVER)) for kind in ALL}
-        ours, limit, everywhere = contenders[OnSqlite.name], stack.enter_context(HyperEcho(SERVER)), stack.enter_context(OnSqlite(CORES))
-        bodies = ours.bodies("refresh")
-        measures = {name: lambda it=it: anew(wrk, it, "refresh", bodies) for name, it in contenders.items()}
-        for count in CLIENTS:
-            if count != CONNECTIONS:
-                measures[count] = lambda count=count: anew(wrk, ours, "refresh", bodies, connections=count)
-        measures["everywhere"] = lambda: anew(wrk, everywhere, "refresh", bodies, cores=CORES)
-        measures["refused"] = lambda: anew(wrk, ours, "refresh", [{"token": None}], expected=400)
-        told = in_turn(measures)
-        told[CONNECTIONS] = told[OnSqlite.name]
-        assert all(told[kind.name]["size"] == told[OnSqlite.name]["size"] for kind in ALL if issubclass(kind, Echo))
-        # As much work as a refresh, and nothing that could hold one up: the limit of latencies at a rate.
-        limit.work = max(0, told[OnSqlite.name]["cost"] - told[HyperEcho.name]["cost"])
-
-        def kept_up(contender, share):
-            return anew(at_rate, contender, "refresh", bodies, told[OnSqlite.name]["rate"] * share, LONG)
-
-        measures = {share: lambda share=share: kept_up(ours, share) for share in SHARES}
-        measures["limit"] = lambda: kept_up(limit, SHARES[-1])
-        at_rates = in_turn(measures)
-    return {
-        "contenders": {name: told[name] for name in contenders},
-        "clients": {count: told[count] for count in CLIENTS},
-        "everywhere": told["everywhere"],
-        "refused": told["refused"],
-        "rates": {share: at_rates[share] for share in SHARES},
-        "limit": at_rates["limit"],
-    }
+        servers = {name: stack.enter_context(kind(SERVER_CORE, **environment)) for name, (kind, environment, _) in SERVERS.items()}
+        bodies = servers[SQLITE].bodies("refresh")
+        measurements = {name: lambda server=server: run_wrk_on_new_process(server, "refresh", bodies) for name, server in servers.items()}
+        for count in set(CLIENTS) - {CONNECTIONS}:
+            measurements[count] = lambda count=count: run_wrk_on_new_process(servers[SQLITE], "refresh", bodies, connections=count)
+        results = medians(measurements)
+    return results | {CONNECTIONS: results[SQLITE]}
 
 
-def pauses():
-    """How often the two processors stop who is at work on both and does nothing else, and for how many milliseconds."""
-    commands = [["taskset", "-c", one, BENCH, "pauses", str(LONG)] for one in [SERVER, GENERATOR]]
-    probes = [subprocess.Popen(command, text=True, stdout=subprocess.PIPE) for command in commands]
-    each = [float(line) for probe in probes for line in probe.communicate()[0].splitlines()]
-    assert all(probe.returncode == 0 for probe in probes)
-    return {"count": len(each), "all": sum(each), "longest": max(each, default=0)}
+def measure_argon2():
+    """Returns the rate (hashes per second) of bare Argon2 with Signet's default cost on all cores."""
+    config = subprocess.run([SIGNET, "--config=/dev/null", "config", "show", "--json"], env={}, capture_output=True, check=True).stdout
+    cost = [json.loads(config)[name]["value"] for name in ["argon2_memory_kib", "argon2_iterations"]]
+    with TemporaryDirectory() as directory:
+        command = pinned(ALL_CORES, copy_binary(BENCH, directory), "argon2", len(CPUS), LONG_SECONDS, *cost)
+        return {"rate": float(subprocess.run(command, text=True, capture_output=True, check=True).stdout)}
 
 
-def cost_of_a_hash():
-    """As Signet has it by default: KiB, and passes."""
-    command = [SIGNET, "--config=/dev/null", "config", "show", "--json"]
-    settings = json.loads(subprocess.run(command, env={}, capture_output=True, check=True).stdout)
-    return [settings[f"argon2_{name}"]["value"] for name in ["memory_kib", "iterations"]]
+def login_storm(server, seconds=LONG_SECONDS):
+    """Returns the result of wrk for logins of one account.
 
-
-def hashes(processors):
-    """Argon2 alone, at that cost, on so many processors."""
-    cores = ",".join(map(str, OURS[:processors]))
-    with TemporaryDirectory() as folder:
-        command = ["taskset", "-c", cores, copy(BENCH, folder), "argon2", processors, LONG, *cost_of_a_hash()]
-        told = subprocess.run(list(map(str, command)), text=True, capture_output=True, check=True)
-    return {"rate": float(told.stdout)}
-
-
-def storm(service, seconds=LONG):
-    """So many log in without pause.
-
-    They are of one account: those that wrk gives up at its end count as guesses, and as one if they are the same.
+    wrk abandons logins at its end, and the server counts those as wrong guesses: as one guess, since they are equal.
     """
-    return wrk(service, "obtain", service.bodies("obtain")[:1], seconds=seconds, cores=CORES)
+    return run_wrk(server, "obtain", server.bodies("obtain")[:1], seconds=seconds, cores=ALL_CORES)
 
 
-def logins():
-    with OnSqlite(CORES) as service:
-        service.start()
-        return storm(service)
+def measure_logins():
+    with Signet(ALL_CORES) as server:
+        server.start()
+        return login_storm(server)
 
 
-def life():
-    """Of one service: how long it takes to start, what it holds when idle, what becomes of refreshes and of its memory while so many
-    log in, and what connections hold on which nobody asks."""
-    with OnSqlite(CORES) as service:
-        service.start()
-        time.sleep(REST)
-        idle = service.memory_kib() / 1024
+def measure_process():
+    """Returns the start time (ms), the idle memory (MiB), the memory per idle connection (KiB), and the result of wrk for refreshes
+    during a login storm."""
+    raise_file_limit(IDLE_CONNECTIONS)
+    with Signet(ALL_CORES) as server:
+        start_ms = server.start() * 1000
+        time.sleep(IDLE_SECONDS)
+        idle_mib = server.memory_kib() / 1024
+        connection_kib = memory_per_connection_kib(server)
         with ThreadPoolExecutor() as pool:
-            stormed = pool.submit(storm, service, LONG + 2)
+            storm = pool.submit(login_storm, server, LONG_SECONDS + 3)
             time.sleep(1)
-            told = at_rate(service, "refresh", service.bodies("refresh"), IN_A_STORM, LONG, CORES)
-            stormed.result()
-        peak = service.memory_kib("VmHWM") / 1024
-        return {"start": service.started_in * 1000, "idle": idle, "peak": peak, "refresh": told["p99"], "connection": connection(service)}
+            options = {"seconds": LONG_SECONDS, "cores": ALL_CORES, "delay_ms": CONNECTIONS * 1000 // STORM_REFRESH_RATE}
+            refreshes = run_wrk(server, "refresh", server.bodies("refresh"), **options)
+            storm.result()
+    return refreshes | {"start_ms": start_ms, "idle_mib": idle_mib, "connection_kib": connection_kib}
 
 
-def connection(service):
-    """KiB of a connection that has asked once, and asks nothing more."""
-    may_open(IDLE)
-    before = settled(service)
-    connections = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(IDLE)]
-    ask(connections)
-    each = (settled(service) - before) / IDLE
-    # All of them are still there.
-    ask(connections)
-    for one in connections:
-        one.close()
-    return each
+def memory_per_connection_kib(server):
+    """Returns the memory per idle connection after one request on each."""
+    before = settled_memory_kib(server)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(IDLE_CONNECTIONS)]
+        request_on_each(connections)
+        after = settled_memory_kib(server)
+        # Fails if the server has closed a connection.
+        request_on_each(connections)
+    return (after - before) / IDLE_CONNECTIONS
 
 
-def ask(connections):
-    for one in connections:
-        one.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
-    for one in connections:
-        assert one.recv(4096).startswith(b"HTTP/1.1 404")
+def request_on_each(connections):
+    for connection in connections:
+        connection.sendall(b"GET /unknown HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    for connection in connections:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 404")
 
 
-def settled(service):
-    """KiB that it holds when nothing happens: what is free goes back with requests."""
-    time.sleep(REST)
-    wrk(service, "refresh", service.bodies("refresh"), seconds=1)
-    return service.memory_kib()
+def settled_memory_kib(server):
+    """Returns the memory after a pause and some requests, since the allocator returns free memory during requests."""
+    time.sleep(IDLE_SECONDS)
+    run_wrk(server, "refresh", server.bodies("refresh"), seconds=1)
+    return server.memory_kib()
 
 
-def chart(contenders):
-    rows = [f"{kind.name}\t{contenders[kind.name]['rate']:.0f}" for kind in [OnSqlite, Quiet, OnPostgres, PoemEcho, HyperEcho, Django]]
-    bars = "\n".join(["Refreshes a second, on one processor", *rows])
-    subprocess.run([BENCH, "chart", FOLDER / "results.svg"], input=bars, text=True, check=True)
+def targets(refreshes, logins, growth, counts):
+    ours, echo, quiet, process = refreshes[SQLITE], refreshes[POEM], refreshes[QUIET], logins["process"]
+    return [
+        at_least("refresh against the poem echo, requests per second", ours["rate"] / echo["rate"], 0.45),
+        at_most("CPU per refresh against the poem echo", ours["cost"] / echo["cost"], 2.6),
+        at_least("refreshes with SIGNET_LOG=info into a file against warn", ours["rate"] / quiet["rate"], 0.75),
+        at_most("p99 of refreshes in a login storm", process["p99"], 10, "ms"),
+        at_least("logins against bare Argon2", logins["logins"]["rate"] / logins["argon2"]["rate"], 0.95),
+        at_most("start", process["start_ms"], 50, "ms"),
+        at_most("idle memory", process["idle_mib"], 24, "MiB"),
+        at_most("memory per idle connection", process["connection_kib"], 20, "KiB"),
+        scale.target(growth),
+        at_most("binary", Path(SIGNET).stat().st_size / MIB, 25, "MiB"),
+        at_most("instructions against the committed count", counts["refreshes"] / instructions.committed()["counts"]["refreshes"], 1.05),
+    ]
+
+
+def refresh_row(name, result, *more):
+    columns = [f"{result['rate']:,.0f}", f"{result['load']:.0%}", f"{result['cost']:.1f} us", f"{result['p50']:.2f} ms", f"{result['p99']:.2f} ms"]
+    return f"| {' | '.join([str(name), *columns, *more])} |"
+
+
+def draw_chart(refreshes):
+    rows = "".join(f"{name}\t{refreshes[name]['rate']:.0f}\n" for name in SERVERS)
+    command = [BENCH, "chart", OUTPUT_DIR / "results.svg", "Refreshes per second on one core"]
+    subprocess.run(command, input=rows, text=True, check=True)
 
 
 def main():
-    told = {
-        "binary": Path(SIGNET).stat().st_size,
-        "hash_kib": cost_of_a_hash()[0],
-        # Before the rest, since it fails where valgrind does: nothing that takes long is lost with it.
-        "instructions": instructions.counted(),
-        "pauses": in_turn({"pauses": pauses})["pauses"],
-        "logins": in_turn({"one": lambda: hashes(1), "all": lambda: hashes(len(OURS)), "storm": logins, "service": life}),
-        "refreshes": refreshes(),
-        "accounts": users.growth(),
-    }
-    keep("results.md", results.page(told))
-    chart(told["refreshes"]["contenders"])
+    # The first step, since it fails early without valgrind.
+    counts = instructions.count()
+    logins = medians({"argon2": measure_argon2, "logins": measure_logins, "process": measure_process})
+    refreshes, growth = measure_refreshes(), scale.measure(ACCOUNTS)
+    by_server = "\n".join(refresh_row(name, refreshes[name], note) for name, (_, _, note) in SERVERS.items())
+    by_clients = "\n".join(refresh_row(count, refreshes[count]) for count in CLIENTS)
+    body = f"""{target_table(targets(refreshes, logins, growth, counts))}
+
+Figures are medians of {ROUNDS} rounds. [`main.py`](main.py) measures them, and [performance.md](../docs/performance.md) explains them.
+
+## Refreshes
+
+The server has one core, and wrk another. {CONNECTIONS} connections send refreshes of 64 accounts without pause:
+
+| server | requests per second | CPU load | CPU per request | p50 | p99 | |
+|---|---|---|---|---|---|---|
+{by_server}
+
+Signet on SQLite with other numbers of clients:
+
+| clients | requests per second | CPU load | CPU per request | p50 | p99 |
+|---|---|---|---|---|---|
+{by_clients}
+
+## Logins
+
+The server and wrk share {len(CPUS)} cores. {CONNECTIONS} connections send logins without pause: {logins['logins']['rate']:.1f} logins per second.
+Bare Argon2 computes {logins['argon2']['rate']:.1f} hashes per second.
+In a login storm, refreshes are sent at {logins['process']['rate']:,.0f} per second over {CONNECTIONS} connections.
+
+## Growth with accounts
+
+{scale.table(growth)}
+
+## Instructions
+
+{", ".join(f"{name}: {count:,}" for name, count in counts.items())}. The count of refreshes is for 100 refreshes."""
+    write_page("results.md", "Benchmark results", "bench", body)
+    draw_chart(refreshes)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,6 @@
-//! Servers that parse the body of a refresh, and answer one of the same size, with nothing in between: the limits of what a
-//! refresh can be.
+//! Echo servers, which parse the body of a refresh and return a response of the same size. They do no other work.
 
-use std::{
-    convert::Infallible,
-    error::Error,
-    hint,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, error::Error, net::SocketAddr};
 
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::{
@@ -18,105 +11,79 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use poem::{Endpoint, Route, Server, handler, post, web::Json};
-use poem_openapi::{Object, OpenApi, OpenApiService, payload};
+use poem::{Route, Server, handler, post, web::Json};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// The path of the operation that they stand in for.
+/// The path of Signet's refresh operation.
 const PATH: &str = "/v1/auth/jwt/refresh/";
 
-#[derive(Deserialize, Object)]
-struct Refresh {
+#[derive(Deserialize)]
+struct RefreshRequest {
     token: String,
 }
 
-#[derive(Serialize, Object)]
-struct Grant {
-    #[serde(rename = "type")]
-    #[oai(rename = "type")]
-    kind: String,
+/// Contains the token of the request, since that has the length of a new token.
+#[derive(Serialize)]
+struct RefreshResponse {
+    r#type: &'static str,
     token: String,
     expires_in: i64,
 }
 
-impl From<Refresh> for Grant {
-    /// The token as it came: it is as long as a new one.
-    fn from(refresh: Refresh) -> Self {
+impl From<RefreshRequest> for RefreshResponse {
+    fn from(request: RefreshRequest) -> Self {
         Self {
-            kind: "JWT".to_owned(),
-            token: refresh.token,
+            r#type: "JWT",
+            token: request.token,
             expires_in: 3600,
         }
     }
 }
 
-/// Serves one of them until it is killed. That on hyper is at work for so long with each request, besides.
-pub(crate) fn serve(kind: &str, address: SocketAddr, work: Duration) -> Result<(), Box<dyn Error>> {
+/// Runs the server until the process is killed.
+pub(crate) fn serve(framework: &str, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
-    match kind {
-        "hyper" => runtime.block_on(on_hyper(address, work)),
-        "poem" => runtime.block_on(on_poem(address, Route::new().at(PATH, post(echo)))),
-        "poem-openapi" => {
-            let api = OpenApiService::new(Api, "echo", "1");
-            runtime.block_on(on_poem(address, Route::new().nest(PATH, api)))
-        }
-        _ => Err("the kinds are hyper, poem and poem-openapi".into()),
+    match framework {
+        "hyper" => runtime.block_on(serve_hyper(address)),
+        "poem" => runtime.block_on(serve_poem(address)),
+        _ => Err(format!("unknown framework {framework}: use hyper or poem").into()),
     }
 }
 
-async fn on_poem(address: SocketAddr, app: impl Endpoint + 'static) -> Result<(), Box<dyn Error>> {
+async fn serve_poem(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = poem::listener::TcpListener::bind(address);
-    Ok(Server::new(listener).run(app).await?)
+    let routes = Route::new().at(PATH, post(poem_echo));
+    Ok(Server::new(listener).run(routes).await?)
 }
 
 #[handler]
-fn echo(Json(refresh): Json<Refresh>) -> Json<Grant> {
-    Json(refresh.into())
+fn poem_echo(Json(request): Json<RefreshRequest>) -> Json<RefreshResponse> {
+    Json(request.into())
 }
 
-struct Api;
-
-#[OpenApi]
-impl Api {
-    // Below the path that it is nested at, since its own paths have no slash at their end.
-    #[oai(path = "/", method = "post")]
-    #[expect(clippy::unused_async, reason = "poem-openapi wants it so")]
-    async fn refresh(&self, body: payload::Json<Refresh>) -> payload::Json<Grant> {
-        payload::Json(body.0.into())
-    }
-}
-
-async fn on_hyper(address: SocketAddr, work: Duration) -> Result<(), Box<dyn Error>> {
+async fn serve_hyper(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let answer = service_fn(move |request| answer(request, work));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        let service = service_fn(hyper_echo);
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    work: Duration,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hyper_echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(Collected::to_bytes);
-    let refresh = body
+    let request = body
         .ok()
-        .and_then(|body| serde_json::from_slice::<Refresh>(&body).ok());
-    let Some(text) = refresh.and_then(|refresh| serde_json::to_vec(&Grant::from(refresh)).ok())
-    else {
-        let mut refused = Response::default();
-        *refused.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(refused);
-    };
-    let started = Instant::now();
-    while started.elapsed() < work {
-        hint::spin_loop();
-    }
-    let mut response = Response::new(Full::from(text));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+        .and_then(|body| serde_json::from_slice::<RefreshRequest>(&body).ok());
+    let json = request.and_then(|request| serde_json::to_vec(&RefreshResponse::from(request)).ok());
+    let status = json
+        .as_ref()
+        .map_or(StatusCode::BAD_REQUEST, |_| StatusCode::OK);
+    let mut response = Response::new(Full::from(json.unwrap_or_default()));
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(response)
 }

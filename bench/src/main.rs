@@ -1,22 +1,20 @@
-//! What `make bench` measures Signet against, and how it draws the outcome.
+//! Baselines for `make bench`, and its chart.
 //!
-//! | command | what it does |
+//! | command | function |
 //! |---|---|
-//! | `echo KIND ADDRESS NANOSECONDS` | serves an echo on `hyper`, `poem` or `poem-openapi`, until it is killed; that on `hyper` is at work for so long with each request |
-//! | `argon2 THREADS SECONDS KIB PASSES` | hashes passwords at that cost and nothing else, and prints how many a second |
-//! | `pauses SECONDS` | looks at the clock, and prints for how many milliseconds it was stopped each time |
-//! | `chart FILE` | draws bars, from lines `label<TAB>value` on standard input, as SVG |
+//! | `echo FRAMEWORK ADDRESS` | serves an echo on `hyper` or `poem` |
+//! | `argon2 THREADS SECONDS KIB ITERATIONS` | prints the rate of bare Argon2, in hashes per second |
+//! | `chart FILE TITLE` | writes a bar chart as SVG, from lines `label<TAB>value` on standard input |
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{error::Error, process::ExitCode};
 
 use tikv_jemallocator::Jemalloc;
 
 mod chart;
 mod echo;
 mod hashing;
-mod pauses;
 
-/// As Signet has it: what is measured against it is not to differ by that.
+/// The allocator of Signet, so that it makes no difference between the two.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
@@ -34,25 +32,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match arguments {
-        ["echo", kind, address, nanoseconds] => {
-            let work = Duration::from_nanos(nanoseconds.parse()?);
-            echo::serve(kind, address.parse()?, work)
-        }
-        ["argon2", threads, seconds, kib, passes] => {
-            let cost = hashing::cost(kib.parse()?, passes.parse()?)?;
-            println!(
-                "{:.2}",
-                hashing::rate(&cost, threads.parse()?, seconds.parse()?)
-            );
+        ["echo", framework, address] => echo::serve(framework, address.parse()?),
+        ["argon2", threads, seconds, kib, iterations] => {
+            let params = hashing::params(kib.parse()?, iterations.parse()?)?;
+            let rate = hashing::rate(&params, threads.parse()?, seconds.parse()?);
+            println!("{rate:.2}");
             Ok(())
         }
-        ["pauses", seconds] => {
-            for pause in pauses::pauses(seconds.parse()?) {
-                println!("{pause:.2}");
-            }
-            Ok(())
-        }
-        ["chart", file] => chart::draw(file.as_ref()),
-        _ => Err("use it as the table at the top of its main.rs says".into()),
+        ["chart", file, title] => chart::draw(file.as_ref(), title),
+        _ => Err("unknown command; bench/src/main.rs lists the commands".into()),
     }
 }
