@@ -6,20 +6,21 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import instructions
 import scale
 from common import ALL_CORES, CONNECTIONS, CPUS, LONG_SECONDS, OUTPUT_DIR, ROUNDS, SERVER_CORE, SHORT
-from common import at_least, at_most, medians, pinned, raise_file_limit, run_wrk, run_wrk_on_new_process, target_table, write_page
+from common import medians, pinned, run_wrk, run_wrk_on_new_process, table, target_table, write_page
+from instructions import committed, count
 from servers import BENCH, SIGNET, Django, HyperEcho, PoemEcho, Signet, SignetOnPostgres, copy_binary
 
 SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
 # Classes, environments and notes.
 SERVERS = {
     SQLITE: (Signet, {}, "default settings, log in a file"),
-    QUIET: (Signet, {"SIGNET_LOG": "warn"}, "no log line per request"),
+    QUIET: (Signet, {"SIGNET_LOG": "warn"}, "without the log line per request"),
     "Signet on PostgreSQL": (SignetOnPostgres, {}, "includes the CPU time of PostgreSQL, which shares the core"),
     POEM: (PoemEcho, {}, "parses the same body, and returns a response of the same size: the limit of the framework"),
     "hyper echo": (HyperEcho, {}, "the same without a framework: the limit of the runtime"),
@@ -31,7 +32,6 @@ ACCOUNTS = 4_000 if SHORT else 100_000
 IDLE_CONNECTIONS = 100 if SHORT else 10_000
 # Signet returns the memory of hashes after ten seconds without a login.
 IDLE_SECONDS = 1 if SHORT else 12
-MIB = 1024**2
 
 
 def measure_refreshes():
@@ -39,11 +39,10 @@ def measure_refreshes():
     with ExitStack() as stack:
         servers = {name: stack.enter_context(kind(SERVER_CORE, **environment)) for name, (kind, environment, _) in SERVERS.items()}
         bodies = servers[SQLITE].bodies("refresh")
-        measurements = {name: lambda server=server: run_wrk_on_new_process(server, "refresh", bodies) for name, server in servers.items()}
-        for count in set(CLIENTS) - {CONNECTIONS}:
-            measurements[count] = lambda count=count: run_wrk_on_new_process(servers[SQLITE], "refresh", bodies, connections=count)
-        results = medians(measurements)
-    return results | {CONNECTIONS: results[SQLITE]}
+        measurements = {name: partial(run_wrk_on_new_process, server, "refresh", bodies) for name, server in servers.items()}
+        for clients in CLIENTS:
+            measurements[clients] = partial(run_wrk_on_new_process, servers[SQLITE], "refresh", bodies, connections=clients)
+        return medians(measurements)
 
 
 def measure_argon2():
@@ -58,7 +57,7 @@ def measure_argon2():
 def login_storm(server, seconds=LONG_SECONDS):
     """Returns the result of wrk for logins of one account.
 
-    wrk abandons logins at its end, and the server counts those as wrong guesses: as one guess, since they are equal.
+    wrk abandons logins at its end, and the server counts them as wrong guesses. Equal guesses count only once.
     """
     return run_wrk(server, "obtain", server.bodies("obtain")[:1], seconds=seconds, cores=ALL_CORES)
 
@@ -72,7 +71,6 @@ def measure_logins():
 def measure_process():
     """Returns the start time (ms), the idle memory (MiB), the memory per idle connection (KiB), and the result of wrk for refreshes
     during a login storm."""
-    raise_file_limit(IDLE_CONNECTIONS)
     with Signet(ALL_CORES) as server:
         start_ms = server.start() * 1000
         time.sleep(IDLE_SECONDS)
@@ -116,23 +114,27 @@ def settled_memory_kib(server):
 def targets(refreshes, logins, growth, counts):
     ours, echo, quiet, process = refreshes[SQLITE], refreshes[POEM], refreshes[QUIET], logins["process"]
     return [
-        at_least("refresh against the poem echo, requests per second", ours["rate"] / echo["rate"], 0.45),
-        at_most("CPU per refresh against the poem echo", ours["cost"] / echo["cost"], 2.6),
-        at_least("refreshes with SIGNET_LOG=info into a file against warn", ours["rate"] / quiet["rate"], 0.75),
-        at_most("p99 of refreshes in a login storm", process["p99"], 10, "ms"),
-        at_least("logins against bare Argon2", logins["logins"]["rate"] / logins["argon2"]["rate"], 0.95),
-        at_most("start", process["start_ms"], 50, "ms"),
-        at_most("idle memory", process["idle_mib"], 24, "MiB"),
-        at_most("memory per idle connection", process["connection_kib"], 20, "KiB"),
+        ("refresh against the poem echo, requests per second", ours["rate"] / echo["rate"], "at least", 0.45, ""),
+        ("CPU per refresh against the poem echo", ours["cost"] / echo["cost"], "at most", 2.6, ""),
+        ("refreshes with SIGNET_LOG=info into a file against warn", ours["rate"] / quiet["rate"], "at least", 0.75, ""),
+        ("p99 of refreshes in a login storm", process["p99"], "at most", 10, "ms"),
+        ("logins against bare Argon2", logins["logins"]["rate"] / logins["argon2"]["rate"], "at least", 0.95, ""),
+        ("start", process["start_ms"], "at most", 50, "ms"),
+        ("idle memory", process["idle_mib"], "at most", 24, "MiB"),
+        ("memory per idle connection", process["connection_kib"], "at most", 20, "KiB"),
         scale.target(growth),
-        at_most("binary", Path(SIGNET).stat().st_size / MIB, 25, "MiB"),
-        at_most("instructions against the committed count", counts["refreshes"] / instructions.committed()["counts"]["refreshes"], 1.05),
+        ("binary", Path(SIGNET).stat().st_size / 1024**2, "at most", 25, "MiB"),
+        ("instructions against the committed count", counts["refreshes"] / committed()["counts"]["refreshes"], "at most", 1.05, ""),
     ]
 
 
-def refresh_row(name, result, *more):
-    columns = [f"{result['rate']:,.0f}", f"{result['load']:.0%}", f"{result['cost']:.1f} us", f"{result['p50']:.2f} ms", f"{result['p99']:.2f} ms"]
-    return f"| {' | '.join([str(name), *columns, *more])} |"
+def refresh_table(header, results):
+    """Returns a table of results by the first column."""
+    rows = [
+        [name, f"{each['rate']:,.0f}", f"{each['load']:.0%}", f"{each['cost']:.1f} us", f"{each['p50']:.2f} ms", f"{each['p99']:.2f} ms"]
+        for name, each in results.items()
+    ]
+    return table([header, "requests per second", "CPU load", "CPU per request", "p50", "p99"], rows)
 
 
 def draw_chart(refreshes):
@@ -143,11 +145,10 @@ def draw_chart(refreshes):
 
 def main():
     # The first step, since it fails early without valgrind.
-    counts = instructions.count()
+    counts = count()
     logins = medians({"argon2": measure_argon2, "logins": measure_logins, "process": measure_process})
     refreshes, growth = measure_refreshes(), scale.measure(ACCOUNTS)
-    by_server = "\n".join(refresh_row(name, refreshes[name], note) for name, (_, _, note) in SERVERS.items())
-    by_clients = "\n".join(refresh_row(count, refreshes[count]) for count in CLIENTS)
+    notes = "\n".join(f"- {name}: {note}" for name, (_, _, note) in SERVERS.items())
     body = f"""{target_table(targets(refreshes, logins, growth, counts))}
 
 Figures are medians of {ROUNDS} rounds. [`main.py`](main.py) measures them, and [performance.md](../docs/performance.md) explains them.
@@ -156,15 +157,13 @@ Figures are medians of {ROUNDS} rounds. [`main.py`](main.py) measures them, and 
 
 The server has one core, and wrk another. {CONNECTIONS} connections send refreshes of 64 accounts without pause:
 
-| server | requests per second | CPU load | CPU per request | p50 | p99 | |
-|---|---|---|---|---|---|---|
-{by_server}
+{refresh_table("server", {name: refreshes[name] for name in SERVERS})}
 
-Signet on SQLite with other numbers of clients:
+{notes}
 
-| clients | requests per second | CPU load | CPU per request | p50 | p99 |
-|---|---|---|---|---|---|
-{by_clients}
+Signet on SQLite by number of clients:
+
+{refresh_table("clients", {clients: refreshes[clients] for clients in CLIENTS})}
 
 ## Logins
 
@@ -174,11 +173,11 @@ In a login storm, refreshes are sent at {logins['process']['rate']:,.0f} per sec
 
 ## Growth with accounts
 
-{scale.table(growth)}
+{scale.cost_table(growth)}
 
 ## Instructions
 
-{", ".join(f"{name}: {count:,}" for name, count in counts.items())}. The count of refreshes is for 100 refreshes."""
+{", ".join(f"{name}: {number:,}" for name, number in counts.items())}. The count of refreshes is for 100 refreshes."""
     write_page("results.md", "Benchmark results", "bench", body)
     draw_chart(refreshes)
 

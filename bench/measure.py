@@ -4,7 +4,7 @@ import socket
 import time
 from contextlib import ExitStack
 
-from common import ALL_CORES, BENCH_DIR, CPUS, LONG_SECONDS, SHORT, WARMUP_SECONDS, cpu_model, raise_file_limit, run_wrk
+from common import ALL_CORES, BENCH_DIR, CPUS, LONG_SECONDS, SHORT, WARMUP_SECONDS, cpu_model, run_wrk, table
 from servers import Signet, SignetOnPostgres, cpu_seconds
 
 PAGE = BENCH_DIR.parent / "docs/scaling.md"
@@ -31,13 +31,12 @@ def measure_row(database, server, operation):
     before = usage(server)
     requests = run_wrk(server, operation, seconds=LONG_SECONDS, **arguments)["requests"]
     cpu, database_cpu, transactions = ((end - start) / requests for start, end in zip(before, usage(server)))
-    separate = f"{database_cpu * 1000:.3f} ms | {transactions:.1f}" if database_cpu else "in the service | -"
-    return f"| {name} | {database} | {cpu * 1000:.3f} ms | {1 / cpu:,.0f} | {separate} |"
+    separate = [f"{database_cpu * 1000:.3f} ms", f"{transactions:.1f}"] if database_cpu else ["in the service", "-"]
+    return [name, database, f"{cpu * 1000:.3f} ms", f"{1 / cpu:,.0f}", *separate]
 
 
 def measure_memory():
     """Returns MiB after the start, and KiB per connection with an incomplete request."""
-    raise_file_limit(ACTIVE_CONNECTIONS)
     with Signet(ALL_CORES) as server, ExitStack() as stack:
         server.start()
         before = server.memory_kib()
@@ -56,21 +55,21 @@ def main():
         with kind(ALL_CORES) as server:
             server.start()
             rows += [measure_row(database, server, operation) for operation in OPERATIONS]
-    rows = "\n".join(rows)
-    table = f"""{START}
-CPU time per request on {len(CPUS)} cores of {cpu_model()}. Refreshes are sent by {OPERATIONS['refresh'][1]} clients, and logins by {OPERATIONS['obtain'][1]}:
+    header = ["request", "database", "CPU of the service", "requests per second and core", "CPU of the database", "transactions"]
+    (_, refresh_clients, _), (_, login_clients, _) = OPERATIONS.values()
+    section = f"""{START}
+CPU time per request on {len(CPUS)} cores of {cpu_model()}.
+Refreshes are sent by {refresh_clients} clients, and logins by {login_clients}:
 
-| request | database | CPU of the service | requests per second and core | CPU of the database | transactions |
-|---|---|---|---|---|---|
-{rows}
+{table(header, rows)}
 
 Memory: {start_mib:.0f} MiB after the start, and {connection_kib:.1f} KiB per connection with an active request. An idle connection uses
 [less](../bench/results.md).
 {END}"""
-    print(table)
+    print(section)
     page = PAGE.read_text()
     if not SHORT:
-        PAGE.write_text(page[: page.index(START)] + table + page[page.index(END) + len(END) :])
+        PAGE.write_text(page[: page.index(START)] + section + page[page.index(END) + len(END) :])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """The servers under test."""
 
-import base64
-import hashlib
-import hmac
 import http.client
 import json
 import os
@@ -16,6 +13,8 @@ import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import jwt
+import psutil
 from common import BENCH_DIR, WORK, pinned
 
 sys.path.insert(0, str(BENCH_DIR.parent / "tests"))
@@ -28,6 +27,8 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 SIGNET, BENCH = (shutil.copy(os.environ[name], WORK.name) for name in ["SIGNET", "BENCH"])
 EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
 SECRET = "benchmark-secret-without-any-account-0123456789"
+# Rate limits that no client reaches.
+UNLIMITED = {"SIGNET_THROTTLE_ADDRESS": "100000/15m", "SIGNET_THROTTLE_ACCOUNT": "100000/15m"}
 # Requests use at most this many accounts.
 MAX_REQUEST_ACCOUNTS = 2_000
 
@@ -36,10 +37,7 @@ def sign_token(account_id, email):
     """Returns a token as the service issues it."""
     now = int(time.time())
     claims = {"user_id": account_id, "username": email, "exp": now + 3600, "email": email, "orig_iat": now}
-    parts = [b'{"typ":"JWT","alg":"HS256"}', json.dumps(claims, separators=(",", ":")).encode()]
-    message = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
-    signature = base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), message, hashlib.sha256)).rstrip(b"=")
-    return (message + b"." + signature).decode()
+    return jwt.encode(claims, SECRET).decode()
 
 
 def copy_binary(binary, directory):
@@ -53,10 +51,9 @@ def copy_binary(binary, directory):
 def cpu_seconds(pid):
     """Returns the CPU time of a process and of its exited children, or 0 if the process has exited."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except FileNotFoundError:
+        return sum(psutil.Process(pid).cpu_times()[:4])
+    except psutil.NoSuchProcess:
         return 0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 class Server:
@@ -125,15 +122,15 @@ class Server:
 
     def processes(self):
         """Returns the IDs of the process and its children."""
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], text=True, capture_output=True).stdout
-        return [self.process.pid, *map(int, children.split())]
+        process = psutil.Process(self.process.pid)
+        return [each.pid for each in [process, *process.children()]]
 
     def cpu_seconds(self):
         return sum(map(cpu_seconds, self.processes()))
 
     def memory_kib(self):
         """Returns the resident memory of the process."""
-        return int(Path(f"/proc/{self.process.pid}/status").read_text().split("VmRSS:")[1].split()[0])
+        return psutil.Process(self.process.pid).memory_info().rss / 1024
 
 
 class Signet(Server):

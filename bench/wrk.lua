@@ -1,10 +1,19 @@
--- Sends the request bodies of the file BODIES in turn, and prints the result as JSON on stderr. If DELAY_MS is set, each connection waits
--- for a random time between requests, DELAY_MS on average.
-local requests, sent, delay_ms = {}, 0, tonumber(os.getenv("DELAY_MS"))
+-- Sends the request bodies of the file BODIES in turn, and prints the result as JSON on stderr.
+-- DELAY_MS: each connection waits between requests, for a random time with this mean.
+-- ADDRESSES: requests come from this number of client addresses, and the result contains the number of responses by status.
+local requests, sent, threads = {}, 0, {}
+local delay_ms, addresses = tonumber(os.getenv("DELAY_MS")), tonumber(os.getenv("ADDRESSES"))
+
+function setup(thread)
+    table.insert(threads, thread)
+end
 
 function init()
     wrk.headers["Content-Type"] = "application/json"
     for body in io.lines(os.getenv("BODIES")) do
+        if addresses then
+            wrk.headers["X-Forwarded-For"] = "192.0.2." .. #requests % addresses
+        end
         table.insert(requests, wrk.format("POST", nil, nil, body))
     end
 end
@@ -14,16 +23,28 @@ function request()
     return requests[sent % #requests + 1]
 end
 
--- wrk waits between requests only if this function exists. Random delays spread the requests of the connections evenly.
+-- The functions `delay` and `response` make wrk slower, so they exist only where they are used.
 if delay_ms then
     function delay()
         return math.random(0, 2 * delay_ms)
     end
 end
 
+if addresses then
+    statuses = {}
+    function response(status)
+        local key = tostring(status)
+        statuses[key] = (statuses[key] or 0) + 1
+    end
+end
+
 function done(summary, latency)
-    local errors = summary.errors
+    local errors, counts = summary.errors, {}
+    for status, count in pairs(threads[1]:get("statuses") or {}) do
+        table.insert(counts, ('"%s": %d'):format(status, count))
+    end
     local failed = errors.connect + errors.read + errors.write + errors.timeout + errors.status
-    local json = '{"requests": %d, "seconds": %f, "failed": %d, "p50": %f, "p99": %f}\n'
-    io.stderr:write(json:format(summary.requests, summary.duration / 1e6, failed, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+    local p50, p99 = latency:percentile(50) / 1e3, latency:percentile(99) / 1e3
+    local json = '{"requests": %d, "seconds": %f, "failed": %d, "p50": %f, "p99": %f, "statuses": {%s}}\n'
+    io.stderr:write(json:format(summary.requests, summary.duration / 1e6, failed, p50, p99, table.concat(counts, ", ")))
 end

@@ -1,10 +1,10 @@
 //! Echo servers, which parse the body of a refresh and return a response of the same size. They do no other work.
 
-use std::{convert::Infallible, error::Error, net::SocketAddr};
+use std::{error::Error, net::SocketAddr};
 
-use http_body_util::{BodyExt, Collected, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
@@ -14,6 +14,8 @@ use hyper_util::rt::TokioIo;
 use poem::{Route, Server, handler, post, web::Json};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Runtime};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The path of Signet's refresh operation.
 const PATH: &str = "/v1/auth/jwt/refresh/";
@@ -72,18 +74,13 @@ async fn serve_hyper(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn hyper_echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let body = request.into_body().collect().await.map(Collected::to_bytes);
-    let request = body
-        .ok()
-        .and_then(|body| serde_json::from_slice::<RefreshRequest>(&body).ok());
-    let json = request.and_then(|request| serde_json::to_vec(&RefreshResponse::from(request)).ok());
-    let status = json
-        .as_ref()
-        .map_or(StatusCode::BAD_REQUEST, |_| StatusCode::OK);
-    let mut response = Response::new(Full::from(json.unwrap_or_default()));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    Ok(response)
+async fn hyper_echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
+    let body = request.into_body().collect().await?.to_bytes();
+    let (status, json) = match serde_json::from_slice::<RefreshRequest>(&body) {
+        Ok(request) => (200, serde_json::to_vec(&RefreshResponse::from(request))?),
+        Err(_) => (400, Vec::new()),
+    };
+    let response = Response::builder().status(status);
+    let response = response.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response.body(Full::from(json))?)
 }

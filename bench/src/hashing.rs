@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -16,28 +17,21 @@ pub(crate) fn params(kib: u32, iterations: u32) -> Result<Params, Box<dyn Error>
 /// Returns hashes per second. Each thread reuses its memory.
 pub(crate) fn rate(params: &Params, threads: usize, seconds: u64) -> f64 {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    let hashes = AtomicU32::new(0);
     let started = Instant::now();
-    let end = started + Duration::from_secs(seconds);
-    let count_hashes = || {
+    let work = || {
         let mut memory = vec![Block::default(); params.block_count()];
-        let mut hashes = 0;
-        while Instant::now() < end {
-            let result = argon2.hash_password_into_with_memory(
-                b"a password",
-                b"a 16-byte salt..",
-                &mut [0; 32],
-                &mut memory,
-            );
-            hashes += u32::from(result.is_ok());
+        while started.elapsed() < Duration::from_secs(seconds) {
+            let (password, salt, mut hash) = (b"a password", b"a 16-byte salt..", [0; 32]);
+            let result =
+                argon2.hash_password_into_with_memory(password, salt, &mut hash, &mut memory);
+            hashes.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
         }
-        hashes
     };
-    let hashes: u32 = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(count_hashes)).collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap_or(0))
-            .sum()
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
     });
-    f64::from(hashes) / started.elapsed().as_secs_f64()
+    f64::from(hashes.into_inner()) / started.elapsed().as_secs_f64()
 }

@@ -6,7 +6,7 @@
 //! | `argon2 THREADS SECONDS KIB ITERATIONS` | prints the rate of bare Argon2, in hashes per second |
 //! | `chart FILE TITLE` | writes a bar chart as SVG, from lines `label<TAB>value` on standard input |
 
-use std::{error::Error, process::ExitCode};
+use std::error::Error;
 
 use tikv_jemallocator::Jemalloc;
 
@@ -18,20 +18,10 @@ mod hashing;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-fn main() -> ExitCode {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-    match arguments {
+    match arguments[..] {
         ["echo", framework, address] => echo::serve(framework, address.parse()?),
         ["argon2", threads, seconds, kib, iterations] => {
             let params = hashing::params(kib.parse()?, iterations.parse()?)?;
