@@ -30,7 +30,7 @@ def measure_user(server):
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         started = time.monotonic()
-        statuses[server.post("obtain", {"email": EMAIL, "password": PASSWORD})] += 1
+        statuses[server.post("obtain", {"email": EMAIL.format(1), "password": PASSWORD})] += 1
         latencies.append(time.monotonic() - started)
         time.sleep(0.05)
     return statuses, latencies
@@ -38,12 +38,12 @@ def measure_user(server):
 
 def measure(settings, password, addresses):
     """Returns statuses and latencies of the user, and statuses of the flood."""
-    bodies = [{"email": "user2@example.com", "password": PASSWORDS[password](number)} for number in range(10_000)]
+    bodies = [{"email": EMAIL.format(2), "password": PASSWORDS[password](number)} for number in range(10_000)]
     options = {"connections": CONNECTIONS, "cores": ALL_CORES, "addresses": addresses}
     with Signet(ALL_CORES, accounts=2, SIGNET_TRUSTED_PROXIES="127.0.0.1", **settings) as server, ThreadPoolExecutor() as pool:
         server.start()
         # The server learns the cost of a hash from its first login.
-        assert server.post("obtain", {"email": EMAIL, "password": PASSWORD}) == 200
+        assert server.post("obtain", {"email": EMAIL.format(1), "password": PASSWORD}) == 200
         flood = pool.submit(run_wrk, server, "obtain", bodies, seconds=SECONDS + 2, **options)
         time.sleep(1)  # Until the queue is full.
         statuses, latencies = measure_user(server)

@@ -1,6 +1,5 @@
 """Compares Signet with echo servers, bare Argon2 and Django, and writes results.md and results.svg."""
 
-import json
 import socket
 import subprocess
 import time
@@ -14,7 +13,7 @@ import scale
 from common import ALL_CORES, CONNECTIONS, CPUS, LONG_SECONDS, OUTPUT_DIR, ROUNDS, SERVER_CORE, SHORT
 from common import medians, pinned, run_wrk, run_wrk_on_new_process, table, target_table, write_page
 from instructions import committed, count
-from servers import BENCH, SIGNET, Django, HyperEcho, PoemEcho, Signet, SignetOnPostgres, copy_binary
+from servers import BENCH, SIGNET, Django, Echo, Signet, SignetOnPostgres, argon2_cost, copy_binary
 
 SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
 # Classes, environments and notes.
@@ -22,8 +21,8 @@ SERVERS = {
     SQLITE: (Signet, {}, "default settings, log in a file"),
     QUIET: (Signet, {"SIGNET_LOG": "warn"}, "without the log line per request"),
     "Signet on PostgreSQL": (SignetOnPostgres, {}, "includes the CPU time of PostgreSQL, which shares the core"),
-    POEM: (PoemEcho, {}, "parses the same body, and returns a response of the same size: the limit of the framework"),
-    "hyper echo": (HyperEcho, {}, "the same without a framework: the limit of the runtime"),
+    POEM: (Echo, {"FRAMEWORK": "poem"}, "parses the same body, and returns a response of the same size: the limit of the framework"),
+    "hyper echo": (Echo, {"FRAMEWORK": "hyper"}, "the same without a framework: the limit of the runtime"),
     "Django": (Django, {}, "Django 3.2 and djangorestframework-jwt 1.11 on SQLite, two gunicorn workers without keep-alive"),
 }
 CLIENTS = [1, CONNECTIONS, 512]
@@ -47,25 +46,23 @@ def measure_refreshes():
 
 def measure_argon2():
     """Returns the rate (hashes per second) of bare Argon2 with Signet's default cost on all cores."""
-    config = subprocess.run([SIGNET, "--config=/dev/null", "config", "show", "--json"], env={}, capture_output=True, check=True).stdout
-    cost = [json.loads(config)[name]["value"] for name in ["argon2_memory_kib", "argon2_iterations"]]
     with TemporaryDirectory() as directory:
+        cost = argon2_cost({"SIGNET_CONFIG": "/dev/null"})
         command = pinned(ALL_CORES, copy_binary(BENCH, directory), "argon2", len(CPUS), LONG_SECONDS, *cost)
         return {"rate": float(subprocess.run(command, text=True, capture_output=True, check=True).stdout)}
 
 
-def login_storm(server, seconds=LONG_SECONDS):
-    """Returns the result of wrk for logins of one account.
-
-    wrk abandons logins at its end, and the server counts them as wrong guesses. Equal guesses count only once.
-    """
-    return run_wrk(server, "obtain", server.bodies("obtain")[:1], seconds=seconds, cores=ALL_CORES)
-
-
 def measure_logins():
+    """Returns results by name."""
     with Signet(ALL_CORES) as server:
-        server.start()
-        return login_storm(server)
+        options = {"seconds": LONG_SECONDS, "cores": ALL_CORES}
+        logins = partial(run_wrk_on_new_process, server, "obtain", login_bodies(server), **options)
+        return medians({"argon2": measure_argon2, "logins": logins, "process": measure_process})
+
+
+def login_bodies(server):
+    """Returns the body for one account: wrk abandons logins at its end, and the server counts equal wrong guesses only once."""
+    return server.bodies("obtain")[:1]
 
 
 def measure_process():
@@ -77,7 +74,7 @@ def measure_process():
         idle_mib = server.memory_kib() / 1024
         connection_kib = memory_per_connection_kib(server)
         with ThreadPoolExecutor() as pool:
-            storm = pool.submit(login_storm, server, LONG_SECONDS + 3)
+            storm = pool.submit(run_wrk, server, "obtain", login_bodies(server), seconds=LONG_SECONDS + 3, cores=ALL_CORES)
             time.sleep(1)
             options = {"seconds": LONG_SECONDS, "cores": ALL_CORES, "delay_ms": CONNECTIONS * 1000 // STORM_REFRESH_RATE}
             refreshes = run_wrk(server, "refresh", server.bodies("refresh"), **options)
@@ -137,17 +134,10 @@ def refresh_table(header, results):
     return table([header, "requests per second", "CPU load", "CPU per request", "p50", "p99"], rows)
 
 
-def draw_chart(refreshes):
-    rows = "".join(f"{name}\t{refreshes[name]['rate']:.0f}\n" for name in SERVERS)
-    command = [BENCH, "chart", OUTPUT_DIR / "results.svg", "Refreshes per second on one core"]
-    subprocess.run(command, input=rows, text=True, check=True)
-
-
 def main():
     # The first step, since it fails early without valgrind.
     counts = count()
-    logins = medians({"argon2": measure_argon2, "logins": measure_logins, "process": measure_process})
-    refreshes, growth = measure_refreshes(), scale.measure(ACCOUNTS)
+    logins, refreshes, growth = measure_logins(), measure_refreshes(), scale.measure(ACCOUNTS)
     notes = "\n".join(f"- {name}: {note}" for name, (_, _, note) in SERVERS.items())
     body = f"""{target_table(targets(refreshes, logins, growth, counts))}
 
@@ -179,7 +169,9 @@ In a login storm, refreshes are sent at {logins['process']['rate']:,.0f} per sec
 
 {", ".join(f"{name}: {number:,}" for name, number in counts.items())}. The count of refreshes is for 100 refreshes."""
     write_page("results.md", "Benchmark results", "bench", body)
-    draw_chart(refreshes)
+    rates = "".join(f"{name}\t{refreshes[name]['rate']:.0f}\n" for name in SERVERS)
+    command = [BENCH, "chart", OUTPUT_DIR / "results.svg", "Refreshes per second on one core"]
+    subprocess.run(command, input=rates, text=True, check=True)
 
 
 if __name__ == "__main__":

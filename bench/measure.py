@@ -9,8 +9,8 @@ from servers import Signet, SignetOnPostgres, cpu_seconds
 
 PAGE = BENCH_DIR.parent / "docs/scaling.md"
 START, END = "<!-- measured -->", "<!-- /measured -->"
-# Names in the table, clients and accounts of each operation.
-OPERATIONS = {"refresh": ("refresh", 16, 64), "obtain": ("login", 8, 1)}
+# Names in the table, operations, clients and accounts.
+REQUESTS = [("refresh", "refresh", 16, 64), ("login", "obtain", 8, 1)]
 ACTIVE_CONNECTIONS = 4_000
 
 
@@ -24,8 +24,7 @@ def usage(server):
     return own, server.cpu_seconds() - own, int(transactions)
 
 
-def measure_row(database, server, operation):
-    name, clients, accounts = OPERATIONS[operation]
+def measure_row(database, server, name, operation, clients, accounts):
     arguments = {"bodies": server.bodies(operation)[:accounts], "connections": clients, "cores": ALL_CORES}
     run_wrk(server, operation, seconds=WARMUP_SECONDS, **arguments)
     before = usage(server)
@@ -54,12 +53,11 @@ def main():
     for database, kind in {"SQLite": Signet, "PostgreSQL": SignetOnPostgres}.items():
         with kind(ALL_CORES) as server:
             server.start()
-            rows += [measure_row(database, server, operation) for operation in OPERATIONS]
+            rows += [measure_row(database, server, *request) for request in REQUESTS]
     header = ["request", "database", "CPU of the service", "requests per second and core", "CPU of the database", "transactions"]
-    (_, refresh_clients, _), (_, login_clients, _) = OPERATIONS.values()
     section = f"""{START}
 CPU time per request on {len(CPUS)} cores of {cpu_model()}.
-Refreshes are sent by {refresh_clients} clients, and logins by {login_clients}:
+{REQUESTS[0][2]} clients send refreshes, and {REQUESTS[1][2]} clients send logins:
 
 {table(header, rows)}
 

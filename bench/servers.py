@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import jwt
 import psutil
+from argon2 import PasswordHasher
 from common import BENCH_DIR, WORK, pinned
 
 sys.path.insert(0, str(BENCH_DIR.parent / "tests"))
@@ -25,7 +25,7 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # Copies, so that a build in the meantime does not change the binaries.
 SIGNET, BENCH = (shutil.copy(os.environ[name], WORK.name) for name in ["SIGNET", "BENCH"])
-EMAIL, PASSWORD = "jonhdoeqa@email.com", "1234ABCD"
+EMAIL, PASSWORD = "user{}@example.com", "1234ABCD"
 SECRET = "benchmark-secret-without-any-account-0123456789"
 # Rate limits that no client reaches.
 UNLIMITED = {"SIGNET_THROTTLE_ADDRESS": "100000/15m", "SIGNET_THROTTLE_ACCOUNT": "100000/15m"}
@@ -33,19 +33,26 @@ UNLIMITED = {"SIGNET_THROTTLE_ADDRESS": "100000/15m", "SIGNET_THROTTLE_ACCOUNT":
 MAX_REQUEST_ACCOUNTS = 2_000
 
 
-def sign_token(account_id, email):
+def sign_token(account_id):
     """Returns a token as the service issues it."""
-    now = int(time.time())
+    now, email = int(time.time()), EMAIL.format(account_id)
     claims = {"user_id": account_id, "username": email, "exp": now + 3600, "email": email, "orig_iat": now}
     return jwt.encode(claims, SECRET).decode()
 
 
 def copy_binary(binary, directory):
-    """Returns the path of a new copy.
+    """Returns the path of a new copy, which replaces an earlier copy.
 
     The physical pages of a binary change the speed of Argon2 by up to 40 %. A new copy for every start makes that a random error.
     """
-    return shutil.copy(binary, tempfile.mkdtemp(dir=directory))
+    path = Path(directory, "binary")
+    return Path(shutil.copy(binary, path.with_suffix(".new"))).replace(path)
+
+
+def argon2_cost(environment):
+    """Returns the memory (KiB) and the iterations in the configuration of Signet."""
+    config = subprocess.run([SIGNET, "config", "show", "--json"], env=environment, capture_output=True, check=True).stdout
+    return [json.loads(config)[name]["value"] for name in ["argon2_memory_kib", "argon2_iterations"]]
 
 
 def cpu_seconds(pid):
@@ -101,8 +108,7 @@ class Server:
 
     def post(self, operation, body):
         """Returns the status of the response, or None if the server does not listen yet."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with closing(connection):
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             try:
                 connection.request("POST", self.url(operation), json.dumps(body), {"Content-Type": "application/json"})
                 return connection.getresponse().status
@@ -115,10 +121,9 @@ class Server:
         count = min(self.accounts, MAX_REQUEST_ACCOUNTS)
         # 7919 is a prime: the accounts are not in the order of their rows.
         ids = [1 + number * 7919 % count * (self.accounts // count) for number in range(count)]
-        accounts = [(account_id, EMAIL if account_id == 1 else f"user{account_id}@example.com") for account_id in ids]
         if operation == "refresh":
-            return [{"token": sign_token(*account)} for account in accounts]
-        return [{"email": email, "password": PASSWORD} for _, email in accounts]
+            return [{"token": sign_token(account_id)} for account_id in ids]
+        return [{"email": EMAIL.format(account_id), "password": PASSWORD} for account_id in ids]
 
     def processes(self):
         """Returns the IDs of the process and its children."""
@@ -138,22 +143,14 @@ class Signet(Server):
 
     def prepare(self, cleanup):
         self.environment |= {"SIGNET_CONFIG": "/dev/null", "SIGNET_JWT_SECRET": SECRET}
-        command = [SIGNET, "user", "add", EMAIL, "--password-stdin", "--force"]
-        options = {"cwd": self.directory, "env": self.environment, "input": PASSWORD, "text": True}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
-        self.add_accounts()
-
-    def add_accounts(self):
-        with closing(sqlite3.connect(self.directory / "data/signet.db")) as database, database:
-            database.execute(self.insert_statement([row[1] for row in database.execute("PRAGMA table_info(users)")]))
-
-    def insert_statement(self, columns):
-        """Returns the SQL that copies account 1 to the other accounts."""
-        email = "'user' || number || '@example.com'"
-        values = ", ".join({"id": "number", "email": email, "email_key": email}.get(column, column) for column in columns)
-        numbers = f"SELECT 1 AS number UNION ALL SELECT number + 1 FROM numbers WHERE number < {self.accounts}"
-        source = f"SELECT {values} FROM numbers, users WHERE id = 1 AND number > 1"
-        return f"WITH RECURSIVE numbers AS ({numbers}) INSERT INTO users {source}"
+        memory_kib, iterations = argon2_cost(self.environment)
+        password = f'"argon2{PasswordHasher(iterations, memory_kib, parallelism=1).hash(PASSWORD)}"'
+        command = [SIGNET, "user", "import", "--format=csv", "-"]
+        options = {"cwd": self.directory, "env": self.environment, "text": True, "stdin": subprocess.PIPE}
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options) as process:
+            process.stdin.write("id,email,password,is_active\n")
+            process.stdin.writelines(f"{number},{EMAIL.format(number)},{password},t\n" for number in range(1, self.accounts + 1))
+        assert process.returncode == 0
 
     def command(self):
         return [copy_binary(SIGNET, self.directory), "serve", "--listen", f"127.0.0.1:{self.port}"]
@@ -171,23 +168,15 @@ class SignetOnPostgres(Signet):
         self.environment["SIGNET_DATABASE_URL"] = self.postgres.url("signet")
         super().prepare(cleanup)
 
-    def add_accounts(self):
-        columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'users' ORDER BY ordinal_position"
-        self.postgres.sql(self.insert_statement(self.postgres.sql(columns, "signet").split()), "signet")
-
     def processes(self):
         return super().processes() + self.postgres.processes()
 
 
-class PoemEcho(Server):
-    framework = "poem"
+class Echo(Server):
+    """The echo server of the framework in the environment."""
 
     def command(self):
-        return [copy_binary(BENCH, self.directory), "echo", self.framework, f"127.0.0.1:{self.port}"]
-
-
-class HyperEcho(PoemEcho):
-    framework = "hyper"
+        return [copy_binary(BENCH, self.directory), "echo", self.environment["FRAMEWORK"], f"127.0.0.1:{self.port}"]
 
 
 class Django(Server):
@@ -199,15 +188,11 @@ class Django(Server):
             "DJANGO_DATABASE": str(self.directory / "django.sqlite3"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        self.manage("migrate", "--verbosity=0")
-        accounts = f"from refapi.models import User; user = User(email={EMAIL!r}); user.set_password({PASSWORD!r}); user.save(); "
-        accounts += f"User.objects.bulk_create([User(id=n, email=f'user{{n}}@example.com') for n in range(2, {self.accounts} + 1)])"
-        self.manage("shell", "--command", accounts)
-
-    def manage(self, *arguments):
-        subprocess.run([BENCH_DIR / ".venv/bin/python", "manage.py", *arguments], cwd=self.directory, env=self.environment, check=True)
+        users = f"User(id=n, email={EMAIL!r}.format(n)) for n in range(1, {self.accounts} + 1)"
+        create = f"from refapi.models import User; User.objects.bulk_create([{users}])"
+        for arguments in [["migrate", "--verbosity=0"], ["shell", "--command", create]]:
+            subprocess.run([sys.executable, "manage.py", *arguments], cwd=self.directory, env=self.environment, check=True)
 
     def command(self):
         # Threads and keep-alive connections make gunicorn 5 % slower.
-        gunicorn = BENCH_DIR / ".venv/bin/gunicorn"
-        return [gunicorn, "--workers=2", f"--bind=127.0.0.1:{self.port}", "django.core.wsgi:get_wsgi_application()"]
+        return [sys.executable, "-m", "gunicorn", "--workers=2", f"--bind=127.0.0.1:{self.port}", "django.core.wsgi:get_wsgi_application()"]

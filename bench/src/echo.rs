@@ -15,8 +15,6 @@ use poem::{Route, Server, handler, post, web::Json};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 /// The path of Signet's refresh operation.
 const PATH: &str = "/v1/auth/jwt/refresh/";
 
@@ -33,13 +31,11 @@ struct RefreshResponse {
     expires_in: i64,
 }
 
-impl From<RefreshRequest> for RefreshResponse {
-    fn from(request: RefreshRequest) -> Self {
-        Self {
-            r#type: "JWT",
-            token: request.token,
-            expires_in: 3600,
-        }
+fn respond(request: RefreshRequest) -> RefreshResponse {
+    RefreshResponse {
+        r#type: "JWT",
+        token: request.token,
+        expires_in: 3600,
     }
 }
 
@@ -61,7 +57,7 @@ async fn serve_poem(address: SocketAddr) -> Result<(), Box<dyn Error>> {
 
 #[handler]
 fn poem_echo(Json(request): Json<RefreshRequest>) -> Json<RefreshResponse> {
-    Json(request.into())
+    Json(respond(request))
 }
 
 async fn serve_hyper(address: SocketAddr) -> Result<(), Box<dyn Error>> {
@@ -74,10 +70,12 @@ async fn serve_hyper(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn hyper_echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, BoxError> {
+async fn hyper_echo(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let body = request.into_body().collect().await?.to_bytes();
     let (status, json) = match serde_json::from_slice::<RefreshRequest>(&body) {
-        Ok(request) => (200, serde_json::to_vec(&RefreshResponse::from(request))?),
+        Ok(request) => (200, serde_json::to_vec(&respond(request))?),
         Err(_) => (400, Vec::new()),
     };
     let response = Response::builder().status(status);
