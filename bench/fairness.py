@@ -39,7 +39,7 @@ def measure_user(server):
 def measure(settings, password, addresses):
     """Returns statuses and latencies of the user, and statuses of the flood."""
     bodies = [{"email": EMAIL.format(2), "password": PASSWORDS[password](number)} for number in range(10_000)]
-    options = {"connections": CONNECTIONS, "cores": ALL_CORES, "addresses": addresses}
+    options = {"connections": CONNECTIONS, "cores": ALL_CORES, "strict": False, "addresses": addresses}
     with Signet(ALL_CORES, accounts=2, SIGNET_TRUSTED_PROXIES="127.0.0.1", **settings) as server, ThreadPoolExecutor() as pool:
         server.start()
         # The server learns the cost of a hash from its first login.

@@ -1,16 +1,16 @@
-//! How many instructions the parts of a refresh take, and a hundred whole ones with the text of what they log: they repeat on the
-//! noisiest machine. What is counted has been done before, and gives back what it works with: to make ready and to clear away is
-//! not counted. Nor is what the kernel does, the connection, and what SQLite does on its own thread. The processor of valgrind has
-//! no instructions for SHA-256, so that signatures count for more than they take; and another compiler makes other counts.
+//! Counts the instructions of a refresh and its parts with callgrind. The counts repeat even on a noisy machine.
 //!
-//! `make instructions` counts them by callgrind and writes instructions.json; `make test-instructions`, which CI runs, holds them against it.
-//! This is a bench of the crate `signet`; what else is in this folder measures releases from outside, with a crate of its own.
+//! Each function runs once before the count. Setup, teardown, the kernel, the connection and the thread of SQLite are not counted.
+//! The CPU of valgrind has no SHA-256 instructions, so the count of a signature is too high. The counts depend on the compiler.
+//!
+//! `make instructions` writes instructions.json, and `make test-instructions` compares the counts with it.
+//! This is a benchmark of the crate `signet`. The crate of this folder measures releases from outside.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "what cannot be made ready is not counted"
+    reason = "a failed setup must stop the benchmark"
 )]
-#![expect(missing_docs, reason = "the modules are made by macros")]
+#![expect(missing_docs, reason = "macros generate the modules")]
 
 use std::{hint::black_box, io, time::Duration};
 
@@ -83,7 +83,7 @@ fn good() -> (Validators, String) {
     body(json!({ "email": EMAIL, "password": "1234ABCD" }))
 }
 
-/// All its fields are wrong.
+/// Returns a body in which all fields are invalid.
 fn bad() -> (Validators, String) {
     body(json!({ "email": "jonhdoeqa", "password": null }))
 }
@@ -96,7 +96,7 @@ fn validation((schemas, body): (Validators, String)) -> (Result<Value, Rejection
     (black_box(schema.parse(&body)), schemas)
 }
 
-/// A service with one account, and a request that it has answered.
+/// A service with one account, after some requests.
 struct World {
     app: App,
     runtime: Runtime,
@@ -172,7 +172,7 @@ async fn service() -> (App, String) {
     (app, token)
 }
 
-// So many, since threads do not meet in the same way each time.
+// 100 refreshes, since the interleaving of threads changes the count of a single refresh.
 #[library_benchmark(setup = World::new)]
 fn refreshes(world: World) -> World {
     for _ in 0..MANY {

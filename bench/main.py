@@ -74,7 +74,9 @@ def measure_process():
         idle_mib = server.memory_kib() / 1024
         connection_kib = memory_per_connection_kib(server)
         with ThreadPoolExecutor() as pool:
-            storm = pool.submit(run_wrk, server, "obtain", login_bodies(server), seconds=LONG_SECONDS + 3, cores=ALL_CORES)
+            # Not strict: on a slow machine, the queue for hashes rejects some logins.
+            options = {"seconds": LONG_SECONDS + 3, "cores": ALL_CORES, "strict": False}
+            storm = pool.submit(run_wrk, server, "obtain", login_bodies(server), **options)
             time.sleep(1)
             options = {"seconds": LONG_SECONDS, "cores": ALL_CORES, "delay_ms": CONNECTIONS * 1000 // STORM_REFRESH_RATE}
             refreshes = run_wrk(server, "refresh", server.bodies("refresh"), **options)
@@ -157,9 +159,11 @@ Signet on SQLite by number of clients:
 
 ## Logins
 
-The server and wrk share {len(CPUS)} cores. {CONNECTIONS} connections send logins without pause: {logins['logins']['rate']:.1f} logins per second.
-Bare Argon2 computes {logins['argon2']['rate']:.1f} hashes per second.
-In a login storm, refreshes are sent at {logins['process']['rate']:,.0f} per second over {CONNECTIONS} connections.
+The server and wrk share {len(CPUS)} cores. {CONNECTIONS} connections send logins without pause.
+
+- Logins: {logins['logins']['rate']:.1f} per second
+- Hashes of bare Argon2: {logins['argon2']['rate']:.1f} per second
+- Refreshes in a login storm: {logins['process']['rate']:,.0f} per second, p99 {logins['process']['p99']:.2f} ms
 
 ## Growth with accounts
 
@@ -169,9 +173,9 @@ In a login storm, refreshes are sent at {logins['process']['rate']:,.0f} per sec
 
 {", ".join(f"{name}: {number:,}" for name, number in counts.items())}. The count of refreshes is for 100 refreshes."""
     write_page("results.md", "Benchmark results", "bench", body)
-    rates = "".join(f"{name}\t{refreshes[name]['rate']:.0f}\n" for name in SERVERS)
+    bars = "".join(f"{name}\t{refreshes[name]['rate']:.0f}\n" for name in SERVERS)
     command = [BENCH, "chart", OUTPUT_DIR / "results.svg", "Refreshes per second on one core"]
-    subprocess.run(command, input=rates, text=True, check=True)
+    subprocess.run(command, input=bars, text=True, check=True)
 
 
 if __name__ == "__main__":
