@@ -6,10 +6,7 @@
 //! `make instructions` writes instructions.json, and `make test-instructions` compares the counts with it.
 //! This is a benchmark of the crate `signet`. The crate of this folder measures releases from outside.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed setup must stop the benchmark"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed setup must stop the benchmark")]
 #![expect(missing_docs, reason = "macros generate the modules")]
 
 use std::{hint::black_box, io, time::Duration};

@@ -1,16 +1,14 @@
-//! Baselines for `make bench`, and its chart.
+//! Baselines for `make bench`.
 //!
 //! | command | function |
 //! |---|---|
 //! | `echo FRAMEWORK ADDRESS` | serves an echo on `hyper` or `poem` |
 //! | `argon2 THREADS SECONDS KIB ITERATIONS` | prints the rate of bare Argon2, in hashes per second |
-//! | `chart FILE TITLE` | writes a bar chart as SVG, from lines `label<TAB>value` on standard input |
 
 use std::error::Error;
 
 use tikv_jemallocator::Jemalloc;
 
-mod chart;
 mod echo;
 mod hashing;
 
@@ -29,7 +27,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{rate:.2}");
             Ok(())
         }
-        ["chart", file, title] => chart::draw(file.as_ref(), title),
         _ => Err("unknown command; bench/src/main.rs lists the commands".into()),
     }
 }
