@@ -54,7 +54,8 @@ def measure_argon2():
 
 def measure_logins():
     """Returns results by name."""
-    with Signet(ALL_CORES) as server:
+    # On a slow machine, the queue for hashes would otherwise reject some logins.
+    with Signet(ALL_CORES, SIGNET_HASHING_WAIT="60s") as server:
         options = {"seconds": LONG_SECONDS, "cores": ALL_CORES}
         logins = partial(run_wrk_on_new_process, server, "obtain", login_bodies(server), **options)
         return medians({"argon2": measure_argon2, "logins": logins, "process": measure_process})
@@ -74,7 +75,7 @@ def measure_process():
         idle_mib = server.memory_kib() / 1024
         connection_kib = memory_per_connection_kib(server)
         with ThreadPoolExecutor() as pool:
-            # Not strict: on a slow machine, the queue for hashes rejects some logins.
+            # On a slow machine, the queue for hashes rejects some logins.
             options = {"seconds": LONG_SECONDS + 3, "cores": ALL_CORES, "strict": False}
             storm = pool.submit(run_wrk, server, "obtain", login_bodies(server), **options)
             time.sleep(1)
