@@ -24,6 +24,8 @@ use crate::cli::error::CliError;
 
 /// How many lines may wait for the writer thread. A line has about 300 bytes.
 const QUEUE_LINES: usize = 1024;
+/// How long the writer thread collects lines. If each line woke the thread, a refresh would take twice the processor time.
+const COLLECT: Duration = Duration::from_millis(2);
 /// The kernel writes at most this many bytes to a pipe as one piece (`PIPE_BUF` in `pipe(7)`).
 const MAX_WRITE: usize = 4096;
 /// The timeout of [`flush`] if the reader of the log is slow.
@@ -82,6 +84,7 @@ impl LogQueue {
             next = next.or_else(|| lines.try_recv().ok());
             if next.is_none() {
                 self.report_lost_lines();
+                thread::sleep(COLLECT);
             }
         }
     }
