@@ -1,7 +1,15 @@
 //! The operations of the contract, one file for each, and the OpenAPI document.
 //!
-//! To add an operation: write `api/<operation>.rs` and its `api/examples/<operation>.rs`, and add the operation to [`Operations`],
-//! [`operations`] and [`documentation`]. The rules of the operation belong to `auth/<operation>.rs`.
+//! To add an operation:
+//!
+//! 1. Write `api/<operation>.rs` as [`obtain`] is written, with `impl Operation`, and declare the module here. A string that must not be
+//!    blank needs a type in `api/text.rs`. Rules beyond the schema belong to `auth`, such as `auth/login.rs`.
+//! 2. Write `api/examples/<operation>.rs`, and declare and export it in `api/examples.rs`.
+//! 3. Add the operation to [`Operations`], [`operations`] and [`documentation`].
+//! 4. Add its path to `tests/contract/examples.rs`, and the requests that cause its examples.
+//! 5. Run `make openapi` and `make snapshots`, and describe the change in `openapi/CHANGELOG.md`.
+//!
+//! Routes, metrics, the log and the access log follow from these steps.
 
 use std::collections::HashMap;
 
@@ -59,10 +67,10 @@ pub struct OperationDocs {
     pub examples: Vec<Exchange>,
 }
 
-/// Returns the documentation of all operations. The tokens of the examples expire after `expires_in` seconds.
+/// Returns the documentation of all operations. Tokens in the examples expire after `expires_in` seconds.
 #[must_use]
-pub fn documentation(expires_in: i64) -> [OperationDocs; 2] {
-    [
+pub fn documentation(expires_in: i64) -> Vec<OperationDocs> {
+    vec![
         docs_of::<Obtain>(expires_in),
         docs_of::<Refresh>(expires_in),
     ]

@@ -25,7 +25,7 @@ pub struct Exchange {
     pub name: &'static str,
     /// A summary for the reader.
     pub summary: &'static str,
-    /// The name and the body of the request. The name differs from `name` if the example cannot be repeated.
+    /// The name and the body of the request. The name differs from `name` if a running service would reject the request.
     pub request: Option<(&'static str, Value)>,
     /// The status of the response.
     pub status: StatusCode,
@@ -66,7 +66,7 @@ impl Exchange {
         Self::response::<O>(name, summary, Err(rejection.into()))
     }
 
-    /// Adds the request.
+    /// Adds the request. The contract page lists the statuses of such examples in its overview.
     fn with_request(self, request: &impl ToJSON) -> Self {
         let name = self.name;
         self.with_expired_request(name, request)

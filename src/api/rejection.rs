@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use crate::auth::{InternalError, RateLimited};
 
-/// A request was rejected before or instead of its operation.
+/// Why a request was rejected, by an extractor or by the operation.
 #[derive(Clone, Debug)]
 pub enum Rejection {
     /// The body did not arrive in time.
@@ -64,7 +64,7 @@ impl ErrorMessages {
 pub(crate) const INTERNAL_ERROR_MESSAGE: &str = "A server error occurred.";
 
 impl Rejection {
-    /// Rejects the request as a whole, not one of its fields.
+    /// Rejects the request as a whole with one message under `non_field_errors`.
     pub(super) fn refused(message: &str) -> Self {
         Self::Invalid(ErrorMessages::of_fields([("non_field_errors", message)]))
     }
@@ -106,7 +106,7 @@ impl fmt::Display for Rejection {
 impl std::error::Error for Rejection {}
 
 impl poem::error::ResponseError for Rejection {
-    /// Used only by operations without a `bad_request_handler`.
+    /// Required by `poem::Error`. Operations convert the rejection into their [`super::response::Response`] instead.
     fn status(&self) -> StatusCode {
         match self {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,

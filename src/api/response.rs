@@ -26,18 +26,22 @@ pub trait Operation: OpenApi {
     /// The description of the response 400.
     const BAD_REQUEST: &str;
 
-    /// Returns the examples in the order of the document. The tokens expire after `expires_in` seconds.
+    /// Returns the examples in the order of the document. Tokens in the examples expire after `expires_in` seconds; operations without
+    /// tokens ignore the parameter.
     fn examples(expires_in: i64) -> Vec<Exchange>;
 }
 
-/// Every response of an operation.
+/// Every response of an operation. All operations have the same statuses, because a rate limit, an outage of the database and a bug can
+/// affect all of them.
+///
+/// The document replaces the descriptions of `Ok` and `BadRequest` by [`Operation::OK`] and [`Operation::BAD_REQUEST`].
 #[derive(Debug, ApiResponse)]
 #[oai(bad_request_handler = "rejected")]
 pub enum Response<T: ResponseBody, E: ResponseBody + From<ErrorMessages>> {
-    /// [`Operation::OK`]
+    /// The operation succeeded.
     #[oai(status = 200)]
     Ok(Json<T>),
-    /// [`Operation::BAD_REQUEST`]
+    /// The request was rejected.
     #[oai(status = 400)]
     BadRequest(Json<E>),
     /// The body did not arrive in time.

@@ -18,7 +18,7 @@ use crate::accounts::email;
 pub(super) const PATTERN: &str = r"^[^\x00]*[^\x00\x09-\x0d\x1c-\x20\x85\xa0][^\x00]*$";
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, format: $format:expr, stored: $stored:expr) => {
+    ($(#[$doc:meta])* $name:ident, format: $format:expr, normalize: $normalize:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq)]
         pub struct $name(pub String);
@@ -53,7 +53,7 @@ macro_rules! text {
         impl ParseFromJSON for $name {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
                 match value {
-                    Some(Value::String(text)) => Ok(Self($stored(text))),
+                    Some(Value::String(text)) => Ok(Self($normalize(text))),
                     other => Err(ParseError::expected_type(other.unwrap_or_default())),
                 }
             }
@@ -75,18 +75,18 @@ macro_rules! text {
 
 text! {
     /// An e-mail, without the white space around it.
-    Email, format: Some("email"), stored: trimmed
+    Email, format: Some("email"), normalize: trimmed
 }
 text! {
     /// A password, exactly as it was sent.
     ///
     /// It has no `format: password`: that is a hint for forms, and some SDK generators turn it into
     /// a type of their own that no longer serialises as the string it is.
-    Password, format: None, stored: std::convert::identity
+    Password, format: None, normalize: std::convert::identity
 }
 text! {
     /// A token that a client presents, without the white space around it.
-    PresentedToken, format: None, stored: trimmed
+    PresentedToken, format: None, normalize: trimmed
 }
 
 fn trimmed(text: String) -> String {

@@ -238,7 +238,11 @@ fn openapi_command_states_the_lifetimes_of_the_settings() {
         assert!(!text.contains("hour") && !text.contains("3600"), "{text}");
     }
     let printed = stdout(&home.run(&["openapi"]));
-    assert_eq!(printed, include_str!("../../openapi/openapi.json"));
+    let committed = include_str!("../../openapi/openapi.json");
+    assert!(
+        printed == committed,
+        "openapi/openapi.json is out of date: run `make openapi`"
+    );
 }
 
 /// Against the OpenAPI Initiative's own schema of 3.0 (Apache-2.0), and against itself.
@@ -257,8 +261,8 @@ fn the_document_is_valid() {
     broken["paths"]["no slash"] = json!({});
     assert!(!validator.is_valid(&broken));
 
-    for path in [OBTAIN, REFRESH] {
-        let operation = &document.value()["paths"][path]["post"];
+    for path in document.value()["paths"].as_object().unwrap().values() {
+        let operation = &path["post"];
         let mut bodies = vec![&operation["requestBody"]];
         bodies.extend(operation["responses"].as_object().unwrap().values());
         for body in bodies {
@@ -298,11 +302,8 @@ fn the_examples_fit() {
         (&json!("JWT"), &json!(3600))
     );
 
-    for path in [OBTAIN, REFRESH] {
-        for (status, response) in document["paths"][path]["post"]["responses"]
-            .as_object()
-            .unwrap()
-        {
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (status, response) in methods["post"]["responses"].as_object().unwrap() {
             let media_type = &response["content"]["application/json"];
             let mut schema = media_type["schema"].clone();
             schema["components"] = document["components"].clone();

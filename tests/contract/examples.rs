@@ -22,7 +22,9 @@ async fn every_documented_exchange_happens_as_documented() {
         let (operation, path) = match docs.id {
             "obtainToken" => ("obtain", OBTAIN),
             "refreshToken" => ("refresh", REFRESH),
-            other => panic!("{other} has no exchanges here yet"),
+            other => panic!(
+                "add the path of {other} here, and the requests of its examples to `bring_about`"
+            ),
         };
         for exchange in docs.examples {
             let (sent, answer) = bring_about(operation, path, &exchange).await;
@@ -37,7 +39,7 @@ async fn every_documented_exchange_happens_as_documented() {
 /// Issued tokens differ from the documented one in what depends on the account, time and secret.
 fn assert_as_documented(name: &str, answer: &Answer, exchange: &Exchange) {
     let mut documented = exchange.response.clone();
-    if exchange.status == 200 {
+    if documented.get("token").is_some() && exchange.status == 200 {
         documented["token"] = answer.json()["token"].clone();
     }
     assert_eq!(answer.json(), documented, "{name}");

@@ -132,7 +132,7 @@ impl World {
     /// A world whose clock fails: a stand-in for every bug that panics.
     pub(crate) async fn that_panics() -> Self {
         Self::of(Setup {
-            clock: Some(Clock::new(|| panic!("the clock is broken"))),
+            clock: Some(Clock::new(|| panic!("the clock is broken on purpose"))),
             ..Setup::default()
         })
         .await
