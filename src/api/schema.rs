@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Document, rejection::ErrorMessages};
 use crate::accounts::email;
@@ -18,6 +18,18 @@ pub(super) mod message {
     pub const EMAIL: &str = "Enter a valid email address.";
 }
 use message::{BLANK, EMAIL, NOT_A_STRING, NUL, NULL, REQUIRED};
+
+/// The keywords of schemas that [`BodyValidator`] maps to messages, keywords of responses, and annotations.
+const KEYWORDS: [&str; 8] = [
+    "type",
+    "minLength",
+    "pattern",
+    "format",
+    "enum",
+    "items",
+    "title",
+    "description",
+];
 
 /// The message of the contract for a body of `null`.
 const NO_DATA: &str = "No data provided";
@@ -39,7 +51,7 @@ impl Validators {
     /// Compiles the schemas of `document`.
     ///
     /// # Panics
-    /// If a schema does not compile.
+    /// If a schema does not compile, or has a keyword without a message in the contract.
     #[must_use]
     pub fn compile(document: &Document) -> Self {
         let schemas = document.value()["components"]["schemas"]
@@ -59,6 +71,17 @@ impl Validators {
 
 impl BodyValidator {
     fn compile(schema: &Value) -> Self {
+        let properties = || schema["properties"].as_object().into_iter().flatten();
+        // A failure of another keyword would have no message, or the message of another keyword.
+        let of_fields = properties().flat_map(|(_, property)| keywords(property));
+        let of_body = keywords(schema).filter(|name| !["properties", "required"].contains(name));
+        for name in of_fields.chain(of_body) {
+            let is_known = KEYWORDS.contains(&name);
+            assert!(
+                is_known,
+                "a schema has `{name}`: which message has its failure?"
+            );
+        }
         let validator = jsonschema::options()
             // The schemas of OpenAPI 3.0 are based on drafts 4 and 5.
             .with_draft(Draft::Draft4)
@@ -67,7 +90,6 @@ impl BodyValidator {
             .should_validate_formats(true)
             .build(schema)
             .expect("the document's own schemas compile");
-        let properties = || schema["properties"].as_object().into_iter().flatten();
         let emails = properties().filter(|(_, property)| property["format"] == "email");
         Self {
             validator,
@@ -130,6 +152,11 @@ impl BodyValidator {
     }
 }
 
+fn keywords(schema: &Value) -> impl Iterator<Item = &str> {
+    let keywords = schema.as_object().into_iter().flat_map(Map::keys);
+    keywords.map(String::as_str)
+}
+
 fn is_error_of(error: &ValidationError<'_>, field: &str) -> bool {
     match error.kind() {
         ValidationErrorKind::Required { property } => property == field,
@@ -180,6 +207,24 @@ mod tests {
             .unwrap()
             .remove("required");
         assert!(accepts_empty_object(&document));
+    }
+
+    #[test]
+    #[should_panic(expected = "`exclusiveMinimum`")]
+    fn keyword_of_a_field_without_a_message_is_rejected() {
+        let mut document = Document::build(None, LIFETIMES);
+        let schemas = &mut document.value_mut()["components"]["schemas"];
+        schemas["ObtainRequest"]["properties"]["email"]["exclusiveMinimum"] = true.into();
+        let _ = Validators::compile(&document);
+    }
+
+    #[test]
+    #[should_panic(expected = "`additionalProperties`")]
+    fn keyword_of_a_body_without_a_message_is_rejected() {
+        let mut document = Document::build(None, LIFETIMES);
+        let schemas = &mut document.value_mut()["components"]["schemas"];
+        schemas["ObtainRequest"]["additionalProperties"] = false.into();
+        let _ = Validators::compile(&document);
     }
 
     #[test]
