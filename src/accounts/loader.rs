@@ -179,7 +179,7 @@ async fn load(database: DatabaseClient, mut ids: Vec<i64>) -> Result<Accounts, D
         .filter(Column::Id.is_in(ids))
         .into_query();
     let rows = database
-        .timeout_unboxed(database.db().query_all(&accounts))
+        .run_shared_query(database.db().query_all(&accounts))
         .await?;
     rows.iter()
         .map(|row| {

@@ -117,7 +117,7 @@ impl AccountStore {
     /// # Errors
     /// When the database does not answer.
     pub async fn token_subject(&self, id: i64) -> Result<Option<TokenSubject>, DbErr> {
-        self.database.with_timeout(self.loader.load(id)).await
+        self.database.with_shared_query(self.loader.load(id)).await
     }
 
     /// Returns the account with this email. Case is ignored.

@@ -163,12 +163,29 @@ impl DatabaseClient {
         &'a self,
         query: impl Future<Output = Result<T, DbErr>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, DbErr>> {
-        let query = self.timeout_unboxed(query);
+        let query = self.run_shared_query(query);
         query.instrument(debug_span!("database")).boxed()
     }
 
-    /// Runs a query of several requests with a time limit. Each request has its own span.
-    pub(in crate::accounts) async fn timeout_unboxed<T>(
+    /// Waits with a time limit for the result of a query that several requests share. The query checks the file of the database.
+    pub(in crate::accounts) async fn with_shared_query<T>(
+        &self,
+        result: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        let result = self.limit_time(result);
+        result.instrument(debug_span!("database")).await
+    }
+
+    /// Runs a query that several requests share with a time limit. Each request has a separate span.
+    pub(in crate::accounts) async fn run_shared_query<T>(
+        &self,
+        query: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        self.check_file()?;
+        self.limit_time(query).await
+    }
+
+    async fn limit_time<T>(
         &self,
         query: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
@@ -179,7 +196,6 @@ impl DatabaseClient {
         let started = Instant::now();
         // SQLite runs in this process and limits its waits. Canceling a query would cost the connection.
         let answered = if self.db.get_database_backend() == DbBackend::Sqlite {
-            self.check_file()?;
             query.await
         } else {
             let query = async {
