@@ -87,11 +87,21 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let space = buffer.remaining();
         with_socket!(&*self, socket => loop {
             ready!(socket.poll_read_ready(cx))?;
-            match socket.try_read(buffer.initialize_unfilled()) {
+            let mut read = Err(io::ErrorKind::WouldBlock.into());
+            let _ = socket.try_io(Interest::READABLE, || {
+                read = socket.try_read_buf(buffer);
+                // A short read leaves no input. As after `WouldBlock`, tokio then waits for input before the next read.
+                match read {
+                    Ok(length) if length < space => Err(io::ErrorKind::WouldBlock.into()),
+                    _ => Ok(()),
+                }
+            });
+            match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(|length| buffer.advance(length))),
+                read => return Poll::Ready(read.map(drop)),
             }
         })
     }
@@ -103,25 +113,13 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
         with_socket!(&*self, socket => loop {
             ready!(socket.poll_write_ready(cx))?;
-            match socket.try_write_vectored(slices) {
+            match socket.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
         })
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
