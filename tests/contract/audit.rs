@@ -243,7 +243,7 @@ fn unread(home: &Home) -> Service {
     assert_eq!(lost(home), 0);
     let credentials = json!({ "email": EMAIL, "password": "correct horse" });
     let (_, granted) = service.post(OBTAIN, &credentials);
-    // The pipe holds 64 KiB, and the service queues 1,024 lines.
+    // The pipe holds 64 KiB, and the service queues 256 KiB of lines.
     for _ in 0..1000 {
         let (status, _) = service.post(OBTAIN, &json!({ "email": EMAIL, "password": "a guess" }));
         assert!([400, 429].contains(&status), "{status}");

@@ -109,7 +109,7 @@ impl JsonVisitor {
 
 impl Visit for JsonVisitor {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write_member(field, format!("{value:?}"));
+        self.write_member(field, format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

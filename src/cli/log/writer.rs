@@ -8,13 +8,13 @@
 
 use std::{
     io::{self, Write},
+    iter, mem,
     sync::{
-        OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use prometheus_client::metrics::counter::Counter;
@@ -22,71 +22,93 @@ use tracing::error;
 
 use crate::cli::error::CliError;
 
-/// How many lines may wait for the writer thread. A line has about 300 bytes.
-const QUEUE_LINES: usize = 1024;
+/// How many bytes may wait for the writer thread. A line has about 300 bytes.
+const QUEUE_BYTES: usize = 256 * 1024;
 /// How long the writer thread collects lines. If each line woke the thread, a refresh would take twice the processor time.
-const COLLECT: Duration = Duration::from_millis(2);
+const COLLECT: Duration = Duration::from_millis(5);
 /// The kernel writes at most this many bytes to a pipe as one piece (`PIPE_BUF` in `pipe(7)`).
 const MAX_WRITE: usize = 4096;
 /// The timeout of [`flush`] if the reader of the log is slow.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause after a failed write, and between two checks of [`flush`].
+/// The pause after a failed write.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The queue of a service. Other commands have no queue.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
-/// Sends lines to the writer thread.
+/// Collects lines for the writer thread.
 struct LogQueue {
-    sender: SyncSender<Vec<u8>>,
-    /// Lines in the queue, and lines that the thread is writing.
-    pending: AtomicUsize,
+    /// The number of bytes that may wait for the writer thread.
+    capacity: usize,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
     lost: Counter,
     /// The number of lost lines that are reported in the log.
     reported: AtomicU64,
 }
 
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    /// Whether the writer thread is writing lines that it took from the queue.
+    is_writing: bool,
+}
+
 impl LogQueue {
-    fn new(capacity: usize) -> (Self, Receiver<Vec<u8>>) {
-        let (sender, lines) = sync_channel(capacity);
-        let queue = Self {
-            sender,
-            pending: AtomicUsize::new(0),
+    fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
             lost: Counter::default(),
             reported: AtomicU64::new(0),
-        };
-        (queue, lines)
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a line. If the queue is full, counts the line as lost.
     fn push(&self, line: &[u8]) {
-        self.pending.fetch_add(1, Ordering::AcqRel);
-        if self.sender.try_send(line.to_vec()).is_err() {
-            self.pending.fetch_sub(1, Ordering::AcqRel);
+        let mut waiting = self.lock();
+        let was_empty = waiting.lines.is_empty();
+        if !was_empty && waiting.lines.len() + line.len() > self.capacity {
             self.lost.inc();
+            return;
+        }
+        waiting.lines.extend_from_slice(line);
+        if was_empty && !waiting.is_writing {
+            self.changed.notify_all();
         }
     }
 
     /// Writes lines as they arrive. Lines that wait are written together, as many whole lines as fit into one write.
-    fn write_lines(&self, lines: &Receiver<Vec<u8>>, output: &mut impl Write) {
-        let mut next = None;
-        while let Some(mut batch) = next.take().or_else(|| lines.recv().ok()) {
-            let mut count = 1;
-            next = lines.try_recv().ok();
-            while let Some(line) = next.take_if(|line| batch.len() + line.len() <= MAX_WRITE) {
-                batch.extend_from_slice(&line);
-                count += 1;
-                next = lines.try_recv().ok();
+    fn write_lines(&self, output: &mut impl Write) {
+        let mut lines = Vec::new();
+        loop {
+            self.wait_for_lines();
+            thread::sleep(COLLECT);
+            mem::swap(&mut self.lock().lines, &mut lines);
+            for piece in pieces(&lines) {
+                write_with_retries(piece, output);
             }
-            write_with_retries(&batch, output);
-            self.pending.fetch_sub(count, Ordering::AcqRel);
-            // The queue may have filled up during the write. Then the report would be lost as well.
-            next = next.or_else(|| lines.try_recv().ok());
-            if next.is_none() {
+            lines.clear();
+            // If the queue has filled up during the write, the report would be lost as well.
+            if self.lock().lines.is_empty() {
                 self.report_lost_lines();
-                thread::sleep(COLLECT);
             }
         }
+    }
+
+    /// Blocks until there are lines to write.
+    fn wait_for_lines(&self) {
+        let mut waiting = self.lock();
+        waiting.is_writing = false;
+        self.changed.notify_all();
+        let is_empty = |waiting: &mut Waiting| waiting.lines.is_empty();
+        let waiting = self.changed.wait_while(waiting, is_empty);
+        waiting.unwrap_or_else(PoisonError::into_inner).is_writing = true;
     }
 
     /// Logs how many lines were lost since the last report. The event is an error, so that the usual filters do not hide it.
@@ -101,15 +123,26 @@ impl LogQueue {
 
     /// Blocks until all lines are written. Returns false after the timeout.
     fn wait_until_written(&self, timeout: Duration) -> bool {
-        let started = Instant::now();
-        while self.pending.load(Ordering::Acquire) > 0 {
-            if started.elapsed() > timeout {
-                return false;
-            }
-            thread::sleep(PAUSE);
-        }
-        true
+        let is_pending = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
+        let result = self
+            .changed
+            .wait_timeout_while(self.lock(), timeout, is_pending);
+        !result.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
+}
+
+/// Splits at line ends into pieces that the kernel writes whole. A line that is too long is a piece.
+fn pieces(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = lines;
+    iter::from_fn(move || {
+        let is_end = |byte: &u8| *byte == b'\n';
+        let fits = &rest[..rest.len().min(MAX_WRITE)];
+        let end = fits.iter().rposition(is_end);
+        let end = end.or_else(|| rest.iter().position(is_end));
+        let (piece, remaining) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+        rest = remaining;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// Repeats writes that fail: a full disk, for example, may have space later.
@@ -128,11 +161,10 @@ fn write_with_retries(mut bytes: &[u8], output: &mut impl Write) {
 /// # Errors
 /// The system cannot start a thread.
 pub(in crate::cli) fn start_writer_thread() -> Result<Counter, CliError> {
-    let (queue, lines) = LogQueue::new(QUEUE_LINES);
-    let queue = QUEUE.get_or_init(|| queue);
+    let queue = QUEUE.get_or_init(|| LogQueue::new(QUEUE_BYTES));
     thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || queue.write_lines(&lines, &mut io::stderr()))
+        .spawn(move || queue.write_lines(&mut io::stderr()))
         .map_err(|error| format!("cannot start the thread that writes the log: {error}"))?;
     Ok(queue.lost.clone())
 }
@@ -176,8 +208,8 @@ impl Write for LineWriter {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Arc, Mutex,
-        mpsc::{self, Sender},
+        Arc,
+        mpsc::{self, Receiver, Sender},
     };
 
     use super::*;
@@ -224,22 +256,21 @@ mod tests {
 
     /// Starts a writer thread whose output hangs while `lock` is held.
     fn start(capacity: usize, lock: &Arc<Mutex<()>>) -> (Arc<LogQueue>, Receiver<String>) {
-        let (queue, lines) = LogQueue::new(capacity);
-        let queue = Arc::new(queue);
+        let queue = Arc::new(LogQueue::new(capacity));
         let (writes, written) = mpsc::channel();
         let mut output = LockedOutput {
             lock: Arc::clone(lock),
             writes,
         };
         let shared = Arc::clone(&queue);
-        thread::spawn(move || shared.write_lines(&lines, &mut output));
+        thread::spawn(move || shared.write_lines(&mut output));
         (queue, written)
     }
 
     #[test]
     fn waiting_lines_are_written_together_and_whole() {
         let lock = Arc::default();
-        let (queue, written) = start(1000, &lock);
+        let (queue, written) = start(QUEUE_BYTES, &lock);
         let line = format!("{}\n", "x".repeat(299));
         let hang = lock.lock().unwrap();
         for _ in 0..100 {
@@ -266,7 +297,7 @@ mod tests {
     #[test]
     fn hanging_output_delays_no_line_and_lost_lines_are_counted() {
         let lock = Arc::default();
-        let (queue, written) = start(10, &lock);
+        let (queue, written) = start(100, &lock);
         let hang = lock.lock().unwrap();
         for number in 0..10_000 {
             queue.push(format!("line {number:06}\n").as_bytes());
@@ -282,7 +313,7 @@ mod tests {
 
     #[test]
     fn lost_lines_are_reported_once() {
-        let (queue, _lines) = LogQueue::new(1);
+        let queue = LogQueue::new(1);
         queue.push(b"one\n");
         queue.push(b"two\n");
         queue.report_lost_lines();
@@ -301,7 +332,7 @@ mod tests {
 
     #[test]
     fn flush_times_out_if_the_output_hangs() {
-        let (queue, _lines) = LogQueue::new(1);
+        let queue = LogQueue::new(1);
         queue.push(b"one\n");
         assert!(!queue.wait_until_written(PAUSE));
     }
