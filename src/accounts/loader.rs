@@ -127,11 +127,20 @@ where
     /// Returns `None` after the last sender is dropped.
     async fn run_batch(&self) -> Option<()> {
         let mut requests = self.requests.lock().await;
-        // Lets the tasks that received the previous results send their next requests. Without this, a refresh takes 8 us more.
-        yield_now().await;
         let mut batch = Vec::new();
         if requests.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return None;
+        }
+        // The tasks that received the previous results send their next requests soon. A larger batch needs fewer switches of threads.
+        let mut size = 0;
+        while size < batch.len() && batch.len() < MAX_BATCH {
+            size = batch.len();
+            yield_now().await;
+            while batch.len() < MAX_BATCH
+                && let Ok(request) = requests.try_recv()
+            {
+                batch.push(request);
+            }
         }
         // Some clients may have given up.
         batch.retain(|request| !request.reply.is_closed());
