@@ -1,6 +1,15 @@
 //! Random bytes from the operating system.
 
+use std::cell::RefCell;
+
 use data_encoding::HEXLOWER;
+
+/// How many bytes for request IDs are read from the system at once. A system call for each ID costs 2 % of a refresh.
+const BUFFER_LEN: usize = 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Returns `N` random bytes.
 ///
@@ -21,4 +30,15 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 #[must_use]
 pub fn hex<const N: usize>() -> String {
     HEXLOWER.encode(&bytes::<N>())
+}
+
+/// Returns a new request ID of 16 hexadecimal digits.
+#[must_use]
+pub fn request_id() -> String {
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.is_empty() {
+            buffer.extend(bytes::<BUFFER_LEN>());
+        }
+        HEXLOWER.encode(&buffer.split_off(buffer.len() - 8))
+    })
 }

@@ -1,6 +1,5 @@
 //! The `X-Request-Id` of requests and responses.
 
-use data_encoding::HEXLOWER;
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::random;
@@ -16,7 +15,7 @@ impl RequestIds {
         let given = headers.get(Self::HEADER);
         let given = given.filter(|id| is_trusted && is_valid(id));
         given.cloned().unwrap_or_else(|| {
-            let id = HEXLOWER.encode(&random::bytes::<8>());
+            let id = random::request_id();
             HeaderValue::try_from(id).expect("hexadecimal digits are valid in a header")
         })
     }
