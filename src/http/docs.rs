@@ -19,7 +19,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
 use super::method_router::MethodRouter;
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
 use assets::Assets;
-use static_file::StaticFile;
+use static_file::{Content, StaticFile};
 
 mod assets;
 mod static_file;
@@ -126,7 +126,7 @@ fn text(media_type: &'static str, text: String) -> MethodRouter {
 
 /// A document may change when the service restarts, so clients must revalidate.
 fn document(media_type: &str, text: String) -> StaticFile {
-    StaticFile::new(media_type, "no-cache", text.into(), None)
+    StaticFile::new(media_type, "no-cache", Content::Plain(text.into()))
 }
 
 fn redirect(to: &'static str) -> Response {

@@ -3,14 +3,11 @@
 use std::{collections::HashMap, io::Read};
 
 use data_encoding::HEXLOWER;
-use flate2::{
-    Compression,
-    read::{GzDecoder, GzEncoder},
-};
+use flate2::{Compression, read::GzEncoder};
 use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::static_file::StaticFile;
+use super::static_file::{Content, StaticFile};
 
 /// The folder of the files in `/docs/`.
 pub(super) const FOLDER: &str = "assets";
@@ -56,23 +53,22 @@ impl Assets {
             hashed_names: HashMap::new(),
         };
         for (name, media_type, plain) in PLAIN {
-            assets.add(name, media_type, plain.into(), gzipped(plain));
+            assets.add(name, media_type, gzipped(plain));
         }
         for (name, media_type, gzip) in COMPRESSED {
-            assets.add(name, media_type, unzipped(gzip), gzip.into());
+            assets.add(name, media_type, gzip.into());
         }
         assets
     }
 
-    fn add(&mut self, name: &'static str, media_type: &str, plain: Bytes, gzip: Bytes) {
-        let hash = HEXLOWER.encode(&Sha256::digest(&plain)[..8]);
+    fn add(&mut self, name: &'static str, media_type: &str, gzip: Bytes) {
+        let hash = HEXLOWER.encode(&Sha256::digest(&gzip)[..8]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         let hashed = format!("{stem}.{hash}.{extension}");
         let file = StaticFile::new(
             media_type,
             "public, max-age=31536000, immutable",
-            plain,
-            Some(gzip),
+            Content::Gzip(gzip),
         );
         self.by_hashed_name.insert(hashed.clone(), file);
         self.hashed_names.insert(name, format!("{FOLDER}/{hashed}"));
@@ -89,23 +85,15 @@ impl Assets {
 }
 
 fn gzipped(plain: &[u8]) -> Bytes {
-    read_all(GzEncoder::new(plain, Compression::best()))
-}
-
-fn unzipped(gzip: &[u8]) -> Bytes {
-    read_all(GzDecoder::new(gzip))
-}
-
-fn read_all(mut reader: impl Read) -> Bytes {
-    let mut bytes = Vec::new();
-    let read = reader.read_to_end(&mut bytes);
-    read.expect("the files in the binary are complete");
-    bytes.into()
+    let mut gzip = Vec::new();
+    let read = GzEncoder::new(plain, Compression::best()).read_to_end(&mut gzip);
+    read.expect("bytes in memory can always be read");
+    gzip.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::static_file::unzipped, *};
 
     #[test]
     fn files_of_swagger_ui_have_the_digests_of_the_release() {

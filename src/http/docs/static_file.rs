@@ -1,6 +1,9 @@
-//! A file in memory, plain and compressed, with `ETag` and 304.
+//! A file in memory with `ETag` and 304, and with gzip for clients that accept it.
+
+use std::io::Read;
 
 use data_encoding::HEXLOWER;
+use flate2::read::GzDecoder;
 use hyper::body::Bytes;
 use poem::{
     Response,
@@ -18,74 +21,74 @@ use sha2::{Digest, Sha256};
 pub(super) struct StaticFile {
     media_type: HeaderValue,
     cache_control: HeaderValue,
-    plain: Variant,
-    gzip: Option<Variant>,
+    content: Content,
+    /// The hash of the content.
+    hash: String,
 }
 
-struct Variant {
-    bytes: Bytes,
-    /// A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
-    etag: HeaderValue,
-}
-
-impl Variant {
-    fn new(bytes: Bytes) -> Self {
-        let hash = HEXLOWER.encode(&Sha256::digest(&bytes)[..16]);
-        let etag = HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal is ASCII");
-        Self { bytes, etag }
-    }
+pub(super) enum Content {
+    Plain(Bytes),
+    /// Decompressed for each client that does not accept gzip: all browsers accept it, and plain copies would use 2 MiB.
+    Gzip(Bytes),
 }
 
 impl StaticFile {
-    pub(super) fn new(
-        media_type: &str,
-        cache_control: &'static str,
-        plain: Bytes,
-        gzip: Option<Bytes>,
-    ) -> Self {
+    pub(super) fn new(media_type: &str, cache_control: &'static str, content: Content) -> Self {
+        let (Content::Plain(bytes) | Content::Gzip(bytes)) = &content;
         Self {
             media_type: HeaderValue::from_str(media_type).expect("media types are ASCII"),
             cache_control: HeaderValue::from_static(cache_control),
-            plain: Variant::new(plain),
-            gzip: gzip.map(Variant::new),
+            hash: HEXLOWER.encode(&Sha256::digest(bytes)[..16]),
+            content,
         }
     }
 
     /// Returns the response to a GET or HEAD with these headers: the variant that the client prefers, or 304 if the client has it.
     pub(super) fn response(&self, request: &HeaderMap) -> Response {
-        let zipped = self.gzip.as_ref().filter(|_| prefers_gzip(request));
-        let variant = zipped.unwrap_or(&self.plain);
+        let has_gzip = matches!(self.content, Content::Gzip(_));
+        let is_gzip = has_gzip && prefers_gzip(request);
+        // A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
+        let variant = if is_gzip { "-gzip" } else { "" };
+        let etag = HeaderValue::try_from(format!("\"{}{variant}\"", self.hash));
+        let etag = etag.expect("hexadecimal is ASCII");
         let mut response = Response::default();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
-        headers.insert(ETAG, variant.etag.clone());
-        if self.gzip.is_some() {
+        headers.insert(ETAG, etag.clone());
+        if has_gzip {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
-        if variant.is_known_to(request) {
+        if is_known(&etag, request) {
             response.set_status(StatusCode::NOT_MODIFIED);
             return response;
         }
         headers.insert(CONTENT_TYPE, self.media_type.clone());
-        if zipped.is_some() {
+        if is_gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        response.set_body(variant.bytes.clone());
+        response.set_body(match &self.content {
+            Content::Gzip(gzip) if !is_gzip => unzipped(gzip),
+            Content::Gzip(bytes) | Content::Plain(bytes) => bytes.clone(),
+        });
         response
     }
 }
 
-impl Variant {
-    /// Returns whether `If-None-Match` contains the `ETag`. Invalid headers are ignored.
-    fn is_known_to(&self, request: &HeaderMap) -> bool {
-        let mut known = request.get_all(IF_NONE_MATCH).iter().peekable();
-        let mut etag = std::iter::once(&self.etag);
-        known.peek().is_some()
-            && IfNoneMatch::decode(&mut known)
-                .ok()
-                .zip(ETag::decode(&mut etag).ok())
-                .is_some_and(|(known, etag)| !known.precondition_passes(&etag))
-    }
+pub(super) fn unzipped(gzip: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    let read = GzDecoder::new(gzip).read_to_end(&mut plain);
+    read.expect("the files in the binary are complete");
+    plain.into()
+}
+
+/// Returns whether `If-None-Match` contains the `ETag`. Invalid headers are ignored.
+fn is_known(etag: &HeaderValue, request: &HeaderMap) -> bool {
+    let mut known = request.get_all(IF_NONE_MATCH).iter().peekable();
+    known.peek().is_some()
+        && IfNoneMatch::decode(&mut known)
+            .ok()
+            .zip(ETag::decode(&mut std::iter::once(etag)).ok())
+            .is_some_and(|(known, etag)| !known.precondition_passes(&etag))
 }
 
 /// Returns whether the client accepts gzip, and does not prefer the plain variant (RFC 9110 section 12.5.3).
