@@ -1,4 +1,4 @@
-//! The account commands: how they find an account, and that an unchanged value keeps every token.
+//! Account commands find an account by email or ID. Setting an unchanged value revokes no token.
 
 use std::{fmt::Write as _, fs};
 
@@ -18,7 +18,7 @@ fn with_account() -> Home {
     home
 }
 
-/// Imports accounts from a CSV file that has these IDs and emails.
+/// Imports accounts with these IDs and emails from a CSV file.
 fn import(home: &Home, accounts: &[(i64, &str)]) {
     let mut csv = "id,email,password\n".to_owned();
     for (id, email) in accounts {
@@ -55,7 +55,7 @@ fn setting_the_same_email_revokes_no_token() {
     let (status, body) = service.post(REFRESH, &json!({ "token": token }));
     assert_eq!(status, 200, "{body}");
 
-    // Tokens carry the email as it is stored, so another spelling is a change.
+    // Tokens contain the email as stored, so another spelling is a change.
     let said = stdout(&home.run(&["user", "email", EMAIL, "You@example.com"]));
     assert_eq!(
         said,
@@ -65,7 +65,7 @@ fn setting_the_same_email_revokes_no_token() {
 }
 
 #[test]
-fn setting_the_same_state_says_so() {
+fn setting_the_same_state_reports_no_change() {
     let home = with_account();
     for (command, said) in [
         (
@@ -162,13 +162,13 @@ fn every_account_command_accepts_an_id() {
         (code, said.as_str()),
         (
             1,
-            "error: no account has the ID 7; `signet user list` shows them all\n"
+            "error: no account has the ID 7; `signet user list` lists all accounts\n"
         )
     );
 }
 
 #[test]
-fn account_is_named_exactly_once() {
+fn account_must_be_named_exactly_once() {
     let home = with_account();
     for args in [
         &["user", "show"][..],
@@ -199,7 +199,7 @@ fn missing_target_is_reported_with_every_way_to_name_it() {
 }
 
 #[test]
-fn unusual_sqlite_path_is_rejected_and_creates_nothing() {
+fn unsupported_sqlite_path_is_rejected_and_creates_no_file() {
     let home = Home::on_sqlite();
     fs::create_dir(home.path().join("data")).unwrap();
     for (url, reason) in [

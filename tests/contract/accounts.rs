@@ -1,4 +1,4 @@
-//! Accounts: what logging in, changing and ending them does to their tokens.
+//! Logins, and the effects of account changes on tokens.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ const PASSWORD: &str = "1234ABCD";
 const NO_LOGIN: &str = "Unable to log in with provided credentials.";
 
 #[tokio::test]
-async fn whoever_may_not_log_in_is_told_the_same() {
+async fn rejected_logins_get_the_same_response() {
     let world = World::new().await;
     world.add_documented().await;
     world.add(2, "unusable@example.com", None).await;
@@ -48,9 +48,10 @@ async fn whoever_may_not_log_in_is_told_the_same() {
     }
 }
 
-/// Every change that ends tokens ends them in its own second too, and the next login is good at once.
+/// A revocation also rejects tokens that were issued earlier in the same second. A login in the same second after the revocation gets a
+/// valid token.
 #[tokio::test]
-async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
+async fn changes_revoke_earlier_tokens_and_no_later_tokens() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let users = &world.auth.users;
@@ -99,7 +100,7 @@ async fn a_cut_ends_what_was_issued_before_and_nothing_after() {
     world.refresh(&after).await.token();
 }
 
-/// Another process, which is writing to every account.
+/// Starts a transaction on another connection pool, as another process would. The transaction locks every account.
 async fn other_writer(world: &World) -> DatabaseTransaction {
     let other = accounts::open(&world.url, LIMITS).await.unwrap();
     let writing = other.begin().await.unwrap();
@@ -108,9 +109,9 @@ async fn other_writer(world: &World) -> DatabaseTransaction {
     writing
 }
 
-/// Whoever logs in while a change waits for its turn is ended with the rest.
+/// If a login finishes while a revocation waits for the lock, the revocation also revokes the token of this login.
 #[tokio::test]
-async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
+async fn revocation_reads_the_clock_after_it_has_the_lock() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let users = &world.auth.users;
@@ -119,7 +120,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
         let writing = other_writer(&world).await;
         let is_free = AtomicBool::new(false);
         let now = || {
-            assert!(is_free.load(Ordering::SeqCst), "too early");
+            assert!(is_free.load(Ordering::SeqCst), "read before the lock");
             world.now()
         };
         let revoke = async {
@@ -142,7 +143,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
         assert_eq!(account.tokens_valid_after, NOW + 6 + i64::from(all));
     }
 
-    // A login by a clock that was ahead is ended, too, whatever logins come after it.
+    // The clock was ahead during the first of two logins. A revocation also rejects the token of the first login.
     world.set_clock(NOW + 100);
     let token = world.token().await;
     world.set_clock(NOW + 50);
@@ -153,7 +154,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
         .await
         .assert_refused("Error decoding signature.");
 
-    // So is it by a revocation of all.
+    // `revoke_all` rejects such a token, too.
     world.set_clock(NOW + 200);
     let token = world.token().await;
     world.set_clock(NOW + 150);
@@ -164,7 +165,7 @@ async fn a_cut_is_made_when_it_is_written_and_not_when_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn disabling_stops_tokens_and_enabling_lets_them_go_on() {
+async fn disabling_rejects_tokens_and_enabling_accepts_them_again() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let token = world.token().await;
@@ -186,7 +187,7 @@ async fn disabling_stops_tokens_and_enabling_lets_them_go_on() {
 }
 
 #[tokio::test]
-async fn a_login_is_recorded_and_a_failed_one_is_not() {
+async fn successful_login_is_recorded_and_failed_login_is_not() {
     let world = World::new().await;
     world.add_documented().await;
     world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
@@ -198,15 +199,15 @@ async fn a_login_is_recorded_and_a_failed_one_is_not() {
     assert_eq!(last_login().await, Some(world.now()));
 }
 
-/// Whether nothing is issued for the account as it was verified.
+/// Returns whether a login is rejected because the account changed after `verified` was loaded.
 async fn is_overtaken(world: &World, verified: &Account) -> bool {
     let login = world.auth.users.record_login(verified, world.now(), None);
     !login.await.unwrap()
 }
 
-/// What is verified while the account changes must not be issued for what it was before.
+/// If an account changes while a password is verified, the login must get no token. A new hash of the same password is no such change.
 #[tokio::test]
-async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
+async fn login_is_rejected_if_password_or_state_changes_meanwhile() {
     let world = World::new().await;
     let verified = world.add_documented().await;
     let users = &world.auth.users;
@@ -226,7 +227,7 @@ async fn a_login_that_was_overtaken_by_a_change_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_login_that_was_overtaken_by_another_e_mail_or_a_cut_gets_nothing() {
+async fn login_is_rejected_if_email_changes_or_tokens_are_revoked_meanwhile() {
     let world = World::new().await;
     let users = &world.auth.users;
     let verified = world.add_documented().await;
@@ -240,7 +241,7 @@ async fn a_login_that_was_overtaken_by_another_e_mail_or_a_cut_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
+async fn hash_of_another_cost_is_replaced_once_and_revokes_no_token() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let token = world.token().await;
@@ -265,7 +266,7 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
     assert_eq!(
         stored().await,
         imported,
-        "a wrong password rehashes nothing"
+        "a wrong password replaced the hash"
     );
     world.token().await;
     let current = stored().await;
@@ -279,9 +280,9 @@ async fn a_hash_of_another_cost_is_replaced_once_and_ends_nothing() {
     world.refresh(&token).await.token();
 }
 
-/// What Django makes by default is dear, and taken.
+/// Hashes at Django's default cost are expensive, but accepted.
 #[tokio::test]
-async fn a_hash_at_django_s_cost_is_verified_once() {
+async fn hash_at_django_default_cost_is_verified_and_replaced() {
     let world = World::new().await;
     let account = world.add_documented().await;
     let django = Argon2Params {
@@ -306,7 +307,7 @@ async fn a_hash_at_django_s_cost_is_verified_once() {
 }
 
 #[tokio::test]
-async fn a_new_password_costs_what_the_contract_says() {
+async fn new_hash_has_the_configured_cost() {
     let world = World::at_cost(Argon2Params {
         memory_kib: 19_456,
         iterations: 2,
@@ -323,14 +324,14 @@ async fn a_new_password_costs_what_the_contract_says() {
 }
 
 #[tokio::test]
-async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
+async fn account_with_unsupported_hash_cannot_log_in() {
     let world = World::new().await;
     for (id, hash) in [
         "",
         "rubbish",
         "$argon2id$v=19$m=7,t=0,p=0$c2FsdHNhbHQ$aGFzaA",
         "$scrypt$ln=1$c2FsdA$aGFzaA",
-        // Readable, but of a cost that would stop the service.
+        // Valid hashes at a cost that would block the service.
         "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
         "$argon2id$v=19$m=64,t=1000000,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
     ]
@@ -352,9 +353,9 @@ async fn a_hash_that_cannot_be_read_is_as_good_as_none() {
     }
 }
 
-/// Another process that writes for too long is an outage, not a bug of ours, and readers go on.
+/// If another process locks the database for too long, a login gets a 503 and no 500. Refreshes succeed, because they only read.
 #[tokio::test]
-async fn a_locked_database_is_told_as_temporary() {
+async fn login_on_a_locked_database_gets_503_with_retry_after() {
     let world = World::of(Setup {
         patience: Duration::from_millis(200),
         ..Setup::default()
@@ -374,9 +375,9 @@ async fn a_locked_database_is_told_as_temporary() {
     world.token().await;
 }
 
-/// However many logins wait for another writer, some connections are for those who only read.
+/// Logins that wait for another writer use at most half of the connections. The other connections are for reads.
 #[tokio::test]
-async fn refreshes_go_on_while_logins_wait_to_be_written() {
+async fn refreshes_succeed_while_logins_wait_for_a_lock() {
     let world = World::of(Setup {
         patience: Duration::from_secs(2),
         ..Setup::default()
@@ -391,7 +392,7 @@ async fn refreshes_go_on_while_logins_wait_to_be_written() {
         futures_util::future::join_all(logins).await
     };
     let refreshes = async {
-        // Until every login that gets a connection has one.
+        // After these rounds, every login that can get a connection has a connection.
         for _ in 0..200 {
             tokio::task::yield_now().await;
             world.refresh(&token).await.token();
@@ -404,9 +405,9 @@ async fn refreshes_go_on_while_logins_wait_to_be_written() {
     }
 }
 
-/// They share their queries, and nothing else.
+/// Concurrent refreshes share queries. Each refresh must get the state of the right account.
 #[tokio::test]
-async fn each_of_many_refreshes_at_once_is_told_of_its_own_account() {
+async fn concurrent_refreshes_get_the_state_of_their_accounts() {
     let world = World::new().await;
     let mut tokens = Vec::new();
     for id in 1..=100 {
@@ -423,15 +424,15 @@ async fn each_of_many_refreshes_at_once_is_told_of_its_own_account() {
         match id {
             3 => answer.assert_refused("User account is disabled."),
             5 => answer.assert_refused("User doesn't exist."),
-            // In the second of its issue, a token is refreshed to itself.
+            // A refresh in the second in which the token was issued returns the same token.
             _ => assert_eq!(answer.token(), *token),
         }
     }
 }
 
-/// Only SQLite lets a column hold what is not of its type.
+/// Only SQLite stores values that do not match the type of the column.
 #[tokio::test]
-async fn a_row_that_cannot_be_read_fails_its_own_refreshes_alone() {
+async fn unreadable_row_fails_only_refreshes_of_this_account() {
     let world = World::new().await;
     if world.db.get_database_backend() != DbBackend::Sqlite {
         return;
@@ -449,7 +450,7 @@ async fn a_row_that_cannot_be_read_fails_its_own_refreshes_alone() {
 }
 
 #[tokio::test]
-async fn e_mails_and_ids_are_unique_and_never_come_back() {
+async fn emails_and_ids_are_unique_and_ids_are_never_reused() {
     let world = World::new().await;
     world.add(5, "CaseUser@example.com", Some(PASSWORD)).await;
     let users = &world.auth.users;
@@ -507,7 +508,7 @@ async fn e_mails_and_ids_are_unique_and_never_come_back() {
 }
 
 #[tokio::test]
-async fn the_claims_carry_the_e_mail_as_stored() {
+async fn token_contains_the_email_as_stored() {
     let world = World::new().await;
     world.add(3, "CaseUser@example.com", Some(PASSWORD)).await;
     let asked = json!({ "email": "\u{3000}caseuser@EXAMPLE.com\n", "password": PASSWORD });

@@ -1,4 +1,4 @@
-//! Admission to hashing: what a storm of logins may take, and what it must not.
+//! The hashing queue: limits of time and memory during many concurrent logins.
 
 use std::{
     sync::{
@@ -21,16 +21,16 @@ use crate::{
 const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
 
-/// Dear enough for a queue to form.
-const DEAR: Argon2Params = Argon2Params {
+/// Slow enough that a queue forms.
+const SLOW: Argon2Params = Argon2Params {
     memory_kib: 16_384,
     iterations: 4,
     parallelism: 1,
 };
 
-async fn one_at_a_time(wait: Duration) -> World {
+async fn world_with_one_thread(wait: Duration) -> World {
     let world = World::of(Setup {
-        cost: DEAR,
+        cost: SLOW,
         budget: HashPoolLimits {
             threads: 1,
             wait,
@@ -44,8 +44,8 @@ async fn one_at_a_time(wait: Duration) -> World {
 }
 
 #[tokio::test]
-async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
-    let world = Arc::new(one_at_a_time(Duration::from_millis(300)).await);
+async fn overload_returns_503_with_retry_after() {
+    let world = Arc::new(world_with_one_thread(Duration::from_millis(300)).await);
     world.token().await;
     let storm = (0..64).map(|_| {
         let world = Arc::clone(&world);
@@ -59,7 +59,7 @@ async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
     let issued = answers.iter().filter(|answer| answer.status == 200).count();
     assert!(
         !busy.is_empty() && issued > 0,
-        "{issued} issued, {} refused",
+        "{issued} issued, {} rejected",
         busy.len()
     );
     assert_eq!(busy.len() + issued, answers.len());
@@ -69,7 +69,7 @@ async fn a_login_that_would_wait_too_long_is_told_so_and_when_to_come_back() {
         let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..60).contains(&seconds), "{seconds}");
     }
-    // The storm has passed.
+    // The service accepts logins again after the overload.
     world.token().await;
 }
 
@@ -80,8 +80,8 @@ async fn login_from(world: &World, address: &str, email: &str, password: &str) -
     world.send(request).await
 }
 
-/// Starts 200 logins from these addresses, and waits until the first of them are hashed. By then the others wait in the queue. Counts the
-/// logins that are hashed.
+/// Starts 200 logins from these addresses, and blocks until six of them are hashed. The remaining logins are then in the queue. Returns the
+/// logins and the number of hashed logins.
 async fn flood(
     world: &Arc<World>,
     addresses: u8,
@@ -108,15 +108,15 @@ async fn flood(
     (logins, hashed)
 }
 
-/// Addresses take turns, so a login waits for no more than a hash of each address that floods.
+/// The queue serves addresses in turn, so a login waits for about one hash of each flooding address.
 #[tokio::test]
-async fn floods_from_some_addresses_do_not_refuse_others() {
+async fn login_floods_do_not_block_other_addresses() {
     let repeated = |_| "wrong".to_owned();
     let distinct = |number| format!("guess {number}");
     let right = |_| PASSWORD.to_owned();
     let passwords: [fn(u8) -> String; 3] = [repeated, distinct, right];
     for (addresses, password) in passwords.map(|it| [(1, it), (20, it)]).concat() {
-        let world = Arc::new(one_at_a_time(Duration::from_hours(1)).await);
+        let world = Arc::new(world_with_one_thread(Duration::from_hours(1)).await);
         let (_flood, hashed) = flood(&world, addresses, password).await;
         let before = hashed.load(Ordering::SeqCst);
         let owner = login_from(&world, "192.0.2.1", EMAIL, PASSWORD).await;
@@ -124,15 +124,15 @@ async fn floods_from_some_addresses_do_not_refuse_others() {
         let meanwhile = hashed.load(Ordering::SeqCst) - before;
         assert!(
             meanwhile <= usize::from(addresses) + 3,
-            "{addresses} addresses: {meanwhile} of the flood came first"
+            "{addresses} addresses: {meanwhile} logins of the flood were hashed first"
         );
     }
 }
 
-/// Whatever waits for its hash, a refresh does not wait with it.
+/// A refresh computes no hash, so it does not wait in the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refreshes_go_on_in_a_storm_of_logins() {
-    let world = Arc::new(one_at_a_time(Duration::from_mins(10)).await);
+async fn refreshes_do_not_wait_for_logins() {
+    let world = Arc::new(world_with_one_thread(Duration::from_mins(10)).await);
     let token = world.token().await;
     let storm: Vec<_> = (0..24)
         .map(|_| {
@@ -150,10 +150,10 @@ async fn refreshes_go_on_in_a_storm_of_logins() {
     }
 }
 
-/// Forty hashes would take longer than a login waits: those that nobody waits for are not done.
+/// The queue drops logins of disconnected clients. Otherwise the last login would wait for 40 hashes.
 #[tokio::test]
-async fn logins_whose_clients_have_gone_are_not_hashed_for() {
-    let world = one_at_a_time(Duration::from_mins(10)).await;
+async fn logins_of_disconnected_clients_are_not_hashed() {
+    let world = world_with_one_thread(Duration::from_mins(10)).await;
     let server = Server::of(world, limits()).await;
     let single = Instant::now();
     server.exchange(obtain_request(EMAIL, PASSWORD)).await;
@@ -174,17 +174,18 @@ async fn logins_whose_clients_have_gone_are_not_hashed_for() {
     );
 }
 
-/// Nobody waits for an answer on a connection that was reset, so its work leaves the queue at once.
+/// A client cannot receive a response after it resets its connection, so its login leaves the queue immediately.
 #[tokio::test]
-async fn resets_leave_the_queue_at_once() {
+async fn reset_removes_the_login_from_the_queue() {
     for finishes_first in [false, true] {
-        let world = one_at_a_time(Duration::from_secs(1)).await;
+        let world = world_with_one_thread(Duration::from_secs(1)).await;
         world.token().await;
         let server = Server::of(world, limits()).await;
         let request = obtain_request(EMAIL, PASSWORD);
         let single = Instant::now();
         server.exchange(&request).await;
-        // More logins than the queue of one second accepts, so that the queue is full. A single login takes longer than its hash.
+        // Fills the queue: this is more logins than a queue of one second accepts. `single` is the time of a whole login, which is longer
+        // than the time of a hash.
         let count = 8.0 / single.elapsed().as_secs_f64();
         let mut clients = Vec::new();
         while f64::from(u16::try_from(clients.len()).unwrap()) < count {
@@ -206,7 +207,8 @@ async fn resets_leave_the_queue_at_once() {
     }
 }
 
-/// The whole process, in a storm of logins to these accounts: the budget in KiB, on top of what it had when idle.
+/// Asserts that many concurrent logins increase the memory of the whole process by at most `budget_kib`, with a tolerance of 10 %. The
+/// accounts have these hashes, and a hash for an unknown email uses `own_kib`.
 fn assert_stays_within(budget_kib: u64, own_kib: u64, hashes: &[String], logins: usize) {
     let home = Home::new();
     let mut users: Vec<_> = hashes
@@ -228,11 +230,11 @@ fn assert_stays_within(budget_kib: u64, own_kib: u64, hashes: &[String], logins:
         .env("SIGNET_HASHING_MEMORY_KIB", budget_kib.to_string())
         .env("SIGNET_HASHING_WAIT", "600")
         .env("SIGNET_THROTTLE", "off")
-        // Nobody reads what it would log of every login.
+        // This test does not read the log, so the service must not log each login.
         .env("SIGNET_LOG", "signet::cli=info");
     let service = crate::binary::Service::start(command);
     let address = service.address;
-    // What is loaded by the first requests is not the hashes'.
+    // The first requests allocate memory that is not for hashes.
     for _ in 0..16 {
         exchange(address, obtain_request("", "").as_bytes());
     }
@@ -252,24 +254,24 @@ fn assert_stays_within(budget_kib: u64, own_kib: u64, hashes: &[String], logins:
     let peak = service.memory_kib("VmHWM");
     assert!(
         peak > idle + own_kib * 9 / 10,
-        "nothing was hashed: {idle} KiB idle, {peak} KiB at most"
+        "no login was hashed: {idle} KiB idle, {peak} KiB at most"
     );
-    // Connections and requests take some, too.
+    // Connections and requests use some memory, too.
     assert!(
         peak < (idle + budget_kib) * 11 / 10,
         "{idle} KiB idle, {peak} KiB at most"
     );
 }
 
-/// One core's hashes would fit twice, were the budget not what holds them back.
+/// The limit has space for one hash only. Two concurrent hashes would exceed it.
 #[test]
-fn a_storm_stays_within_the_memory_it_was_given() {
+fn concurrent_logins_stay_within_the_memory_limit() {
     assert_stays_within(20_000, 19_456, &[], 64);
 }
 
-/// Hashes of other sizes leave memory of other sizes behind.
+/// Hashes of different sizes free memory blocks of different sizes.
 #[test]
-fn a_storm_of_imported_hashes_stays_within_the_memory_it_was_given() {
+fn logins_with_imported_hashes_stay_within_the_memory_limit() {
     let argon2 =
         |kib| format!("$argon2id$v=19$m={kib},t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA");
     let scrypt = |n| format!("scrypt${n}$salt$8$1${}==", "A".repeat(86));

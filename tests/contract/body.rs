@@ -1,4 +1,4 @@
-//! Bodies: what counts as JSON, and what is said of what does not fit.
+//! Request bodies: valid JSON, and the errors for invalid fields.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ const EMAIL: &str = "Enter a valid email address.";
 const NOT_A_STRING: &str = "Not a valid string.";
 
 #[tokio::test]
-async fn a_number_is_a_number_however_large() {
+async fn numbers_of_any_size_are_valid_json() {
     let world = World::new().await;
     world.add_documented().await;
     let digits = "9".repeat(400);
@@ -34,17 +34,17 @@ async fn a_number_is_a_number_however_large() {
         (&*digits, "int"),
         ("-1", "int"),
     ] {
-        let told = format!("Invalid data. Expected a dictionary, but got {kind}.");
+        let expected = format!("Invalid data. Expected a dictionary, but got {kind}.");
         world
             .send(post(REFRESH, number.to_owned()))
             .await
-            .assert_refused(&told);
+            .assert_refused(&expected);
     }
 }
 
-/// What is ignored need only be well-formed: nobody looks into it.
+/// The service does not validate an unknown field. The field must only be well-formed JSON.
 #[tokio::test]
-async fn an_unknown_field_is_not_looked_into() {
+async fn unknown_field_is_ignored_if_it_is_well_formed() {
     let world = World::new().await;
     world.add_documented().await;
     let deep = "[".repeat(500) + &"]".repeat(500);
@@ -72,9 +72,9 @@ async fn an_unknown_field_is_not_looked_into() {
     }
 }
 
-/// A client that looks the column up finds the fault there.
+/// The line and the column in an error refer to the body that the client sent.
 #[tokio::test]
-async fn json_errors_name_the_place_in_the_whole_body() {
+async fn json_errors_have_the_position_in_the_whole_body() {
     let world = World::new().await;
     // `!` marks the byte after which the parser fails. It is not sent.
     for marked in [
@@ -103,7 +103,7 @@ async fn json_errors_name_the_place_in_the_whole_body() {
 }
 
 #[tokio::test]
-async fn of_duplicate_keys_the_last_one_wins() {
+async fn last_of_duplicate_keys_is_used() {
     let world = World::new().await;
     world.add_documented().await;
     let body =
@@ -118,9 +118,9 @@ async fn of_duplicate_keys_the_last_one_wins() {
 }
 
 #[tokio::test]
-async fn every_fault_of_every_field_is_told_at_once() {
+async fn response_has_all_errors_of_all_fields() {
     let world = World::new().await;
-    for (body, told) in [
+    for (body, expected) in [
         (
             json!({ "email": "a\0", "password": "\0" }),
             json!({
@@ -153,7 +153,7 @@ async fn every_fault_of_every_field_is_told_at_once() {
         let answer = world.post(OBTAIN, &body).await;
         assert_eq!(
             (answer.status.as_u16(), answer.json()),
-            (400, told),
+            (400, expected),
             "{body}"
         );
     }

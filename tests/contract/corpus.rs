@@ -51,7 +51,7 @@ fn read() -> Corpus {
     corpus
 }
 
-/// Whether the responses depend on no account, token or clock.
+/// Returns whether the responses are independent of accounts, tokens and the clock.
 fn is_stateless(case: &Case) -> bool {
     let request = case.request.body.as_deref().unwrap_or_default();
     let is_stateless = |response: &ExpectedResponse| {
@@ -114,7 +114,7 @@ async fn replay(corpus: &Corpus, world: &World) {
 }
 
 #[tokio::test]
-async fn every_response_of_the_corpus_is_returned() {
+async fn service_returns_every_response_of_the_corpus() {
     let corpus = read();
     let world = World::new().await;
     for user in &corpus.users {
@@ -146,7 +146,7 @@ async fn imported_accounts_get_every_response_of_the_corpus() {
     replay(&read(), &world).await;
 }
 
-/// The list of `signet verify-compat` has at least one request for each operation and each of its responses.
+/// The list of `signet verify-compat` has at least one request for each response of each operation.
 #[test]
 fn compat_cases_cover_every_stateless_response_of_the_corpus() {
     let corpus: Value = serde_json::from_str(CORPUS).unwrap();

@@ -1,4 +1,4 @@
-//! The commands and the database: which commands create it, migrate it, write to it or only read it.
+//! Which commands create, migrate, write or only read the database.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -11,7 +11,7 @@ const READ: [&[&str]; 3] = [
     &["user", "list", "--json"],
     &["user", "show", EMAIL],
 ];
-/// Commands that change accounts, and create none.
+/// Commands that change existing accounts.
 const CHANGE: [&[&str]; 8] = [
     &["user", "passwd", EMAIL, "--password-stdin"],
     &["user", "email", EMAIL, "new@example.com"],
@@ -25,7 +25,7 @@ const CHANGE: [&[&str]; 8] = [
 const ADD: [&str; 4] = ["user", "add", EMAIL, "--password-stdin"];
 const PASSWORD: &str = "correct horse\n";
 
-/// The files below a folder, and their contents.
+/// Returns all files and folders below a folder, and the contents of the files.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -113,7 +113,7 @@ fn failing_commands_leave_no_database() {
     }
 }
 
-/// A database that exists and has no tables yet, as an operator creates it on PostgreSQL.
+/// The database exists, but has no tables, as after an operator has created it on PostgreSQL.
 #[test]
 fn failing_imports_leave_an_empty_database_empty() {
     let home = Home::new();
@@ -152,7 +152,7 @@ fn commands_that_create_the_database_print_its_absolute_path() {
         stdout(&output);
         let folder: Vec<_> = files(&home.path().join("data")).into_keys().collect();
         assert_eq!(folder.len(), 1, "{folder:?}");
-        // The second time it exists.
+        // The second command finds the database.
         let again = home.run(&["migrate"]);
         assert_eq!(created(&again.stderr), "");
     }
@@ -196,7 +196,7 @@ fn commands_for_accounts_apply_no_migration() {
     assert_eq!(stdout(&home.run(&["migrate", "status"])), status);
 }
 
-/// The journal mode is in the file, and the files of a write-ahead log lie beside it.
+/// SQLite stores the journal mode in the database file, and the write-ahead log in separate files.
 #[test]
 fn commands_that_read_change_no_file() {
     for journal in ["delete", "wal"] {
@@ -221,7 +221,7 @@ fn commands_that_read_change_no_file() {
     }
 }
 
-/// A running service has accounts in its write-ahead log.
+/// The write-ahead log of a running service contains accounts that the database file does not have yet.
 #[test]
 fn commands_that_read_see_the_changes_of_a_running_service() {
     let home = with_account();
@@ -237,7 +237,7 @@ fn commands_that_read_see_the_changes_of_a_running_service() {
 }
 
 #[test]
-fn commands_for_accounts_reject_a_database_in_memory() {
+fn commands_for_accounts_reject_an_in_memory_database() {
     let home = Home::on_sqlite();
     for url in ["sqlite::memory:", "sqlite:x?mode=memory"] {
         for args in READ.iter().chain(&CHANGE).chain(&[&ADD[..]]) {
@@ -248,7 +248,7 @@ fn commands_for_accounts_reject_a_database_in_memory() {
     }
 }
 
-/// The line of the log about the new database, if any.
+/// Returns the log line about the new database, or an empty string.
 fn created(log: &[u8]) -> String {
     let log = String::from_utf8_lossy(log);
     let mut lines = log.lines();

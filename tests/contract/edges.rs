@@ -1,4 +1,4 @@
-//! Where clients come in: TLS, Unix sockets, sockets of systemd, and pages of other origins.
+//! Access for clients: TLS, Unix sockets, systemd sockets and pages of other origins.
 
 use std::{
     fs,
@@ -31,12 +31,15 @@ use crate::{
     world::{OBTAIN, Setup, World, post, request},
 };
 
-/// Less than any of the time-outs of a connection, where a test has set no other.
-const A_DEFAULT: Duration = Duration::from_secs(8);
+/// Shorter than every default timeout of a connection.
+const MAX_TIME: Duration = Duration::from_secs(8);
+
+/// The log message after a reload.
+const RELOADED: &str = "read the certificate anew";
 
 const DOCUMENTED: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
 
-/// A login, whose connection ends with its answer.
+/// Returns a login request that closes the connection after the response.
 fn login() -> String {
     format!(
         "POST {OBTAIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{DOCUMENTED}",
@@ -44,7 +47,7 @@ fn login() -> String {
     )
 }
 
-/// Sends a login, and reads the answer to its end.
+/// Sends a login, and reads the whole response.
 fn log_in(stream: &mut (impl Read + Write)) -> String {
     stream.write_all(login().as_bytes()).unwrap();
     let mut answer = String::new();
@@ -52,11 +55,11 @@ fn log_in(stream: &mut (impl Read + Write)) -> String {
     answer
 }
 
-/// Puts a new certificate and its key where the service finds them; returns the certificate.
-fn certify(home: &Home) -> CertificateDer<'static> {
+/// Writes a new certificate and its key to the files of the service. Returns the certificate.
+fn write_certificate(home: &Home) -> CertificateDer<'static> {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    // As tools do that renew certificates: each at once, one after the other.
+    // Tools that renew certificates replace each file atomically, first one file and then the other.
     for (name, pem) in [
         ("cert.pem", cert.pem()),
         ("key.pem", signing_key.serialize_pem()),
@@ -68,15 +71,15 @@ fn certify(home: &Home) -> CertificateDer<'static> {
     cert.der().clone()
 }
 
-/// A connection to the service, of a client that trusts this certificate alone.
-fn secure(
+/// Connects to the service. The client trusts only this certificate.
+fn connect_tls(
     service: &Service,
     trusted: &CertificateDer<'static>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    secure_by(rustls::ALL_VERSIONS, service, trusted)
+    connect_tls_with(rustls::ALL_VERSIONS, service, trusted)
 }
 
-fn secure_by(
+fn connect_tls_with(
     versions: &[&'static SupportedProtocolVersion],
     service: &Service,
     trusted: &CertificateDer<'static>,
@@ -102,9 +105,9 @@ const TLS: [&str; 5] = [
 ];
 
 #[test]
-fn a_token_comes_over_tls_and_nothing_comes_without() {
+fn tls_listener_serves_tls_clients_only() {
     let home = Home::on_sqlite();
-    let certificate = certify(&home);
+    let certificate = write_certificate(&home);
     let service = home.serve(&TLS);
     assert!(
         service.started.contains("https://127.0.0.1:"),
@@ -112,7 +115,7 @@ fn a_token_comes_over_tls_and_nothing_comes_without() {
         service.started
     );
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let answer = log_in(&mut secure_by(&[version], &service, &certificate));
+        let answer = log_in(&mut connect_tls_with(&[version], &service, &certificate));
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
     let plain = TcpStream::connect(service.address).map(|mut stream| {
@@ -126,39 +129,39 @@ fn a_token_comes_over_tls_and_nothing_comes_without() {
 }
 
 #[test]
-fn a_new_certificate_is_shown_without_a_restart_and_a_broken_one_is_not() {
+fn new_certificate_is_loaded_and_invalid_one_is_ignored() {
     let home = Home::on_sqlite();
-    let old = certify(&home);
+    let old = write_certificate(&home);
     let admin = ["--admin-listen", "unix:admin.sock"];
     let mut service = home.serve(&[&TLS[..], &admin].concat());
-    log_in(&mut secure(&service, &old));
+    log_in(&mut connect_tls(&service, &old));
 
     fs::write(home.path().join("key.pem"), "hunter2").unwrap();
     let event = service.wait_for("the certificate stays as it was");
     assert!(!event.to_string().contains("hunter2"), "{event}");
-    let answer = log_in(&mut secure(&service, &old));
+    let answer = log_in(&mut connect_tls(&service, &old));
     assert!(answer.contains(" 200 OK"), "{answer}");
 
-    let new = certify(&home);
-    let event = service.wait_for("read the certificate anew");
+    let new = write_certificate(&home);
+    let event = service.wait_for(RELOADED);
     assert_eq!(event["expires"], "4096-01-01T00:00:00Z");
-    let answer = log_in(&mut secure(&service, &new));
+    let answer = log_in(&mut connect_tls(&service, &new));
     assert!(answer.contains(" 200 OK"), "{answer}");
     let metrics = home.metrics();
     let expiry = "signet_tls_certificate_expiry_timestamp_seconds 67090118400\n";
     assert!(metrics.contains(expiry), "{metrics}");
 
-    let refused = secure(&service, &old).write_all(b"GET / HTTP/1.1\r\n\r\n");
+    let refused = connect_tls(&service, &old).write_all(b"GET / HTTP/1.1\r\n\r\n");
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
 }
 
 #[test]
-fn a_certificate_and_another_key_stop_the_start() {
+fn certificate_with_another_key_stops_the_start() {
     let home = Home::on_sqlite();
-    certify(&home);
+    write_certificate(&home);
     fs::rename(home.path().join("key.pem"), home.path().join("old.pem")).unwrap();
-    certify(&home);
+    write_certificate(&home);
     let output = home.run(&[
         "serve",
         "--demo",
@@ -176,48 +179,48 @@ fn a_certificate_and_another_key_stop_the_start() {
 }
 
 #[test]
-fn who_shakes_no_hands_is_not_waited_for() {
+fn missing_tls_handshake_times_out() {
     let home = Home::on_sqlite();
-    certify(&home);
+    write_certificate(&home);
     let service = home.serve(&[&TLS[..], &["--header-timeout", "1s"]].concat());
     let started = Instant::now();
-    // It sends nothing, and sees the end all the same.
+    // The client sends no handshake, and the server closes the connection.
     assert_eq!(exchange(service.address, b""), "");
-    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
+    assert!(started.elapsed() < MAX_TIME, "{:?}", started.elapsed());
 }
 
 #[test]
-fn who_shakes_no_hands_does_not_hold_up_a_stop() {
+fn missing_tls_handshake_does_not_delay_the_stop() {
     let home = Home::on_sqlite();
-    certify(&home);
+    write_certificate(&home);
     let service = home.serve(&TLS);
     let silent = TcpStream::connect(service.address).unwrap();
-    // It has been accepted when one behind it is answered.
+    // The server accepts connections in order. After it has closed a later connection, `silent` is accepted.
     exchange(service.address, b"no handshake");
     let started = Instant::now();
     service.signal("-TERM");
     let (status, log) = service.wait();
     assert!(status.success());
     assert!(!log.contains("did not finish"), "{log}");
-    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
+    assert!(started.elapsed() < MAX_TIME, "{:?}", started.elapsed());
     drop(silent);
 }
 
 #[test]
-fn a_certificate_is_read_anew_on_a_hangup_too() {
+fn sighup_reloads_the_certificate() {
     let home = Home::on_sqlite();
-    certify(&home);
+    write_certificate(&home);
     let mut service = home.serve(&TLS);
-    // Nothing has changed: nobody else would read it.
+    // The files have not changed, so only the signal causes a reload.
     service.signal("-HUP");
-    service.wait_for("read the certificate anew");
+    service.wait_for(RELOADED);
 }
 
-/// A client of TLS says goodbye before it goes, which must not be taken for another request.
+/// A TLS client sends `close_notify` before it disconnects. The server must not treat this message as another request.
 #[test]
-fn a_client_that_leaves_tls_frees_its_place_in_the_line() {
+fn disconnected_tls_client_leaves_the_hashing_queue() {
     let home = Home::on_sqlite();
-    let certificate = certify(&home);
+    let certificate = write_certificate(&home);
     let slow = ["--argon2-memory-kib", "65536", "--argon2-iterations", "4"];
     let one = [
         "--hashing-memory-kib",
@@ -229,7 +232,7 @@ fn a_client_that_leaves_tls_frees_its_place_in_the_line() {
     ];
     let service = home.serve(&[&TLS[..], &slow, &one].concat());
     let leave = |_| {
-        let mut stream = secure(&service, &certificate);
+        let mut stream = connect_tls(&service, &certificate);
         stream.write_all(login().as_bytes()).unwrap();
         stream.conn.send_close_notify();
         stream.flush().unwrap();
@@ -237,22 +240,22 @@ fn a_client_that_leaves_tls_frees_its_place_in_the_line() {
         stream
     };
     let left: Vec<_> = (0..20).map(leave).collect();
-    let answer = log_in(&mut secure(&service, &certificate));
+    let answer = log_in(&mut connect_tls(&service, &certificate));
     assert!(answer.contains(" 200 OK"), "{answer}");
     drop(left);
     service.signal("-TERM");
     let (_, log) = service.wait();
-    // All but those whose turn came before it was clear that they had gone.
+    // The other logins were hashed before the server detected the disconnect.
     let undone = log.matches(r#""status":503"#).count();
     assert!(undone >= 10, "{undone}\n{log}");
 }
 
 #[test]
-fn a_unix_socket_is_for_whom_its_mode_says_and_goes_with_the_service() {
+fn unix_socket_has_its_mode_and_is_deleted_on_stop() {
     let home = Home::on_sqlite();
     let path = home.path().join("http.sock");
     let listen = format!("unix:{}", path.display());
-    // What a service that was killed left there.
+    // A killed service leaves its socket.
     drop(UnixListener::bind(&path).unwrap());
     let args = [
         "serve",
@@ -280,15 +283,15 @@ fn a_unix_socket_is_for_whom_its_mode_says_and_goes_with_the_service() {
     service.signal("-TERM");
     assert!(service.wait().0.success());
     let left = fs::read_dir(home.path()).unwrap().count();
-    assert_eq!(left, 0, "the socket and its lock go with it");
+    assert_eq!(left, 0, "the socket and its lock file are deleted");
 }
 
 #[test]
-fn a_socket_is_taken_before_anybody_is_let_in() {
+fn unix_socket_of_a_starting_service_is_not_replaced() {
     let home = Home::on_sqlite();
     let path = home.path().join("http.sock");
     let listen = format!("unix:{}", path.display());
-    // Of a service that has not yet let anybody in, the socket looks like what one that was killed has left.
+    // The socket of a service that does not listen yet looks like the socket of a killed service. Only the lock is different.
     drop(UnixListener::bind(&path).unwrap());
     let lock = fs::File::create(home.path().join("http.sock.lock")).unwrap();
     lock.lock().unwrap();
@@ -313,7 +316,7 @@ fn a_socket_is_taken_before_anybody_is_let_in() {
 }
 
 #[test]
-fn a_lock_is_nobody_s_file() {
+fn symlink_as_lock_file_is_rejected() {
     let home = Home::on_sqlite();
     let precious = home.path().join("precious");
     fs::write(&precious, "accounts").unwrap();
@@ -326,7 +329,7 @@ fn a_lock_is_nobody_s_file() {
     assert_eq!(fs::read_to_string(precious).unwrap(), "accounts");
     fs::remove_file(lock).unwrap();
 
-    // What cannot be served leaves nothing behind.
+    // A socket path that is too long leaves no files.
     let long = format!("unix:{}/{}", home.path().display(), "x".repeat(120));
     assert_eq!(
         failure(&home.run(&["serve", "--demo", "--listen", &long])).0,
@@ -336,7 +339,7 @@ fn a_lock_is_nobody_s_file() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn regular_file_at_the_socket_path_is_not_replaced() {
     let home = Home::on_sqlite();
     let path = home.path().join("precious");
     fs::write(&path, "accounts").unwrap();
@@ -347,9 +350,9 @@ fn a_file_that_is_no_socket_is_left_alone() {
     assert_eq!(fs::read_to_string(path).unwrap(), "accounts");
 }
 
-/// A service that gets a socket as systemd gives it: as descriptor 3, with what it is in the environment. `names` of more
-/// than one are given it again, as descriptor 4.
-fn activated(home: &Home, socket: OwnedFd, names: &str, listen: &str) -> Command {
+/// Returns a command that passes a socket to the service like systemd: as descriptor 3, with its name in the environment. If `names` has
+/// two names, the same socket is also descriptor 4.
+fn socket_activated(home: &Home, socket: OwnedFd, names: &str, listen: &str) -> Command {
     let signet = home.command(&["serve", "--listen", listen]);
     let mut shell = Command::new("sh");
     shell
@@ -375,7 +378,7 @@ fn activated(home: &Home, socket: OwnedFd, names: &str, listen: &str) -> Command
 }
 
 #[test]
-fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
+fn systemd_socket_serves_clients_that_connected_before_the_start() {
     let home = Home::on_sqlite();
     let add = [
         "user",
@@ -389,7 +392,7 @@ fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut early = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         early.write_all(login().as_bytes()).unwrap();
-        let service = Service::of(activated(&home, listener.into(), "http", listen));
+        let service = Service::of(socket_activated(&home, listener.into(), "http", listen));
         let mut answer = String::new();
         early.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -397,19 +400,19 @@ fn a_socket_of_systemd_is_served_and_who_came_before_the_service_is_not_lost() {
     }
     let path = home.path().join("systemd.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let service = Service::of(activated(&home, listener.into(), "http", "systemd"));
+    let service = Service::of(socket_activated(&home, listener.into(), "http", "systemd"));
     let answer = log_in(&mut UnixStream::connect(&path).unwrap());
     assert!(answer.contains(" 200 OK"), "{answer}");
     service.signal("-TERM");
     assert!(service.wait().0.success());
-    assert!(path.exists(), "it is systemd's");
+    assert!(path.exists(), "the socket belongs to systemd");
 }
 
 #[test]
-fn a_socket_that_systemd_did_not_give_stops_the_start() {
+fn missing_systemd_socket_stops_the_start() {
     let home = Home::on_sqlite();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let other = activated(&home, listener.into(), "http", "systemd:admin").output();
+    let other = socket_activated(&home, listener.into(), "http", "systemd:admin").output();
     let none = home.command(&["serve", "--listen", "systemd"]).output();
     for (output, given) in [(other, "but [http]"), (none, "but []")] {
         let (code, said) = failure(&output.unwrap());
@@ -420,11 +423,11 @@ fn a_socket_that_systemd_did_not_give_stops_the_start() {
         );
     }
     let (code, said) = failure(&home.run(&["serve", "--demo", "--listen", "systemd"]));
-    assert_eq!(code, 2, "a demo is for this machine alone");
+    assert_eq!(code, 2, "a demo must listen on loopback");
     assert!(said.contains("loopback"), "{said}");
 }
 
-/// `Accept=yes` gives connected sockets, and a program may give a socket that it only bound.
+/// With `Accept=yes`, systemd passes connected sockets. Another program may pass a socket that is only bound.
 #[test]
 fn sockets_that_do_not_listen_stop_the_start() {
     let home = Home::on_sqlite();
@@ -442,7 +445,7 @@ fn sockets_that_do_not_listen_stop_the_start() {
         (socket(rustix::net::AddressFamily::INET), "not listening"),
         (socket(rustix::net::AddressFamily::UNIX), "not listening"),
     ] {
-        let output = activated(&home, socket, "http", "systemd").output();
+        let output = socket_activated(&home, socket, "http", "systemd").output();
         let (code, said) = failure(&output.unwrap());
         assert_eq!(code, 1);
         assert!(
@@ -454,7 +457,7 @@ fn sockets_that_do_not_listen_stop_the_start() {
 
 /// `@` begins the name of a socket in the abstract namespace (`sd_notify(3)`).
 #[test]
-fn an_abstract_notify_socket_gets_ready() {
+fn abstract_notify_socket_gets_ready_and_stopping() {
     use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
 
     let home = Home::on_sqlite();
@@ -478,7 +481,7 @@ fn an_abstract_notify_socket_gets_ready() {
     assert!(service.wait().0.success());
 }
 
-/// Makes a certificate, `NAME.pem`, and its key, `NAME.key`.
+/// Creates a certificate, `NAME.pem`, and its key, `NAME.key`.
 fn openssl(home: &Home, name: &str, options: &[&str]) {
     let made = Command::new("openssl")
         .args([
@@ -504,7 +507,7 @@ fn openssl(home: &Home, name: &str, options: &[&str]) {
 }
 
 #[test]
-fn keys_that_the_service_cannot_use_are_rejected_with_the_cause() {
+fn unsupported_keys_are_rejected_with_the_cause() {
     let home = Home::on_sqlite();
     let curve = |name| format!("ec_paramgen_curve:{name}");
     for (name, curve) in [
@@ -550,17 +553,22 @@ fn keys_that_the_service_cannot_use_are_rejected_with_the_cause() {
 }
 
 #[test]
-fn a_socket_that_nobody_serves_is_told_of() {
+fn duplicate_or_unused_systemd_socket_is_reported() {
     let home = Home::on_sqlite();
     let socket = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
-    let twice = activated(&home, socket(), "http:http", "systemd:http").output();
+    let twice = socket_activated(&home, socket(), "http:http", "systemd:http").output();
     let (code, said) = failure(&twice.unwrap());
     assert_eq!(code, 1);
     assert!(said.contains("more than one of this name"), "{said}");
 
-    let service = Service::of(activated(&home, socket(), "http:other", "systemd:http"));
-    let told = "a socket of systemd is not served";
-    assert!(service.started.contains(told), "{}", service.started);
+    let service = Service::of(socket_activated(
+        &home,
+        socket(),
+        "http:other",
+        "systemd:http",
+    ));
+    let warning = "a socket of systemd is not served";
+    assert!(service.started.contains(warning), "{}", service.started);
     assert!(
         service.started.contains(r#""name":"other""#),
         "{}",
@@ -569,14 +577,16 @@ fn a_socket_that_nobody_serves_is_told_of() {
 }
 
 #[test]
-fn systemd_is_told_how_the_service_stands() {
+fn systemd_is_notified_of_each_state() {
     let home = Home::on_sqlite();
     let path = home.path().join("notify");
-    let told = UnixDatagram::bind(&path).unwrap();
-    told.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
     let next = || {
         let mut message = [0; 1024];
-        let length = told.recv(&mut message).unwrap();
+        let length = socket.recv(&mut message).unwrap();
         String::from_utf8(message[..length].to_owned()).unwrap()
     };
     let times = ["--stop-delay", "1s", "--stop-timeout", "5s"];
@@ -596,7 +606,7 @@ fn systemd_is_told_how_the_service_stands() {
     );
     assert!(next().starts_with("READY=1\n"));
     service.signal("-TERM");
-    // The two of them, and 10 s to close.
+    // The sum of the stop delay, the stop timeout and 10 s to close.
     let stopping = next();
     assert!(
         stopping.starts_with("STOPPING=1\nEXTEND_TIMEOUT_USEC=16000000\n"),
@@ -606,7 +616,7 @@ fn systemd_is_told_how_the_service_stands() {
 }
 
 #[test]
-fn limits_are_settings() {
+fn header_and_body_limits_are_configurable() {
     let home = Home::on_sqlite();
     let service = home.serve(&["--demo", "--header-bytes", "9000", "--body-timeout", "1s"]);
     let long = format!(
@@ -619,7 +629,7 @@ fn limits_are_settings() {
     let started = Instant::now();
     let answer = exchange(service.address, half.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert!(started.elapsed() < A_DEFAULT, "{:?}", started.elapsed());
+    assert!(started.elapsed() < MAX_TIME, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -642,7 +652,7 @@ fn requests_are_served_at_both_bounds_of_header_bytes() {
 const PAGE: &str = "https://app.example.com";
 
 #[tokio::test]
-async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
+async fn pages_of_listed_origins_get_cors_headers() {
     let world = World::of(Setup {
         origins: PAGE,
         ..Setup::default()
@@ -674,13 +684,13 @@ async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
         assert_eq!(answer.header("set-cookie"), None);
         assert!(answer.header("vary").unwrap().contains("origin"));
     }
-    let asks = [
+    let preflight = [
         ("origin", PAGE),
         ("access-control-request-method", "POST"),
         ("access-control-request-headers", "content-type"),
     ];
     let answer = world
-        .send(request("OPTIONS", OBTAIN, &asks, Body::empty()))
+        .send(request("OPTIONS", OBTAIN, &preflight, Body::empty()))
         .await;
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
@@ -697,7 +707,7 @@ async fn pages_of_other_origins_are_let_in_if_they_are_listed() {
     assert_eq!(answer.header("access-control-max-age"), Some("7200"));
 }
 
-/// The pages of apps have schemes of their own.
+/// Pages of apps use other schemes than `https`.
 #[test]
 fn page_of_an_app_gets_cors_headers() {
     let home = Home::on_sqlite();
@@ -733,7 +743,7 @@ fn page_of_an_app_gets_cors_headers() {
 }
 
 #[tokio::test]
-async fn other_pages_are_answered_as_ever_and_kept_out_by_their_browsers() {
+async fn pages_of_other_origins_get_no_cors_headers() {
     for (origins, varies) in [("", false), ("https://app.example.com:8443", true)] {
         let world = World::of(Setup {
             origins,
@@ -750,18 +760,18 @@ async fn other_pages_are_answered_as_ever_and_kept_out_by_their_browsers() {
                 .send(request(method, OBTAIN, &headers, Body::from("{}")))
                 .await;
             assert_eq!(answer.status, status);
-            let told = answer
+            let cors = answer
                 .headers
                 .keys()
                 .filter(|name| name.as_str().starts_with("access-control"));
-            assert_eq!(told.count(), 0, "{:?}", answer.headers);
+            assert_eq!(cors.count(), 0, "{:?}", answer.headers);
             assert_eq!(answer.headers.contains_key("vary"), varies);
         }
     }
 }
 
 #[tokio::test]
-async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
+async fn proxy_on_a_unix_socket_is_used_only_if_it_is_trusted() {
     let rate = |attempts| Quota {
         attempts,
         per: Duration::from_mins(15),
@@ -770,7 +780,7 @@ async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
         account: rate(100),
         address: rate(1),
     });
-    // Without a trusted proxy, all clients of the socket are one.
+    // Without a trusted proxy, all clients of the socket count as one client.
     for (proxies, third) in [("unix", 400), ("10.0.0.0/8", 429)] {
         let world = World::of(Setup {
             rates,
@@ -778,7 +788,7 @@ async fn a_proxy_on_a_unix_socket_is_believed_if_it_is_trusted() {
             ..Setup::default()
         })
         .await;
-        // Its requests have no address of their own.
+        // Requests on a Unix socket have no IP address.
         let guess = async |from: &str, password: &str| {
             let body = json!({ "email": "jonhdoeqa@email.com", "password": password });
             let mut request = post(OBTAIN, body.to_string());

@@ -1,4 +1,4 @@
-//! Hashes that came with imported accounts: made by Django itself, with `tests/django/hashes.py`.
+//! Password hashes of imported accounts. Django created these hashes with `tests/django/hashes.py`.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const SCHEMES: [&str; 6] = [
 ];
 const NO_LOGIN: &str = "Unable to log in with provided credentials.";
 
-/// What Django's versions make of known passwords.
+/// Returns passwords, each with a hash by Django 3.2 or 5.2.
 pub(crate) fn made_by_django() -> Vec<(String, PasswordHash)> {
     [
         include_str!("hashes/django-3.2.jsonl"),
@@ -36,7 +36,7 @@ pub(crate) fn made_by_django() -> Vec<(String, PasswordHash)> {
     .collect()
 }
 
-/// Accounts `user0@example.com` and so on, with these hashes.
+/// Adds accounts `user0@example.com`, `user1@example.com` and so on with these hashes.
 pub(crate) async fn add_accounts(world: &World, hashes: &[PasswordHash]) {
     for (number, hash) in hashes.iter().enumerate() {
         let account = NewAccount {
@@ -53,9 +53,9 @@ async fn stored(world: &World, email: &str) -> String {
     account.password.unwrap().0
 }
 
-/// The password is verified exactly, a wrong one changes nothing, and the first right one replaces the hash.
+/// The password must match exactly. A failed login keeps the hash, and the first successful login replaces the hash.
 #[tokio::test]
-async fn every_scheme_of_django_is_verified_and_replaced_once() {
+async fn hash_of_every_django_scheme_is_verified_and_replaced_once() {
     let made: Vec<_> = made_by_django()
         .into_iter()
         .filter(|(_, hash)| scheme_of(hash).is_ok())
@@ -71,7 +71,7 @@ async fn every_scheme_of_django_is_verified_and_replaced_once() {
     for (number, (password, hash)) in made.iter().enumerate() {
         let email = format!("user{number}@example.com");
         for wrong in [format!("{password}\u{301}"), format!(" {password}")] {
-            // The one scheme that cuts: what comes after 72 bytes never counted, in Django either.
+            // Only bcrypt ignores the bytes after the first 72 bytes, in Django as well.
             if hash.0.starts_with("bcrypt$") && password.len() >= 72 && !wrong.starts_with(' ') {
                 continue;
             }
@@ -86,9 +86,9 @@ async fn every_scheme_of_django_is_verified_and_replaced_once() {
     }
 }
 
-/// What Django wrote before Argon2 wrote down its version; made by argon2-cffi with version 16.
+/// Old Django releases wrote hashes of Argon2 1.0, which contain no version. argon2-cffi created this hash with version 16, which is 1.0.
 #[tokio::test]
-async fn an_argon2_hash_without_a_version_is_of_the_first() {
+async fn argon2_hash_without_a_version_has_the_first_version() {
     let world = World::new().await;
     let hash = "argon2$argon2i$m=512,t=2,p=2$c29tZXNhbHRzb21lc2FsdA$JyOGlPSWr90WFmWjOd3qhQ";
     add_accounts(&world, &[PasswordHash(hash.to_owned())]).await;
@@ -98,7 +98,7 @@ async fn an_argon2_hash_without_a_version_is_of_the_first() {
 }
 
 #[test]
-fn what_is_not_verified_is_told_why() {
+fn unsupported_hash_is_reported_with_its_reason() {
     const PBKDF2: &str = "DEyHzzhS8TlL1VcpmV4sfA$iKMtwBqcOcQu+7gXJxRL7lPvE+idfD3n3IzoCKhmAZA=";
     const BCRYPT: &str = "DEyHzzhS8TlL1VcpmV4sfO5ykfrpgn13ydyeEGDmQoPyEliApFrym";
     const SCRYPT: &str =
@@ -116,7 +116,7 @@ fn what_is_not_verified_is_told_why() {
     assert_eq!(told.into_iter().collect::<Vec<_>>(), older);
 
     for (hash, why) in [
-        // At least Django's own costs, now and to come.
+        // Hashes at the parameters of current and future Django versions are accepted. Much more expensive hashes are rejected.
         (format!("pbkdf2_sha256$1500000${PBKDF2}"), None),
         (format!("pbkdf2_sha256$16000000${PBKDF2}"), None),
         (
@@ -140,7 +140,7 @@ fn what_is_not_verified_is_told_why() {
             format!("scrypt$16384$salt$4294967295$4294967295${SCRYPT}"),
             Some(CostTooHigh),
         ),
-        // Nothing that Django writes.
+        // Django does not write such hashes.
         (format!("pbkdf2_sha256$0${PBKDF2}"), Some(Unknown)),
         (format!("pbkdf2_sha256$-1${PBKDF2}"), Some(Unknown)),
         (format!("pbkdf2_sha256$+1${PBKDF2}"), Some(Unknown)),

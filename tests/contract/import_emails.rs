@@ -1,4 +1,4 @@
-//! Emails that move between accounts in an import: every account keeps a key that matches its email.
+//! Imports that move emails between accounts. Afterwards, the key of every account is its normalized email.
 
 use std::{collections::HashMap, fmt::Write as _, fs};
 
@@ -15,7 +15,7 @@ use crate::{
     store::LIMITS,
 };
 
-/// Records of an import: an ID and an email each.
+/// The records of an import, as pairs of ID and email.
 type Records = Vec<(i64, String)>;
 
 fn csv(records: &Records) -> String {
@@ -26,7 +26,7 @@ fn csv(records: &Records) -> String {
     })
 }
 
-/// Imports the records, and returns the JSON report.
+/// Imports the records and returns the JSON report.
 fn import(home: &Home, records: &Records, flags: &[&str]) -> Value {
     fs::write(home.path().join("users.csv"), csv(records)).unwrap();
     let args = ["user", "import", "users.csv", "--json"];
@@ -43,7 +43,7 @@ fn records(list: &[(i64, &str)]) -> Records {
     list.iter().map(record).collect()
 }
 
-/// The email of every account, by ID. Fails where a key does not match its email.
+/// Returns the ID and email of every account. Panics if a key is not the normalized email.
 async fn emails(db: &Database) -> Records {
     let accounts = AccountStore::new(db.clone(), LIMITS).all().await.unwrap();
     let account = |account: &accounts::Account| {
@@ -84,7 +84,7 @@ async fn assert_update(
 }
 
 #[tokio::test]
-async fn record_that_wants_a_swapped_email_keeps_its_own() {
+async fn record_that_wants_a_swapped_email_is_skipped() {
     let abc = [(1, "a"), (2, "b"), (3, "c")];
     let second = [(1, "B"), (2, "c"), (3, "b")];
     let swapped = [(1, "a"), (2, "c"), (3, "b")];
@@ -97,7 +97,7 @@ async fn record_that_wants_a_swapped_email_keeps_its_own() {
     assert_eq!(list.matches("c@x.com").count(), 1, "{list}");
     let shown = stdout(&home.run(&["user", "show", "b@x.com"]));
     assert!(shown.starts_with("id                   3\n"), "{shown}");
-    // A second import finds the same accounts, and the same conflict.
+    // A repeated update changes no account and reports the same conflict.
     let again = update(&home, &records(&second));
     assert_eq!(
         (&again["updated"], &again["skipped"]),
@@ -106,7 +106,7 @@ async fn record_that_wants_a_swapped_email_keeps_its_own() {
 }
 
 #[tokio::test]
-async fn email_that_two_records_want_goes_to_the_first_in_the_file() {
+async fn email_of_two_records_goes_to_the_first_record_in_the_file() {
     let first = [(1, "a"), (2, "b"), (3, "c")];
     for (second, expected, skipped) in [
         // An unused email.
@@ -115,7 +115,7 @@ async fn email_that_two_records_want_goes_to_the_first_in_the_file() {
             &[(1, "a"), (2, "b"), (3, "x")][..],
             &[("2", "3"), ("1", "3")][..],
         ),
-        // The email of an account that gets another one later in the file.
+        // The email of an account that gets another email later in the file.
         (
             &[(2, "a"), (1, "y"), (3, "a"), (9, "a")],
             &[(1, "y"), (2, "a"), (3, "c")],
@@ -138,7 +138,7 @@ async fn email_that_two_records_want_goes_to_the_first_in_the_file() {
     }
 }
 
-/// Longer than a batch, in the order that makes every record wait for the next one.
+/// The chain and the cycle are longer than a batch. Each record needs the email that the next record releases.
 #[tokio::test]
 async fn long_chain_and_long_cycle_of_emails_move_completely() {
     const MANY: i64 = 1200;
@@ -160,7 +160,7 @@ async fn long_chain_and_long_cycle_of_emails_move_completely() {
 }
 
 #[test]
-fn any_update_leaves_every_key_matching_its_email() {
+fn every_key_matches_its_email_after_any_update() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let home = Home::new();
     stdout(&home.run(&["migrate"]));
@@ -193,15 +193,15 @@ fn any_update_leaves_every_key_matching_its_email() {
     runtime.block_on(db.close()).unwrap();
 }
 
-/// Two to six accounts, and records for some of them and for a new one, in any order: permutations, cycles, chains
-/// and duplicates of their emails and of two unused ones, in any spelling.
+/// Generates two to six accounts, and records for most of these accounts and sometimes for a new account, in any order. The emails of the
+/// records are permutations, cycles, chains and duplicates of the accounts' emails and of two unused emails, in upper or lower case.
 fn case() -> impl Strategy<Value = (Records, Records)> {
     (2..=6_usize)
         .prop_flat_map(|count| {
             let pool: Vec<_> = (0..count + 2).collect();
             let wanted = prop_oneof![
                 1 => Just(pool.clone()).prop_shuffle(),
-                // A cycle of all accounts, and a chain that ends at the unused emails.
+                // A cycle of all accounts, or a chain that leads to the unused emails.
                 1 => (count..=count + 2, 0..count).prop_map(move |(length, by)| {
                     let mut wanted = pool.clone();
                     wanted[..length].rotate_left(by);
@@ -229,8 +229,8 @@ fn case() -> impl Strategy<Value = (Records, Records)> {
         })
 }
 
-/// The documented rules: an account that keeps its email wins, then accounts that exchange theirs in a cycle, then
-/// the first record of the file.
+/// Applies the documented rules. If several records want an email, the account that keeps the email wins, then accounts that exchange
+/// emails in a cycle, then the first record in the file.
 fn resolve(accounts: &Records, records: &Records) -> Records {
     let holders: HashMap<_, _> = accounts
         .iter()
@@ -259,7 +259,7 @@ fn resolve(accounts: &Records, records: &Records) -> Records {
             match holders.get(key) {
                 None => return all_first,
                 Some(holder) if *holder == id => return true,
-                // An account that keeps its email, or a cycle of others.
+                // The path leads to an account that keeps its email, or to a cycle without this account.
                 Some(holder) if path.contains(holder) => return false,
                 Some(holder) => last = *holder,
             }

@@ -1,4 +1,4 @@
-//! Updates of accounts that were imported before: they revoke tokens, and keep what was changed here.
+//! Imports with `--update` change accounts of earlier imports, revoke their tokens, and preserve local changes.
 
 use std::{
     fmt::Write as _,
@@ -20,7 +20,7 @@ use crate::{
 const EMAIL: &str = "you@example.com";
 const REVOKED: &str = "Error decoding signature.";
 
-/// The record of account 1 with this password, as the source has it.
+/// Returns a record of account 1 with this email and password.
 async fn record(world: &World, email: &str, password: &str) -> ImportRecord {
     let hash = world.auth.passwords.hash(password).await.unwrap();
     ImportRecord {
@@ -70,7 +70,7 @@ async fn update_of_password_or_email_revokes_earlier_tokens() {
     assert_eq!(fate, ImportOutcome::Added);
     assert_eq!(account(&world).await.tokens_valid_after, 0);
 
-    // A new password, in the second of the login.
+    // The password changes in the same second as the login.
     let before = world.obtain(EMAIL, "first").await.token();
     let fate = update(&world, record(&world, EMAIL, "second").await).await;
     assert_eq!(fate, revoking());
@@ -79,7 +79,7 @@ async fn update_of_password_or_email_revokes_earlier_tokens() {
     world.refresh(&after).await.token();
     assert_eq!(account(&world).await.tokens_valid_after, NOW + 1);
 
-    // Another email in the same second, and back.
+    // The email changes three times in the same second.
     for email in ["new@example.com", "NEW@example.com", EMAIL] {
         let fate = update(&world, record(&world, email, "second").await).await;
         assert_eq!(fate, revoking(), "{email}");
@@ -87,7 +87,7 @@ async fn update_of_password_or_email_revokes_earlier_tokens() {
     world.refresh(&after).await.assert_refused(REVOKED);
     assert_eq!(account(&world).await.tokens_valid_after, NOW + 4);
 
-    // A login by a clock that was ahead.
+    // The clock was ahead during the login.
     world.set_clock(NOW + 100);
     let before = world.obtain(EMAIL, "second").await.token();
     world.set_clock(NOW + 50);
@@ -103,7 +103,7 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     let world = World::new().await;
     update(&world, record(&world, EMAIL, "first").await).await;
     let token = world.obtain(EMAIL, "first").await.token();
-    // The same password: a login has replaced its hash.
+    // The same password with another hash, as after a login that replaced the hash.
     let same = record(&world, EMAIL, "first").await;
     let disabled = ImportRecord {
         is_active: false,
@@ -137,7 +137,7 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     world.refresh(&token).await.token();
     assert_eq!(account(&world).await.tokens_valid_after, 0);
 
-    // Neither does another mark of an unusable password: there is no hash before and after.
+    // Another mark of an unusable password revokes no token either. The account has no hash before and after the update.
     let unusable = |mark: &str| ImportRecord {
         id: 2,
         email: "b@example.com".to_owned(),
@@ -151,7 +151,7 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     update(&world, unusable("!a")).await;
     let fate = update(&world, unusable("!b")).await;
     assert_eq!(fate, ImportOutcome::Unchanged(UpdateEffects::default()));
-    // An account that was added here with the same hash.
+    // The account was created here, and the source has the same hash.
     world.add(3, "c@example.com", Some("third")).await;
     let account = world.account(3).await.unwrap();
     let added = ImportRecord {
@@ -164,9 +164,9 @@ async fn update_that_changes_neither_password_nor_email_revokes_no_token() {
     assert_eq!(fate, ImportOutcome::Unchanged(UpdateEffects::default()));
 }
 
-/// A login that is recorded while the update waits for its row.
+/// A concurrent login has locked the account. The update must read the clock after it has acquired the lock.
 #[tokio::test]
-async fn update_sets_the_cutoff_after_it_has_locked_the_account() {
+async fn update_reads_the_clock_after_it_has_locked_the_account() {
     let world = World::new().await;
     update(&world, record(&world, EMAIL, "first").await).await;
     let second = record(&world, EMAIL, "second").await;
@@ -205,7 +205,7 @@ fn import(home: &Home, accounts: &[(i64, &str, bool)], flags: &[&str]) -> Value 
     serde_json::from_str(&report).unwrap()
 }
 
-/// The IDs, emails and states of all accounts.
+/// Returns the IDs, emails and states of all accounts.
 fn accounts(home: &Home) -> Vec<(i64, String, bool)> {
     let list = stdout(&home.run(&["user", "list", "--json"]));
     let account = |it: &Value| {
@@ -233,7 +233,8 @@ const SOURCE: [(i64, &str, bool); 3] = [
     (3, "c@x.com", false),
 ];
 
-/// Accounts that were imported, and then changed by an operator: each in another field, and the third in both.
+/// Imports three accounts. An operator then changes the state of the first account, the email of the second account, and both fields of the
+/// third account.
 fn changed_here() -> Home {
     let home = Home::new();
     import(&home, &SOURCE, &[]);
@@ -297,7 +298,7 @@ fn update_keeps_local_changes_and_reports_them() {
     let said = String::from_utf8_lossy(&output.stderr);
     let line = format!("note: line 2, id 1: {}\n", told[0].1);
     assert!(said.starts_with(&line), "{said}");
-    // Without an update, existing accounts are not compared.
+    // Without `--update`, the import does not compare existing accounts.
     stdout(&home.run(&["user", "email", "here@x.com", "b@x.com"]));
     let report = import(&home, &SOURCE, &[]);
     assert_eq!(
@@ -307,13 +308,13 @@ fn update_keeps_local_changes_and_reports_them() {
 }
 
 #[test]
-fn update_keeps_a_local_change_although_the_source_changes_too() {
+fn update_keeps_a_local_change_if_the_source_changes_too() {
     let home = changed_here();
     let source = [
         (1, "a2@x.com", true),
         (2, "b2@x.com", false),
         (3, "c@x.com", false),
-        // The email that account 2 has given up here.
+        // Account 2 had this email before the local change.
         (4, "b@x.com", true),
     ];
     let report = import(&home, &source, &["--update"]);
@@ -330,7 +331,7 @@ fn update_keeps_a_local_change_although_the_source_changes_too() {
     ];
     assert_accounts(&home, &expected);
 
-    // An email that is in use here is not available, although the source has moved it.
+    // An email of an account here is not available, even if the source has moved the email to another account.
     let source = [(2, "b2@x.com", false), (4, "here@x.com", true)];
     let report = import(&home, &source, &["--update"]);
     assert_eq!(report["skipped"], 1, "{report}");
@@ -340,7 +341,7 @@ fn update_keeps_a_local_change_although_the_source_changes_too() {
 #[test]
 fn update_follows_the_source_after_both_agree() {
     let home = changed_here();
-    // The source has the values of this service by now, or the operator has taken the change back.
+    // The source now has the local values of accounts 1 and 2. The operator has reverted the changes of account 3.
     stdout(&home.run(&["user", "email", "C@x.com", "c@x.com"]));
     stdout(&home.run(&["user", "disable", "c@x.com"]));
     let agreed = [
@@ -367,7 +368,7 @@ fn update_follows_the_source_after_both_agree() {
 }
 
 #[test]
-fn forced_fields_are_overwritten() {
+fn force_fields_overwrites_local_changes() {
     for (fields, expected, revoked) in [
         (
             "is_active",
@@ -407,9 +408,9 @@ fn forced_fields_are_overwritten() {
     }
 }
 
-/// Accounts that were imported before the service remembered their fields.
+/// The accounts were imported before the database stored the imported values.
 #[test]
-fn migration_remembers_the_fields_of_imported_accounts() {
+fn migration_stores_the_fields_of_imported_accounts() {
     let home = Home::new();
     import(&home, &SOURCE, &[]);
     let add = ["user", "add", EMAIL, "--password-stdin"];
@@ -428,7 +429,7 @@ fn migration_remembers_the_fields_of_imported_accounts() {
         (&report["preserved"], &report["updated"]),
         (&json!(2), &json!(2))
     );
-    // An account that was added here was never imported: the update changes it, and does not enable it.
+    // Account 4 was created here and never imported. The update changes the account, but does not enable it.
     let expected = [
         (1, "a@x.com", false),
         (2, "b2@x.com", true),
@@ -440,7 +441,7 @@ fn migration_remembers_the_fields_of_imported_accounts() {
 
 /// An account that was never imported has no imported values to compare with.
 #[test]
-fn update_does_not_enable_an_account_that_was_disabled_before_its_first_import() {
+fn update_does_not_enable_account_disabled_before_its_first_import() {
     let home = Home::new();
     let add = ["user", "add", EMAIL, "--id", "1", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));

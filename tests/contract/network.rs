@@ -1,4 +1,4 @@
-//! PostgreSQL behind a network that fails, or is slow.
+//! PostgreSQL behind a network that is slow or loses connections.
 
 use std::{
     num::NonZeroU32,
@@ -15,16 +15,17 @@ use crate::{
 };
 
 const WAIT: Duration = Duration::from_secs(1);
-/// Longer than the rest of a request.
+/// Longer than a request without its wait for the database.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// Quotas that no test reaches, so that each login reads its failures.
+/// A quota that no test reaches. Each login still queries the counters of failures.
 const RATE: Quota = Quota {
     attempts: 1000,
     per: Duration::from_mins(15),
 };
 
-/// Returns a world on PostgreSQL with the documented account and every connection open, if there is a PostgreSQL.
+/// Returns a world on PostgreSQL with the documented account. All connections of the pool are open. Returns `None` if the tests run on
+/// SQLite.
 async fn connected(setup: Setup) -> Option<World> {
     if !Store::is_postgres() {
         return None;
@@ -55,7 +56,7 @@ async fn timed<T>(answer: impl Future<Output = T>) -> (T, Duration) {
 }
 
 #[tokio::test]
-async fn forgotten_connections_fail_one_request_at_most() {
+async fn lost_connections_fail_at_most_one_request() {
     let Some(world) = connected(Setup {
         patience: WAIT,
         ..Setup::default()
@@ -88,7 +89,7 @@ async fn forgotten_connections_fail_one_request_at_most() {
 }
 
 #[tokio::test]
-async fn forgotten_connection_is_replaced_even_if_there_is_no_other() {
+async fn lost_connection_is_replaced_in_a_pool_of_one_connection() {
     let Some(world) = connected(Setup {
         patience: WAIT,
         connections: NonZeroU32::MIN,
@@ -159,7 +160,7 @@ async fn logins_do_not_wait_for_refreshes_on_a_slow_network() {
 }
 
 #[tokio::test]
-async fn queries_of_a_request_share_one_wait() {
+async fn queries_of_a_request_share_one_timeout() {
     let Some(world) = connected(Setup {
         patience: WAIT,
         ..Setup::default()
@@ -168,7 +169,7 @@ async fn queries_of_a_request_share_one_wait() {
     else {
         return;
     };
-    // One query is faster than the wait, two are slower.
+    // One query is shorter than the timeout. Two queries together are longer.
     world.relay().slow_down(WAIT * 3 / 10);
     let right = timed(world.obtain("jonhdoeqa@email.com", "1234ABCD"));
     let wrong = timed(world.obtain("jonhdoeqa@email.com", "not the password"));

@@ -1,4 +1,4 @@
-//! Commands and the log, with a PostgreSQL that cannot be used.
+//! Errors of commands and log lines if the PostgreSQL database is unusable.
 
 use std::process::{Command, Output};
 
@@ -13,7 +13,7 @@ use crate::{
     world::{OBTAIN, SECRET},
 };
 
-/// Returns the output of commands with this database. Every command fails.
+/// Runs commands with this database, asserts that all of them fail, and returns their output.
 fn said(home: &Home, url: &str) -> Vec<String> {
     let run = |args: &[&str]| {
         let mut command = home.command(args);
@@ -36,7 +36,7 @@ fn said(home: &Home, url: &str) -> Vec<String> {
 }
 
 #[test]
-fn refused_connection_is_reported_as_refused() {
+fn commands_report_a_refused_connection() {
     let home = Home::on_sqlite();
     let url = "postgres://signet:hunter2@127.0.0.1:1/signet";
     let import = home.run(&["user", "import", "--from-database", url]);
@@ -51,7 +51,7 @@ fn refused_connection_is_reported_as_refused() {
 }
 
 #[tokio::test]
-async fn role_without_free_connections_is_reported_as_such() {
+async fn commands_report_the_connection_limit_of_the_role() {
     if !Store::is_postgres() {
         return;
     }
@@ -78,7 +78,7 @@ async fn role_without_free_connections_is_reported_as_such() {
 }
 
 #[test]
-fn refused_connection_is_logged_as_refused() {
+fn service_logs_a_refused_connection() {
     if !Store::is_postgres() {
         return;
     }
@@ -93,7 +93,7 @@ fn refused_connection_is_logged_as_refused() {
     let mut service = home.serve(&["--database-wait", "1"]);
     relay.hang_up();
     let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
-    // The first ones may find a connection that was open.
+    // The first requests may use a connection that was still open.
     let mut faults = Vec::new();
     let is_named = (0..20).any(|_| {
         assert_eq!(service.post(OBTAIN, &credentials).0, 503);
@@ -105,7 +105,7 @@ fn refused_connection_is_logged_as_refused() {
 }
 
 #[test]
-fn url_with_several_hosts_is_refused_as_such() {
+fn url_with_several_hosts_is_rejected() {
     let home = Home::on_sqlite();
     for url in [
         "postgres://db1,db2/signet",
@@ -135,7 +135,7 @@ fn url_with_several_hosts_is_refused_as_such() {
 }
 
 #[tokio::test]
-async fn database_that_is_not_utf8_is_refused_with_the_command_that_makes_one() {
+async fn non_utf8_database_is_rejected_with_a_working_createdb_command() {
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let Some(store) = Store::encoded(encoding) else {
             return;
@@ -153,7 +153,7 @@ async fn database_that_is_not_utf8_is_refused_with_the_command_that_makes_one() 
         commands.dedup();
         assert_eq!(commands.len(), 1, "{commands:?}");
 
-        // The command makes a database that works. Debian's `createdb` is a client of any server.
+        // The command creates a database that works. Debian's `createdb` can connect to any server.
         let port = url.rsplit(':').next().unwrap().split('/').next().unwrap();
         let made = Command::new("sh")
             .args(["-c", &commands[0]])

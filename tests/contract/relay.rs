@@ -1,4 +1,4 @@
-//! A network between the service and PostgreSQL, which may be slow, or forget its connections as a firewall does.
+//! A network between the service and PostgreSQL. It can be slow, and it can lose connections like a firewall.
 
 use std::{
     io::{Read, Write},
@@ -22,16 +22,16 @@ pub(crate) struct Relay {
 
 #[derive(Debug, Default)]
 struct Network {
-    /// Connections of earlier epochs are forgotten.
+    /// Connections of earlier epochs are lost: their packets are dropped.
     epoch: AtomicU64,
-    /// Milliseconds for a packet, each way.
+    /// Delay of a packet in each direction, in milliseconds.
     delay: AtomicU64,
     is_closed: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
 impl Relay {
-    /// To the server of this URL.
+    /// Starts a relay to the server of this URL.
     pub(crate) fn new(url: &str) -> Self {
         let (_, rest) = url.split_once("://").unwrap();
         let authority = rest.split('/').next().unwrap();
@@ -60,10 +60,10 @@ impl Relay {
         relay
     }
 
-    /// Closes every connection, and refuses new ones.
+    /// Closes all connections, and rejects new connections.
     pub(crate) fn hang_up(&self) {
         self.network.is_closed.store(true, Ordering::SeqCst);
-        // It wakes the listener, which is then dropped.
+        // This connection wakes the thread of the listener. The thread then drops the listener.
         let mut last = TcpStream::connect(self.address).unwrap();
         last.read_to_end(&mut Vec::new()).unwrap();
         for connection in self.network.open.lock().unwrap().drain(..) {
@@ -74,7 +74,7 @@ impl Relay {
         }
     }
 
-    /// The same URL, through this network.
+    /// Returns the URL with the address of this relay.
     pub(crate) fn through(&self, url: &str) -> String {
         url.replace(&self.server, &self.address.to_string())
     }
@@ -113,7 +113,7 @@ fn forward(from: &TcpStream, to: &TcpStream, epoch: u64, network: &Arc<Network>)
                 break;
             }
         }
-        // The client may have closed it.
+        // The receiver may have closed the connection.
         let _ = to.shutdown(Shutdown::Both);
     });
 }

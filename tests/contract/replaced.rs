@@ -1,4 +1,4 @@
-//! The file of a SQLite database: a running service notices that it was replaced, and two services may share it.
+//! The file of a SQLite database: a running service detects that the file was replaced, and two services may share one file.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn database(home: &Home) -> PathBuf {
     home.path().join("data/signet.db")
 }
 
-/// The files of a database: the database, its log, and the index of the log.
+/// Returns the paths of a database: the database file, its write-ahead log, and the index of the log.
 fn files(database: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", database.display())))
 }
@@ -46,7 +46,7 @@ fn obtain(service: &Service) -> (u16, Value) {
     service.post(OBTAIN, &credentials)
 }
 
-/// Requests `/readyz` of a service whose admin listener is `admin.sock`. Returns the status line and the body.
+/// Requests `/readyz` from the admin listener `admin.sock`. Returns the status line and the body.
 fn readiness(home: &Home) -> (String, Value) {
     let mut operator = UnixStream::connect(home.path().join("admin.sock")).unwrap();
     let ask = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -60,8 +60,8 @@ fn readiness(home: &Home) -> (String, Value) {
     )
 }
 
-/// Replaces files of a running service. Asserts that the service answers 503 until the old file is restored.
-fn assert_noticed(replace: impl Fn(&[PathBuf; 3], &Path)) {
+/// Replaces files of a running service. Asserts that the service returns 503 until the old file is restored.
+fn assert_detected(replace: impl Fn(&[PathBuf; 3], &Path)) {
     let other = Home::on_sqlite();
     add(&other);
     let home = Home::on_sqlite();
@@ -75,13 +75,13 @@ fn assert_noticed(replace: impl Fn(&[PathBuf; 3], &Path)) {
     let kept = home.path().join("kept.db");
     fs::rename(&path, &kept).unwrap();
     replace(&files(&path), &database(&other));
-    let (status, told) = readiness(&home);
+    let (status, body_of_readyz) = readiness(&home);
     assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
     let error = format!(
         "the database file {} was replaced or removed after this process opened it: restart the service",
         path.display()
     );
-    assert_eq!(told, json!({ "status": error }));
+    assert_eq!(body_of_readyz, json!({ "status": error }));
     assert_eq!(service.wait_for("not ready")["error"], error);
 
     assert_eq!(obtain(&service).0, 503);
@@ -97,15 +97,15 @@ fn assert_noticed(replace: impl Fn(&[PathBuf; 3], &Path)) {
 }
 
 #[test]
-fn replaced_database_file_is_noticed() {
-    assert_noticed(|[database, ..], other| {
+fn replaced_database_file_is_detected() {
+    assert_detected(|[database, ..], other| {
         fs::copy(other, database).unwrap();
     });
 }
 
 #[test]
-fn replaced_database_log_and_index_are_noticed() {
-    assert_noticed(|[database, log, index], other| {
+fn replaced_database_log_and_index_are_detected() {
+    assert_detected(|[database, log, index], other| {
         fs::remove_file(log).unwrap();
         fs::remove_file(index).unwrap();
         fs::copy(other, database).unwrap();
@@ -113,12 +113,12 @@ fn replaced_database_log_and_index_are_noticed() {
 }
 
 #[test]
-fn removed_database_file_is_noticed() {
-    assert_noticed(|_, _| {});
+fn removed_database_file_is_detected() {
+    assert_detected(|_, _| {});
 }
 
 #[test]
-fn change_after_a_replacement_is_not_ignored() {
+fn service_does_not_miss_a_change_in_the_new_file() {
     let home = Home::on_sqlite();
     add(&home);
     let service = serve(&home);
@@ -135,7 +135,7 @@ fn change_after_a_replacement_is_not_ignored() {
     assert_eq!(obtain(&service).0, 503);
     service.signal("-TERM");
     assert!(service.wait().0.success());
-    // The old service does not delete the log of the new file when it stops.
+    // When the service stops, it does not delete the log of the new file.
     let shown = stdout(&home.run(&["user", "show", EMAIL]));
     assert!(shown.contains("is_active            false"), "{shown}");
 }
@@ -154,7 +154,8 @@ async fn maintenance_reports_a_replaced_database_file() {
     assert!(error.contains(&expected), "{error}");
 }
 
-/// Opens a database, replaces its files, and asserts that the pool opens no other connection. Returns whether the path has a file then.
+/// Opens a database, replaces its files, and asserts that the pool opens no new connection. Returns whether the database file exists
+/// afterwards.
 async fn assert_no_new_connection(replace: impl Fn(&Path)) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
@@ -165,7 +166,7 @@ async fn assert_no_new_connection(replace: impl Fn(&Path)) -> bool {
     };
     let url = format!("sqlite:{}", path.display());
     let db = accounts::open(&url, limits).await.unwrap();
-    // After the first connection is occupied and the second closed, a query needs a new connection.
+    // The first connection is in use and the second connection is closed, so a query needs a new connection.
     let pool = db.get_sqlite_connection_pool();
     let (first, second) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     second.close().await.unwrap();
@@ -200,7 +201,7 @@ async fn new_connection_does_not_create_a_file() {
 #[test]
 fn two_services_share_one_database_file() {
     let home = Home::on_sqlite();
-    // Both create the database and the secret, or find them.
+    // Each service creates the database and the secret, or uses the existing files.
     let [one, other] = thread::scope(|scope| {
         [(), ()]
             .map(|()| scope.spawn(|| home.serve(&["--throttle-account", "4/1h"])))
@@ -238,7 +239,7 @@ fn two_services_share_one_database_file() {
         let refresh = json!({ "token": body["token"] });
         assert_eq!(service.post(REFRESH, &refresh).0, 400);
     }
-    // When one service stops, it leaves the log to the other.
+    // When one service stops, it does not delete the log, because the other service uses it.
     one.signal("-TERM");
     assert!(one.wait().0.success());
     stdout(&home.run(&["user", "enable", EMAIL]));

@@ -1,4 +1,4 @@
-//! Rotating the secret: nobody is logged out, and the old one ends when it should.
+//! Rotation of the secret: old tokens stay valid until the old secret is removed or expires.
 
 use serde_json::json;
 use signet::auth::{PreviousSecret, Secrets};
@@ -12,9 +12,11 @@ use crate::{
 
 const OLD: &str = "the-old-secret-the-old-secret-the-old-secret";
 const NEW: &str = "the-new-secret-the-new-secret-the-new-secret";
+/// The log message after a reload.
+const RELOADED: &str = "read the secrets anew";
 const DECODING: &str = "Error decoding signature.";
 
-async fn rotated(previous: &[&str]) -> World {
+async fn world_with_previous(previous: &[&str]) -> World {
     let world = World::of(Setup {
         secrets: Secrets {
             current: NEW.into(),
@@ -31,8 +33,8 @@ async fn rotated(previous: &[&str]) -> World {
 }
 
 #[tokio::test]
-async fn a_token_under_the_old_secret_becomes_one_under_the_new() {
-    let world = rotated(&[OLD]).await;
+async fn refresh_signs_old_tokens_with_the_new_secret() {
+    let world = world_with_previous(&[OLD]).await;
     let refreshed = world
         .refresh(&sign_under(OLD.as_bytes(), &claims()))
         .await
@@ -54,19 +56,19 @@ async fn a_token_under_the_old_secret_becomes_one_under_the_new() {
 }
 
 #[tokio::test]
-async fn an_old_secret_ends_on_its_date() {
+async fn previous_secret_expires_on_its_date() {
     let end = OffsetDateTime::from_unix_timestamp(NOW + 100).unwrap();
     let end = end
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap();
-    let world = rotated(&[&format!("{end} {OLD}"), "short"]).await;
+    let world = world_with_previous(&[&format!("{end} {OLD}"), "short"]).await;
     let old = sign_under(OLD.as_bytes(), &claims());
 
     world.set_clock(NOW + 99);
     world.refresh(&old).await.token();
     world.set_clock(NOW + 100);
     world.refresh(&old).await.assert_refused(DECODING);
-    // One without a date goes on, and a short one verifies, too.
+    // A secret without a date does not expire. A short secret is accepted as a previous secret.
     world
         .refresh(&sign_under(b"short", &claims()))
         .await
@@ -74,9 +76,9 @@ async fn an_old_secret_ends_on_its_date() {
     assert_eq!(world.auth.tokens.verified(), [0, 1, 1]);
 }
 
-/// The run-book: the new secret beside the old one, a SIGHUP, and later the old one goes.
+/// The documented procedure: add the new secret, keep the old secret, send SIGHUP, and later remove the old secret.
 #[test]
-fn a_running_service_rotates_on_a_hangup() {
+fn sighup_rotates_the_secret() {
     let home = Home::on_sqlite();
     let current = home.path().join("secret");
     let previous = home.path().join("previous");
@@ -96,12 +98,12 @@ fn a_running_service_rotates_on_a_hangup() {
     std::fs::write(&current, format!("{NEW}\n")).unwrap();
     std::fs::write(&previous, format!("{OLD}\n\n")).unwrap();
     service.signal("-HUP");
-    service.wait_for("read the secrets anew");
+    service.wait_for(RELOADED);
     let (status, body) = refresh(&service, &before);
     assert_eq!(status, 200, "{body}");
     let after = body["token"].clone();
 
-    // What cannot be read changes nothing.
+    // Invalid files do not change the secrets.
     std::fs::write(&current, "too short").unwrap();
     service.signal("-HUP");
     let event = service.wait_for("the secrets stay as they were");
@@ -114,7 +116,7 @@ fn a_running_service_rotates_on_a_hangup() {
     std::fs::write(&current, NEW).unwrap();
     std::fs::write(&previous, "").unwrap();
     service.signal("-HUP");
-    let event = service.wait_for("read the secrets anew");
+    let event = service.wait_for(RELOADED);
     assert_eq!(event["verified"], "[0, 2]", "{event}");
     assert_eq!(refresh(&service, &before).0, 400);
     assert_eq!(refresh(&service, &after).0, 200);
@@ -124,7 +126,7 @@ fn a_running_service_rotates_on_a_hangup() {
 }
 
 #[test]
-fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_about() {
+fn previous_secrets_are_read_from_the_environment_or_a_file() {
     let home = Home::on_sqlite();
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command.env("SIGNET_JWT_SECRET", NEW).env(
@@ -167,9 +169,9 @@ fn earlier_secrets_are_read_from_the_environment_too_and_a_short_one_is_warned_a
     );
 }
 
-/// What was meant must not be guessed, least of all an empty secret, which everybody has.
+/// The service must not guess the meaning of a line. An empty secret would be the worst guess, because every attacker knows it.
 #[test]
-fn a_line_that_is_no_secret_is_refused() {
+fn invalid_line_of_previous_secrets_is_rejected() {
     for (line, reason) in [
         ("2027-01-31T00:00:00Z ", "there is no secret in it"),
         ("2027-01-31T00:00:00Z", "there is no secret in it"),
@@ -205,9 +207,9 @@ fn a_line_that_is_no_secret_is_refused() {
     }
 }
 
-/// A secret is bytes: one that is not text can go, too.
+/// A secret is a sequence of bytes, so it may be invalid UTF-8.
 #[test]
-fn a_secret_that_is_not_utf_8_is_rotated() {
+fn secret_that_is_not_utf8_is_rotated() {
     let home = Home::on_sqlite();
     let bytes = [0xff; 32];
     let file = home.path().join("secret");
@@ -227,15 +229,15 @@ fn a_secret_that_is_not_utf_8_is_rotated() {
     assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 200);
 }
 
-/// A hangup reads; it makes nothing, and forgets nothing.
+/// SIGHUP only reads files. It creates no secret, and it does not drop the secret in memory.
 #[test]
-fn a_hangup_makes_no_secret() {
+fn sighup_creates_no_secret() {
     let home = Home::on_sqlite();
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
     let mut service = home.serve(&["--demo"]);
     let token = service.post(OBTAIN, &documented).1["token"].clone();
     service.signal("-HUP");
-    service.wait_for("read the secrets anew");
+    service.wait_for(RELOADED);
     assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 200);
 
     let mut service = home.serve(&[]);

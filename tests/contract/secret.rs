@@ -15,7 +15,7 @@ use crate::{
     world::{OBTAIN, REFRESH, SECRET},
 };
 
-/// Every file of a folder, with its contents.
+/// Returns the names and the contents of all files in a folder.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries
@@ -27,7 +27,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The same command, in a process that can write to no file.
+/// Returns the same command in a process that cannot write to files.
 fn without_space(command: &Command) -> Command {
     let mut limited = Command::new("sh");
     limited
@@ -44,7 +44,7 @@ fn without_space(command: &Command) -> Command {
 }
 
 #[test]
-fn failed_write_of_a_new_secret_leaves_no_draft() {
+fn failed_write_of_a_new_secret_leaves_no_temporary_file() {
     let home = Home::on_sqlite();
     // Keeps the database open, so that the second process writes only the secret.
     let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -60,6 +60,7 @@ fn failed_write_of_a_new_secret_leaves_no_draft() {
     assert_eq!(names, ["signet.db", "signet.db-shm", "signet.db-wal"]);
 }
 
+/// The log message after a reload.
 const RELOADED: &str = "read the secrets anew";
 
 fn login(service: &Service) -> Value {
@@ -117,7 +118,7 @@ fn rotation_on_the_default_setup_logs_no_user_out() {
             assert_eq!(refresh(&service, token), 200);
         }
     }
-    // Without its line, the oldest secret is no longer accepted.
+    // After its line is deleted, the oldest secret is no longer accepted.
     let previous = home.path().join("data/signet.db.secret.previous");
     let lines = fs::read_to_string(&previous).unwrap();
     fs::write(&previous, lines.lines().next().unwrap()).unwrap();
@@ -144,7 +145,7 @@ fn rotation_deletes_temporary_files_of_killed_rotations() {
     assert_eq!(temporary, [".signet-new-secret-other"]);
 }
 
-/// Two replicas, each with its own copy of the files.
+/// Each of the two replicas has a copy of the files.
 #[test]
 fn rotation_in_two_steps_logs_no_user_out_of_any_replica() {
     let home = Home::on_sqlite();
@@ -239,7 +240,7 @@ fn rotation_preserves_owner_and_mode() {
 }
 
 #[test]
-fn rotation_says_why_it_cannot_replace_a_secret() {
+fn failed_rotation_reports_the_cause() {
     let home = Home::on_sqlite();
     let rotate = ["secret", "rotate"];
     let (code, said) = failure(&home.run(&rotate));
@@ -272,7 +273,7 @@ fn rotation_says_why_it_cannot_replace_a_secret() {
         assert!(code == 1 && said.contains(cause), "{name}: {said}");
         assert!(!said.contains(SECRET), "{said}");
     }
-    // Without room, as on a read-only mount, nothing changes.
+    // If the command cannot write, for example on a read-only mount, it changes no file.
     let before = files(&home.path().join("data"));
     let (code, said) = failure(&without_space(&home.command(&rotate)).output().unwrap());
     assert!(

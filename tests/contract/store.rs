@@ -1,5 +1,5 @@
-//! The databases of tests, each fresh, and gone with its test: files of SQLite, or databases of the server that
-//! `SIGNET_TEST_POSTGRES` names (`tests/postgres.py` starts one).
+//! Test databases. Each test creates a new database, which is deleted after the test. It is a SQLite file, or a database on the PostgreSQL
+//! server of the URL in `SIGNET_TEST_POSTGRES`. `tests/postgres.py` starts such a server.
 
 use std::{
     future::Future,
@@ -13,20 +13,21 @@ use sea_orm::ConnectionTrait;
 use signet::accounts::{self, Database, Limits};
 use tempfile::TempDir;
 
-/// What a test's own connections may take.
+/// The limits of database connections that tests open.
 pub(crate) const LIMITS: Limits = Limits {
     connections: NonZeroU32::new(8).unwrap(),
     wait: Duration::from_secs(5),
     enforce_statement_timeout: false,
 };
 
-/// A database, without a table in it.
+/// A database that is deleted when this value is dropped.
 pub(crate) enum Store {
     Sqlite(TempDir),
     Postgres { server: String, name: String },
 }
 
 impl Store {
+    /// Creates a database without tables.
     pub(crate) fn new() -> Self {
         Self::made(|server, name| async move {
             let create = format!("CREATE DATABASE {name}");
@@ -34,7 +35,7 @@ impl Store {
         })
     }
 
-    /// Returns a database with another encoding, if there is a PostgreSQL.
+    /// Creates a database with this encoding. Returns `None` if the tests run on SQLite.
     pub(crate) fn encoded(encoding: &'static str) -> Option<Self> {
         Self::is_postgres().then(|| {
             Self::made(move |server, name| async move {
@@ -46,7 +47,7 @@ impl Store {
         })
     }
 
-    /// One with every table.
+    /// Creates a database with all tables.
     pub(crate) async fn migrated() -> Self {
         let url = postgres();
         let store = Self::made(|server, name| async move {
@@ -101,7 +102,7 @@ impl Drop for Store {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the tests' own switch, and no setting"
+    reason = "this variable is for the tests, and is no setting of the service"
 )]
 fn postgres() -> Option<String> {
     std::env::var("SIGNET_TEST_POSTGRES").ok()
@@ -117,7 +118,7 @@ fn at(server: &str, name: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// Does something at the server, whether or not the test is async.
+/// Runs `act` on the server. The thread has a separate runtime, so that async tests and other tests can call this function.
 fn on<T: Future<Output = ()>>(url: &str, act: impl FnOnce(Database) -> T + Send + 'static) {
     let url = url.to_owned();
     let acting = thread::spawn(move || {
@@ -134,9 +135,9 @@ fn on<T: Future<Output = ()>>(url: &str, act: impl FnOnce(Database) -> T + Send 
     acting.join().unwrap();
 }
 
-/// Makes a database with every table, unless it is there: to copy it is ten times as fast.
+/// Creates a template with all tables, unless the template exists. To copy the template is ten times as fast as to migrate.
 async fn make_template(server: &Database, url: &str) {
-    // On one connection: the lock is that connection's.
+    // A single connection, because the advisory lock belongs to the connection.
     let mut options = sea_orm::ConnectOptions::new(url);
     options.max_connections(1);
     let locked = sea_orm::Database::connect(options).await.unwrap();

@@ -1,4 +1,4 @@
-//! The throttle: whoever fails too often waits, and nobody can make others wait for good.
+//! Rate limits: a client with too many failures must wait, and no client can lock out another client permanently.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ const PASSWORD: &str = "1234ABCD";
 const HOME: &str = "192.0.2.1";
 const ELSEWHERE: &str = "198.51.100.7";
 
-/// The defaults: 90 seconds forgive one failure against an account, 9 one from an address.
+/// The default quotas. A failure expires after 90 seconds for an account, and after 9 seconds for an address.
 pub(crate) const RATES: Quotas = Quotas {
     account: Quota {
         attempts: 10,
@@ -47,7 +47,7 @@ async fn throttled() -> World {
     world
 }
 
-/// Sends from an address, with these headers.
+/// Sends a request from an address, with these headers.
 async fn send(
     world: &World,
     from: &str,
@@ -79,7 +79,7 @@ async fn refresh(world: &World, from: &str, token: &str) -> Answer {
 }
 
 #[track_caller]
-fn assert_waits(answer: &Answer, seconds: u32) {
+fn assert_rate_limited(answer: &Answer, seconds: u32) {
     assert_eq!(answer.status, 429, "{}", answer.text);
     let detail = format!("Request was throttled. Expected available in {seconds} seconds.");
     assert_eq!(answer.json(), json!({ "detail": detail }));
@@ -94,17 +94,17 @@ async fn fail(world: &World, from: &str, email: &str, times: u32) {
 }
 
 #[tokio::test]
-async fn an_account_that_is_guessed_at_waits_whether_it_exists_or_not() {
+async fn account_is_rate_limited_even_if_it_does_not_exist() {
     let world = throttled().await;
     for email in [EMAIL, "nobody@example.com"] {
         fail(&world, ELSEWHERE, email, 10).await;
-        // Also with the right password, and in whatever case.
-        assert_waits(
+        // The limit also applies to the right password, and to the email in upper case.
+        assert_rate_limited(
             &login(&world, ELSEWHERE, &email.to_uppercase(), PASSWORD).await,
             90,
         );
     }
-    // A request that is faulty by itself is told so.
+    // An invalid request still gets its validation error.
     let faulty = json!({ "email": EMAIL, "password": "" });
     assert_eq!(
         send(&world, ELSEWHERE, &[], OBTAIN, &faulty).await.status,
@@ -112,13 +112,13 @@ async fn an_account_that_is_guessed_at_waits_whether_it_exists_or_not() {
     );
 
     world.set_clock(NOW + 89);
-    assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 1);
+    assert_rate_limited(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 1);
     world.set_clock(NOW + 90);
     login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
 }
 
 #[tokio::test]
-async fn a_success_counts_nothing_and_forgives_nothing() {
+async fn successful_login_changes_no_counter() {
     let world = throttled().await;
     for _ in 0..20 {
         login(&world, HOME, EMAIL, PASSWORD).await.token();
@@ -129,11 +129,11 @@ async fn a_success_counts_nothing_and_forgives_nothing() {
     fail(&world, HOME, EMAIL, 9).await;
     login(&world, HOME, EMAIL, PASSWORD).await.token();
     fail(&world, HOME, EMAIL, 1).await;
-    assert_waits(&login(&world, HOME, EMAIL, PASSWORD).await, 90);
+    assert_rate_limited(&login(&world, HOME, EMAIL, PASSWORD).await, 90);
 }
 
 #[tokio::test]
-async fn a_client_that_is_stuck_on_one_wrong_password_locks_nobody_out() {
+async fn repeated_wrong_password_does_not_lock_the_account() {
     let world = throttled().await;
     login(&world, HOME, EMAIL, PASSWORD).await.token();
     for _ in 0..50 {
@@ -154,10 +154,10 @@ async fn a_client_that_is_stuck_on_one_wrong_password_locks_nobody_out() {
     login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
 }
 
-/// Clients that are stuck, each on a password of its own, some of one account and some of others. Together they are slower than the
-/// address forgives.
+/// Each of five clients repeats one wrong password: three clients for one account, and two clients for other accounts. Together they
+/// fail once in 9 seconds, so the failures of the address expire as fast.
 #[tokio::test]
-async fn some_clients_that_are_stuck_lock_nobody_out() {
+async fn clients_with_old_passwords_do_not_lock_the_account_or_the_address() {
     let world = throttled().await;
     for round in 0..60 {
         world.set_clock(NOW + 45 * round);
@@ -178,7 +178,8 @@ async fn some_clients_that_are_stuck_lock_nobody_out() {
         .token();
 }
 
-/// Each repeated guess costs a hash, so the address pays for repeated guesses. The account does not: a repeated guess reveals nothing.
+/// A repeated guess gives an attacker no new information, so the account does not count it. The address counts it, because the
+/// service computes a hash for each guess.
 #[tokio::test]
 async fn repeated_guesses_count_against_the_address_only() {
     for (email, passwords) in [
@@ -193,7 +194,7 @@ async fn repeated_guesses_count_against_the_address_only() {
             assert_eq!(answer.status, 400, "{email} {attempt}: {}", answer.text);
         }
         for (email, password) in [(email, "old"), (EMAIL, PASSWORD), ("jane@example.com", "x")] {
-            assert_waits(&login(&world, ELSEWHERE, email, password).await, 9);
+            assert_rate_limited(&login(&world, ELSEWHERE, email, password).await, 9);
         }
         // The account is not locked out at other addresses, even if the owner never logged in before.
         login(&world, HOME, EMAIL, PASSWORD).await.token();
@@ -201,9 +202,10 @@ async fn repeated_guesses_count_against_the_address_only() {
     }
 }
 
-/// A wrong clock can store a count that ends far in the future. Once the clock is right again, such a count is the maximum of four periods.
+/// A wrong clock can store a counter that expires far in the future. After the clock is set back, such a counter is lowered to the
+/// maximum of four periods.
 #[tokio::test]
-async fn clock_set_back_locks_nobody_out_for_the_length_of_the_step() {
+async fn clock_set_back_limits_the_lockout_to_the_maximum() {
     const MAXIMUM: i64 = 3600;
     let (account, address) = (MAXIMUM + 90 - 900, MAXIMUM + 9 - 900);
     for step in [3600, 86_400, 365 * 86_400] {
@@ -220,15 +222,15 @@ async fn clock_set_back_locks_nobody_out_for_the_length_of_the_step() {
             .failures(&world.auth.users, now, &user);
         assert_eq!(failures.await.unwrap(), 40, "{step}");
         let seconds = |seconds: i64| u32::try_from(seconds).unwrap();
-        assert_waits(
+        assert_rate_limited(
             &login(&world, HOME, EMAIL, PASSWORD).await,
             seconds(account),
         );
-        assert_waits(
+        assert_rate_limited(
             &login(&world, ELSEWHERE, "jane@example.com", PASSWORD).await,
             seconds(address),
         );
-        assert_waits(&refresh(&world, HOME, "garbage").await, seconds(address));
+        assert_rate_limited(&refresh(&world, HOME, "garbage").await, seconds(address));
         world.set_clock(NOW + account);
         login(&world, HOME, EMAIL, PASSWORD).await.token();
         login(&world, ELSEWHERE, EMAIL, PASSWORD).await.token();
@@ -238,9 +240,9 @@ async fn clock_set_back_locks_nobody_out_for_the_length_of_the_step() {
     }
 }
 
-/// Also where no client asks meanwhile.
+/// The counters are lowered even if no request reads them.
 #[tokio::test]
-async fn counts_of_a_wrong_clock_are_lowered_by_maintenance() {
+async fn maintenance_lowers_counters_of_a_wrong_clock() {
     let world = throttled().await;
     world.set_clock(NOW + 365 * 86_400);
     fail(&world, HOME, EMAIL, 10).await;
@@ -251,8 +253,8 @@ async fn counts_of_a_wrong_clock_are_lowered_by_maintenance() {
     login(&world, HOME, EMAIL, PASSWORD).await.token();
 }
 
-/// Adds this many expired counts.
-async fn add_settled(world: &World, count: usize) {
+/// Adds this many expired counters.
+async fn add_expired(world: &World, count: usize) {
     let rows: Vec<_> = (0..count)
         .map(|number| format!("('address:{number}', 0)"))
         .collect();
@@ -261,12 +263,12 @@ async fn add_settled(world: &World, count: usize) {
     world.db.execute_unprepared(&insert).await.unwrap();
 }
 
-/// Writes wait for one small batch, not for the whole cleanup.
+/// A write waits at most for one small batch, and not for the whole cleanup.
 #[tokio::test]
-async fn cleanup_lets_logins_write_between_its_batches() {
+async fn cleanup_lets_logins_write_between_batches() {
     const SETTLED: u64 = 9_000;
     let world = throttled().await;
-    add_settled(&world, 9_000).await;
+    add_expired(&world, 9_000).await;
     let count = || async {
         let kinds = ["address"];
         let counted = world.auth.users.attempts_after(&kinds, -1).await;
@@ -285,17 +287,17 @@ async fn cleanup_lets_logins_write_between_its_batches() {
             .users
             .add_attempt(subject, NOW * 1000, 1000, 1000, None);
         added.await.unwrap();
-        assert!(count().await > 1, "the write waited for the whole cleanup");
+        assert!(count().await > 1, "the cleanup blocked the write");
     };
     tokio::join!(cleanup, logins);
     assert_eq!(count().await, 1);
 }
 
-/// Whatever is between the expired counts.
+/// One counter in ten has not expired.
 #[tokio::test]
-async fn cleanup_deletes_expired_counts_only() {
+async fn cleanup_deletes_only_expired_counters() {
     let world = throttled().await;
-    add_settled(&world, 2_500).await;
+    add_expired(&world, 2_500).await;
     let keep = "UPDATE attempts SET settled_at = 9000000000000 WHERE subject LIKE 'address:%7'";
     world.db.execute_unprepared(keep).await.unwrap();
     world
@@ -308,7 +310,8 @@ async fn cleanup_deletes_expired_counts_only() {
     assert_eq!(left.unwrap(), 250);
 }
 
-/// A login that a wrong clock dated ahead stays the account's last login, and a revocation goes past it. Neither stops a later login.
+/// While the clock is wrong, a login stores a last login in the future. A revocation then sets its cutoff after that login. Neither
+/// prevents a later login.
 #[tokio::test]
 async fn accounts_work_after_a_wrong_clock_was_set_back() {
     for step in [3600, 365 * 86_400] {
@@ -326,7 +329,7 @@ async fn accounts_work_after_a_wrong_clock_was_set_back() {
                 .await
                 .assert_refused("Error decoding signature.");
         }
-        // The cutoff is never lowered.
+        // Maintenance does not lower the cutoff.
         world.auth.run_maintenance().await.unwrap();
         let token = login(&world, HOME, EMAIL, PASSWORD).await.token();
         refresh(&world, HOME, &token).await.token();
@@ -336,7 +339,7 @@ async fn accounts_work_after_a_wrong_clock_was_set_back() {
     }
 }
 
-/// A client of a Unix socket has no address of its own. Without a proxy that is trusted there, all of them count as one client.
+/// A client of a Unix socket has no IP address. Without a trusted proxy on the socket, all its clients count as one client.
 #[tokio::test]
 async fn clients_of_a_unix_socket_share_one_address() {
     let world = throttled().await;
@@ -349,7 +352,7 @@ async fn clients_of_a_unix_socket_share_one_address() {
             .await;
         assert_eq!(answer.status, 400, "{number}: {}", answer.text);
     }
-    assert_waits(&world.obtain(EMAIL, PASSWORD).await, 9);
+    assert_rate_limited(&world.obtain(EMAIL, PASSWORD).await, 9);
     login(&world, HOME, EMAIL, PASSWORD).await.token();
     for _ in 0..100 {
         world
@@ -357,40 +360,40 @@ async fn clients_of_a_unix_socket_share_one_address() {
             .await
             .assert_refused("Error decoding signature.");
     }
-    assert_waits(&world.refresh("garbage").await, 9);
+    assert_rate_limited(&world.refresh("garbage").await, 9);
 }
 
-/// A client that has hung up.
+/// A client that has disconnected.
 #[derive(Debug)]
-struct Gone;
+struct Disconnected;
 
-impl DisconnectWatcher for Gone {
+impl DisconnectWatcher for Disconnected {
     fn disconnected(&self, _: Duration) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
 }
 
-/// Whoever hangs up before the answer has guessed all the same.
+/// A guess counts as a failure even if the client disconnects before the response.
 #[tokio::test]
-async fn hanging_up_is_no_way_around() {
+async fn disconnecting_early_does_not_avoid_the_rate_limit() {
     let world = throttled().await;
     for guess in 0..10 {
-        let caller = ClientInfo::watched(ELSEWHERE.parse().ok(), Arc::new(Gone));
+        let caller = ClientInfo::watched(ELSEWHERE.parse().ok(), Arc::new(Disconnected));
         let body = json!({ "email": EMAIL, "password": format!("guess {guess}") });
         let mut request = post(OBTAIN, body.to_string());
         request.set_data(caller);
         world.send(request).await;
     }
-    assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
+    assert_rate_limited(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
 }
 
 #[tokio::test]
-async fn an_attacker_elsewhere_does_not_lock_the_owner_out() {
+async fn attacker_at_another_address_does_not_lock_the_owner_out() {
     let world = throttled().await;
     login(&world, HOME, EMAIL, PASSWORD).await.token();
     fail(&world, ELSEWHERE, EMAIL, 10).await;
-    assert_waits(&login(&world, ELSEWHERE, EMAIL, "another guess").await, 90);
-    assert_waits(
+    assert_rate_limited(&login(&world, ELSEWHERE, EMAIL, "another guess").await, 90);
+    assert_rate_limited(
         &login(&world, "203.0.113.1", EMAIL, "another guess").await,
         90,
     );
@@ -398,7 +401,7 @@ async fn an_attacker_elsewhere_does_not_lock_the_owner_out() {
 }
 
 #[tokio::test]
-async fn an_address_waits_whatever_accounts_it_tries() {
+async fn address_is_rate_limited_across_accounts() {
     let world = throttled().await;
     for number in 0..100 {
         fail(
@@ -409,8 +412,8 @@ async fn an_address_waits_whatever_accounts_it_tries() {
         )
         .await;
     }
-    // Anywhere in its network, and for no account.
-    assert_waits(
+    // The limit applies to the whole network of 64 bits, and to every account.
+    assert_rate_limited(
         &login(&world, "2001:db8:1:2:ffff::1", EMAIL, PASSWORD).await,
         9,
     );
@@ -419,20 +422,20 @@ async fn an_address_waits_whatever_accounts_it_tries() {
         .token();
 }
 
-/// Also for an account that is known there: from one address, all accounts are alike.
+/// The response is the same for an account whose last login was from this address.
 #[tokio::test]
-async fn an_address_that_waits_does_not_tell_who_is_known_there() {
+async fn rate_limited_address_does_not_reveal_known_accounts() {
     let world = throttled().await;
     login(&world, HOME, EMAIL, PASSWORD).await.token();
     for number in 0..100 {
         fail(&world, HOME, &format!("user{number}@example.com"), 1).await;
     }
-    assert_waits(&login(&world, HOME, "nobody@example.com", "wrong").await, 9);
-    assert_waits(&login(&world, HOME, EMAIL, "wrong").await, 9);
+    assert_rate_limited(&login(&world, HOME, "nobody@example.com", "wrong").await, 9);
+    assert_rate_limited(&login(&world, HOME, EMAIL, "wrong").await, 9);
 }
 
 #[tokio::test]
-async fn garbage_tokens_wait_by_address_and_good_ones_never() {
+async fn invalid_tokens_are_rate_limited_by_address_and_valid_ones_are_not() {
     let world = throttled().await;
     let token = login(&world, HOME, EMAIL, PASSWORD).await.token();
     for _ in 0..100 {
@@ -440,18 +443,18 @@ async fn garbage_tokens_wait_by_address_and_good_ones_never() {
             .await
             .assert_refused("Error decoding signature.");
     }
-    assert_waits(&refresh(&world, HOME, "garbage").await, 9);
+    assert_rate_limited(&refresh(&world, HOME, "garbage").await, 9);
     refresh(&world, HOME, &token).await.token();
     refresh(&world, ELSEWHERE, "garbage")
         .await
         .assert_refused("Error decoding signature.");
-    // It is another matter than guessing passwords.
+    // Invalid tokens and failed logins have separate counters.
     assert_eq!(login(&world, HOME, EMAIL, "wrong").await.status, 400);
 }
 
-/// What one replica counts, the other knows, and so does the next start.
+/// The counters are stored in the database, so another replica and a restarted service read the same counters.
 #[tokio::test]
-async fn replicas_and_restarts_share_what_was_counted() {
+async fn replicas_and_restarts_share_the_counters() {
     let world = throttled().await;
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
@@ -477,9 +480,9 @@ async fn replicas_and_restarts_share_what_was_counted() {
     assert_eq!(answer.status(), 429);
 }
 
-/// Guesses that come all at once are not all let through, and what is let through is counted.
+/// The service rejects some of many concurrent guesses, and counts the guesses that it accepts.
 #[tokio::test]
-async fn a_volley_of_guesses_is_no_way_around() {
+async fn concurrent_guesses_do_not_exceed_the_quota() {
     let volley = async |world: &World, password: &str| {
         let logins = (0..64).map(|guess| {
             let password = password.replace('#', &guess.to_string());
@@ -493,30 +496,29 @@ async fn a_volley_of_guesses_is_no_way_around() {
         let statuses = futures_util::future::join_all(logins).await;
         [200, 400, 429].map(|wanted| statuses.iter().filter(|status| **status == wanted).count())
     };
-    // Many who know the password may come at once: they all guess the same.
+    // Concurrent logins with the right password are all accepted, because they use the same password.
     let world = throttled().await;
     assert_eq!(volley(&world, PASSWORD).await, [64, 0, 0]);
     fail(&world, ELSEWHERE, EMAIL, 1).await;
     assert_eq!(volley(&world, PASSWORD).await, [64, 0, 0]);
-    // A guess being recorded may weigh twice for a moment, so that fewer pass, never more than the nine left.
+    // While a failure is being recorded, it may count twice. So fewer guesses may pass, but never more than the remaining nine.
     let [right, tried, refused] = volley(&world, "guess #").await;
     assert_eq!((right, tried + refused), (0, 64));
     assert!((1..=9).contains(&tried), "{tried} guesses were tried");
 
-    // An account that nobody failed at is no exception.
+    // The same limit applies to an account without failures.
     let world = throttled().await;
     let [right, tried, refused] = volley(&world, "guess #").await;
     assert_eq!((right, tried + refused), (0, 64));
     assert!((1..=10).contains(&tried), "{tried} guesses were tried");
-    // Whatever was tried at once is counted as if it had come one by one.
+    // Concurrent guesses count like sequential guesses.
     let tried = u32::try_from(tried).unwrap();
     fail(&world, ELSEWHERE, EMAIL, 10 - tried).await;
-    assert_waits(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
+    assert_rate_limited(&login(&world, ELSEWHERE, EMAIL, PASSWORD).await, 90);
 }
 
-/// What is forgiven is deleted, and nothing else.
 #[tokio::test]
-async fn what_is_forgiven_is_forgotten() {
+async fn maintenance_deletes_only_expired_counters() {
     let world = throttled().await;
     fail(&world, HOME, "old@example.com", 1).await;
     world.set_clock(NOW + 60);
@@ -531,12 +533,12 @@ async fn what_is_forgiven_is_forgotten() {
     assert_eq!(rows().await, 4);
     world.set_clock(NOW + 90);
     world.auth.run_maintenance().await.unwrap();
-    assert_eq!(rows().await, 1, "one account has yet to be forgiven");
+    assert_eq!(rows().await, 1, "the counter of one account remains");
 }
 
-/// Who has to wait only for others to be decided is not sent away for long.
+/// If only attempts in flight cause the rejection, the client may retry after one second.
 #[tokio::test]
-async fn what_is_undecided_is_known_in_a_moment() {
+async fn attempts_in_flight_cause_a_wait_of_one_second() {
     let world = throttled().await;
     let guesses = (0..20).map(|guess| {
         let password = format!("guess {guess}");
@@ -551,9 +553,9 @@ async fn what_is_undecided_is_known_in_a_moment() {
     }
 }
 
-/// However many replicas have let guesses through at once, they are held against an account for so long only.
+/// Many replicas may accept guesses at the same time. The counter of an account still has a maximum.
 #[tokio::test]
-async fn no_more_is_held_against_anybody_than_the_most() {
+async fn counter_does_not_exceed_its_maximum() {
     let world = World::new().await;
     let users = &world.auth.users;
     let subject = "account:somebody".to_owned();
@@ -563,18 +565,18 @@ async fn no_more_is_held_against_anybody_than_the_most() {
             .add_attempt(subject.clone(), NOW, 90, 3600, Some(&guess))
             .await
             .unwrap();
-        let held = users
+        let settled_at = users
             .attempts(std::slice::from_ref(&subject))
             .await
             .unwrap()[0]
             .settled_at;
-        assert!(held <= NOW + 3600, "{held}");
+        assert!(settled_at <= NOW + 3600, "{settled_at}");
     }
-    let held = users.attempts(&[subject]).await.unwrap()[0].settled_at;
-    assert_eq!(held, NOW + 3600);
+    let settled_at = users.attempts(&[subject]).await.unwrap()[0].settled_at;
+    assert_eq!(settled_at, NOW + 3600);
 }
 
-/// Returns the address of the client that logged in, as the throttle counts it.
+/// Logs in, and returns the client's address as the rate limiter counts it.
 async fn client_of(
     client_ip_header: &'static str,
     peer: &str,
@@ -631,7 +633,7 @@ async fn forwarded_is_accepted_from_trusted_proxies_only() {
             "203.0.113.9",
         ),
         (PROXY, &["for=\"[2001:db8::1]:4711\""], "2001:db8:0:0::/64"),
-        // Quoted text may be the client's; white space does not count.
+        // A client may control the quoted text. White space is ignored.
         (
             PROXY,
             &["for=203.0.113.9;host=\"evil,for=9.9.9.9\""],
@@ -660,7 +662,7 @@ async fn forwarded_is_accepted_from_trusted_proxies_only() {
     }
 }
 
-/// The proxy sets one of the headers. The client may send any other.
+/// The proxy sets one header. A client can send the other headers.
 #[tokio::test]
 async fn only_the_configured_header_counts() {
     let all = [
@@ -680,7 +682,7 @@ async fn only_the_configured_header_counts() {
 }
 
 #[test]
-fn the_throttle_is_a_setting() {
+fn rate_limits_are_configurable() {
     let home = Home::new();
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command.env("SIGNET_THROTTLE_ACCOUNT", "2/1h");
@@ -700,7 +702,7 @@ fn the_throttle_is_a_setting() {
     }
     let show = || stdout(&home.run(&["user", "show", EMAIL]));
     assert!(show().contains("failures             3"));
-    // Those from the address of the last login are told, too.
+    // The output includes failures from the address of the last login.
     let login = |password: &str| {
         let body = json!({ "email": EMAIL, "password": password });
         service.post(OBTAIN, &body).0
@@ -743,8 +745,8 @@ fn the_throttle_is_a_setting() {
     }
 }
 
-/// A service that throttles soon, and an account with the password `correct horse`.
-fn soon_throttled(account: &str, address: &str) -> (Home, crate::binary::Service) {
+/// Starts a service with these quotas, and adds an account with the password `correct horse`.
+fn serve_with_quotas(account: &str, address: &str) -> (Home, crate::binary::Service) {
     let mut home = Home::new();
     home.environment.extend([
         ("SIGNET_THROTTLE_ACCOUNT", account.to_owned()),
@@ -763,10 +765,10 @@ fn try_password(service: &crate::binary::Service, email: &str, password: &str) -
 }
 
 #[test]
-fn setting_a_password_lifts_the_lockout_of_the_account() {
-    // Counts from the address of the last login, and from elsewhere.
+fn setting_a_password_unlocks_the_account() {
+    // The failures are from another address, and then from the address of the last login.
     for known in [false, true] {
-        let (home, service) = soon_throttled("2/1h", "100/1h");
+        let (home, service) = serve_with_quotas("2/1h", "100/1h");
         if known {
             assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
         }
@@ -785,9 +787,9 @@ fn setting_a_password_lifts_the_lockout_of_the_account() {
 }
 
 #[test]
-fn unlock_clears_the_count_of_an_account() {
+fn unlock_clears_the_counters_of_an_account() {
     for known in [false, true] {
-        let (home, service) = soon_throttled("2/1h", "100/1h");
+        let (home, service) = serve_with_quotas("2/1h", "100/1h");
         if known {
             assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
         }
@@ -815,8 +817,8 @@ fn unlock_clears_the_count_of_an_account() {
 }
 
 #[test]
-fn unlock_clears_the_counts_of_an_address() {
-    let (home, service) = soon_throttled("100/1h", "2/1h");
+fn unlock_clears_the_counters_of_an_address() {
+    let (home, service) = serve_with_quotas("100/1h", "2/1h");
     let garbage = || service.post(REFRESH, &json!({ "token": "x" })).0;
     for guess in ["a", "b"] {
         assert_eq!(try_password(&service, EMAIL, guess), 400);
@@ -830,7 +832,7 @@ fn unlock_clears_the_counts_of_an_address() {
         "cleared 0 failures of the address 127.0.0.2\n"
     );
     assert_eq!(garbage(), 429);
-    // Also as the address of an IPv6 socket.
+    // An IPv4-mapped IPv6 address refers to the same client.
     let output = home.run(&["user", "unlock", "--address", "::ffff:127.0.0.1"]);
     assert_eq!(
         stdout(&output),
@@ -844,7 +846,8 @@ fn unlock_clears_the_counts_of_an_address() {
     assert_eq!(try_password(&service, EMAIL, "correct horse"), 200);
     assert_eq!(garbage(), 400);
 
-    // Both at once; any address of an IPv6 network, or the network as `user show` writes it.
+    // The command accepts an email and an address together. The address is any address of an IPv6 network, or the network in the format
+    // of `user show`.
     for (address, failures) in [("2001:db8:1:2::7", 2), ("2001:db8:1:2::/64", 0)] {
         let both = ["user", "unlock", EMAIL, "--address", address];
         assert_eq!(
@@ -868,9 +871,9 @@ fn unlock_clears_the_counts_of_an_address() {
     assert!(code == 1 && said.contains("nobody@example.com"), "{said}");
 }
 
-/// A header that nobody trusts is worth a warning, but only one.
+/// The service logs only one warning about headers from untrusted senders.
 #[test]
-fn an_untrusted_header_is_warned_about_once() {
+fn untrusted_header_is_logged_once() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     for _ in 0..3 {

@@ -1,8 +1,7 @@
-//! What a refusal's time tells: nothing of its cause.
+//! The response time of a rejected login does not reveal the cause.
 //!
-//! Two kinds of refusal are sampled in turns, so that whatever else the machine does meets both alike, and
-//! the samples are compared pair by pair. Which of a pair was the longer is then as good as a coin's toss,
-//! unless one kind takes longer.
+//! The tests alternate between two kinds of rejected logins, so that other load on the machine affects both kinds equally. The samples are
+//! compared in pairs. If both kinds need the same time, each kind is the slower one in about half of the pairs.
 
 use std::time::Instant;
 
@@ -21,19 +20,20 @@ const EMAIL: &str = "jonhdoeqa@email.com";
 const PASSWORD: &str = "1234ABCD";
 const NO_LOGIN: &str = "Unable to log in with provided credentials.";
 
-/// Long against what surrounds it.
+/// At this cost, the time of a response is mostly the time of the hash.
 const COST: Argon2Params = Argon2Params {
     memory_kib: 4096,
     iterations: 3,
     parallelism: 1,
 };
 
-/// Of 128 tosses of a coin, fewer than 32 or more than 96 come out as heads once in a hundred million times.
+/// The second kind must be slower in 32 to 96 of 128 pairs. If both kinds need the same time, fewer than 1 in 200 million comparisons are
+/// outside this range.
 const PAIRS: u32 = 128;
 const FAIR: std::ops::RangeInclusive<u32> = 32..=96;
 
-/// Whether refusals of the second kind can be told by their time from those of the first.
-async fn told_apart(world: &World, first: (&str, &str), second: (&str, &str)) -> bool {
+/// Returns whether the response times of the two rejected logins differ significantly.
+async fn timing_differs(world: &World, first: (&str, &str), second: (&str, &str)) -> bool {
     let refuse = async |(email, password)| {
         let started = Instant::now();
         world.obtain(email, password).await.assert_refused(NO_LOGIN);
@@ -41,7 +41,7 @@ async fn told_apart(world: &World, first: (&str, &str), second: (&str, &str)) ->
     };
     let mut longer = 0;
     for round in 0..PAIRS {
-        // Whoever goes second may find things warmer.
+        // The second request of a pair may find warmer caches, so the order alternates.
         let ratio = if round % 2 == 0 {
             let one = refuse(first).await;
             refuse(second).await / one
@@ -58,7 +58,7 @@ async fn told_apart(world: &World, first: (&str, &str), second: (&str, &str)) ->
     !FAIR.contains(&longer)
 }
 
-/// A throttle that counts everything, and lets everything through.
+/// Returns a service with rate limits that count every login and reject no login.
 async fn world() -> World {
     let rate = Quota {
         attempts: 1_000_000,
@@ -76,7 +76,7 @@ async fn world() -> World {
 }
 
 #[tokio::test]
-async fn a_refusal_takes_the_same_time_whatever_its_cause() {
+async fn rejected_logins_need_the_same_time_for_every_cause() {
     let world = world().await;
     world.add_documented().await;
     world.add(2, "unusable@example.com", None).await;
@@ -101,17 +101,17 @@ async fn a_refusal_takes_the_same_time_whatever_its_cause() {
         "disabled@example.com",
     ] {
         assert!(
-            !told_apart(&world, wrong, (other, PASSWORD)).await,
+            !timing_differs(&world, wrong, (other, PASSWORD)).await,
             "{other}"
         );
     }
-    // The comparison itself sees one that is cheaper.
-    assert!(told_apart(&world, wrong, ("cheaper@example.com", "wrong")).await);
+    // The comparison must detect a cheaper hash.
+    assert!(timing_differs(&world, wrong, ("cheaper@example.com", "wrong")).await);
 }
 
-/// Whoever is not there takes as long as most who are: after an import, as what was imported.
+/// A login with an unknown email needs the time of most accounts: after an import, the time of the imported hashes.
 #[tokio::test]
-async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
+async fn dummy_hash_has_the_most_common_scheme() {
     let made = made_by_django();
     let of = |start: &str| -> PasswordHash {
         let found = made.iter().find(|(_, hash)| hash.0.starts_with(start));
@@ -128,18 +128,18 @@ async fn the_stand_in_is_of_the_scheme_that_most_accounts_have() {
         ("nobody@example.com", "wrong"),
         ("user4@example.com", "wrong"),
     );
-    assert!(told_apart(&world, unknown, most).await);
+    assert!(timing_differs(&world, unknown, most).await);
     world.auth.refresh_dummy_hash().await.unwrap();
-    assert!(!told_apart(&world, unknown, most).await);
-    // A hash that is not verified is as good as none.
-    assert!(!told_apart(&world, unknown, ("user0@example.com", "wrong")).await);
-    // What the few show until their next login (SECURITY.md).
-    assert!(told_apart(&world, unknown, (EMAIL, "wrong")).await);
+    assert!(!timing_differs(&world, unknown, most).await);
+    // An account with an unsupported hash needs the time of an account without a hash.
+    assert!(!timing_differs(&world, unknown, ("user0@example.com", "wrong")).await);
+    // Accounts with a less common scheme need a different time until their next login (SECURITY.md).
+    assert!(timing_differs(&world, unknown, (EMAIL, "wrong")).await);
 }
 
-/// The defense does not depend on the other steps of maintenance.
+/// The update of the dummy hash does not depend on the other steps of the maintenance.
 #[tokio::test]
-async fn failed_cleanup_does_not_skip_the_timing_defense() {
+async fn failed_cleanup_does_not_skip_the_update_of_the_dummy_hash() {
     let of_most = made_by_django()
         .into_iter()
         .find(|(_, hash)| hash.0.starts_with("pbkdf2_sha256$30000$"))
@@ -150,7 +150,7 @@ async fn failed_cleanup_does_not_skip_the_timing_defense() {
         ("nobody@example.com", "wrong"),
         ("user0@example.com", "wrong"),
     );
-    assert!(told_apart(&world, unknown, most).await);
+    assert!(timing_differs(&world, unknown, most).await);
     let rename = async |from: &str, to: &str| {
         let rename = format!("ALTER TABLE {from} RENAME TO {to}");
         world.db.execute_unprepared(&rename).await.unwrap();
@@ -158,12 +158,12 @@ async fn failed_cleanup_does_not_skip_the_timing_defense() {
     rename("attempts", "away").await;
     world.auth.run_maintenance().await.unwrap_err();
     rename("away", "attempts").await;
-    assert!(!told_apart(&world, unknown, most).await);
+    assert!(!timing_differs(&world, unknown, most).await);
 }
 
-/// Of very many accounts, some from all over are looked at: those that came first are not most.
+/// If there are many accounts, the sample covers all ranges of IDs, because the first accounts may differ from most accounts.
 #[tokio::test]
-async fn of_many_accounts_a_sample_tells_what_most_have() {
+async fn sample_of_many_accounts_finds_the_most_common_scheme() {
     let world = world().await;
     world.add_documented().await;
     let made = made_by_django();
@@ -181,13 +181,13 @@ async fn of_many_accounts_a_sample_tells_what_most_have() {
         hashes[0], hashes[1],
     );
     world.db.execute_unprepared(&many).await.unwrap();
-    // One that was given its id by hand does not stand for the rest.
+    // A single account with a very large ID must not distort the sample.
     world.add(5_000_000_000, "far@example.com", None).await;
     let (unknown, most) = (
         ("nobody@example.com", "wrong"),
         ("user30000@example.com", "wrong"),
     );
-    assert!(told_apart(&world, unknown, most).await);
+    assert!(timing_differs(&world, unknown, most).await);
     world.auth.refresh_dummy_hash().await.unwrap();
-    assert!(!told_apart(&world, unknown, most).await);
+    assert!(!timing_differs(&world, unknown, most).await);
 }

@@ -1,16 +1,16 @@
-//! The token: its bytes, its claims, and the order in which a bad one is refused.
+//! The token: its bytes, its claims, and the order of the checks that reject a token.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::world::{EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World};
 
-/// Of the documented answer: what is signed. Its secret is unknown, so its signature is another.
+/// The header and the payload of the token in the documented response. The signature is left out, because its secret is unknown.
 const DOCUMENTED: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxLCJ1c2VybmFtZSI6ImpvaG4uZG9lQGVtYWlsLmNvbSIsImV4cCI6MTUzOTc0MTI5NiwiZW1haWwiOiJqb2huLmRvZUBlbWFpbC5jb20iLCJvcmlnX2lhdCI6MTUzOTczNzY5Nn0";
 
 const DECODING: &str = "Error decoding signature.";
 
-/// Signs whatever it is given.
+/// Signs any header and payload, also invalid ones.
 fn sign(header: &Value, payload: &Value) -> String {
     sign_bytes(
         header.to_string().as_bytes(),
@@ -49,7 +49,7 @@ pub(crate) fn claims() -> Value {
     })
 }
 
-/// The usual token, with some claims changed; null takes one away.
+/// Returns the usual token with some claims changed. The value null removes a claim.
 pub(crate) fn with(changes: Value) -> String {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap().clone() {
@@ -63,19 +63,19 @@ pub(crate) fn with(changes: Value) -> String {
 }
 
 #[tokio::test]
-async fn the_documented_header_and_payload_come_out_byte_for_byte() {
+async fn header_and_payload_match_the_documented_bytes() {
     let world = World::new().await;
     world.add(1, "john.doe@email.com", Some("1234ABCD")).await;
 
     let obtained = world.obtain("john.doe@email.com", "1234ABCD").await.token();
     assert_eq!(obtained.rsplit_once('.').unwrap().0, DOCUMENTED);
 
-    // Refreshed in the second of issue, it is the very same token.
+    // A refresh in the second of issue returns the same token.
     assert_eq!(world.refresh(&obtained).await.token(), obtained);
 }
 
 #[tokio::test]
-async fn a_later_refresh_moves_exp_and_keeps_orig_iat() {
+async fn later_refresh_moves_exp_and_keeps_orig_iat() {
     let world = World::new().await;
     world.add_documented().await;
     let token = world.token().await;
@@ -119,9 +119,9 @@ async fn expiry_and_window_are_exact_to_the_second() {
         .assert_refused("Refresh has expired.");
 }
 
-/// Each token has all the faults that are checked later, too: the earlier one is told.
+/// Each token also fails all later checks. The response has the error of the first check.
 #[tokio::test]
-async fn the_checks_are_made_in_their_order() {
+async fn checks_are_made_in_the_documented_order() {
     let world = World::new().await;
     world.add_documented().await;
     world.add(2, "off@example.com", Some("1234ABCD")).await;
@@ -173,7 +173,7 @@ async fn the_checks_are_made_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_claim_of_another_type_is_an_invalid_token() {
+async fn token_with_invalid_claim_type_is_rejected() {
     let world = World::new().await;
     world.add_documented().await;
     for (claim, values) in [
@@ -195,7 +195,7 @@ async fn a_claim_of_another_type_is_an_invalid_token() {
             answer.assert_refused(DECODING);
         }
     }
-    // Null or empty is absent; what is not part of the contract is not looked at.
+    // Null or empty is the same as absent. Claims that are not part of the contract are ignored.
     for harmless in [
         json!({ "nbf": NOW, "aud": "", "iss": "x" }),
         json!({ "aud": [], "iat": "later", "jti": {}, "sub": 1, "email": 7 }),
@@ -213,7 +213,7 @@ async fn a_claim_of_another_type_is_an_invalid_token() {
 }
 
 #[tokio::test]
-async fn only_hs256_counts_and_no_header_is_followed() {
+async fn only_hs256_is_accepted_and_key_references_are_ignored() {
     let world = World::new().await;
     world.add_documented().await;
     for header in [
@@ -243,7 +243,7 @@ async fn only_hs256_counts_and_no_header_is_followed() {
 }
 
 #[tokio::test]
-async fn a_token_is_utf_8_throughout() {
+async fn token_with_invalid_utf8_is_rejected() {
     let world = World::new().await;
     world.add_documented().await;
     let header = br#"{"alg":"HS256","x":"?"}"#;
@@ -269,7 +269,7 @@ async fn a_token_is_utf_8_throughout() {
 }
 
 #[tokio::test]
-async fn a_token_has_one_spelling() {
+async fn token_encoding_is_strict() {
     let world = World::new().await;
     world.add_documented().await;
     let token = with(json!({}));

@@ -1,4 +1,4 @@
-//! `signet verify-compat`, as far as it needs no Django: `make test-django` compares with one.
+//! `signet verify-compat` without a Django service. `make test-django` runs the command with a Django service.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::binary::{Home, Service, failure, stdout};
 
-/// Makes a status and a body of the body of a request.
+/// Returns a status and a body for the body of a request.
 type Answer = fn(&str) -> (u16, String);
 
 const DOCUMENTED: &str = "jonhdoeqa@email.com";
@@ -20,7 +20,7 @@ fn demo(home: &Home, secret: &str) -> Service {
     command
         .env("SIGNET_THROTTLE", "off")
         .env("SIGNET_JWT_SECRET", secret)
-        // Nobody reads what it would log of every request.
+        // These tests do not read the log, so the service must not log each request.
         .env("SIGNET_LOG", "signet::cli=info");
     Service::start(command)
 }
@@ -30,7 +30,7 @@ fn url(service: &Service) -> String {
 }
 
 #[test]
-fn a_service_compares_with_itself_as_the_same() {
+fn equal_services_have_no_differences() {
     let home = Home::new();
     let [one, other] = [demo(&home, &"s".repeat(32)), demo(&home, &"s".repeat(32))];
     let (old, new) = (url(&one), url(&other));
@@ -42,7 +42,7 @@ fn a_service_compares_with_itself_as_the_same() {
     let said = stdout(&home.feed(&with_account, "1234ABCD\n"));
     assert_eq!(said, last.replace("87", "91"));
 
-    // Wrong credentials are nothing to compare with.
+    // With wrong credentials, the command cannot compare tokens.
     let output = home.feed(&with_account, "wrong\n");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
@@ -53,7 +53,7 @@ fn a_service_compares_with_itself_as_the_same() {
 }
 
 #[test]
-fn services_of_different_secrets_are_told_apart() {
+fn services_with_different_secrets_differ() {
     let home = Home::new();
     let [one, other] = [demo(&home, &"s".repeat(32)), demo(&home, &"t".repeat(32))];
     let (old, new) = (url(&one), url(&other));
@@ -63,16 +63,16 @@ fn services_of_different_secrets_are_told_apart() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for (at, by) in [("new", "old"), ("old", "new")] {
-        let told =
+        let expected =
             format!("UNEXPECTED  refresh at the {at} service what the {by} one issued: 400 ");
-        assert!(said.contains(&told), "{said}");
+        assert!(said.contains(&expected), "{said}");
     }
     assert!(said.contains("have both the same secret"), "{said}");
-    assert!(!said.contains("eyJ"), "a token is told: {said}");
+    assert!(!said.contains("eyJ"), "the output contains a token: {said}");
 }
 
 #[test]
-fn what_is_no_service_is_told() {
+fn unreachable_service_and_invalid_url_are_reported() {
     let home = Home::new();
     let service = demo(&home, &"s".repeat(32));
     let there = url(&service);
@@ -102,7 +102,7 @@ fn what_is_no_service_is_told() {
     }
 }
 
-/// Starts a server that gives each request body to `answer`, and returns its URL. The server runs until the end of the tests.
+/// Starts a server that calls `answer` with each request body. Returns the URL of the server, which runs until the test process exits.
 fn server(answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -136,7 +136,7 @@ fn respond(client: &mut TcpStream, answer: Answer) {
 }
 
 #[test]
-fn password_that_a_service_sends_back_is_redacted() {
+fn password_in_a_response_is_redacted() {
     let home = Home::new();
     let service = demo(&home, &"s".repeat(32));
     let new = url(&service);
