@@ -16,9 +16,9 @@ use super::{
     lock::{Lock, begin_locked, is_contention},
 };
 
-/// The pause between attempts.
+/// Time between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long an attempt waits for a lock. Queries wait behind a migration that waits for a table.
+/// Lock timeout of an attempt. It is short, because a migration that waits for a table blocks the queries on this table.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why migrations were not applied.
@@ -30,7 +30,7 @@ pub enum Error {
         .0.join(", ")
     )]
     Newer(Vec<String>),
-    /// Another process has held a lock for too long.
+    /// Timeout while another process locked the database.
     #[error(
         "another process has been migrating this database, or using it, for {0:?}: see what holds it up (on PostgreSQL, \
          pg_locks lists the processes that hold locks), and try again"
@@ -48,7 +48,7 @@ pub struct MigrationStatus {
     pub applied: Vec<String>,
     /// The pending migrations, oldest first.
     pub pending: Vec<String>,
-    /// Applied migrations that only a newer version knows.
+    /// Applied migrations of a newer version, which this version does not contain.
     pub unknown: Vec<String>,
 }
 
@@ -91,7 +91,8 @@ impl MigrationStatus {
     }
 }
 
-/// Returns whether an older version is compatible with this migration. The older version knows only the name.
+/// Returns whether an older version is compatible with this migration. Depends only on the name, because the older version does not
+/// contain the migration.
 pub(crate) fn is_backward_compatible(name: &str) -> bool {
     name.splitn(3, '_')
         .nth(2)
@@ -101,7 +102,7 @@ pub(crate) fn is_backward_compatible(name: &str) -> bool {
 /// Returns the migrations of a database, without changes to the database.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the query fails.
 pub async fn status<'c>(
     db: impl IntoSchemaManagerConnection<'c>,
 ) -> Result<MigrationStatus, DbErr> {
@@ -116,11 +117,11 @@ pub async fn status<'c>(
     ))
 }
 
-/// Applies every pending migration. For each migration, waits at most `wait` for other processes. Returns the migrations that this
-/// process applied.
+/// Applies every pending migration, and returns the migrations that this process applied. `wait` is the time limit for the lock of
+/// each migration.
 ///
 /// # Errors
-/// When this version is too old for the database, another process holds a lock for too long, or the database fails.
+/// When this version is too old for the database, the lock is not available within `wait`, or the database fails.
 pub async fn apply(db: &DatabaseConnection, wait: Duration) -> Result<Vec<String>, Error> {
     let status = status(db).await?;
     status.check()?;

@@ -1,6 +1,6 @@
 """Lints the container files, and starts the binary with the environment, the user, the secrets and the read-only root of a manifest.
 
-No image is built and no container is started: the replica runs in namespaces of this machine, with PostgreSQL beside it.
+The tests build no image and start no container. The replica runs in namespaces of this machine, with a local PostgreSQL.
 """
 
 import http.client
@@ -35,9 +35,9 @@ SECRET = yaml.safe_load((FOLDER / "kubernetes/secret.example.yaml").read_text())
 # The environment and the user of the image.
 IMAGE = {"PATH": "/usr/local/bin:/usr/bin:/bin"} | dict(re.findall(r"(SIGNET_\w+)=(\S+)", DOCKERFILE))
 [USER] = re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE)
-# Debian packages whose libraries the base image distroless/cc has.
+# Debian packages with libraries in the base image distroless/cc.
 DISTROLESS_CC = {"libc6", "libssl3", "gcc-12-base", "libgcc-s1", "libgomp1", "libstdc++6"}
-# Time for the requests in flight by default, and for the admin listener after them, in seconds.
+# Default time for the requests in flight, and then for the admin listener, in seconds.
 STOP_TIMEOUT, ADMIN_STOP = 30, 3
 PASSWORD = "a password of the database"
 SECRETS = {"jwt": "0123456789abcdef" * 4, "jwt-previous": "", "pgpass": f"postgres:5432:signet:signet:{PASSWORD}"}
@@ -67,7 +67,7 @@ def compose_replica():
 
 
 def kubernetes_replica(manifests, secret):
-    """The same of a replica in the Deployment."""
+    """The same properties of a replica in the Deployment."""
     spec = pod(manifests)
     [container] = spec["containers"]
     context = spec["securityContext"]
@@ -103,7 +103,7 @@ def replica(folder, environment, user, files, _stop_time):
         file.chmod(0o400)
         os.chown(file, uid, gid)
     (folder / "hosts").write_text(f"127.0.0.1 localhost {urlsplit(environment['SIGNET_DATABASE_URL']).hostname}\n")
-    # The user of the image can read this copy, and not the folders of the user who built the binary.
+    # The user of the image can read this copy, but possibly not the folder of the build.
     binary = shutil.copy(SIGNET, "/usr/local/bin/signet-under-test")
     command = ["unshare", "--mount", "sh", "-ec", ENTER, folder, str(uid), str(gid), binary]
     process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -161,7 +161,7 @@ def test_image_has_the_libraries_of_the_binary():
 
 
 def test_build_context():
-    """The context has the sources of the build, and no secret. Cargo lists the sources beside the binary."""
+    """The context has the sources of the build, and no secret. Cargo lists the sources in a `.d` file next to the binary."""
     patterns = [line for line in (FOLDER / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] not in ("", "#")]
 
     def is_ignored(path):
@@ -228,17 +228,17 @@ def test_replica_of_kubernetes(tmp_path, database, manifests):
 
 
 def assert_stops_in_time(environment, stop_time):
-    takes = int(environment["SIGNET_STOP_DELAY"]) + STOP_TIMEOUT + ADMIN_STOP
-    assert int(stop_time.removesuffix("s")) >= takes
+    needed = int(environment["SIGNET_STOP_DELAY"]) + STOP_TIMEOUT + ADMIN_STOP
+    assert int(stop_time.removesuffix("s")) >= needed
 
 
-def test_example_secret_is_refused(tmp_path, manifests):
+def test_service_rejects_the_example_secret(tmp_path, manifests):
     with replica(tmp_path, *kubernetes_replica(manifests, SECRET["stringData"])) as process:
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 1 and "too short" in output
 
 
-def test_commands_of_the_readme_make_the_secret(tmp_path):
+def test_readme_command_creates_the_secret(tmp_path):
     [command] = re.findall(r"^kubectl .* create secret (?:.*\\\n)*.*$", (FOLDER / "README.md").read_text(), re.MULTILINE)
     (tmp_path / "password").write_text(PASSWORD)
     made = subprocess.run(

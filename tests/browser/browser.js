@@ -1,4 +1,4 @@
-// A browser that goes nowhere but to this machine, and Swagger UI in it as a person handles it.
+// Starts a browser that can connect only to this machine, and operates Swagger UI like a user.
 
 import { chromium } from "playwright-core";
 
@@ -28,14 +28,14 @@ export class Operation {
     this.body = this.block.locator(".body-param__text");
   }
 
-  /** Opens it, and makes it ready to be tried. */
+  /** Opens the operation, and clicks "Try it out". */
   async open() {
     await this.block.locator(".opblock-summary-control").click();
     await this.block.getByRole("button", { name: "Try it out" }).click();
     await this.body.waitFor();
   }
 
-  /** The named examples of the request that the page offers. */
+  /** The menu of the named request examples. */
   get examples() {
     return this.block.locator(".opblock-section-request-body .examples-select-element");
   }
@@ -46,7 +46,7 @@ export class Operation {
       this.page.waitForResponse((response) => response.request().resourceType() === "fetch"),
       this.block.getByRole("button", { name: "Execute" }).click(),
     ]);
-    // An earlier answer may still stand there: the request's id tells which one is shown.
+    // The page may still show an earlier response. The request ID identifies the new response.
     const id = response.headers()["x-request-id"];
     const shown = this.block.locator(".live-responses-table .response", {
       hasText: `x-request-id: ${id}`,
@@ -57,7 +57,7 @@ export class Operation {
   }
 }
 
-/** Waits until nothing on the page moves or fades any more. */
+/** Waits until all animations of the page have finished. */
 export async function settled(page) {
   await page.evaluate(() =>
     Promise.allSettled(document.getAnimations().map(({ finished }) => finished)),

@@ -1,6 +1,6 @@
-// The pages about the contract in a real browser: every named example can be tried and gives what
-// it promises, an issued token is carried on, nothing is loaded from elsewhere, and a screen reader
-// finds its way. A journey that fails leaves a picture of the page in failures/.
+// Tests the documentation pages in a real browser: every named example returns the documented
+// response, an issued token is filled in for the refresh, the pages load no resource of another
+// origin, and the pages are accessible. A failed test saves a screenshot to failures/.
 
 import assert from "node:assert/strict";
 import { mkdir, rm } from "node:fs/promises";
@@ -29,7 +29,7 @@ after(async () => {
   await service?.stop();
 });
 
-test("every named example can be tried, and gives what it promises", async (t) => {
+test("every named example returns the documented response", async (t) => {
   for (const [id, operation] of Object.entries(operations)) {
     const examples = Object.entries(json(operation.requestBody).examples);
     assert.notEqual(examples.length, 0, `${id} has no examples`);
@@ -41,14 +41,14 @@ test("every named example can be tried, and gives what it promises", async (t) =
           await form.examples.selectOption({ value: name });
           const promise = promiseOf(operation, name, value);
           const sent = await executeAsPromised(form, operation, promise, refusals);
-          assert.deepEqual(sent, value, `${name} was not what was sent`);
+          assert.deepEqual(sent, value, `the page did not send the example ${name}`);
         }
       }),
     );
   }
 });
 
-test("an issued token stands ready in refresh", async (t) => {
+test("the refresh form contains the issued token", async (t) => {
   const { obtainToken, refreshToken } = operations;
   const [{ value: token }] = Object.values(json(refreshToken.responses[200]).examples);
   const carry = (t, steps) =>
@@ -60,7 +60,7 @@ test("an issued token stands ready in refresh", async (t) => {
       const sent = await executeAsPromised(refresh, refreshToken, promise, refusals);
       assert.deepEqual(sent, { token: body.token });
     });
-  await t.test("opened after it was issued", (t) =>
+  await t.test("form opened after the login", (t) =>
     carry(t, async (obtain, refresh) => {
       await obtain.open();
       const issued = await obtain.execute();
@@ -68,7 +68,7 @@ test("an issued token stands ready in refresh", async (t) => {
       return issued;
     }),
   );
-  await t.test("opened before it was issued", (t) =>
+  await t.test("form opened before the login", (t) =>
     carry(t, async (obtain, refresh) => {
       await refresh.open();
       await obtain.open();
@@ -78,8 +78,8 @@ test("an issued token stands ready in refresh", async (t) => {
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`every reader finds the way, with ${colorScheme} colours`, async (t) => {
-    await t.test(`on the page to try it, ${colorScheme}`, (t) =>
+  test(`the pages are accessible in ${colorScheme} mode`, async (t) => {
+    await t.test(`Swagger UI, ${colorScheme}`, (t) =>
       visit(
         t,
         `${service.origin}/docs/`,
@@ -100,13 +100,13 @@ for (const colorScheme of ["light", "dark"]) {
         { colorScheme },
       ),
     );
-    await t.test(`on the page to read it, ${colorScheme}`, (t) =>
+    await t.test(`Redoc, ${colorScheme}`, (t) =>
       visit(t, `${service.origin}/redoc/`, examine, { colorScheme }),
     );
   });
 }
 
-test("below a path prefix of a reverse proxy, all stays there", async (t) => {
+test("below the path prefix of a reverse proxy, all requests have the prefix", async (t) => {
   const proxy = await serveBelowPrefix();
   t.after(() => proxy.stop());
   await visit(t, `${proxy.url}/`, async (page) => {
@@ -125,7 +125,7 @@ test("below a path prefix of a reverse proxy, all stays there", async (t) => {
   assert.deepEqual(proxy.astray, []);
 });
 
-test("at another address than the public URL, requests go to the address of the page", async (t) => {
+test("the page sends requests to its own address instead of the public URL", async (t) => {
   const publicUrl = "https://api.example.com/auth";
   const service = await serve({ publicUrl });
   t.after(() => service.stop());
@@ -141,7 +141,7 @@ test("at another address than the public URL, requests go to the address of the 
   });
 });
 
-test("without a public URL, the page lists its own address only, at every address", async (t) => {
+test("without a public URL, the page lists only the address of the page", async (t) => {
   const proxy = await serveBelowPrefix({});
   t.after(() => proxy.stop());
   for (const address of [proxy.service.origin, proxy.url]) {
@@ -160,9 +160,9 @@ test("without a public URL, the page lists its own address only, at every addres
 });
 
 /**
- * Opens `url` in a browser without a past, and does `journey` there. Fails as well if the page
- * loads anything from another origin, breaks its policy, throws, or complains on the console;
- * it may complain of a refused request that the journey adds to `refusals`, as meant.
+ * Opens `url` in a new browser context, and runs `journey`. Also fails if the page sends a request
+ * to another origin, violates its content security policy, throws, or logs an error or a warning to
+ * the console. Console errors about the responses in `refusals` are expected.
  */
 async function visit(t, url, journey, { colorScheme } = {}) {
   const viewport = { width: 1280, height: 900 };
@@ -190,7 +190,7 @@ async function visit(t, url, journey, { colorScheme } = {}) {
   try {
     await page.goto(url);
     await journey(page, refusals);
-    // The browser tells in order: what comes before this answer has been told.
+    // Events arrive in order. After this response, all earlier events have arrived.
     await page.evaluate(() => null);
     const meant = refusals.map(
       (refused) =>
@@ -208,7 +208,7 @@ async function visit(t, url, journey, { colorScheme } = {}) {
   }
 }
 
-/** Executes what stands in the form; returns what was sent. */
+/** Executes the form, checks the response against `promise`, and returns the request body. */
 async function executeAsPromised(form, operation, promise, refusals) {
   const start = Math.floor(Date.now() / 1000);
   const { response, status, body } = await form.execute();
@@ -223,7 +223,7 @@ async function executeAsPromised(form, operation, promise, refusals) {
   assert.equal(status, promise.status);
   assert.equal(response.status(), promise.status);
   if (promise.status === 200) {
-    // The documented token has another account, time and secret.
+    // The token of the example has another account, time and secret.
     assert.deepEqual(body, { ...promise.body, token: body.token });
     const { exp, email } = claimsOf(body.token);
     const { documented } = json(operations.obtainToken.requestBody).examples;
@@ -235,15 +235,15 @@ async function executeAsPromised(form, operation, promise, refusals) {
   return request.postDataJSON();
 }
 
-/** What the request example `name` promises: the answer example of the same name. */
+/** Returns the response example with the name of a request example. */
 function promiseOf({ responses }, name, { token = "" }) {
-  // The contract's own token was good in 2018, and its secret is not the service's.
+  // The token of the example expired in 2018, and has another secret than the service.
   const kept = claimsOf(token)?.exp < Date.now() / 1000 ? "invalid_token" : name;
   for (const [status, response] of Object.entries(responses)) {
     const answer = json(response).examples[kept];
     if (answer) return { status: Number(status), body: answer.value };
   }
-  throw new Error(`the example ${name} promises nothing`);
+  throw new Error(`no response example has the name of the request example ${name}`);
 }
 
 function claimsOf(token) {
@@ -255,7 +255,7 @@ function json({ content }) {
   return content["application/json"];
 }
 
-/** axe-core finds nothing serious or critical; with our style, not in Swagger UI itself either. */
+/** Checks that axe-core finds no serious or critical violation, also in the restyled Swagger UI. */
 async function examine(page) {
   await settled(page);
   await page.evaluate(axe.source);
@@ -268,7 +268,7 @@ async function examine(page) {
   assert.deepEqual(found, []);
 }
 
-/** Follows every link to the page's own origin. */
+/** Checks every link to the origin of the page. */
 async function followLinks(page) {
   const { origin } = new URL(page.url());
   const links = page.locator("a[href]");

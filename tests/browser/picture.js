@@ -1,4 +1,4 @@
-// Takes the picture of Swagger UI that the README shows: a token, just obtained.
+// Takes the screenshot of Swagger UI for the README: the response with a new token.
 
 import { launch, Operation, settled } from "./browser.js";
 import { operationsOf, serve } from "./service.js";
@@ -14,7 +14,7 @@ try {
   const obtain = new Operation(page, obtainToken);
   await obtain.open();
   await obtain.execute();
-  // What is documented below the answer is left out.
+  // The screenshot ends below the response, and omits the documented responses.
   const bottom = await obtain.block
     .locator(".live-responses-table")
     .evaluate((answer) => Math.ceil(answer.getBoundingClientRect().bottom + scrollY));

@@ -1,13 +1,13 @@
-// The service under test, and a reverse proxy to have in front of it.
+// Starts the service under test, and a reverse proxy in front of it.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import { createInterface } from "node:readline";
 
-/** Starts the service on a free port, with the documented account in it. */
+/** Starts the service on a free port, with the account of the documentation. */
 export async function serve({ publicUrl } = {}) {
-  // Settings of whoever runs the test are not those of the test.
+  // Ignores the SIGNET_ variables of the environment.
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith("SIGNET_"));
   const child = spawn(process.env.SIGNET, ["serve", "--demo"], {
     env: {
@@ -18,7 +18,7 @@ export async function serve({ publicUrl } = {}) {
     },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  // Where nobody came to stop it, it ends with this process.
+  // If the test does not stop the service, the exit of this process stops it.
   const kill = () => child.kill("SIGKILL");
   process.on("exit", kill);
   const exited = once(child, "exit");
@@ -41,7 +41,7 @@ export async function serve({ publicUrl } = {}) {
   return { origin, stop };
 }
 
-/** Every operation of the document that is served, by its id. */
+/** Returns all operations of the served document by operation ID. */
 export async function operationsOf({ origin }) {
   const { paths } = await (await fetch(`${origin}/openapi.json`)).json();
   const operations = {};
@@ -54,8 +54,8 @@ export async function operationsOf({ origin }) {
 }
 
 /**
- * Starts a service that clients reach below `/auth` on a proxy. That address is the public URL unless
- * there are other `settings`. Nothing else is there; requests for other paths are in `astray`.
+ * Starts a service behind a proxy, which serves it below `/auth`. This address is the public URL,
+ * unless `settings` are given. The proxy responds with 404 to other paths, and adds them to `astray`.
  */
 export async function serveBelowPrefix(settings) {
   const prefix = "/auth";
@@ -77,7 +77,7 @@ export async function serveBelowPrefix(settings) {
     passed.on("error", (error) => response.destroy(error));
     request.pipe(passed);
   });
-  // Should the service not start, the proxy keeps nobody waiting.
+  // With `unref`, the process can exit if the service does not start.
   await once(proxy.listen(0, "127.0.0.1").unref(), "listening");
   const url = `http://127.0.0.1:${proxy.address().port}${prefix}`;
   service = await serve(settings ?? { publicUrl: url });

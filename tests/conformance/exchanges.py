@@ -1,7 +1,7 @@
-"""Checks of our own, of what no tool covers: several requests in a row, and other media types.
+"""Our checks for behavior that no tool covers: sequences of requests, and other media types.
 
-Each check gives what it found, the kind of the fault first. Every answer is held against the
-document, too.
+Each check yields its findings, which start with the kind of the fault. The checks also compare
+every response with the document.
 """
 
 import json
@@ -18,7 +18,7 @@ from wire import Answer, Request, send
 
 
 def example_pairs(target: Target) -> Iterator[str]:
-    """Each example request that bears the name of an answer gets this answer, word by word."""
+    """Each example request with the name of an example response gets exactly this response."""
     for operation in target.operations.values():
         for status, name in operation.pairs():
             answer = post(target, operation, encoded(operation.requests[name]))
@@ -26,7 +26,7 @@ def example_pairs(target: Target) -> Iterator[str]:
 
 
 def obtain_then_refresh(target: Target) -> Iterator[str]:
-    """A token is obtained and refreshed, and the new one refreshed again, all of one login."""
+    """Obtains a token, refreshes it, and refreshes the new token. All tokens belong to one login."""
     answer = post(target, target.obtain, encoded(target.credentials))
     yield from held(target, target.obtain, answer, "200")
     if answer.status != 200:
@@ -34,7 +34,7 @@ def obtain_then_refresh(target: Target) -> Iterator[str]:
     login = json.loads(answer.body)
     claims = claims_of(login["token"])
     if claims["exp"] - claims["orig_iat"] != login["expires_in"]:
-        yield f"expiry: {login['expires_in']} is not what {claims} says"
+        yield f"expiry: {login['expires_in']} does not match {claims}"
 
     url = urlsplit(target.document["externalDocs"]["url"]).path
     schema = json.loads(send(target.address, Request("GET", url)).body)
@@ -49,11 +49,11 @@ def obtain_then_refresh(target: Target) -> Iterator[str]:
         newer = claims_of(token)
         yield from (f"claims: {error.message}" for error in valid.iter_errors(newer))
         if newer | {"exp": 0} != claims | {"exp": 0} or newer.get("exp", 0) < claims["exp"]:
-            yield f"session: {newer} does not go on with {claims}"
+            yield f"session: {newer} does not continue {claims}"
 
 
 def media_types(target: Target) -> Iterator[str]:
-    """JSON is taken however it is spelt and with whatever parameters, and nothing else is."""
+    """The service accepts only JSON, in any letter case and with any parameters."""
     for operation in target.operations.values():
         status, name = next(operation.pairs())
         body = encoded(operation.requests[name])
@@ -79,7 +79,7 @@ def media_types(target: Target) -> Iterator[str]:
 
 
 def refusals(target: Target) -> Iterator[str]:
-    """The answers to what OpenAPI has no examples for: bodies that are not JSON, or too large."""
+    """Responses to requests without examples in OpenAPI: bodies that are not JSON, or too large."""
     for operation in target.operations.values():
         for status, name, body in (
             ("400", "malformed", b"{"),
@@ -108,7 +108,7 @@ def claims_of(token: str) -> dict[str, Any]:
 def held(
     target: Target, operation: Operation, answer: Answer, status: str, expected: Any = None
 ) -> Iterator[str]:
-    """How an answer breaks the document, or falls short of an expected status and body."""
+    """Yields the differences between a response and the document, the expected status and body."""
     place = f"{operation.path} {answer.status} {answer.body[:200]!r}"
     if str(answer.status) != status:
         yield f"status: {place} is not a {status}"
@@ -128,7 +128,7 @@ def held(
     validator = OAS30Validator(schema, format_checker=oas30_format_checker)
     yield from (f"schema: {place}: {error.message}" for error in validator.iter_errors(body))
     if expected is not None and "token" in expected and status == "200":
-        # A token is another one each time.
+        # Each response has a new token.
         expected = expected | {"token": body.get("token")}
     if expected not in (None, body):
         yield f"body: {place} is not {expected}"

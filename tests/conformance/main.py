@@ -1,4 +1,4 @@
-"""Runs every check, then every planted fault, and prints a line for each. `./run` starts it."""
+"""Runs every check, then every planted fault, and prints a line for each. Started by `./run`."""
 
 import json
 import sys
@@ -25,20 +25,20 @@ CHECKS: list[Check] = [
     tools.specmatic,
     tools.schemathesis,
 ]
-# Per operation: for the check itself, and to find what is planted.
+# Generated requests per operation: for the check of the service, and for a planted fault.
 EXAMPLES, FEW_EXAMPLES = 300, 10
 
 
 def main() -> int:
     proven = {check for _, check, _ in IN_THE_ANSWERS + IN_THE_DOCUMENT}
-    assert proven == set(CHECKS), "each check needs a fault to find"
+    assert proven == set(CHECKS), "each check needs a planted fault"
     passed = []
     with service() as address:
         target = Target(DOCUMENT, address, EXAMPLES)
         for check in CHECKS:
             passed.append(finds_nothing(check, target))
 
-        # The proxy itself must be of no account.
+        # The proxy itself must not cause findings.
         with proxy.proxy(address, proxy.no_fault) as through:
             target = Target(DOCUMENT, through, FEW_EXAMPLES)
             for check in dict.fromkeys(check for _, check, _ in IN_THE_ANSWERS):

@@ -1,6 +1,6 @@
-"""Faults that are planted, each with the check that must find it, and what the check must call it.
+"""Planted faults, each with the check that must find it, and the kind that the check must report.
 
-A fault in the answers is a switch of the proxy; one in the document is a change to a copy of it.
+The proxy plants a fault in the responses. A fault in the document is a change of a copy.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from target import JSON, Target
 Check = Callable[[Target], Iterator[str]]
 Document = dict[str, Any]
 
-# Some of schemathesis's checks have nothing to look at: no operation needs a login or a header, or
-# makes what could be deleted.
+# Some checks of schemathesis do not apply: no operation requires authentication or a header, or
+# creates a resource that can be deleted.
 IN_THE_ANSWERS: list[tuple[proxy.Fault, Check, str]] = [
     (proxy.wrong_content_type, tools.schemathesis, "content_type_conformance"),
     (proxy.undocumented_status, tools.schemathesis, "status_code_conformance"),

@@ -1,4 +1,4 @@
-"""A proxy that plants one fault between the service and a check, which must then find it."""
+"""A proxy that plants one fault in the responses of the service. A check must find the fault."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -84,7 +84,7 @@ def redirect(request: Request, send: Send) -> Answer:
 def dropped_header(request: Request, send: Send) -> Answer:
     answer = send(request)
     if answer.status == 400:
-        # A 503 is documented, and so is the `Retry-After` that this one lacks.
+        # The document requires `Retry-After` in a 503, and this response lacks it.
         answer.status = 503
     return answer
 
@@ -123,7 +123,7 @@ def no_size_limit(request: Request, send: Send) -> Answer:
 
 @contextmanager
 def proxy(address: str, fault: Fault) -> Iterator[str]:
-    """Runs the proxy in front of the service at `address`; gives its own address."""
+    """Runs the proxy in front of the service at `address`, and yields the address of the proxy."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -142,7 +142,7 @@ def proxy(address: str, fault: Fault) -> Iterator[str]:
             self.wfile.write(answer.body)
 
         def __getattr__(self, name: str) -> Callable[[], None]:
-            # `do_GET` and the like: every method is passed on, made-up ones too.
+            # Forwards every method (`do_GET` and so on), also unknown methods.
             if name.startswith("do_"):
                 return self.forward
             raise AttributeError(name)

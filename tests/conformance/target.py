@@ -1,4 +1,4 @@
-"""What is checked: the document, and a running service that should keep it."""
+"""The target of the checks: the document, and a running service that must conform to it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "openapi" / "openapi.json"
 JSON = "application/json"
 
-# A free port, and no setting of whoever runs this.
+# These settings replace the SIGNET variables of the environment. The port is a free port.
 SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off"}
 
 
@@ -36,11 +36,11 @@ class Operation:
         return values(self.described["requestBody"]["content"][JSON])
 
     def answers(self, status: str) -> dict[str, Any]:
-        """The bodies of the example answers with this status, by name."""
+        """The bodies of the example responses with this status, by name."""
         return values(self.responses[status]["content"][JSON])
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """The status and the name of each example that is both a request and its answer."""
+        """The status and the name of each example that has both a request and a response."""
         for status in self.responses:
             for name in self.answers(status):
                 if name in self.requests:
@@ -55,7 +55,7 @@ def values(media_type: dict[str, Any]) -> dict[str, Any]:
 class Target:
     path: Path
     address: str
-    # How many requests schemathesis makes up per operation.
+    # Number of requests that schemathesis generates per operation.
     examples: int
 
     @cached_property
@@ -78,7 +78,7 @@ class Target:
 
     @cached_property
     def operations(self) -> dict[str, Operation]:
-        """Every operation, by its id."""
+        """All operations by operation ID."""
         return {
             described["operationId"]: Operation(path, method.upper(), described)
             for path, methods in self.document["paths"].items()
@@ -88,7 +88,7 @@ class Target:
 
 @contextmanager
 def service() -> Iterator[str]:
-    """Runs the demo of the binary $SIGNET on a free port; gives its address."""
+    """Runs the demo of the binary $SIGNET on a free port, and yields its address."""
     binary = Path(os.environ["SIGNET"]).resolve()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGNET")}
     with (
@@ -104,7 +104,7 @@ def service() -> Iterator[str]:
         assert process.stderr
         try:
             address = listening(process.stderr)
-            # A log that nobody reads would fill its pipe, and stop the service.
+            # Reads the log, because a full pipe would block the service.
             rest = Thread(target=process.stderr.read)
             rest.start()
             yield address
@@ -114,10 +114,10 @@ def service() -> Iterator[str]:
 
 
 def listening(log: Iterable[str]) -> str:
-    """The address that a service tells in its log."""
-    told = []
+    """Returns the address in the log of a service."""
+    lines = []
     for line in log:
-        told.append(line)
+        lines.append(line)
         if '"listening"' in line:
             return json.loads(line)["address"]
-    raise RuntimeError(f"the service did not start: {''.join(told)}")
+    raise RuntimeError(f"the service did not start: {''.join(lines)}")

@@ -1,4 +1,4 @@
-"""The tools that nobody here wrote: each check gives what its tool found, under the tool's name."""
+"""Checks by external tools. Each check has the name of its tool, and yields its findings."""
 
 import json
 import os
@@ -24,7 +24,7 @@ RULE = re.compile(r" *R\d+: ")
 
 def openapi_spec_validator(target: Target) -> Iterator[str]:
     for error in OpenAPIV30SpecValidator(target.document).iter_errors():
-        # What is wrong comes last, after all that it is wrong in.
+        # The fault is at the end of the message, after a dump of the faulty object.
         yield f"{type(error).__name__}: {error.json_path}: …{error.message[-200:]}"
 
 
@@ -57,12 +57,12 @@ def schemathesis(target: Target) -> Iterator[str]:
         found = list(failures_in(events, target.examples))
     yield from found
     if found or output.returncode:
-        # It tells how to have each failure again.
+        # The output has a command to reproduce each failure.
         yield f"schemathesis: {output.stdout}{output.stderr}"
 
 
 def failures_in(events: Path, examples: int) -> Iterator[str]:
-    """What the log of a run tells; it must have made up as many requests as it was asked for."""
+    """Yields the failures in the log of a run, and whether it sent too few requests."""
     with events.open() as lines:
         for line in lines:
             ((kind, event),) = json.loads(line).items()
@@ -81,7 +81,7 @@ def failures_in(events: Path, examples: int) -> Iterator[str]:
 
 
 def specmatic(target: Target) -> Iterator[str]:
-    """Runs each example request that bears the name of an answer, and refreshes a good token."""
+    """Sends each example request with the name of a response, and refreshes a valid token."""
     expected = {
         (f"{operation.method} {operation.path} -> {status}", name)
         for operation in target.operations.values()
@@ -117,9 +117,10 @@ def specmatic(target: Target) -> Iterator[str]:
 
 
 def write_refresh(target: Target, folder: Path) -> tuple[str, str]:
-    """Writes an example that refreshes a fresh token, under the name of the documented answer.
+    """Writes an example that refreshes a new token, under the name of the documented response.
 
-    Specmatic takes it in place of that one. Without it, it would make up a token and ask for a 200.
+    Specmatic uses this file instead of the documented example. Without the file, Specmatic would
+    generate a token and expect a 200.
     """
     login = post(target, target.obtain, encoded(target.credentials))
     ((name, documented),) = target.refresh.answers("200").items()
@@ -135,7 +136,7 @@ def write_refresh(target: Target, folder: Path) -> tuple[str, str]:
 
 
 def run(folder: str, *command: object) -> subprocess.CompletedProcess[str]:
-    """Runs a tool in a folder of its own: many leave files where they are."""
+    """Runs a tool in a temporary folder, because many tools leave files in the current folder."""
     return subprocess.run(
         list(map(str, command)),
         cwd=folder,

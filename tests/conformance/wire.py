@@ -1,9 +1,9 @@
-"""One request and its answer, as they are on the wire: nothing is followed, retried or decoded."""
+"""Sends one request, and returns the raw response: no redirects, retries or decoding."""
 
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 
-# They are about one connection, not about the message.
+# Headers of the connection instead of the message.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
@@ -11,7 +11,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 class Request:
     method: str
     path: str
-    # Names are in lower case.
+    # The names are in lower case.
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
@@ -24,7 +24,7 @@ class Answer:
 
 
 def send(address: str, request: Request) -> Answer:
-    """Sends a request to `address`, a host and a port, with no more headers than HTTP needs."""
+    """Sends a request to `address` (host and port) with only the required headers."""
     headers = {"host": address, "content-length": str(len(request.body))} | request.headers
     connection = HTTPConnection(address, timeout=30)
     try:

@@ -19,8 +19,8 @@ const IO: i32 = 10;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
 
-/// Returns whether a retry may succeed soon: the database is unreachable, another writer holds a lock, or the database cannot write
-/// for lack of space or permissions, which an operator can fix.
+/// Returns whether a retry may succeed soon. Temporary errors are connection errors, locks of other writers, and missing disk space or
+/// permissions, which an operator can fix.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
     if is_connection_error(error) || is_contention(error) {
@@ -30,7 +30,8 @@ pub fn is_temporary(error: &DbErr) -> bool {
         Some(Code::Sqlite(code)) => {
             matches!(code, READ_ONLY | IO | FULL | CANNOT_OPEN)
         }
-        // Connection errors, rollbacks, lack of resources, operator intervention and system errors; and a standby server.
+        // The classes are connection errors, rollbacks, insufficient resources, operator intervention and system errors. 25006 is the
+        // error of a standby server.
         Some(Code::Postgres(state)) => {
             matches!(state.get(..2), Some("08" | "40" | "53" | "57" | "58")) || state == "25006"
         }

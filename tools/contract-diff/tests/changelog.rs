@@ -1,9 +1,6 @@
-//! The changelog keeps up with the contract.
+//! The changelog lists the changes of the contract.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends where something is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use serde_json::Value;
 
@@ -13,30 +10,30 @@ fn document(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The sections, newest first: their headings, and what they tell.
+/// Returns the heading and the text of each section, newest first.
 fn sections() -> Vec<(&'static str, &'static str)> {
     let sections = CHANGELOG.split("\n## [").skip(1);
     sections.map(|it| it.split_once('\n').unwrap()).collect()
 }
 
 #[test]
-fn the_newest_release_is_the_released_document() {
+fn newest_release_has_the_version_of_the_released_document() {
     let released = document(include_str!("../../../openapi/released/openapi.json"));
     let version = released["info"]["version"].as_str().unwrap();
-    let (heading, told) = sections()[1];
+    let (heading, text) = sections()[1];
     assert!(heading.starts_with(&format!("{version}] - ")), "{heading}");
-    assert!(told.contains("\n- "));
+    assert!(text.contains("\n- "));
 }
 
 #[test]
-fn what_is_not_released_is_told() {
+fn unreleased_section_has_entries_only_if_the_document_changed() {
     let released = document(include_str!("../../../openapi/released/openapi.json"));
     let current = document(include_str!("../../../openapi/openapi.json"));
-    let (heading, told) = sections()[0];
+    let (heading, text) = sections()[0];
     assert_eq!(heading, "Unreleased]");
     assert_eq!(
-        told.contains("\n- "),
+        text.contains("\n- "),
         released != current,
-        "openapi/CHANGELOG.md tells under Unreleased what changed since the release, if anything did"
+        "openapi/CHANGELOG.md must list the changes since the release under Unreleased, and no entries if the document is unchanged"
     );
 }

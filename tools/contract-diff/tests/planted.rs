@@ -1,10 +1,6 @@
-//! The command against planted changes: each is made to the released document itself, and the report must
-//! name it.
+//! Each test changes a copy of the released document, and checks that the report of `contract-diff` lists the change.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends where something is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::{fs, path::Path, process::Command};
 
@@ -16,23 +12,23 @@ const STATUSES: &str = "/paths/~1v1~1auth~1jwt~1obtain~1/post/responses";
 const UNAVAILABLE: &str = "/paths/~1v1~1auth~1jwt~1obtain~1/post/responses/503/headers";
 const ISSUED: &str = "/paths/~1v1~1auth~1jwt~1obtain~1/post/responses/200/content";
 
-const ASKED: &str = "/components/schemas/ObtainRequest/properties";
-const ASKED_REQUIRED: &str = "/components/schemas/ObtainRequest/required";
+const REQUEST: &str = "/components/schemas/ObtainRequest/properties";
+const REQUEST_REQUIRED: &str = "/components/schemas/ObtainRequest/required";
 const PASSWORD: &str = "/components/schemas/ObtainRequest/properties/password";
-const ANSWERED: &str = "/components/schemas/Token/properties";
-const ANSWERED_REQUIRED: &str = "/components/schemas/Token/required";
+const RESPONSE: &str = "/components/schemas/Token/properties";
+const RESPONSE_REQUIRED: &str = "/components/schemas/Token/required";
 const TOKEN: &str = "/components/schemas/Token/properties/token";
 const TYPES: &str = "/components/schemas/Token/properties/type/enum";
 
-/// What the command said.
-struct Told {
+/// The exit code and the output of the command.
+struct Outcome {
     code: Option<i32>,
     text: String,
     error: String,
 }
 
-impl Told {
-    /// The changes under a title, without their reasons.
+impl Outcome {
+    /// Returns the changes under a title, without their reasons.
     fn under(&self, title: &str) -> Vec<&str> {
         let section = self.text.lines().skip_while(|line| *line != title).skip(2);
         section
@@ -56,19 +52,19 @@ impl Told {
     }
 }
 
-fn run(files: &[&Path]) -> Told {
+fn run(files: &[&Path]) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_contract-diff"))
         .args(files)
         .output()
         .unwrap();
-    Told {
+    Outcome {
         code: output.status.code(),
         text: String::from_utf8(output.stdout).unwrap(),
         error: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-/// The released document. Whichever release it is, here it is 1.4.0.
+/// Returns the released document with the version 1.4.0, so that the tests do not depend on the release.
 fn released() -> Value {
     let mut document: Value =
         serde_json::from_str(include_str!("../../../openapi/released/openapi.json")).unwrap();
@@ -76,7 +72,7 @@ fn released() -> Value {
     document
 }
 
-fn compare(released: &Value, current: &Value) -> Told {
+fn compare(released: &Value, current: &Value) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let files = [("released", released), ("current", current)].map(|(name, document)| {
         let path = folder.path().join(name);
@@ -86,56 +82,56 @@ fn compare(released: &Value, current: &Value) -> Told {
     run(&[&files[0], &files[1]])
 }
 
-/// Compares the released document, prepared, with what `change` makes of it.
-fn between(prepare: impl FnOnce(&mut Value), change: impl FnOnce(&mut Value)) -> Told {
+/// Applies `prepare` to the released document, and compares the result before and after `change`.
+fn between(prepare: impl FnOnce(&mut Value), change: impl FnOnce(&mut Value)) -> Outcome {
     let mut released = released();
     prepare(&mut released);
     let mut current = released.clone();
     change(&mut current);
-    let told = compare(&released, &current);
-    assert_eq!(told.error, "");
-    told
+    let outcome = compare(&released, &current);
+    assert_eq!(outcome.error, "");
+    outcome
 }
 
-fn after(change: impl FnOnce(&mut Value)) -> Told {
+fn after(change: impl FnOnce(&mut Value)) -> Outcome {
     between(|_| {}, change)
 }
 
-/// What lies at a pointer, which must be there.
+/// Returns the value at a pointer. Panics if the pointer does not exist.
 fn at<'a>(document: &'a mut Value, pointer: &str) -> &'a mut Value {
     document
         .pointer_mut(pointer)
         .unwrap_or_else(|| panic!("the released document has no {pointer}"))
 }
 
-/// Sets a field of what lies at a pointer.
+/// Sets a field of the object at a pointer.
 fn set(document: &mut Value, pointer: &str, key: &str, value: Value) {
     at(document, pointer)[key] = value;
 }
 
-/// Takes a field from what lies at a pointer.
+/// Removes a field of the object at a pointer, and returns its value.
 fn take(document: &mut Value, pointer: &str, key: &str) -> Value {
     let object = at(document, pointer).as_object_mut().unwrap();
     object.remove(key).unwrap()
 }
 
-fn strike(document: &mut Value, pointer: &str, key: &str) {
+fn remove(document: &mut Value, pointer: &str, key: &str) {
     take(document, pointer, key);
 }
 
-/// Adds to the list at a pointer.
+/// Appends a value to the array at a pointer.
 fn list(document: &mut Value, pointer: &str, value: Value) {
     at(document, pointer).as_array_mut().unwrap().push(value);
 }
 
-/// Takes from the list at a pointer.
+/// Removes a string from the array at a pointer.
 fn unlist(document: &mut Value, pointer: &str, value: &str) {
     let list = at(document, pointer).as_array_mut().unwrap();
     let place = list.iter().position(|it| it == value).unwrap();
     list.remove(place);
 }
 
-/// The parameters of an operation that takes one header.
+/// Returns the `parameters` of an operation with one header.
 fn header(required: bool, max_length: u8) -> Value {
     json!([{
         "name": "X-Client",
@@ -149,25 +145,25 @@ mod breaking {
     use super::*;
 
     #[test]
-    fn a_required_field_of_a_request_was_added() {
+    fn request_field_was_added_as_required() {
         after(|it| {
-            set(it, ASKED, "code", json!({"type": "string"}));
-            list(it, ASKED_REQUIRED, json!("code"));
+            set(it, REQUEST, "code", json!({"type": "string"}));
+            list(it, REQUEST_REQUIRED, json!("code"));
         })
         .breaks(&["ObtainRequest.code: the field was added, and is required"]);
     }
 
     #[test]
-    fn a_field_of_a_request_is_required_now() {
+    fn request_field_became_required() {
         between(
-            |it| unlist(it, ASKED_REQUIRED, "email"),
-            |it| list(it, ASKED_REQUIRED, json!("email")),
+            |it| unlist(it, REQUEST_REQUIRED, "email"),
+            |it| list(it, REQUEST_REQUIRED, json!("email")),
         )
         .breaks(&["ObtainRequest.email: the field is required now"]);
     }
 
     #[test]
-    fn max_length_was_tightened() {
+    fn max_length_was_reduced() {
         between(
             |it| set(it, PASSWORD, "maxLength", json!(128)),
             |it| set(it, PASSWORD, "maxLength", json!(64)),
@@ -178,14 +174,14 @@ mod breaking {
     #[test]
     fn max_length_was_added() {
         between(
-            |it| set(it, ASKED, "password", json!({"type": "string"})),
+            |it| set(it, REQUEST, "password", json!({"type": "string"})),
             |it| set(it, PASSWORD, "maxLength", json!(64)),
         )
         .breaks(&["ObtainRequest.password: maxLength is 64 (was absent)"]);
     }
 
     #[test]
-    fn a_pattern_of_a_request_changed() {
+    fn request_pattern_changed() {
         between(
             |it| set(it, PASSWORD, "pattern", json!("^.+$")),
             |it| set(it, PASSWORD, "pattern", json!("^.*$")),
@@ -194,62 +190,62 @@ mod breaking {
     }
 
     #[test]
-    fn a_type_changed() {
+    fn type_changed() {
         after(|it| set(it, TOKEN, "type", json!("integer")))
             .breaks(&["Token.token: type is \"integer\" (was \"string\")"]);
     }
 
     #[test]
-    fn a_field_of_an_answer_is_no_longer_required() {
-        after(|it| unlist(it, ANSWERED_REQUIRED, "token"))
+    fn response_field_became_optional() {
+        after(|it| unlist(it, RESPONSE_REQUIRED, "token"))
             .breaks(&["Token.token: the field is no longer required"]);
     }
 
     #[test]
-    fn a_field_of_an_answer_was_removed() {
+    fn response_field_was_removed() {
         after(|it| {
-            strike(it, ANSWERED, "expires_in");
-            unlist(it, ANSWERED_REQUIRED, "expires_in");
+            remove(it, RESPONSE, "expires_in");
+            unlist(it, RESPONSE_REQUIRED, "expires_in");
         })
         .breaks(&["Token.expires_in: the field was removed"]);
     }
 
-    /// What is prose elsewhere is the name of a field here.
+    /// In a schema, `description` is documentation. In `properties`, `description` is the name of a field.
     #[test]
-    fn a_field_that_is_called_description_was_removed() {
+    fn response_field_named_description_was_removed() {
         between(
-            |it| set(it, ANSWERED, "description", json!({"type": "string"})),
-            |it| strike(it, ANSWERED, "description"),
+            |it| set(it, RESPONSE, "description", json!({"type": "string"})),
+            |it| remove(it, RESPONSE, "description"),
         )
         .breaks(&["Token.description: the field was removed"]);
     }
 
     #[test]
-    fn an_enum_of_an_answer_grew() {
+    fn response_enum_got_a_value() {
         after(|it| list(it, TYPES, json!("PAT")))
             .breaks(&["Token.type: enum is [\"JWT\",\"PAT\"] (was [\"JWT\"])"]);
     }
 
     #[test]
-    fn a_field_of_an_answer_may_be_null() {
+    fn response_field_became_nullable() {
         after(|it| set(it, TOKEN, "nullable", json!(true)))
             .breaks(&["Token.token: nullable is true (was absent)"]);
     }
 
     #[test]
-    fn an_answer_that_allowed_no_other_field_has_one_more() {
+    fn response_without_additional_properties_got_a_field() {
         between(
             |it| {
                 let token = "/components/schemas/Token";
                 set(it, token, "additionalProperties", json!(false));
             },
-            |it| set(it, ANSWERED, "scope", json!({"type": "string"})),
+            |it| set(it, RESPONSE, "scope", json!({"type": "string"})),
         )
         .breaks(&["Token.scope: the field was added"]);
     }
 
     #[test]
-    fn a_schema_was_renamed() {
+    fn schema_was_renamed() {
         after(|it| {
             let schema = take(it, "/components/schemas", "ObtainRequest");
             set(it, "/components/schemas", "Credentials", schema);
@@ -269,7 +265,7 @@ mod breaking {
     }
 
     #[test]
-    fn a_path_was_renamed() {
+    fn path_was_renamed() {
         after(|it| {
             let item = take(it, "/paths", "/v1/auth/jwt/obtain/");
             set(it, "/paths", "/v1/auth/jwt/login/", item);
@@ -278,19 +274,19 @@ mod breaking {
     }
 
     #[test]
-    fn an_operation_id_was_renamed() {
+    fn operation_id_was_renamed() {
         after(|it| set(it, OBTAIN, "operationId", json!("login")))
             .breaks(&["POST /v1/auth/jwt/obtain/: operationId is \"login\" (was \"obtainToken\")"]);
     }
 
     #[test]
-    fn a_status_was_removed() {
-        after(|it| strike(it, STATUSES, "408"))
+    fn status_was_removed() {
+        after(|it| remove(it, STATUSES, "408"))
             .breaks(&["POST /v1/auth/jwt/obtain/: operation no longer responds with status 408"]);
     }
 
     #[test]
-    fn a_status_was_added() {
+    fn status_was_added() {
         after(|it| {
             let response = at(it, STATUSES)["503"].clone();
             set(it, STATUSES, "504", response);
@@ -299,13 +295,13 @@ mod breaking {
     }
 
     #[test]
-    fn a_header_must_be_sent() {
+    fn required_request_header_was_added() {
         after(|it| set(it, OBTAIN, "parameters", header(true, 64)))
             .breaks(&["POST /v1/auth/jwt/obtain/: A new, required parameter 'X-Client' was added"]);
     }
 
     #[test]
-    fn a_parameter_was_tightened() {
+    fn parameter_limit_was_reduced() {
         between(
             |it| set(it, OBTAIN, "parameters", header(false, 64)),
             |it| set(it, OBTAIN, "parameters", header(false, 32)),
@@ -313,9 +309,9 @@ mod breaking {
         .breaks(&["POST /v1/auth/jwt/obtain/ parameters 0 schema: maxLength is 32 (was 64)"]);
     }
 
-    /// To drift, it is the same parameter.
+    /// drift treats both names as the same parameter.
     #[test]
-    fn a_parameter_of_a_path_was_renamed() {
+    fn path_parameter_was_renamed() {
         let item = |name: &str| {
             json!({"get": {
                 "operationId": "showToken",
@@ -326,7 +322,7 @@ mod breaking {
         between(
             |it| set(it, "/paths", "/v1/tokens/{id}/", item("id")),
             |it| {
-                strike(it, "/paths", "/v1/tokens/{id}/");
+                remove(it, "/paths", "/v1/tokens/{id}/");
                 set(it, "/paths", "/v1/tokens/{token}/", item("token"));
             },
         )
@@ -334,13 +330,13 @@ mod breaking {
     }
 
     #[test]
-    fn a_body_is_no_longer_described() {
-        after(|it| strike(it, OBTAIN, "requestBody"))
+    fn request_body_was_removed() {
+        after(|it| remove(it, OBTAIN, "requestBody"))
             .breaks(&["POST /v1/auth/jwt/obtain/: a required body parameter was removed"]);
     }
 
     #[test]
-    fn a_media_type_of_a_request_changed() {
+    fn request_media_type_changed() {
         after(|it| {
             let media = take(it, BODY, "application/json");
             set(it, BODY, "application/cbor", media);
@@ -349,7 +345,7 @@ mod breaking {
     }
 
     #[test]
-    fn a_media_type_of_an_answer_changed() {
+    fn response_media_type_changed() {
         after(|it| {
             let media = take(it, ISSUED, "application/json");
             set(it, ISSUED, "application/cbor", media);
@@ -361,21 +357,21 @@ mod breaking {
     }
 
     #[test]
-    fn an_answer_is_no_longer_described() {
-        after(|it| strike(it, &format!("{ISSUED}/application~1json"), "schema")).breaks(&[
+    fn response_schema_was_removed() {
+        after(|it| remove(it, &format!("{ISSUED}/application~1json"), "schema")).breaks(&[
             "POST /v1/auth/jwt/obtain/ responses 200 content application/json: schema is absent \
              (was {\"$ref\":\"#/components/schemas/Token\"})",
         ]);
     }
 
     #[test]
-    fn a_header_of_an_answer_was_removed() {
-        after(|it| strike(it, UNAVAILABLE, "Retry-After"))
+    fn response_header_was_removed() {
+        after(|it| remove(it, UNAVAILABLE, "Retry-After"))
             .breaks(&["POST /v1/auth/jwt/obtain/ responses 503 headers: Retry-After was removed"]);
     }
 
     #[test]
-    fn a_header_of_an_answer_changed() {
+    fn response_header_changed() {
         after(|it| {
             let header = format!("{UNAVAILABLE}/Retry-After");
             set(it, &header, "required", json!(false));
@@ -389,62 +385,62 @@ mod breaking {
     }
 
     #[test]
-    fn credentials_are_demanded() {
+    fn security_requirement_was_added() {
         after(|it| set(it, "", "security", json!([{"bearer": []}])))
             .breaks(&["the document: security is [{\"bearer\":[]}] (was [])"]);
     }
 
-    /// A value fewer in one branch may be a value more for the whole, which is good for one branch alone.
+    /// `oneOf` accepts a value that matches exactly one branch. If one branch accepts fewer values, the schema can accept more values.
     #[test]
-    fn a_branch_of_one_of_changed() {
+    fn branch_of_one_of_changed() {
         let one_of = |max_length: u8| {
             let short = json!({"type": "string", "maxLength": max_length});
             json!({"oneOf": [short, {"type": "string", "format": "uri"}]})
         };
         between(
-            |it| set(it, ANSWERED, "token", one_of(64)),
-            |it| set(it, ANSWERED, "token", one_of(32)),
+            |it| set(it, RESPONSE, "token", one_of(64)),
+            |it| set(it, RESPONSE, "token", one_of(32)),
         )
         .breaks(&["Token.token/oneOf/0: maxLength is 32 (was 64)"]);
     }
 
     #[test]
-    fn server_url_names_another_host() {
+    fn server_url_changed_to_another_host() {
         after(|it| set(it, "/servers/0", "url", json!("//v1")))
             .breaks(&["servers: url is \"//v1\" (was \"/\")"]);
     }
 
     #[test]
-    fn something_changed_that_has_no_rule() {
+    fn keyword_without_a_rule_changed() {
         after(|it| set(it, TOKEN, "x-unheard-of", json!(1)))
             .breaks(&["Token.token: x-unheard-of is 1 (was absent)"]);
     }
 }
 
-mod bearable {
+mod compatible {
     use super::*;
 
     #[test]
-    fn a_field_that_may_be_sent() {
-        after(|it| set(it, ASKED, "code", json!({"type": "string"}))).passes(
+    fn optional_request_field_was_added() {
+        after(|it| set(it, REQUEST, "code", json!({"type": "string"}))).passes(
             "Additive",
             &["ObtainRequest.code: the field was added, and is optional"],
         );
     }
 
     #[test]
-    fn an_optional_field_of_an_answer() {
-        after(|it| set(it, ANSWERED, "scope", json!({"type": "string"}))).passes(
+    fn optional_response_field_was_added() {
+        after(|it| set(it, RESPONSE, "scope", json!({"type": "string"}))).passes(
             "Additive",
             &["Token.scope: the field was added, and is optional"],
         );
     }
 
     #[test]
-    fn a_field_that_every_answer_has() {
+    fn required_response_field_was_added() {
         after(|it| {
-            set(it, ANSWERED, "scope", json!({"type": "string"}));
-            list(it, ANSWERED_REQUIRED, json!("scope"));
+            set(it, RESPONSE, "scope", json!({"type": "string"}));
+            list(it, RESPONSE_REQUIRED, json!("scope"));
         })
         .passes(
             "Additive",
@@ -453,7 +449,7 @@ mod bearable {
     }
 
     #[test]
-    fn a_field_of_a_body_that_is_described_in_place() {
+    fn field_of_an_inline_request_schema_was_added() {
         let inline = format!("{BODY}/application~1json/schema");
         between(
             |it| {
@@ -472,7 +468,7 @@ mod bearable {
     }
 
     #[test]
-    fn an_operation() {
+    fn operation_was_added() {
         after(|it| {
             let mut item = at(it, "/paths/~1v1~1auth~1jwt~1obtain~1").clone();
             item["post"]["operationId"] = json!("verifyToken");
@@ -485,7 +481,7 @@ mod bearable {
     }
 
     #[test]
-    fn a_header_that_may_be_sent() {
+    fn optional_request_header_was_added() {
         after(|it| set(it, OBTAIN, "parameters", header(false, 64))).passes(
             "Additive",
             &["POST /v1/auth/jwt/obtain/: A new, optional parameter 'X-Client' was added"],
@@ -493,7 +489,7 @@ mod bearable {
     }
 
     #[test]
-    fn a_parameter_that_was_loosened() {
+    fn parameter_accepts_more() {
         between(
             |it| set(it, OBTAIN, "parameters", header(true, 32)),
             |it| set(it, OBTAIN, "parameters", header(false, 64)),
@@ -509,7 +505,7 @@ mod bearable {
     }
 
     #[test]
-    fn a_media_type_that_may_be_sent() {
+    fn request_media_type_was_added() {
         after(|it| {
             let media = at(it, BODY)["application/json"].clone();
             set(it, BODY, "application/cbor", media);
@@ -521,7 +517,7 @@ mod bearable {
     }
 
     #[test]
-    fn a_header_of_an_answer() {
+    fn response_header_was_added() {
         after(|it| {
             let header = json!({"schema": {"type": "string"}});
             set(it, UNAVAILABLE, "X-Reason", header);
@@ -533,10 +529,10 @@ mod bearable {
     }
 
     #[test]
-    fn a_bound_that_was_lifted() {
+    fn min_length_was_removed() {
         between(
             |it| set(it, PASSWORD, "minLength", json!(1)),
-            |it| strike(it, PASSWORD, "minLength"),
+            |it| remove(it, PASSWORD, "minLength"),
         )
         .passes(
             "Additive",
@@ -545,7 +541,7 @@ mod bearable {
     }
 
     #[test]
-    fn other_words() {
+    fn texts_changed() {
         after(|it| {
             set(it, OBTAIN, "description", json!("Logs in."));
             set(it, OBTAIN, "summary", json!("Log in"));
@@ -566,7 +562,7 @@ mod bearable {
     }
 
     #[test]
-    fn words_beside_a_reference() {
+    fn description_next_to_a_reference_was_added() {
         let schema = format!("{BODY}/application~1json/schema");
         after(|it| set(it, &schema, "description", json!("Who you are."))).passes(
             "Documentation",
@@ -578,13 +574,13 @@ mod bearable {
     }
 
     #[test]
-    fn server_url_still_names_the_document_host() {
+    fn server_url_changed_but_not_its_host() {
         after(|it| set(it, "/servers/0", "url", json!("")))
             .passes("Documentation", &["servers: url is \"\" (was \"/\")"]);
     }
 
     #[test]
-    fn an_example() {
+    fn example_was_added() {
         after(|it| {
             let examples = format!("{ISSUED}/application~1json/examples");
             set(it, &examples, "another", json!({"value": {"token": "abc"}}));
@@ -596,10 +592,10 @@ mod bearable {
     }
 
     #[test]
-    fn another_order() {
+    fn order_of_required_fields_changed() {
         after(|it| {
-            unlist(it, ASKED_REQUIRED, "email");
-            list(it, ASKED_REQUIRED, json!("email"));
+            unlist(it, REQUEST_REQUIRED, "email");
+            list(it, REQUEST_REQUIRED, json!("email"));
         })
         .passes(
             "Documentation",
@@ -609,15 +605,15 @@ mod bearable {
 }
 
 #[test]
-fn nothing_changed() {
-    let told = after(|_| {});
-    assert_eq!(told.text, "no change since 1.4.0\n");
-    assert_eq!(told.code, Some(0));
+fn identical_documents_have_no_changes() {
+    let outcome = after(|_| {});
+    assert_eq!(outcome.text, "no change since 1.4.0\n");
+    assert_eq!(outcome.code, Some(0));
 }
 
-/// A break is told all the same, and passes where the major version rises; a minor one does not carry it.
+/// A new major version may have breaking changes, and the report lists them. A new minor version may not.
 #[test]
-fn a_major_version_may_break() {
+fn breaking_change_needs_a_new_major_version() {
     for (version, code, end) in [
         (
             "1.5.0",
@@ -630,26 +626,26 @@ fn a_major_version_may_break() {
             "Clients of 1.4.0 break, as the major version of 2.0.0 says.\n",
         ),
     ] {
-        let told = after(|it| {
+        let outcome = after(|it| {
             set(it, "/info", "version", json!(version));
             set(it, OBTAIN, "operationId", json!("login"));
         });
-        assert_eq!(told.under("Breaking").len(), 1);
-        assert_eq!(told.under("Documentation"), ["info: version changed"]);
-        assert_eq!(told.code, Some(code));
-        assert!(told.text.ends_with(end), "{}", told.text);
+        assert_eq!(outcome.under("Breaking").len(), 1);
+        assert_eq!(outcome.under("Documentation"), ["info: version changed"]);
+        assert_eq!(outcome.code, Some(code));
+        assert!(outcome.text.ends_with(end), "{}", outcome.text);
     }
 }
 
 #[test]
-fn the_report_gives_its_reasons() {
-    let told = after(|it| {
+fn report_has_a_reason_for_each_change() {
+    let outcome = after(|it| {
         set(it, OBTAIN, "summary", json!("Log in"));
-        set(it, ASKED, "code", json!({"type": "string"}));
+        set(it, REQUEST, "code", json!({"type": "string"}));
         list(it, TYPES, json!("PAT"));
     });
     assert_eq!(
-        told.text,
+        outcome.text,
         r#"Breaking
 
 - Token.type: enum is ["JWT","PAT"] (was ["JWT"])
@@ -670,17 +666,17 @@ Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it
     );
 }
 
-/// What cannot be compared ends with 2, so that nobody takes it for a verdict.
+/// The exit code is 2, because 0 and 1 are verdicts on the changes.
 #[test]
-fn what_cannot_be_compared() {
+fn documents_that_cannot_be_compared_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let [good, bad] = ["good.json", "bad.json"].map(|it| folder.path().join(it));
     fs::write(&good, released().to_string()).unwrap();
     let refuse = |files: &[&Path], error: &str| {
-        let told = run(files);
-        assert_eq!(told.code, Some(2));
-        assert_eq!(told.text, "");
-        let said = told.error.replace(bad.to_str().unwrap(), "FILE");
+        let outcome = run(files);
+        assert_eq!(outcome.code, Some(2));
+        assert_eq!(outcome.text, "");
+        let said = outcome.error.replace(bad.to_str().unwrap(), "FILE");
         assert_eq!(said, format!("contract-diff: {error}\n"));
     };
 
@@ -715,9 +711,9 @@ fn what_cannot_be_compared() {
     }
 }
 
-/// drift panics where a body is another one behind a name; that is no verdict either.
+/// drift panics if an inline body becomes a reference. The command must catch the panic, and must not succeed.
 #[test]
-fn what_drift_gives_up_on() {
+fn panic_of_drift_is_not_a_verdict() {
     let mut moved = released();
     let body = moved
         .pointer(&format!("{OBTAIN}/requestBody"))
@@ -731,17 +727,21 @@ fn what_drift_gives_up_on() {
     );
     let reference = json!({ "$ref": "#/components/requestBodies/Login" });
     set(&mut moved, OBTAIN, "requestBody", reference);
-    let told = compare(&released(), &moved);
-    assert_ne!(told.code, Some(0), "{}", told.text);
-    assert_ne!(told.code, Some(101), "{}", told.error);
+    let outcome = compare(&released(), &moved);
+    assert_ne!(outcome.code, Some(0), "{}", outcome.text);
+    assert_ne!(outcome.code, Some(101), "{}", outcome.error);
 }
 
-/// What went away is told as gone, not as new.
+/// The reason of a removal must not be the reason of an addition.
 #[test]
-fn a_removal_gives_its_own_reason() {
-    let told = after(|it| {
-        strike(it, "/paths", "/v1/auth/jwt/obtain/");
+fn removal_has_the_reason_of_a_removal() {
+    let outcome = after(|it| {
+        remove(it, "/paths", "/v1/auth/jwt/obtain/");
     });
-    assert!(!told.text.contains("does not know of it"), "{}", told.text);
-    assert_eq!(told.code, Some(1), "{}", told.text);
+    assert!(
+        !outcome.text.contains("does not know of it"),
+        "{}",
+        outcome.text
+    );
+    assert_eq!(outcome.code, Some(1), "{}", outcome.text);
 }
