@@ -1,13 +1,13 @@
-# Every command that the README names. `make help` lists them.
+# The commands that CONTRIBUTING.md describes. `make help` lists them.
 
 CARGO ?= cargo
-# Scripts work in folders of their own.
+# Scripts change their working directory, so the path must be absolute.
 ifdef CARGO_TARGET_DIR
 override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export CARGO_TARGET_DIR
 endif
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
-# A toolchain has no nextest of its own: plain `cargo test` runs the same tests.
+# Without nextest, `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
@@ -15,21 +15,21 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi sample snapshots contract-diff
+.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: ## Build, and serve the demo with Swagger UI on http://127.0.0.1:8000/docs/
+run: ## Build, and start a demo with Swagger UI on http://127.0.0.1:8000/docs/
 	$(CARGO) build --locked
-	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C ends it)"
+	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C to stop)"
 	@$(CARGO) run --locked --quiet -- serve --demo
 
-test: check contract-diff setup-test ## Everything: formatting, lints, documentation, and every test on SQLite and PostgreSQL
+test: check contract-diff setup-test ## Run the linters, and all tests on SQLite and PostgreSQL
 	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
 	python3 tests/postgres.py $(CARGO) $(TEST) --locked --test contract --no-fail-fast
 
-setup-test: ## Install PostgreSQL where it is missing, and this may
+setup-test: ## Install PostgreSQL if it is missing
 	tests/setup-postgres
 
 check:
@@ -39,49 +39,49 @@ check:
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 
-test-contract: setup-contract ## Hold the contract against tools from outside: linters, fuzzers, SDK generators, a browser
+test-contract: setup-contract ## Test the contract with linters, fuzzers, SDK generators and a browser
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/conformance/run
 	SIGNET="$(BINARY)" tests/browser/run
 	SIGNET="$(BINARY)" tests/sdk/run
 
-setup-contract: ## Install these tools, pinned, into folders that git ignores
+setup-contract: ## Install the tools of test-contract into folders that git ignores
 	tests/conformance/setup
 	tests/browser/setup
 	tests/sdk/setup
 
-test-django: setup-django ## Hold the service against a real Django service, and run docs/moving-from-django.md
+test-django: setup-django ## Compare the service with a Django service, and run docs/moving-from-django.md
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/django/run
 
-setup-django: ## Install that Django service, pinned, into folders that git ignores
+setup-django: ## Install the Django service into folders that git ignores
 	tests/django/setup
 
 test-faults: setup-faults ## Break the database, the disk, the network, the clock and the service under load
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/faults/run
 
-setup-faults: ## Install what that takes: PostgreSQL, HAProxy and faketime
+setup-faults: ## Install the tools of test-faults: PostgreSQL, HAProxy and faketime
 	tests/faults/setup
 
-test-package: setup-package supply-chain ## Try the package on a Debian that systemd boots, docs/operations.md, and the containers
+test-package: setup-package supply-chain ## Test the Debian package in a booted system, docs/operations.md, and the container files
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/package/run
 	SIGNET="$(BINARY)" packaging/containers/check
 
-setup-package: ## Install what that takes: debootstrap, cargo-deb, cargo-deny and the like
+setup-package: ## Install the tools of test-package, such as debootstrap, cargo-deb and cargo-deny
 	tests/package/setup
 
-supply-chain: setup-package ## Hold the dependencies against deny.toml: licences, sources, duplicates
+supply-chain: setup-package ## Check licenses, sources and duplicates of the dependencies (deny.toml)
 	PATH="$(TOOLS):$$PATH" $(CARGO) deny --locked check licenses bans sources
 
-advisories: setup-package ## Ask RustSec whether a dependency is known to be vulnerable. It needs the network
+advisories: setup-package ## Check the dependencies for known vulnerabilities (RustSec, needs the network)
 	PATH="$(TOOLS):$$PATH" $(CARGO) deny --locked check advisories
 
-package: setup-package ## Build the release, and its Debian package, into target/package
+package: setup-package ## Build the release and its Debian package into target/package
 	packaging/release
 
-reproducible: setup-package ## Build the release twice, in two places, and compare
+reproducible: setup-package ## Build the release twice in different folders, and compare the files
 	packaging/reproduce
 
 measure: setup-bench ## Measure the CPU time of requests, and write the table of docs/scaling.md
@@ -124,30 +124,34 @@ test-bench: setup-bench ## Run bench, bench-scale, bench-fairness, measure and f
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 
-swagger-ui: ## Replace the files of Swagger UI by those of the release that src/http/docs/swagger-ui/update names
+swagger-ui: ## Replace the files of Swagger UI (version in src/http/docs/swagger-ui/update)
 	src/http/docs/swagger-ui/update
 
-picture: setup-contract ## Take the README's picture anew
+picture: setup-contract ## Write docs/swagger-ui.png, a screenshot of Swagger UI
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/browser/run picture
 
-contract-diff: ## Tell what changed in the contract since its release, and fail where clients break
+contract-diff: ## List changes of the contract since its release, and fail if clients break
 	@$(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/openapi.json
 
-release: contract-diff ## Take the document of today for the released one, once CHANGELOG.md and the version say so
+release: contract-diff ## Make the current document the released one, after CHANGELOG.md and the version are updated
 	cp openapi/openapi.json openapi/released/openapi.json
 
-openapi: ## Write openapi/ anew, after a change of the contract
+openapi: ## Write openapi/, after a change of the contract
 	$(CARGO) build --locked --quiet
 	for file in openapi.json:json contract.md:markdown claims.schema.json:claims; do \
 	    $(CARGO) run --locked --quiet -- openapi --format $${file#*:} > openapi/new || exit 1; \
 	    mv openapi/new openapi/$${file%:*}; \
 	done
 
-sample: ## Write packaging/signet.toml and its schema anew, after a change of the settings
+reference: ## Write packaging/signet.toml, its schema and docs/reference/, after a change of settings or commands
 	$(CARGO) build --locked --quiet
 	$(CARGO) run --locked --quiet -- config sample > packaging/signet.toml
 	$(CARGO) run --locked --quiet -- config schema > packaging/signet.schema.json
+	$(CARGO) run --locked --quiet -- config reference > docs/reference/configuration.md
+	$(CARGO) run --locked --quiet -- man --markdown > docs/reference/cli.md
 
-snapshots: ## Write snapshots/ anew, after a change of the documented exchanges
+sample: reference
+
+snapshots: ## Write snapshots/, after a change of the documented exchanges
 	INSTA_UPDATE=always $(CARGO) test --locked --quiet --test contract examples::

@@ -1,8 +1,11 @@
-//! The command line. Exit codes: 0 for success, 1 for an error, 2 for invalid arguments, 130 for an interrupt.
+//! The command line. Exit codes: 0 for success, 1 for an error, 2 for invalid arguments or settings, 130 for an interrupt.
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
+use clap::{
+    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
+    builder::PossibleValuesParser,
+};
 
 use crate::{
     config::{
@@ -41,10 +44,10 @@ use output::print_unchanged;
 use serve::ActivationSockets;
 use trace::OtlpTracing;
 
-/// Turns an e-mail and a password into a signed JWT, and refreshes it.
+/// Exchanges an email and a password for a signed JWT, and refreshes the JWT.
 ///
-/// To try it out: `signet serve --demo`, then open <http://127.0.0.1:8000/docs/>.
-/// To run it: `signet user add you@example.com`, then `signet serve`.
+/// To try it: `signet serve --demo`, then open <http://127.0.0.1:8000/docs/>.
+/// To run it: `signet user create you@example.com`, then `signet serve`.
 #[derive(Parser)]
 #[command(name = "signet", version, max_term_width = 100)]
 struct Cli {
@@ -54,29 +57,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API and its documentation
+    /// Start the service
     Serve(serve::Serve),
-    /// Bring the database up to date, step back, or tell how it stands
+    /// Migrate the database, revert a migration, or show the status
     Migrate(migrate::Migrate),
-    /// Show, check and describe the settings
+    /// Show, check and document the settings
     #[command(subcommand)]
     Config(config::Config),
-    /// Look whether all that the service stands on is sound
+    /// Check the database, secrets, files, clock and certificate
     Doctor(doctor::Doctor),
     /// Print the OpenAPI document
     Openapi(openapi::Openapi),
-    /// Add, show and change accounts
+    /// Create, show and change accounts
     #[command(subcommand)]
     User(user::User),
-    /// Rotate the secret that signs tokens, and show how it is used
+    /// Rotate the secret that signs tokens, and show its use
     #[command(subcommand)]
     Secret(secret::Secret),
     /// Compare this service with the Django service that it replaces
     VerifyCompat(verify::VerifyCompat),
-    /// Print what makes a shell complete these commands
+    /// Print a completion script for a shell
     Completions(completions::Completions),
-    /// Write the manual, a page a command, into a folder
-    Manual(completions::Manual),
+    /// Write the man pages into a folder
+    #[command(alias = "manual")]
+    Man(completions::Man),
 }
 
 /// Runs the command line of this process.
@@ -108,7 +112,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let cli = Cli::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
     match &cli.command {
         Command::Completions(command) => return command.run(self::command()),
-        Command::Manual(command) => return command.run(self::command()),
+        Command::Man(command) => return command.run(self::command()),
         Command::Config(command) => {
             if let Some(text) = command.static_output() {
                 return print_unchanged(text.trim_end());
@@ -148,50 +152,80 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Openapi(command) => command.run(&settings),
             Command::Config(command) => command.run(&config),
             Command::Doctor(command) => command.run(&config).await,
-            Command::Completions(_) | Command::Manual(_) => Ok(()),
+            Command::Completions(_) | Command::Man(_) => Ok(()),
         }
     })
 }
+
+/// The settings whose flags every command has.
+const GLOBAL_FLAGS: [&str; 2] = ["database_url", "log"];
 
 /// Returns the settings that have a flag.
 fn settings_with_flag() -> impl Iterator<Item = Setting> {
     settings().into_iter().filter(|setting| !setting.is_secret)
 }
 
-/// Returns the commands, with a flag for every setting that is not secret.
+/// Returns the commands. `serve` and `config` have a flag for every setting that is not secret.
 fn command() -> clap::Command {
     let file = Arg::new(CONFIG)
         .long(CONFIG)
-        .value_name("FILE")
+        .value_name("PATH")
         .value_hint(ValueHint::FilePath)
         .help(format!(
-            "Read settings from a TOML file [env: SIGNET_CONFIG] [default: {DEFAULT_FILE}, if there]"
+            "Configuration file in TOML [env: SIGNET_CONFIG] [default: {DEFAULT_FILE}, if it exists]"
         ))
+        .help_heading("Global options")
         .global(true);
+    let (global, others): (Vec<_>, Vec<_>) =
+        settings_with_flag().partition(|setting| GLOBAL_FLAGS.contains(&setting.name.as_str()));
+    let global = global
+        .iter()
+        .map(|setting| flag(setting).help_heading("Global options").global(true));
+    let flags = || others.iter().map(flag);
     Cli::command()
         .arg(file)
-        .args(settings_with_flag().map(|setting| {
-            let default = setting
-                .default
-                .as_ref()
-                .map(|default| format!(" [default: {default}]"));
-            let help = format!(
-                "{} [env: {}]{}",
-                setting.description,
-                setting.variable(),
-                default.unwrap_or_default()
-            );
-            Arg::new(setting.name.clone())
-                .long(setting.flag())
-                .value_name("VALUE")
-                .value_hint(ValueHint::Other)
-                .help(help.clone())
-                // The man pages show the long help, since the short help is hidden.
-                .long_help(help)
-                .help_heading("Settings")
-                .global(true)
-                .hide_short_help(true)
-        }))
+        .args(global)
+        .mut_subcommand("serve", |serve| serve.args(flags()))
+        .mut_subcommand("config", |config| {
+            config.mut_subcommands(|command| match command.get_name() {
+                "show" | "check" => command.args(flags()),
+                _ => command,
+            })
+        })
+}
+
+/// Returns the flag of a setting.
+fn flag(setting: &Setting) -> Arg {
+    let default = setting.default.as_ref();
+    let default = default.map(|default| format!(" [default: {default}]"));
+    let hint = match setting.value_name.as_str() {
+        "PATH" => ValueHint::FilePath,
+        _ => ValueHint::Other,
+    };
+    let flag = Arg::new(setting.name.clone())
+        .long(setting.flag())
+        .value_name(setting.value_name.clone())
+        .value_hint(hint)
+        .help(format!(
+            "{} [env: {}]{}",
+            setting.description,
+            setting.variable(),
+            default.unwrap_or_default()
+        ))
+        .help_heading(setting.group.clone());
+    if setting.values.is_empty() {
+        return flag;
+    }
+    flag.value_parser(PossibleValuesParser::new(setting.values.clone()))
+        .hide_possible_values(true)
+}
+
+/// Returns the value of a flag, which may be before or after the name of the command.
+fn flag_value(matches: &ArgMatches, name: &str) -> Option<String> {
+    let below = matches.subcommand();
+    below
+        .and_then(|(_, matches)| flag_value(matches, name))
+        .or_else(|| matches.try_get_one(name).ok().flatten().cloned())
 }
 
 fn load_config(
@@ -199,18 +233,15 @@ fn load_config(
     environment: &Environment,
     traces: Option<&OtlpTracing>,
 ) -> Result<LoadedConfig, CliError> {
-    // clap makes a global flag visible in the command that it follows and in all parents of this command.
     let names = settings_with_flag()
         .map(|setting| setting.name)
         .chain([CONFIG.to_owned()]);
     let given = names.filter_map(|name| {
-        let value = matches.get_one::<String>(&name)?.clone();
+        let value = flag_value(matches, &name)?;
         Some((name, value))
     });
-    let config = load(environment, &given.collect()).map_err(|errors| {
-        let has_flag = errors.iter().any(|error| error.is_flag);
-        CliError::of_lines(if has_flag { 2 } else { 1 }, errors)
-    })?;
+    let given = given.collect();
+    let config = load(environment, &given).map_err(|errors| CliError::of_lines(2, errors))?;
     log::init(&config.settings.log, traces);
     for name in &config.unknown_variables {
         tracing::warn!(name, "an unknown SIGNET_* variable is ignored");

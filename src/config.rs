@@ -32,7 +32,7 @@ pub use environment::{Environment, environment};
 pub use file::DEFAULT_FILE;
 pub use load::{ConfigError, EffectiveSetting, LoadedConfig, ValueSource, load};
 pub use settings::Settings;
-pub use template::{json_schema, template};
+pub use template::{json_schema, reference, template};
 pub use types::{
     AuditEmails, BoundedBytes, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter,
     Origins, PublicUrl, Rate, Secret, SocketMode, Throttling, TrustedProxies,

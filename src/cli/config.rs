@@ -9,7 +9,7 @@ use super::{
     prepared::ServeContext,
 };
 use crate::{
-    config::{LoadedConfig, json_schema, template},
+    config::{LoadedConfig, json_schema, reference, template},
     text::printable,
 };
 
@@ -18,18 +18,20 @@ const SCHEMA_PATH: &str = "./signet.schema.json";
 
 #[derive(Subcommand)]
 pub(super) enum Config {
-    /// Show every setting that is in force, and where it was given; secrets are masked
+    /// Show the value and the source of each setting. Secrets are masked
     Show {
-        /// Write one JSON object
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Tell what is wrong with the settings, with nothing started and nothing changed
+    /// Report all errors of the settings, without starting the service
     Check,
-    /// Print the JSON Schema of the file, for editors
+    /// Print the JSON Schema of the configuration file, for editors
     Schema,
-    /// Print a file with every setting, to start from
+    /// Print a configuration file with all settings
     Sample,
+    /// Print the reference page of all settings in Markdown
+    Reference,
 }
 
 impl Config {
@@ -38,6 +40,7 @@ impl Config {
         match self {
             Self::Schema => Some(format!("{:#}", json_schema())),
             Self::Sample => Some(template(SCHEMA_PATH)),
+            Self::Reference => Some(reference()),
             Self::Show { .. } | Self::Check => None,
         }
     }
@@ -49,7 +52,7 @@ impl Config {
             }
             Self::Show { json: false } => show(config),
             Self::Check => check(config),
-            Self::Schema | Self::Sample => Ok(()),
+            Self::Schema | Self::Sample | Self::Reference => Ok(()),
         }
     }
 }
@@ -91,10 +94,12 @@ fn as_json(config: &LoadedConfig) -> Map<String, Value> {
 /// Reports the errors that `serve` reports before it opens or creates a file.
 fn check(config: &LoadedConfig) -> Result<(), CliError> {
     ServeContext::load(&config.settings)?;
+    let given = match config.sources.len() {
+        0 => "all defaults".to_owned(),
+        1 => "1 setting".to_owned(),
+        number => format!("{number} settings"),
+    };
     let file = config.file.as_ref();
-    let file = file.map_or_else(String::new, |file| format!(", {} included", file.display()));
-    print(format!(
-        "the settings are good{file}; {} are given",
-        config.sources.len()
-    ))
+    let file = file.map_or_else(String::new, |file| format!("; file {}", file.display()));
+    print(format!("configuration valid ({given}{file})"))
 }

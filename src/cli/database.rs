@@ -52,7 +52,8 @@ pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, CliError> 
 }
 
 fn location(settings: &Settings) -> Result<DatabaseUrl, CliError> {
-    settings.database_location().map_err(unopened)
+    let location = settings.database_location();
+    location.map_err(|error| unopened(error).of_settings())
 }
 
 /// Returns the accounts for the service. Creates the database if it is missing, and applies every pending migration.

@@ -15,7 +15,7 @@ use crate::config::LoadedConfig;
 
 #[derive(clap::Args)]
 pub(super) struct Doctor {
-    /// Write one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

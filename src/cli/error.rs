@@ -15,12 +15,17 @@ pub(super) struct CliError {
 }
 
 impl CliError {
-    /// An error in the arguments.
+    /// An error in the arguments or settings.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self {
             message: printable(&message.into()),
             code: 2,
         }
+    }
+
+    /// Makes this error an error in the settings.
+    pub(super) fn of_settings(self) -> Self {
+        Self { code: 2, ..self }
     }
 
     /// Several errors, one per line.

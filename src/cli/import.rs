@@ -34,26 +34,26 @@ use source::{Batches, Source};
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Import {
-    /// What `manage.py dumpdata` wrote, or a CSV file of the user table; `-` is standard input
+    /// Output of `manage.py dumpdata`, or a CSV file of the user table; `-` for standard input
     #[arg(
         required_unless_present = "from_database",
         conflicts_with = "from_database"
     )]
     file: Option<PathBuf>,
-    /// How the file is written; by default a name in `.csv` is CSV, and everything else a dump
+    /// Format of the file. The default is `csv` for names that end in `.csv`, otherwise `dumpdata`
     #[arg(long, value_enum, conflicts_with = "from_database")]
     format: Option<Format>,
-    /// The model of the users in a dump, if more than one looks like it: `app.model`
+    /// User model in the dump, such as `app.model`, if several models look like users
     #[arg(long, conflicts_with = "from_database")]
     model: Option<String>,
     /// Read the user table of a Django service: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`. A password is
     /// better in PGPASSWORD than here, where other users of the machine can see it
     #[arg(long, value_name = "URL")]
     from_database: Option<String>,
-    /// The table of the user model
+    /// Table of the user model
     #[arg(long, requires = "from_database", default_value = "auth_user")]
     table: String,
-    /// Tell what would come in, and change nothing
+    /// Report what the import would change, without changes
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Update existing accounts too. An email or `is_active` that was changed here since the last import is preserved. A password
@@ -69,23 +69,23 @@ pub(super) struct Import {
         requires = "update"
     )]
     force_fields: Vec<Field>,
-    /// Let accounts whose password cannot be verified come in without one
+    /// Import accounts whose password hash is not supported, without a password
     #[arg(long)]
     accept_unusable: bool,
-    /// The time zone of times without one: `TIME_ZONE` of a Django service with `USE_TZ=False`, such as Europe/Berlin. By
-    /// default they are times of UTC
+    /// Time zone of times without a zone: `TIME_ZONE` of a Django service with `USE_TZ=False`, such as Europe/Berlin. The
+    /// default is UTC
     #[arg(long, value_name = "NAME", value_parser = instant::time_zone)]
     time_zone: Option<TimeZone>,
-    /// Print the report as a JSON object
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// JSON, as `manage.py dumpdata` writes it
+    /// JSON of `manage.py dumpdata`
     Dumpdata,
-    /// Lines of values, with a header
+    /// CSV with a header
     Csv,
 }
 

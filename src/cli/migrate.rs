@@ -17,15 +17,15 @@ pub(super) struct Migrate {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Direction {
-    /// Apply every pending migration (the default)
+    /// Apply all pending migrations (the default)
     Up,
-    /// Take back the newest migration, and the data that only it has room for
+    /// Revert the newest migration, and delete the data that it added
     Down {
-        /// Go on even if there are accounts
+        /// Revert even if there are accounts
         #[arg(long)]
         yes: bool,
     },
-    /// Tell which migrations are applied
+    /// List the migrations and whether they are applied
     Status,
 }
 

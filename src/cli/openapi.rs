@@ -8,7 +8,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(super) struct Openapi {
-    /// How to write it
+    /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 }
@@ -17,9 +17,9 @@ pub(super) struct Openapi {
 enum Format {
     Json,
     Yaml,
-    /// The contract as a page to review
+    /// The contract as a page for reviewers
     Markdown,
-    /// The claims of a token, as JSON Schema
+    /// The JSON Schema of the claims of a token
     Claims,
 }
 

@@ -60,11 +60,10 @@ impl PasswordArgs {
 /// Returns a hasher with the parameters and limits of the settings.
 pub(super) fn passwords(settings: &Settings) -> Result<PasswordHasher, CliError> {
     PasswordHasher::new(settings.argon2_params(), settings.hash_limits()).map_err(|error| {
-        format!(
+        CliError::usage(format!(
             "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
              {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
-        )
-        .into()
+        ))
     })
 }
 

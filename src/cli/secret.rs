@@ -16,9 +16,9 @@ pub(super) use read::insecure_permissions;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Secret {
-    /// Sign with a new secret, and still accept tokens of the old one
+    /// Create a new secret, and keep the old secret as a previous secret, whose tokens are still accepted
     Rotate(rotate::Rotate),
-    /// Show when the file of each secret was changed, and how many tokens each has verified since the last reload
+    /// Show the secrets: age of their files, and number of tokens that each has verified since the last reload
     Status(status::Status),
 }
 

@@ -30,10 +30,10 @@ use reload::Reloader;
 
 #[derive(clap::Args)]
 pub(super) struct Serve {
-    /// Serve a throw-away database in memory with the documented account, on a loopback address only
+    /// Start with a temporary database and the account of the documentation. Accepts only loopback addresses
     #[arg(long)]
     demo: bool,
-    /// Refuse to start while migrations are pending, instead of applying them
+    /// Fail if migrations are pending, instead of applying them
     #[arg(long, conflicts_with = "demo")]
     no_migrate: bool,
 }

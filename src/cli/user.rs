@@ -1,15 +1,15 @@
 //! `signet user`
 
 mod account;
-mod add;
 mod context;
+mod create;
 mod delete;
-mod email;
 mod format;
 mod list;
-mod passwd;
-mod revoke;
+mod revoke_tokens;
 mod set_active;
+mod set_email;
+mod set_password;
 mod show;
 mod unlock;
 
@@ -25,9 +25,10 @@ use crate::{accounts::Access, config::Settings};
 
 #[derive(Subcommand)]
 pub(super) enum User {
-    /// Add an account
-    Add(add::Add),
-    /// Bring in the accounts of a Django service
+    /// Create an account
+    #[command(alias = "add")]
+    Create(create::Create),
+    /// Import the accounts of a Django service
     Import(Import),
     #[command(flatten)]
     Existing(ExistingCommand),
@@ -36,48 +37,50 @@ pub(super) enum User {
 /// A command for the accounts of an existing database.
 #[derive(Subcommand)]
 pub(super) enum ExistingCommand {
-    /// List every account
+    /// List all accounts
     List(list::List),
     /// Show one account
     Show {
         #[command(flatten)]
         account: AccountArgs,
     },
-    /// Set another password, which ends every token of the account
-    Passwd(passwd::Passwd),
-    /// Set another email, which ends every token of the account
-    #[command(allow_missing_positional = true)]
-    Email(email::Email),
-    /// Let a disabled account obtain and refresh again
+    /// Set the password of an account, and revoke its tokens
+    #[command(alias = "passwd")]
+    SetPassword(set_password::SetPassword),
+    /// Set the email of an account, and revoke its tokens
+    #[command(alias = "email", allow_missing_positional = true)]
+    SetEmail(set_email::SetEmail),
+    /// Allow a disabled account to log in and refresh tokens again
     Enable {
         #[command(flatten)]
         account: AccountArgs,
     },
-    /// Let an account neither obtain nor refresh, until it is enabled
+    /// Reject logins and refreshes of an account until it is enabled
     Disable {
         #[command(flatten)]
         account: AccountArgs,
     },
-    /// End every token of an account, or of all; passwords stay good
+    /// Revoke all tokens of an account, or of all accounts. Passwords do not change
     #[command(
+        alias = "revoke",
         mut_group("account", |group| group.required(false)),
         group = ArgGroup::new("target").args(["email", "id", "all"]).required(true)
     )]
-    Revoke(revoke::Revoke),
-    /// Clear the failed logins of an account, or of a client address. Each login must pass both limits
+    RevokeTokens(revoke_tokens::RevokeTokens),
+    /// Reset the rate limit of an account or of a client address. A login must pass both limits
     #[command(
         mut_group("account", |group| group.required(false)),
         group = ArgGroup::new("target").args(["email", "id", "address"]).required(true).multiple(true)
     )]
     Unlock(unlock::Unlock),
-    /// Delete an account; its id is never used again
+    /// Delete an account. Its ID is never reused
     Delete(delete::Delete),
 }
 
 impl User {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         match self {
-            Self::Add(command) => command.run(settings).await,
+            Self::Create(command) => command.run(settings).await,
             Self::Import(command) => import(command, settings).await,
             Self::Existing(command) => command.run(settings).await,
         }
@@ -101,11 +104,11 @@ impl ExistingCommand {
         match self {
             Self::List(command) => command.run(context.accounts).await,
             Self::Show { account } => show::run(&account, context).await,
-            Self::Passwd(command) => command.run(context).await,
-            Self::Email(command) => command.run(context).await,
+            Self::SetPassword(command) => command.run(context).await,
+            Self::SetEmail(command) => command.run(context).await,
             Self::Enable { account } => set_active::run(&account, true, context).await,
             Self::Disable { account } => set_active::run(&account, false, context).await,
-            Self::Revoke(command) => command.run(context).await,
+            Self::RevokeTokens(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
         }

@@ -10,16 +10,16 @@ use super::{error::CliError, output::print, password};
 
 #[derive(clap::Args)]
 pub(super) struct VerifyCompat {
-    /// Where the Django service is, such as <https://old.example.com>
+    /// URL of the Django service, such as <https://old.example.com>
     #[arg(long, value_name = "URL")]
     old: String,
-    /// Where this service is
+    /// URL of this service
     #[arg(long, value_name = "URL")]
     new: String,
-    /// An account of both, to obtain and refresh with, across the two
+    /// Email of an account that both services have, for logins and refreshes
     #[arg(long, requires = "password_stdin")]
     email: Option<String>,
-    /// Read its password from one line of standard input
+    /// Read the password of the account from standard input
     #[arg(long, requires = "email")]
     password_stdin: bool,
 }

@@ -8,6 +8,9 @@ use super::settings::Settings;
 /// The prefix of environment variables.
 pub(super) const PREFIX: &str = "SIGNET_";
 
+/// The keyword of the schema with the group of a setting and of the settings after it.
+pub(super) const GROUP: &str = "x-group";
+
 /// The name of the configuration file among the flags and, in upper case with the prefix, the variables.
 pub const CONFIG: &str = "config";
 
@@ -18,6 +21,12 @@ pub struct Setting {
     pub name: String,
     /// The doc comment of the field.
     pub description: String,
+    /// The heading of the setting in the help and on the reference page.
+    pub group: String,
+    /// The kind of the value in the help.
+    pub value_name: String,
+    /// The accepted values, if there are only a few.
+    pub values: Vec<String>,
     /// The default, if there is one.
     pub default: Option<String>,
     /// Whether the value is masked and has no flag.
@@ -59,17 +68,25 @@ pub fn settings() -> Vec<Setting> {
     let schema = inline_schema();
     let defaults = as_map(&Settings::default());
     let properties = schema["properties"].as_object().into_iter().flatten();
+    let mut group = String::new();
     properties
         .map(|(name, schema)| {
+            if let Some(next) = schema[GROUP].as_str() {
+                next.clone_into(&mut group);
+            }
             let default = Some(&defaults[name]).filter(|value| !value.is_null() && *value != "");
             // The type of an optional setting is a list, such as `["integer", "null"]`.
             let accepts = |kind| schema["type"].to_string().contains(kind);
+            let values = accepted_values(schema);
             Setting {
                 name: name.clone(),
                 description: schema["description"]
                     .as_str()
                     .unwrap_or_default()
                     .to_owned(),
+                group: group.clone(),
+                value_name: value_name(name, schema, &values),
+                values,
                 default: default.map(as_text),
                 is_secret: schema["writeOnly"] == true,
                 example: default.unwrap_or(&schema["examples"][0]).clone(),
@@ -78,6 +95,28 @@ pub fn settings() -> Vec<Setting> {
             }
         })
         .collect()
+}
+
+/// Returns the values of a setting that accepts only a few.
+fn accepted_values(schema: &Value) -> Vec<String> {
+    let values = schema["oneOf"].as_array().into_iter().flatten();
+    values.map(|value| as_text(&value["const"])).collect()
+}
+
+/// Returns the kind of the value for the help, such as `DURATION`.
+fn value_name(name: &str, schema: &Value, values: &[String]) -> String {
+    let types = schema["type"].to_string();
+    let kind = match (types.contains("integer"), types.contains("string")) {
+        _ if !values.is_empty() => return values.join("|"),
+        (true, true) => "DURATION",
+        (true, false) => "NUMBER",
+        _ if types.contains("array") => "LIST",
+        _ if name.ends_with("listen") => "ADDR",
+        _ if name.ends_with("_file") || name.starts_with("tls_") => "PATH",
+        _ if name.ends_with("_url") => "URL",
+        _ => "VALUE",
+    };
+    kind.to_owned()
 }
 
 /// Returns the JSON Schema of the settings without references.

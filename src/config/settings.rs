@@ -1,4 +1,4 @@
-//! Every setting, with its type, default and description. The doc comments are also the help texts.
+//! Every setting, with its type, default and description. The doc comments are also the help texts. `x-group` starts a group of settings.
 
 use std::{num::NonZeroU32, path::PathBuf};
 
@@ -14,87 +14,95 @@ use super::types::{
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where to listen: an address and port, `unix:PATH`, or `systemd:NAME` for a socket of socket activation (`systemd`: the first)
+    /// Address of the service: an IP address and port, `unix:PATH`, or `systemd:NAME` for a socket from systemd (`systemd`: the first socket)
+    #[schemars(extend("x-group" = "Network"))]
     pub listen: Listen,
-    /// Where `/healthz`, `/readyz` and `/metrics` are, for operators alone. There are none unless it is set
+    /// Address of `/healthz`, `/readyz` and `/metrics`, in the same format. Only operators should have access. If unset, these pages do not exist
     #[schemars(example = "127.0.0.1:9000")]
     pub admin_listen: Option<Listen>,
-    /// Mode of the Unix sockets, in octal: who may connect
+    /// File mode of the Unix sockets, in octal
     pub socket_mode: SocketMode,
-    /// File with the certificate, and those between it and its root, in PEM. With it, clients are served over TLS alone
-    #[schemars(example = "/etc/signet/tls/fullchain.pem")]
-    pub tls_certificate: Option<PathBuf>,
-    /// File with the key of the certificate, in PEM. Both are read anew when they change
-    #[schemars(example = "/etc/signet/tls/privkey.pem")]
-    pub tls_key: Option<PathBuf>,
-    /// Origins of web pages that may call the service from a browser, with commas between, such as `https://app.example.com` or `capacitor://localhost`. Each matches exactly; patterns are rejected
-    #[schemars(example = "https://app.example.com")]
-    pub cors_origins: Origins,
-    /// Connections of clients at once; further ones wait
+    /// Maximum number of client connections. Further connections wait
     pub connections: NonZeroU32,
-    /// The largest head of a request, in bytes; browsers send some 1,000, and the server can read 409,600
+    /// Maximum size of the request line and headers, in bytes. Browsers send about 1,000 bytes
     // hyper never reads more than 417,792 bytes of a head.
     pub header_bytes: BoundedBytes<2048, 409_600>,
-    /// Time for the whole head of a request; a connection that is idle for so long is closed
+    /// Timeout for receiving the request line and headers. Idle connections are closed after the same time
     pub header_timeout: BoundedSeconds<1>,
-    /// Time for the whole body of a request
+    /// Timeout for receiving the request body
     pub body_timeout: BoundedSeconds<1>,
-    /// Time for a client to take the next piece of an answer
+    /// Timeout of each write to a client that does not read its response
     pub write_timeout: BoundedSeconds<1>,
-    /// Time from a signal to stop, when `/readyz` begins to fail, to the last connection that is accepted: what a load balancer takes to notice
+    /// How long to accept connections after SIGTERM while `/readyz` already fails, so that load balancers notice
     pub stop_delay: BoundedSeconds<0>,
-    /// Time after that for the requests in flight
+    /// How long to wait for requests in flight after `SIGNET_STOP_DELAY`
     pub stop_timeout: BoundedSeconds<1>,
-    /// Where the accounts are: `sqlite:PATH`, `sqlite::memory:` for a database that ends with the process, or `postgres://USER@HOST/DATABASE`
+    /// File with the certificate chain in PEM, the server's certificate first. If set, the service accepts only TLS connections
+    #[schemars(example = "/etc/signet/tls/fullchain.pem")]
+    #[schemars(extend("x-group" = "TLS"))]
+    pub tls_certificate: Option<PathBuf>,
+    /// File with the private key of the certificate in PEM. The service reloads both files when they change
+    #[schemars(example = "/etc/signet/tls/privkey.pem")]
+    pub tls_key: Option<PathBuf>,
+    /// Database of the accounts: `sqlite:PATH`, `sqlite::memory:` for a temporary database, or `postgres://USER@HOST/DATABASE`
+    #[schemars(extend("x-group" = "Database"))]
     pub database_url: DatabaseUrl,
-    /// Connections to the database at once, of which a SQLite file gets no more than 4. Those of all replicas together must be fewer than PostgreSQL allows
+    /// Maximum number of database connections; with a SQLite file at most 4. All replicas together must stay below the limit of PostgreSQL
     pub database_connections: NonZeroU32,
-    /// Time limit for all database queries of one request together; a request that would exceed it gets a 503 with `Retry-After`
+    /// Time limit for all database queries of a request together. After it, the response is 503 with `Retry-After`
     pub database_wait: BoundedSeconds<1, 86_400>,
-    /// Secret that signs the tokens, at least 32 bytes. On SQLite one is made beside the database if none is set
+    /// Secret that signs the tokens, at least 32 bytes. With SQLite, the service generates a secret next to the database if no secret is set
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]
+    #[schemars(extend("x-group" = "Tokens"))]
     pub jwt_secret: Option<Secret>,
-    /// File that holds the secret; one line break at its end does not count
+    /// File with the secret. A line break at the end is ignored
     #[schemars(example = "/etc/signet/secret")]
     pub jwt_secret_file: Option<PathBuf>,
-    /// Earlier secrets whose tokens are still taken, one a line; `2027-01-31T00:00:00Z SECRET` is taken until then
+    /// Previous secrets, one per line. Their tokens are still accepted, with `2027-01-31T00:00:00Z SECRET` only until that time
     #[schemars(extend("writeOnly" = true), example = "2027-01-31T00:00:00Z (the secret until today)")]
     pub jwt_previous_secrets: Option<Secret>,
-    /// File that holds the earlier secrets, one a line
+    /// File with the previous secrets, one per line
     #[schemars(example = "/etc/signet/previous-secrets")]
     pub jwt_previous_secrets_file: Option<PathBuf>,
-    /// URL at which clients reach the service, for documents behind a proxy, such as `https://host/auth`
-    #[schemars(example = "https://host/auth")]
-    pub public_url: Option<PublicUrl>,
-    /// Time from the issue of a token to its expiry
+    /// Lifetime of a token
     pub jwt_expires_in: BoundedSeconds<1>,
-    /// Time from a login to the last refresh of its tokens
+    /// Time after a login in which its tokens can be refreshed
     pub jwt_refresh_window: BoundedSeconds<0>,
     /// Memory of a password hash (Argon2id), in KiB
+    #[schemars(extend("x-group" = "Password hashing"))]
     pub argon2_memory_kib: u32,
-    /// Passes of a password hash over its memory
+    /// Number of passes of a password hash over its memory
     pub argon2_iterations: u32,
-    /// Lanes of a password hash
+    /// Number of lanes of a password hash
     pub argon2_parallelism: u32,
-    /// Memory for all password hashes at once, in KiB. By default half of what the machine or its cgroup has
+    /// Memory limit for all concurrent password hashes, in KiB. The default is half of the memory of the machine or cgroup
     #[schemars(example = 524_288)]
     pub hashing_memory_kib: Option<NonZeroU32>,
-    /// Time that a login may wait for its hash; one that would wait longer is told so at once
+    /// Maximum time that a login waits for its password hash. A login that would wait longer gets a 503 immediately
     pub hashing_wait: BoundedSeconds<1>,
-    /// `off` lets everybody fail as often as they like
+    /// Rate limit for failed logins: `on` or `off`
+    #[schemars(extend("x-group" = "Rate limiting"))]
     pub throttle: Throttling,
-    /// Failed logins of one account that are let through at once, and the time in which they are forgiven
+    /// Number of failed logins that an account may have at once, and the time after which that many are allowed again
     pub throttle_account: Rate,
-    /// The same for one client address: an IPv4 address or an IPv6 network of 64 bits
+    /// The same for each client address. IPv6 addresses count by their network of 64 bits
     pub throttle_address: Rate,
-    /// Proxies that may set the client's address, the `X-Request-Id` and the `traceparent` of a request: addresses, networks, or `unix` for proxies on a Unix socket, with commas between. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses
+    /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses
     #[schemars(example = "10.0.0.0/8,unix")]
+    #[schemars(extend("x-group" = "Proxies and CORS"))]
     pub trusted_proxies: TrustedProxies,
-    /// Header in which the proxies send the client's address: `x-forwarded-for`, `forwarded` (RFC 7239), or another header with the format of the first, such as `x-real-ip`. All other headers are ignored
+    /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. All other headers are ignored
     pub client_ip_header: ClientIpHeader,
-    /// How e-mails stand in the audit trail: `masked`, or `whole`
+    /// URL of the service for clients behind a proxy, such as `https://host/auth`. The OpenAPI document contains it
+    #[schemars(example = "https://host/auth")]
+    pub public_url: Option<PublicUrl>,
+    /// Origins of web pages that may call the service from a browser, separated by commas, such as `https://app.example.com` or `capacitor://localhost`. Patterns are not supported
+    #[schemars(example = "https://app.example.com")]
+    pub cors_origins: Origins,
+    /// How the audit log shows emails: `masked` or `whole`
+    #[schemars(extend("x-group" = "Logs"))]
     pub audit_emails: AuditEmails,
-    /// What is logged: a tracing filter, such as `info` or `signet=debug`
+    /// Filter of the log, such as `info` or `signet=debug` (directives of the `tracing` crate)
     pub log: LogFilter,
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::describe::{inline_schema, settings};
+use super::describe::{GROUP, inline_schema, settings};
 
 /// Returns the JSON Schema of the configuration file, for editors and linters.
 #[must_use]
@@ -17,7 +17,9 @@ pub fn json_schema() -> Value {
             kinds.retain(|kind| kind != "null");
         }
         if let Some(setting) = setting.as_object_mut() {
-            setting.retain(|name, value| name != "default" || !(value.is_null() || value == ""));
+            setting.retain(|name, value| {
+                name != GROUP && (name != "default" || !(value.is_null() || value == ""))
+            });
         }
     }
     schema
@@ -30,11 +32,16 @@ pub fn template(schema: &str) -> String {
     let mut template = format!(
         "#:schema {schema}\n\
          #\n\
-         # The settings of Signet. What is commented out is the default, or an example where there is none.\n\
-         # An environment variable (SIGNET_LISTEN) wins over this file, and a flag (--listen) over both.\n\
-         # `signet config check` tells what is wrong with it, `signet config show` what is in force.\n"
+         # The settings of Signet. Each line that is commented out shows the default, or an example if there is no default.\n\
+         # Environment variables (SIGNET_LISTEN) override this file, and flags (--listen) override both.\n\
+         # `signet config check` reports errors in this file, and `signet config show` shows the values in use.\n"
     );
+    let mut group = String::new();
     for setting in settings() {
+        if setting.group != group {
+            group = setting.group;
+            let _ = write!(template, "\n# {group}\n# {}\n", "-".repeat(group.len()));
+        }
         let value = &setting.example;
         let _ = write!(
             template,
@@ -43,6 +50,32 @@ pub fn template(schema: &str) -> String {
         );
     }
     template
+}
+
+/// Returns a page with tables of all settings.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = include_str!("reference.md").to_owned();
+    let mut group = String::new();
+    for setting in settings() {
+        if setting.group != group {
+            group.clone_from(&setting.group);
+            let _ = write!(
+                page,
+                "\n## {group}\n\n| variable | default | description |\n|---|---|---|\n"
+            );
+        }
+        let default = setting.default.as_ref();
+        let default = default.map(|default| format!("`{default}`"));
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} |",
+            setting.variable(),
+            default.unwrap_or_default(),
+            setting.description
+        );
+    }
+    page
 }
 
 #[cfg(test)]

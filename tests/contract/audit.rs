@@ -1,4 +1,4 @@
-//! The audit trail: what is told of whom, and that no secret is.
+//! The audit trail: its events and accounts, and the absence of secrets.
 
 use std::{
     thread,
@@ -15,7 +15,7 @@ use crate::{
 
 const EMAIL: &str = "you@example.com";
 
-/// The events of a log: what happened, to whom.
+/// Returns the audit events of a log: name, user ID and email.
 fn trail(log: &str) -> Vec<(String, Option<u64>, String)> {
     let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
     events
@@ -29,13 +29,13 @@ fn trail(log: &str) -> Vec<(String, Option<u64>, String)> {
 
 fn add(home: &Home) -> std::process::Output {
     home.feed(
-        &["user", "add", EMAIL, "--password-stdin"],
+        &["user", "create", EMAIL, "--password-stdin"],
         "correct horse\n",
     )
 }
 
 #[test]
-fn who_logged_in_failed_and_was_throttled_is_told() {
+fn login_events_are_logged_without_secrets() {
     let home = Home::new();
     stdout(&add(&home));
     let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -47,7 +47,7 @@ fn who_logged_in_failed_and_was_throttled_is_told() {
     let (_, body) = login(EMAIL, "correct horse");
     assert_eq!(login("other@example.com", "hunter2").0, 400);
     assert_eq!(login("other@example.com", "hunter2").0, 429);
-    stdout(&home.run(&["user", "revoke", "--all"]));
+    stdout(&home.run(&["user", "revoke-tokens", "--all"]));
     assert_eq!(
         service.post(REFRESH, &json!({ "token": body["token"] })).0,
         400
@@ -76,11 +76,11 @@ fn who_logged_in_failed_and_was_throttled_is_told() {
     }
     assert!(
         log.contains("no account has this e-mail"),
-        "the cause is for the trail:\n{log}"
+        "the audit trail does not contain the cause:\n{log}"
     );
 }
 
-/// Returns a login at the demo account with further headers.
+/// Returns a login request for the demo account with these additional headers.
 fn login_with(headers: &str) -> String {
     let body = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" }).to_string();
     format!(
@@ -89,7 +89,7 @@ fn login_with(headers: &str) -> String {
     )
 }
 
-/// The client adds the header that the proxy does not set.
+/// A client can send the headers that the proxy does not set. Only the configured header counts.
 #[test]
 fn access_log_and_audit_trail_show_the_same_client() {
     for (settings, client) in [
@@ -168,7 +168,7 @@ fn ipv4_mapped_addresses_are_logged_as_ipv4() {
 }
 
 #[test]
-fn what_an_operator_changes_is_told() {
+fn account_changes_by_an_operator_are_logged() {
     let home = Home::new();
     let said = |output: std::process::Output| {
         assert!(output.status.success(), "{output:?}");
@@ -176,7 +176,7 @@ fn what_an_operator_changes_is_told() {
     };
     let told = |name: &str| vec![(name.to_owned(), Some(1), "y…@example.com".to_owned())];
     assert_eq!(said(add(&home)), told("account_added"));
-    let passwd = ["user", "passwd", EMAIL, "--password-stdin"];
+    let passwd = ["user", "set-password", EMAIL, "--password-stdin"];
     assert_eq!(
         said(home.feed(&passwd, "another horse\n")),
         told("password_changed")
@@ -190,11 +190,11 @@ fn what_an_operator_changes_is_told() {
         told("account_enabled")
     );
     assert_eq!(
-        said(home.run(&["user", "revoke", EMAIL])),
+        said(home.run(&["user", "revoke-tokens", EMAIL])),
         told("tokens_revoked")
     );
     assert_eq!(
-        said(home.run(&["user", "email", EMAIL, "yes@example.com"])),
+        said(home.run(&["user", "set-email", EMAIL, "yes@example.com"])),
         told("email_changed")
     );
     let mut delete = home.command(&["user", "delete", "yes@example.com", "--yes"]);
@@ -209,9 +209,8 @@ fn what_an_operator_changes_is_told() {
     );
 }
 
-/// A running service knows at once what another process has changed.
 #[test]
-fn a_change_by_hand_counts_at_once() {
+fn running_service_applies_account_changes_of_commands_immediately() {
     let home = Home::new();
     stdout(&add(&home));
     let service = home.serve(&[]);
@@ -227,7 +226,7 @@ fn a_change_by_hand_counts_at_once() {
     assert_eq!(service.post(OBTAIN, &credentials).0, 400);
     stdout(&home.run(&["user", "enable", EMAIL]));
     assert_eq!(refresh().0, 200);
-    stdout(&home.run(&["user", "revoke", "--all"]));
+    stdout(&home.run(&["user", "revoke-tokens", "--all"]));
     assert_eq!(
         refresh().1,
         json!({ "non_field_errors": ["Error decoding signature."] })
@@ -235,15 +234,15 @@ fn a_change_by_hand_counts_at_once() {
     assert_eq!(service.post(OBTAIN, &credentials).0, 200);
 }
 
-/// A service whose log nobody reads, as of a terminal that is stopped or of a collector that hangs, and which had more to tell than
-/// there is room for.
+/// Starts a service whose log is not read, as with a stopped terminal or a blocked log collector. The log lines fill the pipe and the
+/// queue of the service.
 fn unread(home: &Home) -> Service {
     stdout(&add(home));
     let service = home.serve(&["--admin-listen", "unix:admin.sock"]);
     assert_eq!(lost(home), 0);
     let credentials = json!({ "email": EMAIL, "password": "correct horse" });
     let (_, granted) = service.post(OBTAIN, &credentials);
-    // The pipe holds 64 KiB, and the service queues 256 KiB of lines.
+    // The pipe buffers 64 KiB, and the service queues 256 KiB of lines.
     for _ in 0..1000 {
         let (status, _) = service.post(OBTAIN, &json!({ "email": EMAIL, "password": "a guess" }));
         assert!([400, 429].contains(&status), "{status}");
@@ -253,7 +252,7 @@ fn unread(home: &Home) -> Service {
     service
 }
 
-/// How many lines of the log are lost, as operators hear.
+/// Returns the number of lost log lines from the metrics.
 fn lost(home: &Home) -> u64 {
     let metrics = home.metrics();
     let count = metrics.split("\nsignet_log_lines_lost_total ").nth(1);
@@ -261,7 +260,7 @@ fn lost(home: &Home) -> u64 {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
+fn unread_log_does_not_block_the_service_and_lost_lines_are_counted() {
     let home = Home::new();
     let service = unread(&home);
     assert!(lost(&home) > 0);
@@ -270,7 +269,7 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_counted() {
 }
 
 #[test]
-fn a_log_that_is_read_again_tells_how_much_of_it_is_lost() {
+fn log_states_the_number_of_lost_lines_when_it_is_read_again() {
     let home = Home::new();
     let mut service = unread(&home);
     let lost = lost(&home);
@@ -278,12 +277,12 @@ fn a_log_that_is_read_again_tells_how_much_of_it_is_lost() {
     service.signal("-TERM");
     let (status, log) = service.wait();
     assert!(status.success());
-    // Whole lines, all of them.
+    // Every line is complete.
     let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
     let told: u64 = events
         .filter_map(|event: Value| event["lost"].as_u64())
         .sum();
-    assert!(told >= lost, "{told} of {lost}");
+    assert!(told >= lost, "the log reports {told} of {lost} lost lines");
 }
 
 #[test]

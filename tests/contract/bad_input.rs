@@ -1,4 +1,4 @@
-//! Bad input from an operator: each gets an error that tells what happened and what to do, and loses nothing.
+//! Invalid input from an operator. Each error message gives the cause and the remedy, and no data is lost.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn a_secret_file() {
+fn secret_file_is_checked_at_start() {
     let home = Home::on_sqlite();
     let file = home.path().join("secret");
     let serve = [
@@ -39,18 +39,18 @@ fn a_secret_file() {
             fs::write(&file, content).unwrap();
         }
         let (code, said) = failure(&home.run(&serve));
-        assert_eq!(code, 1);
+        assert_eq!(code, 2);
         assert!(said.contains(reason), "{content:?}: {said}");
         assert!(!said.contains("0123456789"), "{said}");
     }
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     let (code, said) = failure(&home.run(&serve));
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(said.contains("Is a directory"), "{said}");
     fs::remove_dir(&file).unwrap();
 
-    // Any bytes will do, UTF-8 or not.
+    // A secret may contain any bytes, also invalid UTF-8.
     fs::write(&file, [0xff; 32]).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
@@ -59,7 +59,7 @@ fn a_secret_file() {
         "{}",
         service.started
     );
-    // One that others can read is served with, and warned about.
+    // If other users can read the file, the service starts and logs a warning.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let service = home.serve(&["--demo", "--jwt-secret-file", "secret"]);
     assert!(
@@ -71,7 +71,7 @@ fn a_secret_file() {
     );
 }
 
-/// Every command that needs the database says the same, and leaves the file as it was.
+/// Asserts that every command that needs the database fails for this reason, and does not change the file.
 fn assert_refused(home: &Home, database: &Path, reason: &str) {
     let before = fs::read(database).unwrap();
     for args in [
@@ -79,7 +79,7 @@ fn assert_refused(home: &Home, database: &Path, reason: &str) {
         &["migrate"],
         &["migrate", "status"],
         &["user", "list"],
-        &["user", "add", "b@example.com", "--password-stdin"],
+        &["user", "create", "b@example.com", "--password-stdin"],
     ] {
         let (code, said) = failure(&home.feed(args, "correct horse\n"));
         assert_eq!(code, 1, "{args:?}: {said}");
@@ -99,14 +99,14 @@ async fn open(database: &Path) -> Database {
 
 fn with_account() -> (Home, std::path::PathBuf) {
     let home = Home::on_sqlite();
-    let add = ["user", "add", "a@example.com", "--password-stdin"];
+    let add = ["user", "create", "a@example.com", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let database = home.path().join("data/signet.db");
     (home, database)
 }
 
 #[test]
-fn a_file_that_is_no_database() {
+fn file_that_is_not_a_database_is_rejected() {
     let home = Home::on_sqlite();
     let database = home.path().join("data/signet.db");
     fs::create_dir(home.path().join("data")).unwrap();
@@ -118,15 +118,15 @@ fn a_file_that_is_no_database() {
     assert_refused(&home, &database, "file is not a database");
 }
 
-/// Its tables are not taken over, and it is told at once.
+/// The command fails without a retry, and does not change the tables of the other program.
 #[tokio::test]
-async fn a_database_of_another_program() {
+async fn database_of_another_program_is_rejected() {
     let home = Home::on_sqlite();
     let database = home.path().join("data/signet.db");
     let db = open(&database).await;
     let users = "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('mother')";
     db.execute_unprepared(users).await.unwrap();
-    let add = ["user", "add", "b@example.com", "--password-stdin"];
+    let add = ["user", "create", "b@example.com", "--password-stdin"];
     let (code, said) = failure(&home.feed(&add, "correct horse\n"));
     assert_eq!(code, 1);
     assert!(said.contains("Is it another program's database?"), "{said}");
@@ -139,7 +139,7 @@ async fn a_database_of_another_program() {
 }
 
 #[tokio::test]
-async fn a_database_that_another_process_holds() {
+async fn write_fails_while_another_process_locks_the_database() {
     let (home, database) = with_account();
     let db = open(&database).await;
     let writing = db.begin().await.unwrap();
@@ -148,18 +148,19 @@ async fn a_database_that_another_process_holds() {
         .await
         .unwrap();
 
-    let add = ["user", "add", "b@example.com", "--password-stdin"];
+    let add = ["user", "create", "b@example.com", "--password-stdin"];
     let (code, said) = failure(&home.feed(&add, "correct horse\n"));
     assert_eq!(code, 1);
     assert!(said.contains("database is locked"), "{said}");
-    // Readers go on.
+    // Read commands still succeed.
     assert_eq!(stdout(&home.run(&["user", "list"])), "1  a@example.com\n");
     writing.rollback().await.unwrap();
     stdout(&home.feed(&add, "correct horse\n"));
 }
 
-/// Runs a script where `data` is a small file system of its own, which goes with it. Without root, whoever runs it is root in there.
-fn on_a_small_disk(home: &Home, script: &str) -> String {
+/// Runs a script with a small file system at `data`. The file system exists only for the script, in a new mount namespace. Without root,
+/// a user namespace makes the user root for the script.
+fn run_on_small_disk(home: &Home, script: &str) -> String {
     fs::create_dir_all(home.path().join("data")).unwrap();
     let mut unshare = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
@@ -186,9 +187,9 @@ const ADD: &str =
     "add() { echo 'correct horse' | $SIGNET user add $1 --password-stdin; echo \"exit $?\"; }";
 
 #[test]
-fn a_disk_without_room() {
+fn full_disk_is_reported_and_loses_no_account() {
     let home = Home::on_sqlite();
-    let said = on_a_small_disk(
+    let said = run_on_small_disk(
         &home,
         &format!(
             "{ADD}
@@ -202,18 +203,18 @@ fn a_disk_without_room() {
         ),
     );
     let lines: Vec<_> = said.lines().collect();
-    assert_eq!(lines[..2], ["added 1  a@example.com", "exit 0"], "{said}");
-    // How far each gets depends on what the file system has left.
+    assert_eq!(lines[..2], ["created 1  a@example.com", "exit 0"], "{said}");
+    // The message depends on the free space when the command fails.
     for (line, exit) in [(2, 3), (4, 5)] {
         let told = ["make room", "Is there room on its disk?", "No space left"];
         assert!(told.iter().any(|told| lines[line].contains(told)), "{said}");
         assert_eq!(lines[exit], "exit 1", "{said}");
     }
-    // Nothing was lost, and no id either.
+    // No account was lost, and no ID was skipped.
     assert_eq!(
         lines[6..],
         [
-            "added 2  c@example.com",
+            "created 2  c@example.com",
             "exit 0",
             "1  a@example.com",
             "2  c@example.com"
@@ -223,9 +224,9 @@ fn a_disk_without_room() {
 }
 
 #[test]
-fn a_disk_without_room_for_a_database() {
+fn database_is_created_after_a_full_disk_has_free_space_again() {
     let home = Home::on_sqlite();
-    let said = on_a_small_disk(
+    let said = run_on_small_disk(
         &home,
         &format!(
             "{ADD}
@@ -239,15 +240,15 @@ fn a_disk_without_room_for_a_database() {
     assert!(lines[0].contains("Is there room on its disk?"), "{said}");
     assert_eq!(
         lines[1..],
-        ["exit 1", "added 1  a@example.com", "exit 0"],
+        ["exit 1", "created 1  a@example.com", "exit 0"],
         "{said}"
     );
 }
 
 #[test]
-fn a_database_that_cannot_be_written() {
+fn read_only_database_is_reported() {
     let home = Home::on_sqlite();
-    let said = on_a_small_disk(
+    let said = run_on_small_disk(
         &home,
         &format!(
             "{ADD}
@@ -265,12 +266,12 @@ fn a_database_that_cannot_be_written() {
         assert!(lines[line].contains("must be writable"), "{said}");
         assert_eq!(lines[exit], "exit 1", "{said}");
     }
-    assert_eq!(lines[8..], ["added 2  b@example.com", "exit 0"], "{said}");
+    assert_eq!(lines[8..], ["created 2  b@example.com", "exit 0"], "{said}");
 }
 
-/// What is hashed at a cost that is never verified would lock its account out for good.
+/// The service never verifies a hash above its cost limit. An account with such a hash could not log in any more.
 #[test]
-fn a_cost_that_cannot_be_verified_or_paid_is_refused() {
+fn hash_cost_outside_the_limits_is_rejected() {
     let (home, database) = with_account();
     let before = fs::read(&database).unwrap();
     for (name, value, reason) in [
@@ -293,8 +294,8 @@ fn a_cost_that_cannot_be_verified_or_paid_is_refused() {
     ] {
         for args in [
             &["serve", "--listen", "127.0.0.1:0"][..],
-            &["user", "add", "b@example.com", "--password-stdin"],
-            &["user", "passwd", "a@example.com", "--password-stdin"],
+            &["user", "create", "b@example.com", "--password-stdin"],
+            &["user", "set-password", "a@example.com", "--password-stdin"],
         ] {
             let mut command = home.command(args);
             let output = command
@@ -302,23 +303,22 @@ fn a_cost_that_cannot_be_verified_or_paid_is_refused() {
                 .stdin(std::process::Stdio::null())
                 .output();
             let (code, said) = failure(&output.unwrap());
-            assert_eq!(code, 1);
+            assert_eq!(code, 2);
             assert!(said.contains(reason), "{name}={value}: {said}");
         }
     }
     assert!(fs::read(&database).unwrap() == before);
 }
 
-/// A closed standard input is not an empty password.
 #[test]
-fn a_standard_input_that_is_not_there() {
+fn closed_standard_input_is_not_an_empty_password() {
     let home = Home::on_sqlite();
-    let mut add = home.command(&["user", "add", "a@example.com", "--password-stdin"]);
+    let mut add = home.command(&["user", "create", "a@example.com", "--password-stdin"]);
     let (code, said) = failure(&add.stdin(std::process::Stdio::null()).output().unwrap());
     assert_eq!(code, 1);
     assert!(said.contains("no password on standard input"), "{said}");
-    // Nobody can be asked without a terminal.
-    let add = home.command(&["user", "add", "a@example.com"]);
+    // Without a terminal, the command cannot prompt for the password.
+    let add = home.command(&["user", "create", "a@example.com"]);
     let mut detached = std::process::Command::new("setsid");
     detached.arg(add.get_program()).args(add.get_args());
     let output = detached

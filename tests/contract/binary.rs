@@ -1,4 +1,4 @@
-//! The `signet` command as a process of its own, in a folder of its own, with nothing in its environment.
+//! Runs the `signet` command as a process in a new folder, without the environment of the test process.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 use crate::store::Store;
 
-/// No answer takes so long.
+/// Read timeout of a response. It is longer than any response takes.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A folder in which commands run, and a database; both go with them.
+/// A folder in which commands run, and a database. Both are deleted when this value is dropped.
 pub(crate) struct Home {
     folder: TempDir,
-    /// What the commands are told of the database; nothing where they make their own, of SQLite, in the folder.
+    /// The environment variables that select the database. Empty if the commands create a SQLite database in the folder.
     pub(crate) environment: Vec<(&'static str, String)>,
     store: Option<Store>,
 }
@@ -34,7 +34,7 @@ impl Home {
         home
     }
 
-    /// A home with this database.
+    /// Creates a home with this database.
     pub(crate) fn on(store: Store) -> Self {
         let mut home = Self::on_sqlite();
         home.take(store);
@@ -50,7 +50,7 @@ impl Home {
         self.store = Some(store);
     }
 
-    /// A home whose database is in files, for what is about these.
+    /// Creates a home with a SQLite database, for tests of the database files.
     pub(crate) fn on_sqlite() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -63,7 +63,7 @@ impl Home {
         self.folder.path()
     }
 
-    /// The URL of the database that the commands make or find.
+    /// Returns the URL of the database that the commands create or open.
     pub(crate) fn database(&self) -> String {
         match &self.store {
             Some(store) => store.url(),
@@ -76,9 +76,9 @@ impl Home {
         command
             .args(args)
             .env_clear()
-            // What this machine is set up with is nothing to the tests.
+            // Ignores the configuration file of this machine.
             .env("SIGNET_CONFIG", "/dev/null")
-            // Cheap, so that a test may hash often.
+            // Low cost, so that a test can hash often.
             .env("SIGNET_ARGON2_MEMORY_KIB", "32")
             .env("SIGNET_ARGON2_ITERATIONS", "1")
             .envs(self.environment.iter().cloned())
@@ -99,12 +99,12 @@ impl Home {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A command that refuses early does not read its input.
+        // The write fails if the command fails before it reads the input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     }
 
-    /// What operators hear at `/metrics`, of a service that listens for them at `admin.sock` in this folder.
+    /// Returns the metrics of a service whose admin listener is `admin.sock` in this folder.
     pub(crate) fn metrics(&self) -> String {
         let mut operator = UnixStream::connect(self.path().join("admin.sock")).unwrap();
         let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -114,20 +114,20 @@ impl Home {
         metrics
     }
 
-    /// Starts a service on a free port, and waits until it listens.
+    /// Starts a service on a free port. Returns after the service has logged `listening`.
     pub(crate) fn serve(&self, args: &[&str]) -> Service {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         Service::start(self.command(&args))
     }
 }
 
-/// A service that is stopped when the test is done with it.
+/// A running service. The process is killed when this value is dropped.
 pub(crate) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
-    /// Unspecified where it listens on a Unix socket.
+    /// `0.0.0.0:0` if the service listens on a Unix socket.
     pub(crate) address: SocketAddr,
-    /// What it logged until it listened.
+    /// The log up to the line `listening`.
     pub(crate) started: String,
 }
 
@@ -137,8 +137,8 @@ impl Service {
         Self::of(command)
     }
 
-    /// The same, with what the command has as its standard input.
-    #[expect(clippy::zombie_processes, reason = "dropping the service waits for it")]
+    /// Starts a service with the standard input of the command.
+    #[expect(clippy::zombie_processes, reason = "`Drop` reaps the process")]
     pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -172,7 +172,7 @@ impl Service {
         assert!(killed.success());
     }
 
-    /// A figure of `/proc/<id>/status`, such as `VmHWM`: the most memory it ever had.
+    /// Returns a value of `/proc/<pid>/status` in KiB, such as `VmHWM`, the peak memory.
     pub(crate) fn memory_kib(&self, figure: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status
@@ -182,12 +182,15 @@ impl Service {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Reads the log up to the line with this message.
+    /// Reads the log up to a line whose message starts with this text, and returns that line.
     pub(crate) fn wait_for(&mut self, message: &str) -> Value {
         loop {
             let mut line = String::new();
             let read = self.log.read_line(&mut line).unwrap();
-            assert!(read > 0, "the log ends without {message:?}");
+            assert!(
+                read > 0,
+                "no line with the message {message:?} in the rest of the log"
+            );
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if event["message"]
                 .as_str()
@@ -203,19 +206,19 @@ impl Service {
         self.log.read_exact(&mut vec![0; bytes]).unwrap();
     }
 
-    /// How it ended, when nobody had read its log.
+    /// Returns the exit status, and does not read the log.
     pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
-    /// How it ended, and what it logged since it listened.
+    /// Returns the exit status, and the log after the line `listening`.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         self.log.read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap(), log)
     }
 
-    /// Sends one request on a connection of its own; returns the status and the body.
+    /// Sends one request on a new connection. Returns the status and the body.
     pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let body = body.to_string();
         let request = format!(
@@ -238,10 +241,10 @@ impl Drop for Service {
     }
 }
 
-/// Sends `bytes`, and reads until the other side closes.
+/// Sends `bytes`, and reads until the server closes the connection.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    // Whoever gets no answer is to be told where.
+    // A missing response fails the test at this line instead of blocking it.
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(bytes).unwrap();
     let mut answer = String::new();
@@ -254,7 +257,7 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The exit code and what was said of it.
+/// Returns the exit code and the standard error.
 pub(crate) fn failure(output: &Output) -> (i32, String) {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     (output.status.code().unwrap(), said)

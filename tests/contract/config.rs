@@ -1,4 +1,4 @@
-//! `signet config`: one configuration from a file, the environment and flags, and what is told of it.
+//! `signet config`, and the configuration from the file, the environment and flags.
 
 use std::{os::unix::fs::PermissionsExt, process::Output};
 
@@ -10,7 +10,7 @@ use crate::binary::{Home, Service, failure, stdout};
 const SAMPLE: &str = include_str!("../../packaging/signet.toml");
 const SCHEMA: &str = include_str!("../../packaging/signet.schema.json");
 
-/// Runs a command with this file.
+/// Runs a command with this content as its configuration file.
 fn with(home: &Home, file: &str, args: &[&str]) -> Output {
     std::fs::write(home.path().join("signet.toml"), file).unwrap();
     home.run(&[&["--config", "signet.toml"], args].concat())
@@ -23,7 +23,7 @@ fn shown(output: &Output, name: &str) -> (Value, Value) {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+fn flag_overrides_environment_and_environment_overrides_file() {
     let home = Home::on_sqlite();
     let file = "log = 'debug'\nstop_delay = 5\nhashing_wait = \"2m\"\ntrusted_proxies = ['10.0.0.0/8', 'unix']\n";
     std::fs::write(home.path().join("signet.toml"), file).unwrap();
@@ -51,7 +51,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn what_is_shown_is_no_secret() {
+fn config_show_masks_secrets() {
     let home = Home::on_sqlite();
     let file = "jwt_secret = 'hunter2-hunter2-hunter2-hunter2-'\n\
                 database_url = 'postgres://signet:hunter2@db/signet'\n\
@@ -65,7 +65,7 @@ fn what_is_shown_is_no_secret() {
 }
 
 #[test]
-fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
+fn check_reports_all_errors_and_no_secret() {
     let home = Home::on_sqlite();
     let file = "lsten = '127.0.0.1:0'\n\
                 jwt_expires_in = 'soon'\n\
@@ -79,7 +79,7 @@ fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
         .output()
         .unwrap();
     let (code, said) = failure(&output);
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     for line in [
         "error: signet.toml:1: lsten is not a setting: did you mean listen?",
         "error: signet.toml:2: jwt_expires_in cannot be \"soon\"",
@@ -95,7 +95,7 @@ fn every_fault_is_told_at_once_and_no_value_of_a_secret() {
 }
 
 #[test]
-fn a_url_in_the_wrong_place_does_not_show_its_password() {
+fn error_about_a_url_in_a_wrong_setting_masks_its_password() {
     let home = Home::on_sqlite();
     let url = "postgres://u:hunter2@db/x";
     for setting in settings()
@@ -112,7 +112,7 @@ fn a_url_in_the_wrong_place_does_not_show_its_password() {
             String::from_utf8_lossy(&show.stdout),
             failure(&show).1
         );
-        // A path may be anything.
+        // A URL is also a valid path, and paths are not masked.
         let is_path = setting.name.ends_with("_file");
         assert_eq!(
             said.contains("hunter2"),
@@ -134,18 +134,18 @@ fn a_url_in_the_wrong_place_does_not_show_its_password() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_no_empty_file() {
+fn unreadable_or_invalid_file_is_an_error() {
     let home = Home::on_sqlite();
     for (file, reason) in [
         ("jwt_secret = hunter2", "signet.toml:1 is not TOML"),
         ("log = 'info'\nlog = 'debug'", "signet.toml:2 is not TOML"),
     ] {
         let (code, said) = failure(&with(&home, file, &["config", "check"]));
-        assert_eq!(code, 1, "{said}");
+        assert_eq!(code, 2, "{said}");
         assert!(said.contains(reason) && !said.contains("hunter2"), "{said}");
     }
     let (code, said) = failure(&home.run(&["--config", "missing.toml", "serve"]));
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(said.contains("missing.toml cannot be read"), "{said}");
     assert!(said.contains("--config"), "{said}");
     let (code, said) = failure(&home.run(&["--config", "", "serve"]));
@@ -157,7 +157,7 @@ fn a_file_that_cannot_be_read_is_no_empty_file() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused() {
+fn check_rejects_conflicting_and_incomplete_settings() {
     let home = Home::on_sqlite();
     for (file, reason) in [
         (
@@ -174,22 +174,19 @@ fn what_does_not_go_together_is_refused() {
         ),
     ] {
         let (code, said) = failure(&with(&home, file, &["config", "check"]));
-        assert_eq!(code, 1);
+        assert_eq!(code, 2);
         assert!(said.contains(reason), "{said}");
     }
 }
 
 #[test]
-fn a_check_refuses_what_the_service_would_and_makes_nothing() {
+fn check_reads_secret_and_certificate_but_creates_no_file() {
     let home = Home::on_sqlite();
     let said = stdout(&with(&home, "log = 'info'", &["config", "check"]));
-    assert_eq!(
-        said,
-        "the settings are good, signet.toml included; 3 are given\n"
-    );
+    assert_eq!(said, "configuration valid (3 settings; file signet.toml)\n");
     let file = "jwt_secret_file = 'missing'\ntls_certificate = 'a.pem'\ntls_key = 'b.pem'\n";
     let (code, said) = failure(&with(&home, file, &["config", "check"]));
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     for reason in [
         "cannot read missing",
         "cannot read the certificate in a.pem",
@@ -201,7 +198,7 @@ fn a_check_refuses_what_the_service_would_and_makes_nothing() {
 }
 
 #[test]
-fn what_the_check_refuses_the_service_does_with_the_same_words() {
+fn check_and_serve_report_the_same_errors() {
     let home = Home::on_sqlite();
     for file in [
         "jwt_previous_secrets_file = 'missing'\n",
@@ -218,7 +215,7 @@ fn what_the_check_refuses_the_service_does_with_the_same_words() {
         let check = failure(&with(&home, file, &["config", "check"]));
         let serve = failure(&with(&home, file, &["serve"]));
         assert_eq!(check, serve);
-        assert_eq!(check.0, 1, "{file}");
+        assert_eq!(check.0, 2, "{file}");
         assert!(!home.path().join("data").exists(), "{file}");
     }
     let (_, said) = failure(&with(
@@ -253,7 +250,7 @@ fn check_rejects_origins_that_never_match() {
     ] {
         let file = format!("cors_origins = '{origins}'\n");
         let (code, said) = failure(&with(&home, &file, &["config", "check"]));
-        assert_eq!(code, 1, "{said}");
+        assert_eq!(code, 2, "{said}");
         assert!(said.contains(cause), "{said}");
     }
     let file =
@@ -267,7 +264,7 @@ fn check_rejects_more_than_one_client_ip_header() {
     for header in ["x-forwarded-for,forwarded", "x forwarded for", "é"] {
         let file = format!("client_ip_header = '{header}'\n");
         let (code, said) = failure(&with(&home, &file, &["config", "check"]));
-        assert_eq!(code, 1, "{said}");
+        assert_eq!(code, 2, "{said}");
         assert!(said.contains("not the name of one header"), "{said}");
     }
     let file = "client_ip_header = 'X-Real-IP'\ntrusted_proxies = '::ffff:10.0.0.0/104'\n";
@@ -277,7 +274,7 @@ fn check_rejects_more_than_one_client_ip_header() {
 }
 
 #[test]
-fn a_secret_of_the_environment_is_taken_before_a_file_of_the_file() {
+fn environment_secret_overrides_secret_file_setting() {
     let home = Home::on_sqlite();
     std::fs::write(
         home.path().join("signet.toml"),
@@ -295,7 +292,7 @@ fn a_secret_of_the_environment_is_taken_before_a_file_of_the_file() {
 }
 
 #[test]
-fn the_largest_values_are_borne() {
+fn service_starts_with_the_largest_values() {
     let home = Home::on_sqlite();
     let service = home.serve(&[
         "--demo",
@@ -410,7 +407,7 @@ fn values_out_of_bounds_are_rejected() {
 }
 
 #[test]
-fn the_service_is_started_by_a_file() {
+fn serve_reads_the_file() {
     let home = Home::on_sqlite();
     let file = "listen = '127.0.0.1:0'\njwt_expires_in = '5m'\n";
     std::fs::write(home.path().join("signet.toml"), file).unwrap();
@@ -421,7 +418,7 @@ fn the_service_is_started_by_a_file() {
 }
 
 #[test]
-fn the_file_is_for_every_command() {
+fn migrate_reads_the_file_and_creates_a_private_database() {
     let home = Home::on_sqlite();
     let file =
         "database_url = 'sqlite:elsewhere/accounts.db'\nlisten = 'unix:http.sock'\nlog = 'warn'\n";
@@ -435,12 +432,15 @@ fn the_file_is_for_every_command() {
 }
 
 #[test]
-fn the_sample_and_its_schema_are_those_of_the_settings() {
+fn committed_sample_and_schema_are_current() {
     let home = Home::on_sqlite();
-    for (command, kept) in [("sample", SAMPLE), ("schema", SCHEMA)] {
-        // Also where nothing can be read.
-        let told = stdout(&home.run(&["--config", "missing", "config", command]));
-        assert_eq!(told, kept, "run `make sample`, and read what it changed");
+    for (command, committed) in [("sample", SAMPLE), ("schema", SCHEMA)] {
+        // These commands do not read the file.
+        let current = stdout(&home.run(&["--config", "missing", "config", command]));
+        assert_eq!(
+            current, committed,
+            "packaging/signet.{{toml,schema.json}} are outdated: run `make sample`, and review the changes"
+        );
     }
     assert!(SAMPLE.starts_with("#:schema ./signet.schema.json\n"));
 }

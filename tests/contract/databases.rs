@@ -13,16 +13,16 @@ const READ: [&[&str]; 3] = [
 ];
 /// Commands that change existing accounts.
 const CHANGE: [&[&str]; 8] = [
-    &["user", "passwd", EMAIL, "--password-stdin"],
-    &["user", "email", EMAIL, "new@example.com"],
+    &["user", "set-password", EMAIL, "--password-stdin"],
+    &["user", "set-email", EMAIL, "new@example.com"],
     &["user", "enable", EMAIL],
     &["user", "disable", EMAIL],
-    &["user", "revoke", EMAIL],
-    &["user", "revoke", "--all"],
+    &["user", "revoke-tokens", EMAIL],
+    &["user", "revoke-tokens", "--all"],
     &["user", "unlock", EMAIL],
     &["user", "delete", EMAIL, "--yes"],
 ];
-const ADD: [&str; 4] = ["user", "add", EMAIL, "--password-stdin"];
+const ADD: [&str; 4] = ["user", "create", EMAIL, "--password-stdin"];
 const PASSWORD: &str = "correct horse\n";
 
 /// Returns all files and folders below a folder, and the contents of the files.
@@ -106,7 +106,7 @@ fn failing_commands_leave_no_database() {
         &["user", "import", "broken.csv"],
         &["user", "import", "broken.json"],
         &["user", "import", "broken.csv", "--dry-run"],
-        &["user", "add", "no email", "--password-stdin"],
+        &["user", "create", "no email", "--password-stdin"],
     ] {
         failure(&home.feed(args, PASSWORD));
         assert_eq!(files(home.path()), before, "{args:?}");
@@ -227,7 +227,7 @@ fn commands_that_read_see_the_changes_of_a_running_service() {
     let home = with_account();
     let service = home.serve(&[]);
     stdout(&home.feed(
-        &["user", "add", "b@example.com", "--password-stdin"],
+        &["user", "create", "b@example.com", "--password-stdin"],
         PASSWORD,
     ));
     let list = stdout(&home.run(&["user", "list"]));

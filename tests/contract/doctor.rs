@@ -1,4 +1,4 @@
-//! `signet doctor`: what it says of a sound installation, and of each fault that it is there to find.
+//! `signet doctor`: its output for a valid installation, and for each problem that it detects.
 
 use std::{
     fs,
@@ -15,10 +15,10 @@ use crate::{
     store::LIMITS,
 };
 
-/// The secret of a test that is about something else.
+/// A strong secret, for tests that check other subjects.
 const SECRET: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-/// The verdict on a subject, and what was said of it.
+/// Returns the verdict and the message of the check of this subject.
 fn found(output: &Output, subject: &str) -> (String, String) {
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     let lines = said
@@ -27,7 +27,7 @@ fn found(output: &Output, subject: &str) -> (String, String) {
     let mut findings = lines.filter(|finding| finding["subject"] == subject);
     let finding = findings
         .next()
-        .unwrap_or_else(|| panic!("nothing of {subject} in {output:?}"));
+        .unwrap_or_else(|| panic!("the check of {subject} is missing in {output:?}"));
     let text = |name: &str| finding[name].as_str().unwrap().to_owned();
     (text("verdict"), text("said"))
 }
@@ -43,14 +43,14 @@ fn assert_found(output: &Output, subject: &str, verdict: &str, part: &str) {
 const DOCTOR: [&str; 2] = ["doctor", "--json"];
 
 #[test]
-fn a_sound_installation_is_good_and_left_as_it_is() {
+fn valid_installation_passes() {
     let home = Home::new();
     stdout(&home.feed(
-        &["user", "add", "you@example.com", "--password-stdin"],
+        &["user", "create", "you@example.com", "--password-stdin"],
         "correct horse\n",
     ));
     let mut command = home.command(&DOCTOR);
-    // The secret of the tests is one to be doubted.
+    // `doctor` classifies the default secret of the tests as doubtful.
     command.env("SIGNET_JWT_SECRET", SECRET);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -67,7 +67,7 @@ fn a_sound_installation_is_good_and_left_as_it_is() {
         assert_eq!(verdict, "good", "{subject}: {said}");
     }
     assert!(found(&output, "migrations").1.contains("all 4"));
-    // Those of the tests cost nothing, which is what it must find.
+    // The tests use a low hash cost, and `doctor` must detect it.
     assert_found(&output, "hashing", "doubtful", "logins a second");
     let text = stdout(
         &home
@@ -83,7 +83,7 @@ fn a_sound_installation_is_good_and_left_as_it_is() {
 }
 
 #[test]
-fn hashes_of_the_usual_cost_are_measured() {
+fn default_hash_cost_is_measured() {
     let home = Home::on_sqlite();
     let mut command = home.command(&DOCTOR);
     command
@@ -91,13 +91,13 @@ fn hashes_of_the_usual_cost_are_measured() {
         .env_remove("SIGNET_ARGON2_ITERATIONS");
     command.env("SIGNET_HASHING_MEMORY_KIB", "20000");
     let output = command.output().unwrap();
-    // The budget has room for one of 19456 KiB.
+    // The limit of 20000 KiB allows one hash of 19456 KiB at a time.
     assert_found(&output, "hashing", "good", "1 at once");
     assert_found(&output, "hashing", "good", "and 19 MiB");
 }
 
 #[test]
-fn what_is_not_there_yet_is_told_and_not_made() {
+fn missing_database_and_secret_are_reported_and_not_created() {
     let home = Home::on_sqlite();
     let output = home.run(&DOCTOR);
     assert!(output.status.success(), "{output:?}");
@@ -107,7 +107,7 @@ fn what_is_not_there_yet_is_told_and_not_made() {
 }
 
 #[test]
-fn a_database_that_does_not_open_is_bad() {
+fn database_that_cannot_be_opened_is_reported() {
     let home = Home::on_sqlite();
     fs::create_dir(home.path().join("data")).unwrap();
     fs::write(
@@ -122,7 +122,8 @@ fn a_database_that_does_not_open_is_bad() {
     assert_found(&output, "database", "bad", "data/signet.db");
 
     let output = home
-        .command(&["doctor", "--json", "--database-wait", "1s"])
+        .command(&DOCTOR)
+        .env("SIGNET_DATABASE_WAIT", "1s")
         .env(
             "SIGNET_DATABASE_URL",
             "postgres://signet:hunter2@127.0.0.1:1/signet",
@@ -136,7 +137,7 @@ fn a_database_that_does_not_open_is_bad() {
 }
 
 #[test]
-fn a_pending_migration_is_told() {
+fn pending_migration_is_reported() {
     let home = Home::new();
     stdout(&home.run(&["migrate"]));
     stdout(&home.run(&["migrate", "down"]));
@@ -150,14 +151,14 @@ fn a_pending_migration_is_told() {
 }
 
 #[tokio::test]
-async fn a_clock_before_what_has_happened_is_bad() {
+async fn clock_earlier_than_a_stored_login_is_reported() {
     let home = Home::new();
     stdout(&home.feed(
-        &["user", "add", "you@example.com", "--password-stdin"],
+        &["user", "create", "you@example.com", "--password-stdin"],
         "correct horse\n",
     ));
     let db = accounts::open(&home.database(), LIMITS).await.unwrap();
-    // Imported as it is in the source: a local time that is read as UTC may be ahead.
+    // `created` may be imported unchanged. A local time that the import reads as UTC may be in the future.
     let change = "UPDATE users SET created = '2099-01-01 00:00:00+00:00'";
     db.execute_unprepared(change).await.unwrap();
     assert_found(&home.run(&DOCTOR), "clock", "good", "");
@@ -175,10 +176,10 @@ async fn a_clock_before_what_has_happened_is_bad() {
 async fn stored_instants_ahead_of_the_clock_are_reported() {
     let home = Home::new();
     for email in ["you@example.com", "me@example.com"] {
-        let add = ["user", "add", email, "--password-stdin"];
+        let add = ["user", "create", email, "--password-stdin"];
         stdout(&home.feed(&add, "correct horse\n"));
     }
-    stdout(&home.run(&["user", "revoke", "--all"]));
+    stdout(&home.run(&["user", "revoke-tokens", "--all"]));
     let change = async |sql: &str| {
         let db = accounts::open(&home.database(), LIMITS).await.unwrap();
         db.execute_unprepared(sql).await.unwrap();
@@ -192,7 +193,7 @@ async fn stored_instants_ahead_of_the_clock_are_reported() {
         ))
         .await;
     };
-    // Four periods of 15 minutes are the most that the service itself stores.
+    // The service stores counts at most four periods of 15 minutes ahead, which is 3600 seconds.
     insert("account:a", 3500).await;
     insert("address:192.0.2.1", 3500).await;
     let output = home.run(&DOCTOR);
@@ -220,7 +221,7 @@ async fn stored_instants_ahead_of_the_clock_are_reported() {
 }
 
 #[test]
-fn a_secret_that_can_be_guessed_is_doubted_and_not_told() {
+fn weak_secret_is_reported_and_not_printed() {
     let home = Home::on_sqlite();
     for (secret, doubt) in [
         (
@@ -250,7 +251,7 @@ fn a_secret_that_can_be_guessed_is_doubted_and_not_told() {
         .output()
         .unwrap();
     assert_found(&output, "secret", "bad", "too short");
-    // A secret of 128 bits is none to be doubted, however it is written.
+    // A secret of 128 random bits is strong enough in hexadecimal and in base64.
     for secret in [
         "0f3a9be17cd2846550bb91e4a7f3c6d2",
         "q8/ZrT0v1xN3bYw5kJm7Lg==",
@@ -277,7 +278,7 @@ fn a_secret_that_can_be_guessed_is_doubted_and_not_told() {
 }
 
 #[test]
-fn files_that_others_can_read_are_named() {
+fn files_that_other_users_can_read_are_reported() {
     let home = Home::on_sqlite();
     stdout(&home.run(&["migrate"]));
     fs::write(home.path().join("secret"), SECRET).unwrap();
@@ -299,12 +300,12 @@ fn files_that_others_can_read_are_named() {
             "doubtful",
             &format!("{name} can be read or changed by everybody"),
         );
-        // The service's own group may.
+        // The group of the service may read the file.
         set(name, 0o640);
         assert_found(&look(), "files", "good", "");
         set(name, 0o600);
     }
-    // What only root can try: files of others, and of their groups.
+    // Files of other users and groups need root, because only root can change the owner.
     let give = |name: &str, user, group| chown(home.path().join(name), Some(user), Some(group));
     if give("secret", 0, 12_345).is_ok() {
         set("secret", 0o640);
@@ -326,12 +327,15 @@ fn files_that_others_can_read_are_named() {
 }
 
 #[test]
-fn a_certificate_is_told_by_its_last_day() {
+fn certificate_is_checked_for_its_validity_period() {
     let home = Home::on_sqlite();
     let now = Clock::system().now();
     let look = |key| {
-        let files = ["--tls-certificate", "cert.pem", "--tls-key", key];
-        home.run(&[&DOCTOR[..], &files].concat())
+        home.command(&DOCTOR)
+            .env("SIGNET_TLS_CERTIFICATE", "cert.pem")
+            .env("SIGNET_TLS_KEY", key)
+            .output()
+            .unwrap()
     };
     for (first, last, verdict, part) in [
         (-100, -1, "bad", "it was good until"),
@@ -359,7 +363,7 @@ fn a_certificate_is_told_by_its_last_day() {
 }
 
 #[test]
-fn fewer_files_than_connections_are_told() {
+fn file_limit_below_the_connection_limit_is_reported() {
     let home = Home::on_sqlite();
     let doctor = home.command(&DOCTOR);
     let output = std::process::Command::new("sh")

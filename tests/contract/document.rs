@@ -1,4 +1,4 @@
-//! The OpenAPI document: what is committed is what is emitted and served, and it is valid.
+//! The OpenAPI document: the committed, generated and served documents are equal and valid.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[test]
-fn what_is_committed_is_what_is_emitted() {
+fn committed_documents_equal_the_generated_documents() {
     let document = Document::build(None, LIFETIMES);
     for (name, committed, emitted) in [
         (
@@ -34,13 +34,13 @@ fn what_is_committed_is_what_is_emitted() {
     ] {
         assert!(
             committed == emitted,
-            "openapi/{name} is out of date: run `make openapi`, and read what changed"
+            "openapi/{name} is out of date: run `make openapi`, and review the changes"
         );
     }
 }
 
 #[tokio::test]
-async fn what_is_served_is_what_is_emitted() {
+async fn served_documents_equal_the_generated_documents() {
     let world = World::new().await;
     let document = Document::build(None, LIFETIMES);
     let get = async |path: &str| {
@@ -60,7 +60,7 @@ async fn what_is_served_is_what_is_emitted() {
         document.value()
     );
 
-    // The document leads to the claims' schema.
+    // The document links to the schema of the claims.
     let claims = document.value()["externalDocs"]["url"].as_str().unwrap();
     assert_eq!(
         get(claims).await,
@@ -69,7 +69,7 @@ async fn what_is_served_is_what_is_emitted() {
 }
 
 #[test]
-fn a_public_url_stands_in_the_document() {
+fn document_contains_the_public_url() {
     let document = Document::build(Some("https://host/auth"), LIFETIMES);
     assert_eq!(document.value()["servers"][0]["url"], "https://host/auth");
     let claims = "https://host/auth/openapi/claims.schema.json";
@@ -80,9 +80,8 @@ fn a_public_url_stands_in_the_document() {
     );
 }
 
-/// The schema of the claims is that of the claims that are issued.
 #[tokio::test]
-async fn an_issued_token_fits_the_claims_schema() {
+async fn issued_token_matches_the_claims_schema() {
     let world = World::new().await;
     world.add_documented().await;
     let token = world.token().await;
@@ -95,17 +94,20 @@ async fn an_issued_token_fits_the_claims_schema() {
     jsonschema::validate(&schema, &payload).unwrap();
     let claims = payload.as_object().unwrap().keys();
     let described = schema["properties"].as_object().unwrap().keys();
-    assert!(claims.eq(described), "in the same order, and no other");
+    assert!(
+        claims.eq(described),
+        "the claims differ from the schema, or have another order"
+    );
     assert_eq!(schema["required"].as_array().unwrap().len(), 5);
 }
 
-/// What the documented contract tells, chapter by chapter, row by row.
+/// Checks each chapter and row of the documented contract.
 #[test]
-fn the_page_tells_what_the_documented_contract_tells() {
+fn markdown_page_contains_the_documented_contract() {
     let chapters = [
         (
             "## Authentication - `/v1/auth/jwt/`",
-            // The documented row has the common prefix in the place of the two URLs, and no operation answers there.
+            // The documented row contains the common prefix instead of the two URLs. No operation exists at the prefix.
             &[
                 "| Anonymous | `/v1/auth/jwt/obtain/` | `POST` | `json` | `200`, `400` |",
                 "| Anonymous | `/v1/auth/jwt/refresh/` | `POST` | `json` | `200`, `400` |",
@@ -159,7 +161,7 @@ fn the_page_tells_what_the_documented_contract_tells() {
         let end = rest[1..].find("\n### ").map_or(rest.len(), |end| end + 1);
         let lines: Vec<_> = rest[..end].lines().collect();
         for fact in facts {
-            assert!(lines.contains(fact), "{heading} does not tell: {fact}");
+            assert!(lines.contains(fact), "{heading} does not contain: {fact}");
         }
         rest = &rest[1..];
     }
@@ -210,7 +212,7 @@ async fn documents_state_the_lifetimes_of_the_settings() {
 }
 
 #[tokio::test]
-async fn examples_expire_in_no_other_year_than_they_state() {
+async fn examples_with_a_long_lifetime_state_no_wrong_year() {
     let world = World::of(Setup {
         lifetimes: Lifetimes {
             expires_in: 366 * 86_400,
@@ -229,8 +231,11 @@ async fn examples_expire_in_no_other_year_than_they_state() {
 fn openapi_command_states_the_lifetimes_of_the_settings() {
     let home = Home::on_sqlite();
     for format in ["json", "yaml", "markdown"] {
-        let args = ["openapi", "--format", format, "--jwt-expires-in", "5m"];
-        let text = stdout(&home.run(&args));
+        let openapi = home
+            .command(&["openapi", "--format", format])
+            .env("SIGNET_JWT_EXPIRES_IN", "5m")
+            .output();
+        let text = stdout(&openapi.unwrap());
         assert!(
             text.contains("5 minutes") && text.contains("7 days"),
             "{text}"
@@ -245,9 +250,10 @@ fn openapi_command_states_the_lifetimes_of_the_settings() {
     );
 }
 
-/// Against the OpenAPI Initiative's own schema of 3.0 (Apache-2.0), and against itself.
+/// Validates the document with the OpenAPI Initiative's schema of OpenAPI 3.0 (Apache-2.0), and checks that each body is JSON with
+/// examples.
 #[test]
-fn the_document_is_valid() {
+fn document_is_valid_openapi() {
     let schema: Value = serde_json::from_str(include_str!("openapi-3.0.schema.json")).unwrap();
     let document = Document::build(None, LIFETIMES);
     let validator = jsonschema::draft4::new(&schema).unwrap();
@@ -256,7 +262,7 @@ fn the_document_is_valid() {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    // The schema does bite.
+    // The schema rejects an invalid document.
     let mut broken = document.value().clone();
     broken["paths"]["no slash"] = json!({});
     assert!(!validator.is_valid(&broken));
@@ -281,9 +287,9 @@ fn the_document_is_valid() {
     assert!(!document.to_json().contains("allOf"));
 }
 
-/// The answers' examples fit their schemas; the documented requests are what the contract shows.
+/// The examples of responses match their schemas. The documented requests are the requests of the contract.
 #[test]
-fn the_examples_fit() {
+fn examples_match_their_schemas() {
     let document = Document::build(None, LIFETIMES);
     let document = document.value();
     let documented = |path: &str| {
@@ -315,9 +321,9 @@ fn the_examples_fit() {
     }
 }
 
-/// What the schema says is what the service does: nothing else states what a request must hold.
+/// The service validates requests with the schema of the document. No second definition of a valid request exists.
 #[tokio::test]
-async fn the_schema_is_the_validator() {
+async fn schema_and_service_reject_the_same_requests() {
     let world = World::new().await;
     world.add_documented().await;
     let document = Document::build(None, LIFETIMES);

@@ -173,7 +173,7 @@ fn certificate_with_another_key_stops_the_start() {
         "old.pem",
     ]);
     let (code, said) = failure(&output);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     let reason = "the certificate in cert.pem and the key in old.pem cannot be used";
     assert!(said.contains(reason), "{said}");
 }
@@ -382,7 +382,7 @@ fn systemd_socket_serves_clients_that_connected_before_the_start() {
     let home = Home::on_sqlite();
     let add = [
         "user",
-        "add",
+        "create",
         "jonhdoeqa@email.com",
         "--force",
         "--password-stdin",
@@ -539,7 +539,7 @@ fn unsupported_keys_are_rejected_with_the_cause() {
             let (certificate, key) = (format!("{certificate}.pem"), format!("{key}.key"));
             let files = ["--tls-certificate", &certificate, "--tls-key", &key];
             let (code, said) = failure(&home.run(&[command, &files].concat()));
-            assert_eq!(code, 1);
+            assert_eq!(code, 2);
             assert!(
                 said.contains(&format!("cannot use the key in {key}: ")),
                 "{said}"

@@ -1,5 +1,5 @@
-//! Every documented exchange, brought about for real: the answer is the documented one, and the
-//! whole exchange is pinned in `snapshots/` as `<operation>.<status>.<case>`.
+//! Sends the request of every documented example. The response must equal the documented response. The
+//! snapshot `snapshots/<operation>.<status>.<case>` contains the request and the response.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,17 @@ use crate::world::{
 };
 
 #[tokio::test]
-async fn every_documented_exchange_happens_as_documented() {
+async fn documented_examples_match_the_responses_of_the_service() {
     for docs in documentation(EXPIRES_IN) {
         let (operation, path) = match docs.id {
             "obtainToken" => ("obtain", OBTAIN),
             "refreshToken" => ("refresh", REFRESH),
             other => panic!(
-                "add the path of {other} here, and the requests of its examples to `bring_about`"
+                "add the path of {other} here, and the requests for the examples to `perform`"
             ),
         };
         for exchange in docs.examples {
-            let (sent, answer) = bring_about(operation, path, &exchange).await;
+            let (sent, answer) = perform(operation, path, &exchange).await;
             let name = format!("{operation}.{}.{}", exchange.status.as_str(), exchange.name);
             assert_eq!(answer.status, exchange.status, "{name}: {}", answer.text);
             assert_as_documented(&name, &answer, &exchange);
@@ -36,7 +36,7 @@ async fn every_documented_exchange_happens_as_documented() {
     }
 }
 
-/// Issued tokens differ from the documented one in what depends on the account, time and secret.
+/// Ignores the value of an issued token, because it depends on the account, the time and the secret.
 fn assert_as_documented(name: &str, answer: &Answer, exchange: &Exchange) {
     let mut documented = exchange.response.clone();
     if documented.get("token").is_some() && exchange.status == 200 {
@@ -62,12 +62,12 @@ fn pin(name: &str, path: &str, sent: &Value, answer: &Answer) {
     }, { insta::assert_json_snapshot!(name, exchange) });
 }
 
-/// Makes a world in which the exchange happens; returns what was sent, and the answer.
-async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value, Answer) {
+/// Sends the request of the example in a world that causes its response. Returns the body of the request, and the response.
+async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, Answer) {
     let world = match exchange.name {
         "failed" => World::that_panics().await,
         "too_slow" => World::impatient().await,
-        // One failure is forgiven in 90 seconds, whoever is counted.
+        // Accounts and addresses have the same quota here: one failure expires every 90 seconds.
         "throttled" => {
             let rates = Quotas {
                 address: RATES.account,
@@ -106,18 +106,18 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
             name @ ("expired_token" | "unknown_user" | "disabled_user" | "window_passed"
             | "no_orig_iat" | "no_subject"),
         ) => {
-            json!({ "token": spoiled(&world, name).await })
+            json!({ "token": invalid_token(&world, name).await })
         }
         (_, "throttled") => {
             for guess in 0..10 {
                 let body = json!({ "email": "a@example.com", "password": guess.to_string(), "token": "x" });
-                from_somewhere(&world, path, &body).await;
+                send_from_address(&world, path, &body).await;
             }
             let body = match operation {
                 "obtain" => json!({ "email": "a@example.com", "password": "another" }),
                 _ => json!({ "token": "not a token" }),
             };
-            let answer = from_somewhere(&world, path, &body).await;
+            let answer = send_from_address(&world, path, &body).await;
             return (body, answer);
         }
         (_, "malformed") => return (json!("{"), world.send(post(path, "{")).await),
@@ -140,7 +140,7 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
         _ => {
             let request = exchange.request.clone();
             request
-                .expect("an answer without a request is brought about here")
+                .expect("`perform` does not contain the request of this example")
                 .1
         }
     };
@@ -151,8 +151,8 @@ async fn bring_about(operation: &str, path: &str, exchange: &Exchange) -> (Value
     (sent, answer)
 }
 
-/// A token that was good once, and what has happened to it or to its account since.
-async fn spoiled(world: &World, name: &str) -> String {
+/// Returns a token that is invalid for the reason in `name`. May change the account of the token, or the clock.
+async fn invalid_token(world: &World, name: &str) -> String {
     let users = &world.auth.users;
     let token = world.token().await;
     match name {
@@ -164,14 +164,14 @@ async fn spoiled(world: &World, name: &str) -> String {
         }
         "no_orig_iat" => return crate::token::with(json!({ "orig_iat": null })),
         "no_subject" => return crate::token::with(json!({ "user_id": null })),
-        other => panic!("{other} is not brought about here"),
+        other => panic!("`invalid_token` does not support {other}"),
     }
     token
 }
 
-/// The exchanges cover the document: no status without one, and none beyond it.
+/// The examples have exactly the statuses of the document.
 #[test]
-fn every_documented_status_has_an_exchange() {
+fn every_documented_status_has_an_example() {
     let document = signet::api::Document::build(None, LIFETIMES);
     let documented: BTreeSet<_> = document.value()["paths"]
         .as_object()
@@ -197,7 +197,7 @@ fn every_documented_status_has_an_exchange() {
     assert_eq!(documented, exercised);
 }
 
-async fn from_somewhere(world: &World, path: &str, body: &Value) -> Answer {
+async fn send_from_address(world: &World, path: &str, body: &Value) -> Answer {
     let mut request = post(path, body.to_string());
     request.set_data(ClientInfo::at([192, 0, 2, 1].into()));
     world.send(request).await

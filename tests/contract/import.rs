@@ -101,9 +101,9 @@ fn import_preserves_every_supported_field() {
         ]
     );
     // The ID of a new account is one more than the largest imported ID.
-    let add = ["user", "add", "next@example.com", "--password-stdin"];
+    let add = ["user", "create", "next@example.com", "--password-stdin"];
     let said = stdout(&home.feed(&add, "correct horse\n"));
-    assert_eq!(said, "added 14  next@example.com\n");
+    assert_eq!(said, "created 14  next@example.com\n");
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn update_keeps_passwords_that_changed_only_here() {
     let flags = ["--accept-unusable", "--update"];
     stdout(&import(&home, dump(HASH), &flags));
     for email in ["a@example.com", "b@example.com", "c@example.com"] {
-        let passwd = ["user", "passwd", email, "--password-stdin"];
+        let passwd = ["user", "set-password", email, "--password-stdin"];
         let said = stdout(&home.feed(&passwd, "correct horse\n"));
         assert!(!said.contains("no usable password"), "{said}");
     }

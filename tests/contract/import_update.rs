@@ -239,9 +239,9 @@ fn changed_here() -> Home {
     let home = Home::new();
     import(&home, &SOURCE, &[]);
     stdout(&home.run(&["user", "disable", "a@x.com"]));
-    stdout(&home.run(&["user", "email", "b@x.com", "here@x.com"]));
+    stdout(&home.run(&["user", "set-email", "b@x.com", "here@x.com"]));
     stdout(&home.run(&["user", "enable", "c@x.com"]));
-    stdout(&home.run(&["user", "email", "c@x.com", "C@x.com"]));
+    stdout(&home.run(&["user", "set-email", "c@x.com", "C@x.com"]));
     home
 }
 
@@ -299,7 +299,7 @@ fn update_keeps_local_changes_and_reports_them() {
     let line = format!("note: line 2, id 1: {}\n", told[0].1);
     assert!(said.starts_with(&line), "{said}");
     // Without `--update`, the import does not compare existing accounts.
-    stdout(&home.run(&["user", "email", "here@x.com", "b@x.com"]));
+    stdout(&home.run(&["user", "set-email", "here@x.com", "b@x.com"]));
     let report = import(&home, &SOURCE, &[]);
     assert_eq!(
         (&report["preserved"], &report["unchanged"]),
@@ -342,7 +342,7 @@ fn update_keeps_a_local_change_if_the_source_changes_too() {
 fn update_follows_the_source_after_both_agree() {
     let home = changed_here();
     // The source now has the local values of accounts 1 and 2. The operator has reverted the changes of account 3.
-    stdout(&home.run(&["user", "email", "C@x.com", "c@x.com"]));
+    stdout(&home.run(&["user", "set-email", "C@x.com", "c@x.com"]));
     stdout(&home.run(&["user", "disable", "c@x.com"]));
     let agreed = [
         (1, "a@x.com", false),
@@ -413,7 +413,7 @@ fn force_fields_overwrites_local_changes() {
 fn migration_stores_the_fields_of_imported_accounts() {
     let home = Home::new();
     import(&home, &SOURCE, &[]);
-    let add = ["user", "add", EMAIL, "--password-stdin"];
+    let add = ["user", "create", EMAIL, "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     stdout(&home.run(&["migrate", "down", "--yes"]));
     stdout(&home.run(&["migrate"]));
@@ -443,7 +443,7 @@ fn migration_stores_the_fields_of_imported_accounts() {
 #[test]
 fn update_does_not_enable_account_disabled_before_its_first_import() {
     let home = Home::new();
-    let add = ["user", "add", EMAIL, "--id", "1", "--password-stdin"];
+    let add = ["user", "create", EMAIL, "--id", "1", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     stdout(&home.run(&["user", "disable", EMAIL]));
     let report = import(&home, &[(1, EMAIL, true)], &["--update"]);

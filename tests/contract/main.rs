@@ -1,12 +1,9 @@
-//! The service as its clients see it: one file per subject.
+//! Tests of the service through its public interfaces, with one file per subject.
 //!
-//! A test makes a world of its own (a fresh database, a clock that it sets), sends, pins the status,
-//! then the body.
+//! Each test creates a `World` with a new database and a settable clock, sends requests, and checks
+//! the status and the body of the responses.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test ends where something is not as it should be"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod account_commands;
 mod accounts;

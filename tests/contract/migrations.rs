@@ -1,4 +1,4 @@
-//! Migrations: applied once, whoever else starts, is killed or is newer.
+//! Migrations: each is applied once, also with concurrent starts, killed processes and newer versions.
 
 use std::{
     io::{BufRead, BufReader},
@@ -22,7 +22,7 @@ async fn open(home: &Home) -> Database {
     accounts::open(&home.database(), LIMITS).await.unwrap()
 }
 
-/// A home for what SQLite does not know: whoever writes to it is alone, and there is no lock to hold.
+/// Returns a home with an open database, or `None` on SQLite. SQLite has one writer at a time, and no advisory locks.
 async fn on_postgres() -> Option<(Home, Database)> {
     if !Store::is_postgres() {
         return None;
@@ -32,7 +32,7 @@ async fn on_postgres() -> Option<(Home, Database)> {
     Some((home, db))
 }
 
-/// Returns a database with one pending migration, and a transaction of another process that migrates.
+/// Returns a database with one pending migration, and a transaction that has acquired the migration lock like another process.
 async fn locked() -> Option<(Home, Database, DatabaseTransaction)> {
     let (home, db) = on_postgres().await?;
     stdout(&home.run(&["migrate"]));
@@ -50,7 +50,7 @@ async fn applied(home: &Home) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ten_that_start_at_once_all_come_up_and_each_migration_is_applied_once() {
+async fn ten_concurrent_starts_apply_each_migration_once() {
     let home = Home::new();
     let starting: Vec<_> = (0..10)
         .map(|_| {
@@ -75,24 +75,25 @@ async fn ten_that_start_at_once_all_come_up_and_each_migration_is_applied_once()
     assert_eq!(applied(&home).await.len(), MIGRATIONS);
 }
 
-/// Killed in the middle of the second migration, it leaves one; the next start goes on from there.
+/// A process that is killed during the second migration leaves only the first. The next start applies the rest.
 #[tokio::test]
-async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
+async fn killed_process_leaves_only_complete_migrations() {
     let home = Home::new();
     let db = open(&home).await;
     <migration::Migrator as migration::MigratorTrait>::up(&db, Some(1))
         .await
         .unwrap();
-    let holding = db.begin().await.unwrap();
-    // On PostgreSQL the second has made its table by then, and waits to change that of the accounts.
+    let blocker = db.begin().await.unwrap();
+    // On PostgreSQL, the second migration creates the table `attempts`, then blocks on the lock of the table `users`.
     let hold = if Store::is_postgres() {
         "LOCK TABLE users IN ACCESS SHARE MODE"
     } else {
         "UPDATE users SET is_active = is_active"
     };
-    holding.execute_unprepared(hold).await.unwrap();
+    blocker.execute_unprepared(hold).await.unwrap();
     let mut migrate = home
-        .command(&["migrate", "--database-wait", "1"])
+        .command(&["migrate"])
+        .env("SIGNET_DATABASE_WAIT", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -103,7 +104,7 @@ async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
     migrate.wait().unwrap();
     assert_eq!(applied(&home).await, ["m20261123_000001_users"]);
 
-    holding.rollback().await.unwrap();
+    blocker.rollback().await.unwrap();
     db.close().await.unwrap();
     let said = stdout(&home.run(&["migrate"]));
     assert_eq!(
@@ -114,7 +115,7 @@ async fn whoever_is_killed_in_the_middle_leaves_whole_migrations() {
 }
 
 #[tokio::test]
-async fn migration_waits_for_another_process_until_the_deadline() {
+async fn migration_blocks_on_another_process_until_the_deadline() {
     let Some((home, db, other)) = locked().await else {
         return;
     };
@@ -137,9 +138,10 @@ async fn migration_waits_for_another_process_until_the_deadline() {
     db.close().await.unwrap();
 }
 
-/// A pooler in transaction mode may give a connection to another client, and that client to another connection.
+/// A pooler in transaction mode may assign the connection to another client after each transaction. Locks and settings of the session
+/// would then affect that client.
 #[tokio::test]
-async fn locks_end_with_their_transaction_and_change_no_setting_of_the_session() {
+async fn lock_is_released_with_its_transaction_and_keeps_session_settings() {
     let Some((_home, db)) = on_postgres().await else {
         return;
     };
@@ -165,9 +167,9 @@ async fn locks_end_with_their_transaction_and_change_no_setting_of_the_session()
     db.close().await.unwrap();
 }
 
-/// It is others who are waited for with patience: a step of one's own takes as long as it takes.
+/// The timeout limits only the time that other processes block a migration. The statements of the migration have no time limit.
 #[tokio::test]
-async fn a_long_migration_is_not_given_up() {
+async fn slow_migration_is_not_interrupted() {
     let Some((_home, db)) = on_postgres().await else {
         return;
     };
@@ -183,30 +185,33 @@ async fn a_long_migration_is_not_given_up() {
     db.close().await.unwrap();
 }
 
-/// What cannot be counted may be there.
+/// If the query that counts accounts fails, the database may contain accounts. `migrate down` must then fail.
 #[tokio::test]
-async fn accounts_that_cannot_be_counted_are_not_lost() {
+async fn migrate_down_fails_if_accounts_cannot_be_counted() {
     if !Store::is_postgres() {
         return;
     }
     let home = Home::new();
-    let add = ["user", "add", "a@example.com", "--password-stdin"];
+    let add = ["user", "create", "a@example.com", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let db = open(&home).await;
-    let holding = db.begin().await.unwrap();
+    let blocker = db.begin().await.unwrap();
     let hold = "LOCK TABLE users IN ACCESS EXCLUSIVE MODE";
-    holding.execute_unprepared(hold).await.unwrap();
-    let (code, said) = failure(&home.run(&["migrate", "down", "--database-wait", "1"]));
+    blocker.execute_unprepared(hold).await.unwrap();
+    let mut down = home.command(&["migrate", "down"]);
+    down.env("SIGNET_DATABASE_WAIT", "1");
+    let (code, said) = failure(&down.output().unwrap());
     assert_eq!(code, 1);
     assert!(said.contains("Another process holds it"), "{said}");
-    holding.rollback().await.unwrap();
+    blocker.rollback().await.unwrap();
     assert_eq!(applied(&home).await.len(), MIGRATIONS);
     db.close().await.unwrap();
 }
 
-/// Whoever is restarted for being dead would be so in the middle of a migration; clients are not kept waiting.
+/// If `/healthz` failed, an orchestrator would restart the service in the middle of a migration. The service port stays closed, so that
+/// clients fail immediately instead of waiting.
 #[tokio::test]
-async fn a_service_that_waits_to_migrate_is_alive_and_lets_nobody_in() {
+async fn service_that_is_blocked_before_migrating_is_alive_but_not_ready() {
     let Some((home, db, other)) = locked().await else {
         return;
     };
@@ -240,11 +245,11 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// One that only expands is lived with: an old replica may start again in the middle of an update.
+/// During a rolling update, an old replica may restart after a newer version has migrated the database.
 #[tokio::test]
-async fn a_newer_signet_s_migrations_are_lived_with_only_if_they_expand() {
+async fn migrations_of_a_newer_version_are_accepted_only_if_they_expand() {
     let home = Home::new();
-    let add = ["user", "add", "a@example.com", "--password-stdin"];
+    let add = ["user", "create", "a@example.com", "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let db = open(&home).await;
     let record = async |name: &str| {

@@ -1,4 +1,4 @@
-//! The pages about the contract: there, whole, strict about what they load, and cacheable.
+//! The pages about the contract: they are complete, load only files of this service, and are cacheable.
 
 use std::{
     io::{Read, Write},
@@ -16,7 +16,7 @@ async fn get(world: &World, path: &str) -> Answer {
     world.send(request("GET", path, &[], "".into())).await
 }
 
-/// What a page links to, in its order.
+/// Returns the sorted links of a page.
 fn links(page: &str) -> Vec<&str> {
     let attributes = ["src=\"", "href=\""];
     let mut links: Vec<_> = attributes
@@ -32,7 +32,7 @@ fn links(page: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_root_leads_to_the_pages() {
+async fn root_and_incomplete_paths_redirect_to_the_pages() {
     let world = World::new().await;
     for (path, location) in [("/", "docs/"), ("/docs", "docs/"), ("/redoc", "redoc/")] {
         let answer = get(&world, path).await;
@@ -44,7 +44,7 @@ async fn the_root_leads_to_the_pages() {
 }
 
 #[tokio::test]
-async fn a_page_loads_only_what_this_service_serves() {
+async fn page_loads_only_files_of_this_service() {
     let world = World::new().await;
     for path in ["/docs/", "/redoc/"] {
         let page = get(&world, path).await;
@@ -59,7 +59,10 @@ async fn a_page_loads_only_what_this_service_serves() {
             page.text
         );
         assert!(page.text.contains("<title>Signet"), "{}", page.text);
-        assert!(!page.text.contains("<script>"), "a script stands inline");
+        assert!(
+            !page.text.contains("<script>"),
+            "the page contains an inline script"
+        );
 
         let policy = page.header("content-security-policy").unwrap();
         assert!(
@@ -96,7 +99,7 @@ async fn every_url_in_a_table_of_the_contract_is_served() {
         .skip(1)
         .map(|rest| format!("/{}", rest.split('<').next().unwrap()))
         .collect();
-    // In the table of the chapter, and in those of the operations.
+    // The table of the chapter precedes the tables of the operations.
     assert_eq!(urls, [OBTAIN, REFRESH, OBTAIN, REFRESH]);
     for url in urls {
         let answer = world.send(post(&url, "{}")).await;
@@ -105,7 +108,7 @@ async fn every_url_in_a_table_of_the_contract_is_served() {
 }
 
 #[tokio::test]
-async fn a_file_is_kept_for_ever_and_compressed_for_whom_it_may() {
+async fn asset_is_immutable_and_compressed_if_the_client_accepts_gzip() {
     let world = World::new().await;
     let page = get(&world, "/docs/").await.text;
     let script = links(&page)
@@ -159,7 +162,7 @@ async fn a_file_is_kept_for_ever_and_compressed_for_whom_it_may() {
     }
 }
 
-/// Each of the documents, and each file of a page.
+/// Returns the path and the `Cache-Control` header of each document, and of each file of a page.
 async fn documents_and_assets(world: &World) -> Vec<(String, &'static str)> {
     let documents = [
         "/docs/",
@@ -244,7 +247,7 @@ async fn compressed_and_plain_variant_have_different_etags() {
     }
 }
 
-/// Through the server, which sends no body.
+/// Uses a running service, because the HTTP server omits the body of the response to HEAD.
 #[test]
 fn head_of_a_file_has_the_headers_of_get() {
     let home = Home::new();
@@ -284,7 +287,7 @@ fn head_of_a_file_has_the_headers_of_get() {
 }
 
 #[tokio::test]
-async fn what_is_no_page_is_told_in_json() {
+async fn unknown_page_gets_404_and_wrong_method_gets_405() {
     let world = World::new().await;
     for path in [
         "/docs/nope.js",

@@ -1,45 +1,41 @@
-//! The README: its commands print what it says they print, and its table names every setting.
+//! The pages: their commands print what the pages show, and the generated pages are current.
 
 use std::process::{Command, Stdio};
 
-use crate::binary::Home;
+use crate::binary::{Home, stdout};
 
-const README: &str = include_str!("../../README.md");
+const PAGES: [&str; 2] = [
+    include_str!("../../README.md"),
+    include_str!("../../docs/start/quickstart.md"),
+];
 
 #[test]
-fn the_settings_are_those_of_the_service() {
-    let rows: Vec<_> = signet::config::settings()
-        .iter()
-        .map(|setting| {
-            let default = setting
-                .default
-                .as_ref()
-                .map(|default| format!("`{default}`"));
-            format!(
-                "| `{}` | {} | {} |\n",
-                setting.variable(),
-                default.unwrap_or_default(),
-                setting.description
-            )
-        })
-        .collect();
-    let rows = rows.concat();
-    let table = format!("| variable | default | what it is |\n|---|---|---|\n{rows}\n");
-    assert!(
-        README.contains(&table),
-        "the README's settings must be:\n\n{table}"
-    );
+fn reference_pages_are_current() {
+    let home = Home::new();
+    for (command, page) in [
+        (
+            &["config", "reference"],
+            include_str!("../../docs/reference/configuration.md"),
+        ),
+        (
+            &["man", "--markdown"],
+            include_str!("../../docs/reference/cli.md"),
+        ),
+    ] {
+        let current = stdout(&home.run(command));
+        assert_eq!(page, current, "run `make reference`");
+    }
 }
 
-/// Runs every `console` block in a shell of its own, against a demo of its own.
+/// Runs each `console` block in a separate shell, with a separate demo.
 #[test]
-fn the_commands_print_what_it_says() {
-    let blocks: Vec<_> = README
-        .split("```console\n")
-        .skip(1)
+fn commands_print_what_the_pages_show() {
+    let blocks: Vec<_> = PAGES
+        .iter()
+        .flat_map(|page| page.split("```console\n").skip(1))
         .map(|rest| rest.split_once("```").unwrap().0)
         .collect();
-    assert!(blocks.len() >= 4);
+    assert!(blocks.len() >= 5);
     for block in blocks {
         let home = Home::new();
         let service = home.serve(&["--demo"]);
@@ -47,7 +43,7 @@ fn the_commands_print_what_it_says() {
             .lines()
             .filter_map(|line| line.strip_prefix("$ "))
             .map(|command| command.replace("127.0.0.1:8000", &service.address.to_string()) + "\n")
-            // What curl prints does not end with a line break; the page shows one.
+            // The output of curl does not end with a line break, but the page shows one.
             .map(|command| {
                 if command.starts_with("curl") {
                     command + "echo\n"
@@ -59,31 +55,31 @@ fn the_commands_print_what_it_says() {
         let output = Command::new("sh")
             .args(["-euc", &commands])
             .env("PATH", path())
-            // The first command makes the database, and says so.
+            // The first command logs that it creates the database.
             .env("SIGNET_LOG", "warn")
             .current_dir(home.path())
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+        let printed = String::from_utf8(output.stdout).unwrap().replace('\r', "");
         let expected = block.lines().filter(|line| !line.starts_with("$ "));
-        let mut printed = said.lines();
+        let mut lines = printed.lines();
         for line in expected {
-            let got = printed.next().unwrap_or_default();
+            let got = lines.next().unwrap_or_default();
             assert!(
                 fits(got, line),
-                "expected {line}\nbut got  {got}\nfrom\n{commands}{said}"
+                "expected {line}\nbut got  {got}\nfrom\n{commands}{printed}"
             );
         }
         assert_eq!(
-            printed.next(),
+            lines.next(),
             None,
-            "more than expected from\n{commands}{said}"
+            "more than expected from\n{commands}{printed}"
         );
     }
 }
 
-/// Whether a line is what the page shows; there, `…` stands for what differs each time.
+/// Returns whether a line is what the page shows. In the page, `…` matches text that differs each time.
 fn fits(got: &str, shown: &str) -> bool {
     match shown.split_once('…') {
         Some((start, end)) => {
@@ -95,7 +91,7 @@ fn fits(got: &str, shown: &str) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the shell needs its tools, and the command under test"
+    reason = "the shell needs its tools and the command under test"
 )]
 fn path() -> std::ffi::OsString {
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_signet"));

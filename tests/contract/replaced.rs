@@ -23,7 +23,7 @@ use crate::{
 const EMAIL: &str = "you@example.com";
 
 fn add(home: &Home) {
-    let add = ["user", "add", EMAIL, "--password-stdin"];
+    let add = ["user", "create", EMAIL, "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
 }
 

@@ -147,7 +147,7 @@ fn previous_secrets_are_read_from_the_environment_or_a_file() {
         .output()
         .unwrap();
     let (code, said) = failure(&both);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(
         said.contains("SIGNET_JWT_PREVIOUS_SECRETS and --jwt-previous-secrets-file are both set"),
         "{said}"
@@ -162,7 +162,7 @@ fn previous_secrets_are_read_from_the_environment_or_a_file() {
     ];
     std::fs::write(home.path().join("secret"), NEW).unwrap();
     let (code, said) = failure(&home.run(&missing));
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(
         said.contains("missing, which SIGNET_JWT_PREVIOUS_SECRETS_FILE names"),
         "{said}"
@@ -198,7 +198,7 @@ fn invalid_line_of_previous_secrets_is_rejected() {
             .env("SIGNET_JWT_SECRET", NEW)
             .env("SIGNET_JWT_PREVIOUS_SECRETS", format!("{OLD}\n{line}"));
         let (code, said) = failure(&command.output().unwrap());
-        assert_eq!(code, 1);
+        assert_eq!(code, 2);
         assert!(
             said.contains("line 2 of the previous secrets") && said.contains(reason),
             "{said}"

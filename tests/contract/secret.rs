@@ -85,7 +85,7 @@ fn rotation_on_the_default_setup_logs_no_user_out() {
     let home = Home::on_sqlite();
     let add = [
         "user",
-        "add",
+        "create",
         "jonhdoeqa@email.com",
         "--password-stdin",
         "--force",
@@ -168,13 +168,11 @@ fn rotation_in_two_steps_logs_no_user_out_of_any_replica() {
     let ((a_current, a_previous), (b_current, b_previous)) =
         (paths(&folders[0]), paths(&folders[1]));
     let rotate = |step: &str| {
-        let files = [
-            "--jwt-secret-file",
-            a_current.to_str().unwrap(),
-            "--jwt-previous-secrets-file",
-            a_previous.to_str().unwrap(),
-        ];
-        home.run(&[&["secret", "rotate", step], &files[..]].concat())
+        home.command(&["secret", "rotate", step])
+            .env("SIGNET_JWT_SECRET_FILE", &a_current)
+            .env("SIGNET_JWT_PREVIOUS_SECRETS_FILE", &a_previous)
+            .output()
+            .unwrap()
     };
     let mut tokens = Vec::new();
     let mut check = |a: &Service, b: &Service| {
@@ -225,16 +223,14 @@ fn rotation_preserves_owner_and_mode() {
         (file.uid(), file.gid(), file.mode())
     };
     let before = of(&current);
-    let rotate = [
-        "secret",
-        "rotate",
-        "--jwt-secret-file",
-        "secret",
-        "--jwt-previous-secrets-file",
-        "previous",
-    ];
     for _ in 0..2 {
-        stdout(&home.run(&rotate));
+        let rotated = home
+            .command(&["secret", "rotate"])
+            .env("SIGNET_JWT_SECRET_FILE", "secret")
+            .env("SIGNET_JWT_PREVIOUS_SECRETS_FILE", "previous")
+            .output()
+            .unwrap();
+        stdout(&rotated);
         assert_eq!((of(&current), of(&previous)), (before, before));
     }
 }
@@ -326,7 +322,7 @@ fn status_shows_the_age_and_the_use_of_each_secret() {
     stdout(&home.feed(
         &[
             "user",
-            "add",
+            "create",
             "jonhdoeqa@email.com",
             "--password-stdin",
             "--force",
@@ -338,15 +334,19 @@ fn status_shows_the_age_and_the_use_of_each_secret() {
     stdout(&home.run(&["secret", "rotate"]));
     let admin: Value = serde_json::from_str(service.started.lines().last().unwrap()).unwrap();
     let admin = admin["admin"].as_str().unwrap().to_owned();
-    let status = ["secret", "status", "--admin-listen", &admin];
-    let text = stdout(&home.run(&status));
+    let status = |format: &[&str]| {
+        let mut command = home.command(&[&["secret", "status"], format].concat());
+        let output = command.env("SIGNET_ADMIN_LISTEN", &admin).output();
+        stdout(&output.unwrap())
+    };
+    let text = status(&[]);
     assert!(
         text.contains("send SIGHUP first") && !text.contains("verified 1"),
         "{text}"
     );
     reload(&mut service);
     assert_eq!(refresh(&service, &token), 200);
-    let text = stdout(&home.run(&status));
+    let text = status(&[]);
     let lines: Vec<_> = text.lines().collect();
     assert!(
         lines[0].starts_with("current ") && lines[0].contains("verified 0 tokens"),
@@ -360,8 +360,7 @@ fn status_shows_the_age_and_the_use_of_each_secret() {
         lines.len() == 2 && lines[1].contains("signet.db.secret.previous, changed "),
         "{text}"
     );
-    let json: Value =
-        serde_json::from_str(&stdout(&home.run(&[&status[..], &["--json"]].concat()))).unwrap();
+    let json: Value = serde_json::from_str(&status(&["--json"])).unwrap();
     assert_eq!(json["secrets"][1]["secret"], "previous 1");
     assert_eq!(json["secrets"][1]["verified"], 1);
     assert_eq!(json["verified_unknown"], Value::Null);
@@ -372,6 +371,6 @@ fn status_shows_the_age_and_the_use_of_each_secret() {
     );
     service.signal("-TERM");
     service.wait();
-    let text = stdout(&home.run(&status));
+    let text = status(&[]);
     assert!(text.contains("did not answer"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `signet serve` as a process: first start, restart, demo, stop, and what it logs.
+//! `signet serve` as a process: first start, restart, demo, stop, and log.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[test]
-fn the_demo_has_the_documented_account_and_leaves_nothing_behind() {
+fn demo_has_the_documented_account_and_leaves_no_files() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
@@ -42,7 +42,7 @@ fn the_demo_has_the_documented_account_and_leaves_nothing_behind() {
 #[test]
 fn tokens_survive_a_restart() {
     let home = Home::new();
-    let add = ["user", "add", "you@example.com", "--password-stdin"];
+    let add = ["user", "create", "you@example.com", "--password-stdin"];
     assert!(home.feed(&add, "correct horse\n").status.success());
     let service = home.serve(&[]);
     let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
@@ -58,7 +58,7 @@ fn tokens_survive_a_restart() {
 }
 
 #[test]
-fn what_a_first_start_makes_is_for_its_owner_alone() {
+fn files_of_the_first_start_are_readable_only_by_the_owner() {
     let home = Home::on_sqlite();
     drop(home.serve(&[]));
     let secret = home.path().join("data/signet.db.secret");
@@ -79,7 +79,7 @@ fn what_a_first_start_makes_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_secret_given_by_value_or_file_signs_the_same() {
+fn secret_from_a_variable_or_a_file_signs_the_same() {
     let secret = "0123456789abcdef0123456789abcdef";
     let home = Home::on_sqlite();
     let file = home.path().join("secret");
@@ -99,7 +99,7 @@ fn a_secret_given_by_value_or_file_signs_the_same() {
 }
 
 #[test]
-fn a_request_in_flight_is_finished_before_the_stop() {
+fn request_in_flight_finishes_before_the_stop() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let body = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
@@ -109,13 +109,13 @@ fn a_request_in_flight_is_finished_before_the_stop() {
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // The request is in flight when the service asks for its body.
+    // The request is in flight when the service sends `100 Continue`.
     let mut asked = [0; 25];
     stream.read_exact(&mut asked).unwrap();
     assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
 
     service.signal("-TERM");
-    // The stop has begun when nobody else gets in.
+    // The stop has begun when the service rejects new connections.
     while TcpStream::connect(service.address).is_ok() {
         std::thread::yield_now();
     }
@@ -128,7 +128,7 @@ fn a_request_in_flight_is_finished_before_the_stop() {
 }
 
 #[test]
-fn a_log_line_tells_a_request_and_none_of_its_secrets() {
+fn log_line_describes_a_request_without_its_secrets() {
     let home = Home::new();
     let service = home.serve(&["--demo", "--log", "trace"]);
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
@@ -188,13 +188,13 @@ fn a_log_line_tells_a_request_and_none_of_its_secrets() {
     }
     assert!(
         log.contains("the password is wrong"),
-        "the cause is for the log:\n{log}"
+        "the log does not contain the cause:\n{log}"
     );
 }
 
-/// Lines may wait for others, but not for a second request.
+/// The log may write lines in batches, but a line must not wait for the next request.
 #[test]
-fn a_request_is_in_the_log_while_nothing_else_happens() {
+fn request_is_logged_without_a_second_request() {
     let home = Home::new();
     let mut service = home.serve(&["--demo"]);
     service.post(REFRESH, &json!({}));
@@ -205,9 +205,9 @@ fn a_request_is_in_the_log_while_nothing_else_happens() {
     );
 }
 
-/// A client that hangs up costs nothing: not the database in memory, and not the log line.
+/// After a disconnect, the service keeps the in-memory database and logs the request.
 #[test]
-fn a_client_that_hangs_up_harms_nobody() {
+fn client_disconnect_does_not_affect_other_requests() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
@@ -229,7 +229,7 @@ fn a_client_that_hangs_up_harms_nobody() {
 }
 
 #[test]
-fn a_half_sent_head_does_not_delay_the_stop() {
+fn incomplete_request_head_does_not_delay_the_stop() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let mut stream = TcpStream::connect(service.address).unwrap();
@@ -239,13 +239,13 @@ fn a_half_sent_head_does_not_delay_the_stop() {
     assert!(service.wait().0.success());
     assert!(
         started.elapsed().as_secs() < 10,
-        "it took {:?}",
+        "the stop took {:?}",
         started.elapsed()
     );
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn second_signal_stops_the_service_immediately() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let mut stream = TcpStream::connect(service.address).unwrap();
@@ -277,7 +277,7 @@ fn stop_right_after_the_start_logs_no_warning() {
 }
 
 #[test]
-fn an_unknown_variable_is_warned_about_only() {
+fn unknown_variable_only_logs_a_warning() {
     let home = Home::new();
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command
@@ -289,7 +289,7 @@ fn an_unknown_variable_is_warned_about_only() {
     }
 }
 
-/// Starts a service that may open this many files.
+/// Starts a service with this limit of open files.
 fn serve_with_files(home: &Home, files: u32) -> Service {
     let signet = home.command(&[]);
     let mut command = Command::new("sh");
@@ -326,7 +326,7 @@ fn few_file_descriptors_are_reported_at_start() {
 }
 
 #[test]
-fn two_services_do_not_share_a_port() {
+fn second_service_on_the_same_port_fails() {
     let home = Home::new();
     let service = home.serve(&["--demo"]);
     let (code, said) =
@@ -338,18 +338,18 @@ fn two_services_do_not_share_a_port() {
     assert_eq!(failure(&home.run(&other)).0, 1);
     assert!(
         !home.path().join("data").exists(),
-        "what cannot be served leaves nothing behind"
+        "the failed start created files"
     );
 }
 
-/// The server is not left with what its client has given up: that would pile up, connection by connection.
+/// After the timeout of a statement, PostgreSQL must cancel it. Otherwise such statements would accumulate, each on one connection.
 #[tokio::test]
-async fn a_statement_that_nobody_waits_for_is_given_up() {
+async fn statement_is_canceled_after_the_database_timeout() {
     if !Store::is_postgres() {
         return;
     }
     let home = Home::new();
-    let add = ["user", "add", "you@example.com", "--password-stdin"];
+    let add = ["user", "create", "you@example.com", "--password-stdin"];
     assert!(home.feed(&add, "correct horse\n").status.success());
     let db = accounts::open(&home.database(), LIMITS).await.unwrap();
     db.execute_unprepared(
@@ -362,11 +362,14 @@ async fn a_statement_that_nobody_waits_for_is_given_up() {
     let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
     assert_eq!(service.post(OBTAIN, &credentials).0, 503);
     let started = std::time::Instant::now();
-    let at_work = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'UPDATE%' AND state = 'active' AND datname = current_database()";
-    let at_work = sea_orm::Statement::from_string(db.get_database_backend(), at_work);
-    while db.query_one_raw(at_work.clone()).await.unwrap().is_some() {
+    let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'UPDATE%' AND state = 'active' AND datname = current_database()";
+    let running = sea_orm::Statement::from_string(db.get_database_backend(), running);
+    while db.query_one_raw(running.clone()).await.unwrap().is_some() {
         tokio::task::yield_now().await;
     }
-    assert!(started.elapsed().as_secs() < 30, "it went on");
+    assert!(
+        started.elapsed().as_secs() < 30,
+        "the statement ran for 30 seconds or longer"
+    );
     db.close().await.unwrap();
 }

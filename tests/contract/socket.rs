@@ -1,4 +1,4 @@
-//! What only a socket shows: heads that never end, bodies in pieces, pipelines, and rubbish.
+//! Tests that need a socket: incomplete heads, chunked bodies, pipelined requests, and malformed input.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -51,7 +51,7 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends `bytes`, and reads until the server closes.
+    /// Sends `bytes`, and reads until the server closes the connection.
     pub(crate) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_ref()).await.unwrap();
@@ -59,7 +59,7 @@ impl Server {
     }
 }
 
-/// Keeps the world, and its folder, for as long as its app is served.
+/// Keeps the world and its folder alive while the server uses its app.
 struct Shared(std::sync::Arc<World>);
 
 impl poem::Endpoint for Shared {
@@ -72,17 +72,17 @@ impl poem::Endpoint for Shared {
 
 async fn read(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset after the answer is an end, too.
+    // The server may also reset the connection after the response.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }
 
-/// Those of a service that nobody has set up.
+/// Returns the default limits.
 pub(crate) fn limits() -> ConnectionLimits {
     Settings::default().connection_limits()
 }
 
-fn hasty() -> ConnectionLimits {
+fn short_timeouts() -> ConnectionLimits {
     ConnectionLimits {
         header_read_timeout: Duration::from_millis(50),
         ..limits()
@@ -97,14 +97,14 @@ fn obtain(headers: &str, body: &str) -> String {
     )
 }
 
-/// A whole request for a token, after whose answer the connection is closed.
+/// Returns a complete request for a token. The server closes the connection after the response.
 pub(crate) fn obtain_request(email: &str, password: &str) -> String {
     let body = serde_json::json!({ "email": email, "password": password });
     with_length("Connection: close\r\n", &body.to_string())
 }
 
 #[tokio::test]
-async fn request_without_one_valid_host_gets_a_400() {
+async fn request_without_exactly_one_valid_host_gets_400() {
     let server = Server::start(limits()).await;
     let missing = "The Host header is missing.";
     let repeated = "The request has more than one Host header.";
@@ -182,8 +182,8 @@ fn with_length(headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_not_held() {
-    let server = Server::start(hasty()).await;
+async fn incomplete_request_head_times_out() {
+    let server = Server::start(short_timeouts()).await;
     assert_eq!(server.exchange("").await, "", "an idle connection");
     assert_eq!(server.exchange("POST /v1/au").await, "");
     assert_eq!(
@@ -195,14 +195,14 @@ async fn a_head_that_does_not_end_is_not_held() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_is_not_held_for_ever_either() {
-    let server = Server::start(hasty()).await;
+async fn idle_keep_alive_connection_times_out() {
+    let server = Server::start(short_timeouts()).await;
     let answer = server.exchange(with_length("", CREDENTIALS)).await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 1, "{answer}");
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_end_gets_a_408() {
+async fn incomplete_body_gets_408() {
     let server = Server::of(World::impatient().await, limits()).await;
     let answer = server
         .exchange(obtain(
@@ -221,7 +221,7 @@ async fn a_body_that_does_not_end_gets_a_408() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_a_body() {
+async fn chunked_body_is_accepted_up_to_the_limit() {
     let server = Server::start(limits()).await;
     let (start, end) = CREDENTIALS.split_at(20);
     let chunks = format!(
@@ -252,7 +252,7 @@ async fn a_chunked_body_is_a_body() {
 }
 
 #[tokio::test]
-async fn the_limit_of_a_body_is_exact_and_known_beforehand() {
+async fn body_limit_is_exact_and_applies_before_the_body_is_sent() {
     let server = Server::start(limits()).await;
     let padded = |length: usize| CREDENTIALS.to_owned() + &" ".repeat(length - CREDENTIALS.len());
     let answer = server
@@ -271,7 +271,7 @@ async fn the_limit_of_a_body_is_exact_and_known_beforehand() {
         "{answer}"
     );
 
-    // A client that asks first is spared the sending, and so is one that means to send very much.
+    // A client that sends `Expect: 100-continue` or a very large length gets the response before it sends the body.
     for headers in [
         "Expect: 100-continue\r\nContent-Length: 65537\r\n",
         "Content-Length: 99999999999\r\n",
@@ -303,7 +303,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn rubbish_is_refused_and_harms_nobody() {
+async fn malformed_request_is_rejected_and_the_next_request_is_served() {
     let server = Server::start(limits()).await;
     for rubbish in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -331,27 +331,26 @@ async fn rubbish_is_refused_and_harms_nobody() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
-/// A client that only asks, and never reads, does not keep its connection.
+/// The connection limit is 1, so the second client is served only after the server has closed the first connection.
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_not_held() {
+async fn client_that_does_not_read_responses_loses_its_connection() {
     let limits = ConnectionLimits {
         connections: 1,
         write_timeout: Duration::from_millis(50),
         ..limits()
     };
     let server = Server::start(limits).await;
-    let mut deaf = server.connect().await;
+    let mut stalled = server.connect().await;
     let page = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
-    let _ = deaf.write_all(page.as_bytes()).await;
+    let _ = stalled.write_all(page.as_bytes()).await;
     let answer = server
         .exchange("GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await;
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
 }
 
-/// A client that is still sending when it is refused gets to read why.
 #[tokio::test]
-async fn a_refusal_reaches_a_client_that_is_still_sending() {
+async fn error_response_reaches_a_client_that_is_still_sending() {
     let server = Server::start(limits()).await;
     let body = "x".repeat(10_000_000);
     for (request, status) in [
@@ -381,7 +380,7 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_body_is_told_rightly() {
+async fn oversized_and_malformed_bodies_do_not_get_408() {
     let server = Server::of(World::impatient().await, limits()).await;
     let answer = server
         .exchange(obtain("Content-Length: 70000\r\n", "{"))
@@ -404,7 +403,7 @@ async fn what_is_wrong_with_a_body_is_told_rightly() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_their_turn() {
+async fn connection_above_the_limit_is_served_after_another_closes() {
     let limits = ConnectionLimits {
         connections: 1,
         ..limits()
@@ -422,7 +421,10 @@ async fn connections_beyond_the_limit_wait_their_turn() {
         .await
         .unwrap();
     let waiting = tokio::time::timeout(Duration::from_millis(50), second.read_u8()).await;
-    assert!(waiting.is_err(), "it was answered beside the first");
+    assert!(
+        waiting.is_err(),
+        "the server answered the second connection while the first was open"
+    );
 
     drop(first);
     assert!(
@@ -433,7 +435,7 @@ async fn connections_beyond_the_limit_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
+async fn stop_closes_idle_connections_and_the_listener() {
     let server = Server::start(limits()).await;
     let mut idle = server.connect().await;
     idle.write_all(b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -446,9 +448,10 @@ async fn a_stop_ends_idle_connections_and_lets_nobody_in() {
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
-/// It may be what `nc` and old libraries do, or a hang-up: whoever need not wait in line gets an answer.
+/// `nc` and old libraries close the sending side of the connection after the request. A client that disconnects looks the same to the
+/// server. The server responds if the request does not have to wait in the hash queue.
 #[tokio::test]
-async fn whoever_has_finished_sending_gets_its_answer() {
+async fn client_that_has_closed_its_sending_side_gets_a_response() {
     let server = Server::start(limits()).await;
     for (request, start) in [
         (obtain_request("jonhdoeqa@email.com", "1234ABCD"), "200 OK"),
@@ -475,9 +478,9 @@ async fn whoever_has_finished_sending_gets_its_answer() {
     }
 }
 
-/// The system has taken them in, if not the service: they are served all the same.
+/// The kernel has established these connections, but the service has not accepted them yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_has_connected_before_a_stop_is_served() {
+async fn connections_established_before_a_stop_are_served() {
     let world = World::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

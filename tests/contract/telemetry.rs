@@ -1,4 +1,4 @@
-//! What operators ask of a running service: health, readiness, what it measures, and the ids of requests.
+//! Observability: health, readiness, metrics, request IDs and traces.
 
 use std::{
     io::{Read, Write},
@@ -19,7 +19,7 @@ use crate::{
 
 const EMAIL: &str = "jonhdoeqa@email.com";
 
-async fn ask(world: &World, path: &str) -> (StatusCode, String) {
+async fn fetch(world: &World, path: &str) -> (StatusCode, String) {
     let request = request("GET", path, &[], Body::empty());
     let response = world.admin.get_response(request).await;
     let status = response.status();
@@ -27,7 +27,7 @@ async fn ask(world: &World, path: &str) -> (StatusCode, String) {
 }
 
 async fn measured(world: &World) -> String {
-    let (status, metrics) = ask(world, "/metrics").await;
+    let (status, metrics) = fetch(world, "/metrics").await;
     assert_eq!(status, 200);
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
     metrics
@@ -43,49 +43,49 @@ fn assert_has(metrics: &str, lines: &[&str]) {
 }
 
 #[tokio::test]
-async fn whoever_is_alive_is_not_always_ready() {
+async fn readiness_fails_on_database_problems_and_shutdown_but_health_does_not() {
     let world = World::new().await;
     let alive = (StatusCode::OK, r#"{"status":"alive"}"#.to_owned());
     let unready = |why: &str| {
-        let told = json!({ "status": why }).to_string();
-        (StatusCode::SERVICE_UNAVAILABLE, told)
+        let body = json!({ "status": why }).to_string();
+        (StatusCode::SERVICE_UNAVAILABLE, body)
     };
-    assert_eq!(ask(&world, "/healthz").await, alive);
+    assert_eq!(fetch(&world, "/healthz").await, alive);
     let ready = (StatusCode::OK, r#"{"status":"ready"}"#.to_owned());
-    assert_eq!(ask(&world, "/readyz").await, ready);
+    assert_eq!(fetch(&world, "/readyz").await, ready);
 
     let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%imported'";
     world.db.execute_unprepared(forget).await.unwrap();
     let not_current = unready("the database is not up to date");
-    assert_eq!(ask(&world, "/readyz").await, not_current);
+    assert_eq!(fetch(&world, "/readyz").await, not_current);
     for (newer, expected) in [
         ("m20261123_000003_imported", ready),
         ("m29991231_000001_contract_users", not_current),
     ] {
         let record = format!("INSERT INTO seaql_migrations VALUES ('{newer}', 0)");
         world.db.execute_unprepared(&record).await.unwrap();
-        assert_eq!(ask(&world, "/readyz").await, expected);
+        assert_eq!(fetch(&world, "/readyz").await, expected);
     }
 
     world.db.close_by_ref().await.unwrap();
     let gone = unready("the database cannot be reached");
-    assert_eq!(ask(&world, "/readyz").await, gone);
+    assert_eq!(fetch(&world, "/readyz").await, gone);
     world.shutdown.set();
-    assert_eq!(ask(&world, "/readyz").await, unready("stopping"));
-    assert_eq!(ask(&world, "/healthz").await, alive);
+    assert_eq!(fetch(&world, "/readyz").await, unready("stopping"));
+    assert_eq!(fetch(&world, "/healthz").await, alive);
 
-    let (status, told) = ask(&world, "/nowhere").await;
+    let (status, body) = fetch(&world, "/nowhere").await;
     assert_eq!(
-        (status.as_u16(), told.as_str()),
+        (status.as_u16(), body.as_str()),
         (404, r#"{"detail":"Not found."}"#)
     );
-    // None of it is for clients.
+    // The listener for clients does not have these endpoints.
     let clients = world.send(request("GET", "/readyz", &[], Body::empty()));
     assert_eq!(clients.await.status, 404);
 }
 
 #[tokio::test]
-async fn what_happens_is_measured_by_operation_status_and_reason() {
+async fn metrics_count_by_operation_status_and_reason() {
     let world = World::of(Setup {
         rates: Some(RATES),
         ..Setup::default()
@@ -137,7 +137,7 @@ async fn what_happens_is_measured_by_operation_status_and_reason() {
             r#"signet_tokens_refused_total{grant="obtain",reason="throttled"} 1"#,
             r#"signet_tokens_refused_total{grant="refresh",reason="invalid"} 1"#,
             "signet_hash_queue_depth 0",
-            // One of them made the account.
+            // 12 verifications, and the hash of the new account.
             "signet_hash_wait_seconds_count 13",
             "signet_hash_rejections_total 0",
             r#"signet_secret_verifications_total{secret="current"} 1"#,
@@ -151,7 +151,7 @@ async fn what_happens_is_measured_by_operation_status_and_reason() {
 }
 
 #[tokio::test]
-async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
+async fn request_id_is_accepted_only_from_a_trusted_proxy() {
     let world = World::of(Setup {
         proxies: "192.0.2.0/24",
         ..Setup::default()
@@ -187,7 +187,7 @@ async fn an_id_is_taken_from_a_trusted_proxy_and_from_nobody_else() {
 
 /// A listener on `[::]` sees the address of an IPv4 proxy in its IPv4-mapped form.
 #[tokio::test]
-async fn addresses_of_proxies_match_in_both_forms() {
+async fn proxy_addresses_match_in_ipv4_and_ipv4_mapped_form() {
     for (proxies, peer, is_trusted) in [
         ("192.0.2.1", "::ffff:192.0.2.1", true),
         ("::ffff:192.0.2.1", "::ffff:192.0.2.1", true),
@@ -230,7 +230,7 @@ fn login_in_a_trace(service: &Service, traceparent: &str) -> String {
     exchange(service.address, request.as_bytes())
 }
 
-/// The trace that each request was logged with.
+/// Returns the trace ID of each access log line.
 fn logged_traces(log: &str) -> Vec<Value> {
     let events = log
         .lines()
@@ -242,10 +242,10 @@ fn logged_traces(log: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_request_of_a_trace_is_logged_with_it() {
+fn access_log_has_the_trace_id_of_the_request() {
     let home = Home::on_sqlite();
     let service = home.serve(&["--demo", "--trusted-proxies", "127.0.0.1"]);
-    // Nor is there anything for operators, unless they ask.
+    // The admin listener is off by default.
     assert!(!service.started.contains("admin"), "{}", service.started);
     login_in_a_trace(&service, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
     for malformed in ["", "hunter2", "00-hunter2-00f067aa0ba902b7-01"] {
@@ -311,7 +311,7 @@ fn exported_login(args: &[&str], traceparent: &str) -> (String, Vec<u8>) {
         };
         while is_whole(&got).is_none() {
             let read = stream.read(&mut buffer).unwrap();
-            assert!(read > 0, "the exporter hung up");
+            assert!(read > 0, "the exporter closed the connection too early");
             got.extend_from_slice(&buffer[..read]);
         }
         stream
@@ -320,7 +320,7 @@ fn exported_login(args: &[&str], traceparent: &str) -> (String, Vec<u8>) {
         got
     });
     login_in_a_trace(&service, traceparent);
-    // The rest of the spans is exported at the end.
+    // On shutdown, the service exports the remaining spans.
     service.signal("-TERM");
     let (status, log) = service.wait();
     assert!(status.success());
@@ -329,9 +329,9 @@ fn exported_login(args: &[&str], traceparent: &str) -> (String, Vec<u8>) {
     (log, collecting.join().unwrap())
 }
 
-/// What a collector gets: one span for the request, and below it those of its hash and of its queries.
+/// The collector receives a span for the request, with child spans for the password hash and the queries.
 #[test]
-fn traces_are_sent_where_the_usual_variables_say() {
+fn traces_are_exported_to_the_configured_collector() {
     let args = ["--demo", "--trusted-proxies", "127.0.0.1"];
     let (log, got) = exported_login(&args, &format!("00-{TRACE}-00f067aa0ba902b7-01"));
     assert!(got.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
@@ -351,14 +351,15 @@ fn traces_are_sent_where_the_usual_variables_say() {
         assert!(has(word.as_bytes()), "no {word}");
     }
     for secret in ["1234ABCD", "jonhdoe", "eyJ"] {
-        assert!(!has(secret.as_bytes()), "{secret} was sent");
+        assert!(!has(secret.as_bytes()), "{secret} was exported");
     }
     assert_eq!(logged_traces(&log), [TRACE]);
 }
 
-/// A load balancer sees the end before it comes; clients are served until then, and asked to go elsewhere.
+/// `/readyz` fails during the stop delay, so that load balancers notice. The service still responds to clients, and closes their
+/// connections.
 #[test]
-fn a_stop_is_announced_before_it_happens() {
+fn readyz_fails_before_the_service_stops() {
     let home = Home::new();
     let mut serve = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     serve
@@ -372,7 +373,7 @@ fn a_stop_is_announced_before_it_happens() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         exchange(admin, request.as_bytes())
     };
-    // The listener for operators checks the header, too.
+    // The admin listener also requires a `Host` header.
     let without_host = exchange(admin, b"GET /healthz HTTP/1.1\r\n\r\n");
     assert!(without_host.starts_with("HTTP/1.1 400 "), "{without_host}");
     let is_ready = || get("/readyz").starts_with("HTTP/1.1 200 OK\r\n");
@@ -389,7 +390,7 @@ fn a_stop_is_announced_before_it_happens() {
     while is_ready() {}
     assert!(get("/readyz").ends_with(r#"{"status":"stopping"}"#));
     assert!(get("/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
-    // It has not asked for that itself.
+    // This request has no `Connection: close`, but the response does.
     let mut kept = TcpStream::connect(service.address).unwrap();
     std::io::Write::write_all(&mut kept, b"GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let mut answer = String::new();

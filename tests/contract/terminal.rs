@@ -1,4 +1,4 @@
-//! What is asked and shown on a terminal: a real one, which shows nothing of a password and comes back as it was.
+//! Prompts and output on a real terminal. Passwords are not shown, and the settings of the terminal are restored.
 
 use std::{
     fs::File,
@@ -14,13 +14,13 @@ use rustix::{
 
 use crate::binary::{Home, stdout};
 
-const ADD: [&str; 3] = ["user", "add", "you@example.com"];
+const ADD: [&str; 3] = ["user", "create", "you@example.com"];
 
-/// A command on a terminal of its own.
+/// A command that runs on a new pseudoterminal.
 struct Session {
     child: Child,
     keyboard: File,
-    /// The command's side, to look at its modes.
+    /// The command's side of the pseudoterminal, to read its modes.
     terminal: File,
     shown: String,
 }
@@ -38,7 +38,7 @@ impl Session {
             .unwrap();
         let theirs = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
         let signet = home.command(args);
-        // The terminal controls it, as it does what a shell runs.
+        // The pseudoterminal becomes the controlling terminal of the command, as in a shell.
         let mut command = Command::new("setsid");
         command
             .arg("--ctty")
@@ -66,7 +66,7 @@ impl Session {
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }
 
-    /// Reads up to a prompt, and until nothing that is typed would be shown.
+    /// Reads the output up to a prompt. Returns after the command has disabled echo.
     fn wait_for(&mut self, prompt: &str) {
         let mut byte = [0];
         while !self.shown.ends_with(prompt) {
@@ -82,11 +82,11 @@ impl Session {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// How it ended, and all that it showed.
+    /// Returns the exit code and the complete output.
     fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
-        assert!(self.echoes(), "the terminal was left silent");
-        // With its last reader, the terminal ends.
+        assert!(self.echoes(), "the command did not enable echo again");
+        // The read below returns only after every descriptor of the command's side is closed.
         drop(self.terminal);
         let mut rest = Vec::new();
         let _ = self.keyboard.read_to_end(&mut rest);
@@ -96,7 +96,7 @@ impl Session {
 }
 
 #[test]
-fn a_password_is_asked_for_twice_and_never_shown() {
+fn password_is_prompted_twice_and_not_shown() {
     let home = Home::new();
     let mut session = Session::start(&home, &ADD);
     session.wait_for("Password: ");
@@ -105,10 +105,10 @@ fn a_password_is_asked_for_twice_and_never_shown() {
     session.type_in("correct horse\n");
     let (code, shown) = session.end();
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("added 1  you@example.com"), "{shown}");
+    assert!(shown.contains("created 1  you@example.com"), "{shown}");
     assert!(!shown.contains("horse"), "{shown}");
 
-    let mut session = Session::start(&home, &["user", "passwd", "you@example.com"]);
+    let mut session = Session::start(&home, &["user", "set-password", "you@example.com"]);
     session.wait_for("Password: ");
     session.type_in("correct horse\n");
     session.wait_for("The same again: ");
@@ -119,7 +119,7 @@ fn a_password_is_asked_for_twice_and_never_shown() {
 }
 
 #[test]
-fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
+fn interrupted_prompt_adds_no_account_and_restores_the_terminal() {
     let home = Home::new();
     for (typed_before, prompt) in [("", "Password: "), ("correct horse\n", "The same again: ")] {
         let mut session = Session::start(&home, &ADD);
@@ -136,14 +136,14 @@ fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
     }
     let mut session = Session::start(&home, &ADD);
     session.wait_for("Password: ");
-    // setsid has become the command.
+    // `setsid` has replaced itself with the command, so this is the command's process ID.
     let killed = Command::new("kill")
         .arg(session.child.id().to_string())
         .status();
     assert!(killed.unwrap().success());
     let (code, shown) = session.end();
     assert_eq!(code, Some(130), "{shown}");
-    // Ctrl-D is the end of the input.
+    // Ctrl-D closes the input.
     let mut session = Session::start(&home, &ADD);
     session.wait_for("Password: ");
     session.type_in("\u{4}");
@@ -154,7 +154,7 @@ fn an_interrupted_prompt_changes_nothing_and_gives_the_terminal_back() {
 }
 
 #[test]
-fn an_import_shows_how_far_it_is() {
+fn import_shows_its_progress() {
     let home = Home::new();
     let dump = home.path().join("dump.json");
     std::fs::write(dump, include_str!("django-dump.json")).unwrap();
@@ -162,7 +162,7 @@ fn an_import_shows_how_far_it_is() {
     let (code, shown) = session.end();
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains(" %, 28 accounts"), "{shown:?}");
-    // Whoever is told of does not tear the bar, and the summary comes last.
+    // Warnings about accounts do not break the progress bar, and the summary is the last line.
     assert!(
         shown.contains("warning: line 528, column 1, id 19"),
         "{shown:?}"
@@ -196,7 +196,7 @@ fn deletion_prompt_shows_a_harmless_email() {
         shown.contains(&format!("deleted 1  {harmless}")),
         "{shown:?}"
     );
-    // The log has colors of its own.
+    // The log uses escape sequences for colors, so this checks only the sequence of the email.
     assert!(!shown.contains("\u{1b}[2J"), "{shown:?}");
     assert!(!shown.contains(['\u{9b}', '\u{202e}']), "{shown:?}");
 }

@@ -693,7 +693,7 @@ fn rate_limits_are_configurable() {
     };
     assert_eq!([guess(1), guess(2), guess(3)], [400, 400, 429]);
 
-    let add = ["user", "add", EMAIL, "--password-stdin"];
+    let add = ["user", "create", EMAIL, "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let service = home.serve(&[]);
     for number in 0..3 {
@@ -740,7 +740,7 @@ fn rate_limits_are_configurable() {
             .output()
             .unwrap();
         let (code, said) = failure(&output);
-        assert_eq!(code, 1);
+        assert_eq!(code, 2);
         assert!(said.contains(name) && said.contains(reason), "{said}");
     }
 }
@@ -752,7 +752,7 @@ fn serve_with_quotas(account: &str, address: &str) -> (Home, crate::binary::Serv
         ("SIGNET_THROTTLE_ACCOUNT", account.to_owned()),
         ("SIGNET_THROTTLE_ADDRESS", address.to_owned()),
     ]);
-    let add = ["user", "add", EMAIL, "--password-stdin"];
+    let add = ["user", "create", EMAIL, "--password-stdin"];
     stdout(&home.feed(&add, "correct horse\n"));
     let service = home.serve(&[]);
     (home, service)
@@ -777,7 +777,7 @@ fn setting_a_password_unlocks_the_account() {
             assert_eq!(try_password(&service, EMAIL, guess), 400);
             assert_eq!(try_password(&service, other, guess), 400);
         }
-        let passwd = ["user", "passwd", EMAIL, "--password-stdin"];
+        let passwd = ["user", "set-password", EMAIL, "--password-stdin"];
         stdout(&home.feed(&passwd, "another horse\n"));
         assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures             0"));
         assert_eq!(try_password(&service, EMAIL, "another horse"), 200);
@@ -800,7 +800,7 @@ fn unlock_clears_the_counters_of_an_account() {
         let output = home.run(&["user", "unlock", "JONHDOEQA@email.com"]);
         assert_eq!(
             stdout(&output),
-            format!("cleared 2 failures of 1  {EMAIL}\n")
+            format!("2 failed logins cleared: 1  {EMAIL}\n")
         );
         let log = String::from_utf8(output.stderr).unwrap();
         assert!(
@@ -811,7 +811,7 @@ fn unlock_clears_the_counters_of_an_account() {
         let again = home.run(&["user", "unlock", EMAIL]);
         assert_eq!(
             stdout(&again),
-            format!("cleared 0 failures of 1  {EMAIL}\n")
+            format!("0 failed logins cleared: 1  {EMAIL}\n")
         );
     }
 }
@@ -829,14 +829,14 @@ fn unlock_clears_the_counters_of_an_address() {
     let other = home.run(&["user", "unlock", "--address", "127.0.0.2"]);
     assert_eq!(
         stdout(&other),
-        "cleared 0 failures of the address 127.0.0.2\n"
+        "0 failed logins cleared: address 127.0.0.2\n"
     );
     assert_eq!(garbage(), 429);
     // An IPv4-mapped IPv6 address refers to the same client.
     let output = home.run(&["user", "unlock", "--address", "::ffff:127.0.0.1"]);
     assert_eq!(
         stdout(&output),
-        "cleared 4 failures of the address 127.0.0.1\n"
+        "4 failed logins cleared: address 127.0.0.1\n"
     );
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -853,12 +853,12 @@ fn unlock_clears_the_counters_of_an_address() {
         assert_eq!(
             stdout(&home.run(&both)),
             format!(
-                "cleared {failures} failures of 1  {EMAIL}\ncleared 0 failures of the address 2001:db8:1:2::/64\n"
+                "{failures} failed logins cleared: 1  {EMAIL}\n0 failed logins cleared: address 2001:db8:1:2::/64\n"
             )
         );
     }
     let unix = home.run(&["user", "unlock", "--address", "unix"]);
-    assert_eq!(stdout(&unix), "cleared 0 failures of the address unix\n");
+    assert_eq!(stdout(&unix), "0 failed logins cleared: address unix\n");
     for (args, part) in [
         (&["user", "unlock"][..], "--address"),
         (&["user", "unlock", "--address", "office"], "office"),

@@ -1,4 +1,5 @@
-//! A service of a test's own: a fresh database that goes with it, and a clock that the test sets. Every answer of an operation is held against the document on its way.
+//! An instance of the service for one test, with a new database and a settable clock. Each response of an operation is validated
+//! against the OpenAPI document.
 
 use std::{
     num::NonZeroU32,
@@ -33,7 +34,7 @@ use crate::{
 
 pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
 pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
-/// The second in which the documented token was issued.
+/// The Unix time at which the documented token was issued.
 pub(crate) const NOW: i64 = 1_539_737_696;
 pub(crate) const EXPIRES_IN: i64 = 3600;
 pub(crate) const REFRESH_WINDOW: i64 = 604_800;
@@ -42,14 +43,14 @@ pub(crate) const LIFETIMES: Lifetimes = Lifetimes {
     refresh_window: REFRESH_WINDOW,
 };
 pub(crate) const SECRET: &str = "reference-oracle-secret-key-0123456789abcdefghijklmnopqrstuvwxyz";
-/// Cheap, so that a test may log in often; what a login costs is tested where it matters.
+/// Low cost, so that a test can log in often. Tests of the login cost use other parameters.
 pub(crate) const CHEAP: Argon2Params = Argon2Params {
     memory_kib: 32,
     iterations: 1,
     parallelism: 1,
 };
 
-/// More than any test takes.
+/// Limits that are higher than the needs of any test.
 pub(crate) const GENEROUS: HashPoolLimits = HashPoolLimits {
     threads: 2,
     memory_kib: 1_000_000,
@@ -68,7 +69,7 @@ pub(crate) struct World {
     _store: Store,
 }
 
-/// An answer, read whole.
+/// A response with its complete body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -76,15 +77,15 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// What a world is made of, where it is not the usual.
+/// Options of a [`World`]. Most tests use the default.
 pub(crate) struct Setup {
     pub(crate) cost: Argon2Params,
     pub(crate) budget: HashPoolLimits,
     pub(crate) limits: BodyLimits,
-    /// How long the database waits for another writer.
+    /// The time limit of a query, including the time that other writers take.
     pub(crate) patience: Duration,
     pub(crate) connections: NonZeroU32,
-    /// Whether there is a network between the service and the database.
+    /// Whether the service connects to the database through a [`Relay`].
     pub(crate) relay: bool,
     pub(crate) secrets: Secrets,
     pub(crate) lifetimes: Lifetimes,
@@ -92,7 +93,7 @@ pub(crate) struct Setup {
     pub(crate) proxies: &'static str,
     pub(crate) client_ip_header: &'static str,
     pub(crate) origins: &'static str,
-    /// In the place of the clock that the test sets.
+    /// Replaces the settable clock.
     pub(crate) clock: Option<Clock>,
 }
 
@@ -129,16 +130,16 @@ impl World {
         .await
     }
 
-    /// A world whose clock fails: a stand-in for every bug that panics.
+    /// Creates a world whose clock panics. This simulates any bug that panics.
     pub(crate) async fn that_panics() -> Self {
         Self::of(Setup {
-            clock: Some(Clock::new(|| panic!("the clock is broken on purpose"))),
+            clock: Some(Clock::new(|| panic!("simulated bug: the clock panics"))),
             ..Setup::default()
         })
         .await
     }
 
-    /// A world that does not wait for slow bodies.
+    /// Creates a world that reads a request body for at most one millisecond.
     pub(crate) async fn impatient() -> Self {
         let limits = BodyLimits {
             read_timeout: Duration::from_millis(1),
@@ -217,7 +218,7 @@ impl World {
         OffsetDateTime::from_unix_timestamp(self.clock.load(Ordering::SeqCst)).unwrap()
     }
 
-    /// Adds an account; one without a password cannot log in.
+    /// Adds an account. An account without a password cannot log in.
     pub(crate) async fn add(&self, id: i64, email: &str, password: Option<&str>) -> Account {
         let password = match password {
             Some(password) => Some(self.auth.passwords.hash(password).await.unwrap()),
@@ -231,13 +232,13 @@ impl World {
         self.auth.users.add(account, self.now()).await.unwrap()
     }
 
-    /// The account with this id, as it stands in the database.
+    /// Returns the account with this ID from the database.
     pub(crate) async fn account(&self, id: i64) -> Option<Account> {
         let accounts = self.auth.users.all().await.unwrap();
         accounts.into_iter().find(|account| account.id == id)
     }
 
-    /// The account of the contract's login example.
+    /// Adds the account of the contract's login example.
     pub(crate) async fn add_documented(&self) -> Account {
         self.add(1, "jonhdoeqa@email.com", Some("1234ABCD")).await
     }
@@ -271,7 +272,7 @@ impl World {
         self.post(REFRESH, &json!({ "token": token })).await
     }
 
-    /// A token of the documented account.
+    /// Returns a token of the documented account.
     pub(crate) async fn token(&self) -> String {
         self.obtain("jonhdoeqa@email.com", "1234ABCD").await.token()
     }
@@ -314,13 +315,13 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The answer of a refused refresh or obtain.
+    /// Asserts that obtain or refresh rejected the request with this message.
     pub(crate) fn assert_refused(&self, message: &str) {
         assert_eq!(self.status, 400, "{}", self.text);
         assert_eq!(self.json(), json!({ "non_field_errors": [message] }));
     }
 
-    /// No status and no body that the document does not have.
+    /// Asserts that the document contains the status, the body and the headers of this response.
     fn assert_documented(&self, path: &str) {
         static DOCUMENT: LazyLock<Value> =
             LazyLock::new(|| Document::build(None, LIFETIMES).value().clone());
@@ -342,7 +343,7 @@ impl Answer {
         for name in documented.into_iter().flat_map(serde_json::Map::keys) {
             assert!(
                 self.headers.contains_key(name),
-                "{path} {}: no {name}",
+                "{path} {}: header {name} is missing",
                 self.status
             );
         }

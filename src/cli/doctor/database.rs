@@ -143,7 +143,7 @@ fn check_clock(
         let message = format!(
             "{here} is before {last_login}, when an account last logged in: tokens would be of the past. {advice}. If this clock is \
              right, an earlier clock was wrong: find the accounts with a `last_login` in the future (`signet user list --json`), run \
-             `signet user revoke` for each, and then set `last_login` to NULL in their rows of the table `users`"
+             `signet user revoke-tokens` for each, and then set `last_login` to NULL in their rows of the table `users`"
         );
         return Check::bad("clock", message);
     }

@@ -12,7 +12,7 @@ use crate::{
     config::{LoadedConfig, Settings, ValueSource},
 };
 
-/// Programs that renew certificates, such as certbot, renew them earlier than this before they expire.
+/// Certbot and similar programs renew a certificate earlier than this before it expires.
 const EXPIRES_SOON: Duration = Duration::days(14);
 
 pub(super) fn run_checks(config: &LoadedConfig) -> Vec<Check> {

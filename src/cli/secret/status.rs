@@ -29,7 +29,7 @@ const METRIC: &str = "signet_secret_verifications_total";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Status {
-    /// As a JSON object
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

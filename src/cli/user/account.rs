@@ -27,7 +27,7 @@ impl AccountArgs {
             (None, None) => Ok(None),
         };
         found.map_err(CliError::database)?.ok_or_else(|| {
-            format!("no account has {self}; `signet user list` shows them all").into()
+            format!("no account has {self}; `signet user list` lists all accounts").into()
         })
     }
 }

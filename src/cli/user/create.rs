@@ -1,4 +1,4 @@
-//! `signet user add`
+//! `signet user create`
 
 use super::format::{failed, line, valid_email};
 use crate::{
@@ -9,17 +9,17 @@ use crate::{
 };
 
 #[derive(clap::Args)]
-pub(in crate::cli) struct Add {
-    /// The account's e-mail, in whatever case
+pub(in crate::cli) struct Create {
+    /// The email, in any case
     email: String,
-    /// The account's id; by default the next free one
+    /// The ID of the account. The default is the next free ID
     #[arg(long, value_parser = parse_id)]
     id: Option<i64>,
     #[command(flatten)]
     password: PasswordArgs,
 }
 
-impl Add {
+impl Create {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let email = valid_email(&self.email)?;
         // The password is checked before the database is created, so that a rejected password leaves no empty database.
@@ -33,7 +33,7 @@ impl Add {
         accounts.close().await;
         let added = added?;
         settings.audit().changed("account_added", &added);
-        print(format!("added {}", line(&added)))
+        print(format!("created {}", line(&added)))
     }
 
     async fn insert(

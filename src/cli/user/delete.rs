@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::cli) struct Delete {
     #[command(flatten)]
     account: AccountArgs,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -39,12 +39,9 @@ impl Delete {
 
 fn confirm(account: &Account) -> Result<(), CliError> {
     if !io::stdin().is_terminal() {
-        return Err("without a terminal to ask on, `delete` needs --yes".into());
+        return Err("cannot ask for confirmation without a terminal; pass --yes".into());
     }
-    eprint!(
-        "Delete {}? Its id is never used again. [y/N] ",
-        line(account)
-    );
+    eprint!("Delete {}? Its ID is never reused. [y/N] ", line(account));
     let mut answer = String::new();
     let _ = io::stderr().flush();
     io::stdin()

@@ -20,6 +20,14 @@ pub(super) fn line(account: impl Into<Summary>) -> String {
     format!("{}  {}{state}", account.id, printable(&account.email))
 }
 
+/// Formats a number with a noun, such as `1 account` or `2 accounts`.
+pub(super) fn counted(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
 /// Returns the fields of an account without the password hash.
 pub(super) fn as_json(account: impl Into<Details>) -> Value {
     let account = account.into();

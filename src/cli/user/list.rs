@@ -14,7 +14,7 @@ const PAGE: u64 = 500;
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct List {
-    /// As a JSON array
+    /// Print a JSON array
     #[arg(long)]
     json: bool,
     /// Show at most N accounts

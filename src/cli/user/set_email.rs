@@ -1,4 +1,4 @@
-//! `signet user email`
+//! `signet user set-email`
 
 use super::{
     account::AccountArgs,
@@ -8,14 +8,14 @@ use super::{
 use crate::cli::{error::CliError, output::print};
 
 #[derive(clap::Args)]
-pub(in crate::cli) struct Email {
+pub(in crate::cli) struct SetEmail {
     #[command(flatten)]
     account: AccountArgs,
-    /// The email to set
+    /// The new email
     new: String,
 }
 
-impl Email {
+impl SetEmail {
     pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
         let account = self.account.find(context.accounts).await?;
         let new = valid_email(&self.new)?;
@@ -26,14 +26,11 @@ impl Email {
             .map_err(|error| failed(&new, &error))?;
         let Some(changed) = changed else {
             return print(format!(
-                "unchanged, the account has this email already: {}",
+                "unchanged, the account already has this email: {}",
                 line(&account)
             ));
         };
         context.audit.changed("email_changed", &changed);
-        print(format!(
-            "email changed; every earlier token is revoked: {}",
-            line(&changed)
-        ))
+        print(format!("email set, tokens revoked: {}", line(&changed)))
     }
 }

@@ -1,4 +1,4 @@
-//! `signet user passwd`
+//! `signet user set-password`
 
 use super::{
     account::AccountArgs,
@@ -8,14 +8,14 @@ use super::{
 use crate::cli::{error::CliError, output::print, password::PasswordArgs};
 
 #[derive(clap::Args)]
-pub(in crate::cli) struct Passwd {
+pub(in crate::cli) struct SetPassword {
     #[command(flatten)]
     account: AccountArgs,
     #[command(flatten)]
     password: PasswordArgs,
 }
 
-impl Passwd {
+impl SetPassword {
     pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
         let account = self.account.find(context.accounts).await?;
         let password = self.password.hash(context.settings, &account.email).await?;
@@ -32,9 +32,6 @@ impl Passwd {
             .clear_account(context.accounts, context.now(), &account)
             .await
             .map_err(CliError::database)?;
-        print(format!(
-            "set another password; every earlier token is ended: {}",
-            line(&account)
-        ))
+        print(format!("password set, tokens revoked: {}", line(&account)))
     }
 }

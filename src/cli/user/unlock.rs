@@ -1,6 +1,10 @@
 //! `signet user unlock`
 
-use super::{account::AccountArgs, context::Context, format::line};
+use super::{
+    account::AccountArgs,
+    context::Context,
+    format::{counted, line},
+};
 use crate::{
     auth::ip_bucket,
     cli::{error::CliError, output::print},
@@ -10,7 +14,7 @@ use crate::{
 pub(in crate::cli) struct Unlock {
     #[command(flatten)]
     account: Option<AccountArgs>,
-    /// Clear the failures of this address: an IP address, or `unix` for the clients of a Unix socket
+    /// Client address: an IP address, or `unix` for all clients of Unix sockets
     #[arg(long, value_parser = parse_address)]
     address: Option<String>,
 }
@@ -24,14 +28,19 @@ impl Unlock {
             let failures = throttle.clear_account(accounts, now, &account).await;
             let failures = failures.map_err(CliError::database)?;
             context.audit.changed("account_unlocked", &account);
-            print(format!("cleared {failures} failures of {}", line(&account)))?;
+            print(format!(
+                "{} cleared: {}",
+                counted(failures, "failed login"),
+                line(&account)
+            ))?;
         }
         if let Some(address) = &self.address {
             let failures = throttle.clear_address(accounts, now, address).await;
             let failures = failures.map_err(CliError::database)?;
             context.audit.address_unlocked(address, failures);
             print(format!(
-                "cleared {failures} failures of the address {address}"
+                "{} cleared: address {address}",
+                counted(failures, "failed login")
             ))?;
         }
         Ok(())
