@@ -7,7 +7,7 @@ from service import PASSWORD
 
 
 class Adding:
-    """`signet user add` in a loop, from the start of a `with` to its end."""
+    """`signet user create` in a loop, from the start of a `with` to its end."""
 
     def __init__(self, service):
         self.service = service
@@ -20,7 +20,7 @@ class Adding:
         while not self.stopping.is_set():
             number += 1
             email = f"added-{number}@example.com"
-            added = self.service.command("user", "add", email, "--password-stdin", input=PASSWORD)
+            added = self.service.command("user", "create", email, "--password-stdin", input=PASSWORD)
             if added.returncode == 0:
                 self.acknowledged.append(email)
             else:

@@ -58,7 +58,7 @@ class Clock(unittest.TestCase):
         self.assertAlmostEqual(after["exp"], time.time() + self.offset + HOUR, delta=5)
 
     def revoke(self):
-        revoked = self.service.command("user", "revoke", OURS)
+        revoked = self.service.command("user", "revoke-tokens", OURS)
         self.assertEqual(revoked.returncode, 0, revoked)
 
     def under_load(self, fault, check):

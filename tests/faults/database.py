@@ -43,7 +43,7 @@ class Database(unittest.TestCase):
         self.assertLess(load.slowest(), WAIT + 2)
         missing = {*EMAILS, *adding.acknowledged} - self.service.emails() | adding.missing()
         recovery = load.recovery(repaired)
-        table.survived(self, fault, load, [UNAVAILABLE], missing, recovery, ", `user add` in a loop")
+        table.survived(self, fault, load, [UNAVAILABLE], missing, recovery, ", `user create` in a loop")
 
     def ready(self):
         """When the server last said that it is."""

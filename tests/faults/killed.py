@@ -32,7 +32,7 @@ class Killed(unittest.TestCase):
         # While it is dead, nobody is there to tell them.
         missing = {*EMAILS, *adding.acknowledged} - service.emails() | adding.missing()
         may_see = ["reset", "refused"]
-        table.survived(self, fault, load, may_see, missing, max(recoveries), ", `user add` in a loop")
+        table.survived(self, fault, load, may_see, missing, max(recoveries), ", `user create` in a loop")
 
     def test_on_sqlite(self):
         self.survive(f"the service is killed {TIMES} times, on SQLite")

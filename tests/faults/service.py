@@ -61,7 +61,7 @@ class Service:
 
     def add(self, *emails):
         for email in emails:
-            added = self.command("user", "add", email, "--password-stdin", input=PASSWORD)
+            added = self.command("user", "create", email, "--password-stdin", input=PASSWORD)
             assert added.returncode == 0, added
 
     def emails(self):

@@ -62,7 +62,7 @@ class Machine(boot.Machine):
         return self.do("sudo", "-u", "signet", "signet", *arguments, **options)
 
     def add(self):
-        self.signet("user", "add", EMAIL, "--password-stdin", input=f"{PASSWORD}\n")
+        self.signet("user", "create", EMAIL, "--password-stdin", input=f"{PASSWORD}\n")
 
     def post(self, operation, body, url="http://127.0.0.1:8000", *options):
         url = f"{url}/v1/auth/jwt/{operation}/"
