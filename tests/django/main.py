@@ -189,6 +189,14 @@ class Together(unittest.TestCase):
                 status, refreshed = refresh(self.new, pyjwt("make", SECRET, json.dumps(claims)))
                 self.assertEqual(status, 200)
                 self.assertEqual(json.loads(pyjwt("read", SECRET, refreshed["token"]))["user_id"], 1)
+                with tempfile.TemporaryDirectory() as folder:
+                    secret = Path(folder, "data/signet.db.secret")
+                    secret.parent.mkdir()
+                    secret.write_text(f"{SECRET}\n")
+                    recipe = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+                    command = [python, "-c", f"token = {token!r}\n{recipe}"]
+                    printed = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=True).stdout
+                    self.assertEqual(printed, f"1 {EMAIL}\n")
 
     def test_the_corpus_is_answered_over_the_network(self):
         """Every row that carries no token of its own; of tokens that are issued, all but their times."""

@@ -83,7 +83,7 @@ class Clock(unittest.TestCase):
             self.refresh(late)
             self.step(0)
 
-        self.under_load("the clock is stepped back by an hour, and set right", check)
+        self.under_load("the clock is set back by an hour, and corrected", check)
 
     def test_revoked_after_a_step_back(self):
         def check(load):
@@ -95,7 +95,7 @@ class Clock(unittest.TestCase):
             self.step(0)
             self.assertEqual(self.service.refresh(early), ENDED)
 
-        self.under_load("an account is revoked after the clock was stepped back", check)
+        self.under_load("tokens are revoked after the clock was set back", check)
 
     def test_revoked_after_a_step_back_and_a_login(self):
         def check(load):
@@ -108,7 +108,7 @@ class Clock(unittest.TestCase):
             self.step(0)
             self.assertEqual([self.service.refresh(token) for token in (late, early)], [ENDED] * 2)
 
-        self.under_load("an account is revoked after the clock was stepped back, and a login", check)
+        self.under_load("tokens are revoked after the clock was set back and a login", check)
 
     def test_forwards(self):
         def check(load):
@@ -125,4 +125,4 @@ class Clock(unittest.TestCase):
             self.refresh(early)
             self.refresh(late)
 
-        self.under_load("the clock is stepped forwards by more than an hour, and set right", check)
+        self.under_load("the clock is set forward by more than an hour, and corrected", check)

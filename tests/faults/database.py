@@ -55,7 +55,7 @@ class Database(unittest.TestCase):
         return self.ready()
 
     def test_stopped(self):
-        self.survive("PostgreSQL is stopped, and started", self.postgres.stop, self.start)
+        self.survive("PostgreSQL is stopped and started", self.postgres.stop, self.start)
 
     def test_restarted(self):
         def restart():
@@ -72,7 +72,7 @@ class Database(unittest.TestCase):
             self.postgres.signal(signal.SIGKILL)
             until(lambda: not any(map(is_alive, processes)), "its processes are gone")
 
-        self.survive("PostgreSQL is killed, all its processes at once", kill, self.start)
+        self.survive("all processes of PostgreSQL are killed", kill, self.start)
 
     def test_frozen(self):
         def thaw():
@@ -82,7 +82,7 @@ class Database(unittest.TestCase):
         def freeze():
             self.postgres.signal(signal.SIGSTOP)
 
-        self.survive("PostgreSQL is frozen (SIGSTOP), and goes on (SIGCONT)", freeze, thaw)
+        self.survive("PostgreSQL is frozen (SIGSTOP) and continued (SIGCONT)", freeze, thaw)
 
     def test_out_of_connections(self):
         hogs = Hogs(self.postgres)

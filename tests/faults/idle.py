@@ -57,4 +57,4 @@ class Idle(unittest.TestCase):
             holder.stdin.flush()
             self.assertEqual(json.loads(holder.stdout.readline()), {"answered": CONNECTIONS})
             load.steady()
-        table.survived(self, f"{CONNECTIONS:,} idle connections that sent a request before: {EACH} KiB each at most, and answered again", load)
+        table.survived(self, f"{CONNECTIONS:,} idle connections after a request: at most {EACH} KiB each, and the next request is answered", load)

@@ -38,7 +38,7 @@ class Network(unittest.TestCase):
         self.assertLess(load.slowest(), WAIT + 0.5)
         table.survived(
             self,
-            "a firewall forgets the connections to PostgreSQL, and new ones work",
+            "a firewall drops the connections to PostgreSQL, and new connections work",
             load,
             [UNAVAILABLE],
             recovery=load.recovery(forgotten),
@@ -57,5 +57,5 @@ class Network(unittest.TestCase):
         took = [answer.ended - answer.started for answer in logging_in.answers if answer.path == OBTAIN]
         median = statistics.median(took)
         self.assertLess(median, 1.5)
-        fault = f"PostgreSQL is {SLOW * 1000:.0f} ms away each way, with 2 connections: a login in {median:.1f} s"
+        fault = f"PostgreSQL has a latency of {SLOW * 1000:.0f} ms in each direction, with 2 connections: a login takes {median:.1f} s"
         table.survived(self, fault, logging_in, beside=f" that only logs in, and {len(refreshing.clients)} that refresh")

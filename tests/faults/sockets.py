@@ -50,7 +50,7 @@ class Sockets(unittest.TestCase):
                 self.assertEqual(came, b"")
                 self.assertTrue(29 < seconds < 35, seconds)
 
-        self.beside(f"{MANY} request heads come a byte a second: cut off after 30 s", check)
+        self.beside(f"{MANY} request heads arrive with one byte per second: closed after 30 s", check)
         until(lambda: self.service.sockets() <= self.idle, "the sockets of all that are closed")
 
     def test_slow_bodies(self):
@@ -62,7 +62,7 @@ class Sockets(unittest.TestCase):
                 # The connection is held for another moment, for the client to read that.
                 self.assertTrue(9 < seconds < 15, seconds)
 
-        self.beside(f"{MANY} request bodies come a byte a second: 408 after 10 s", check)
+        self.beside(f"{MANY} request bodies arrive with one byte per second: 408 after 10 s", check)
 
     def test_huge_heads(self):
         def check():
@@ -92,7 +92,7 @@ class Sockets(unittest.TestCase):
                 came = wire.answers(wire.exchange(self.port, wire.login(email), end=True))
                 self.assertEqual([told(*answer) for answer in came], [(200, email)])
 
-        self.beside("clients that send no more after their request: answered", check)
+        self.beside("clients that close their sending side after the request: answered", check)
 
     def test_garbage(self):
         rubbish = [
@@ -111,4 +111,4 @@ class Sockets(unittest.TestCase):
                 came = wire.exchange(self.port, sent)
                 self.assertTrue(came == b"" or came.startswith(b"HTTP/1.1 400 "), f"{came} to {sent[:50]}")
 
-        self.beside(f"{len(rubbish)} times bytes that are no HTTP: 400, or hung up", check)
+        self.beside(f"{len(rubbish)} times bytes that are not HTTP: 400, or the connection is closed", check)

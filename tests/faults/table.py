@@ -1,4 +1,4 @@
-"""The table of all faults: what each must keep is asserted here, in one place, before it gets its row."""
+"""The table of all faults. `survived` asserts the promises of each fault before it adds the row."""
 
 from pathlib import Path
 
@@ -11,26 +11,25 @@ COLUMNS = ["fault", "load", "requests", "errors seen", "lost", "recovery time"]
 HEAD = """\
 # Faults
 
-What the service does while its surroundings fail, and while it fails itself. `make test-faults` makes each of these
-faults with real processes and sockets, under load; it writes this page when all was as it should be.
+This page shows how the service behaves while its environment or the service itself fails. `make test-faults` causes each fault with real processes
+and sockets under load, checks all responses, and writes this page.
 
-- **load**: who was asking meanwhile. Each client logs in once and refreshes three times, and so on; half of them keep
-  their connection.
-- **requests**: how many those were. Every answer was checked, and every token read.
-- **errors seen**: answers of theirs that were no token. A `503` came in time and told when to try again; `reset` and
-  `refused` are what a dead process leaves; `expired` is right by the clock of that moment.
-- **lost**: what had been acknowledged and is gone, and wrong answers. It is always 0.
-- **recovery time**: from the end of the fault, such as when PostgreSQL says that it is ready, to the first of the
-  right answers that no error followed. It is empty where nobody had to wait. That of a service that was killed is the
-  longest, its start included.
+- **load**: the clients during the fault. Each client logs in once, then refreshes three times, and repeats this. Half of the clients keep their
+  connection.
+- **requests**: the number of requests. The test checks each response and each token.
+- **errors seen**: responses without a token. A `503` arrived in time and had `Retry-After`. `reset` and `refused` come from a dead process. `expired`
+  is correct for the clock at that time.
+- **lost**: acknowledged changes that are missing, and wrong responses. The number is always 0.
+- **recovery time**: the time from the end of the fault, for example when PostgreSQL reports that it is ready, to the first correct response without
+  errors after it. It is empty if no request failed. For a killed service it includes the start.
 
 """
 rows = []
 
 
 def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside=""):
-    """Holds a load to what is right under every fault, and adds the row. `missing` is what was acknowledged and is
-    gone; there is no `recovery` from what harms nobody."""
+    """Asserts that the load saw only correct responses and these errors, and adds the row. `missing` are acknowledged changes that are
+    lost. `recovery` is None if no request failed."""
     errors = load.errors()
     unforeseen = [answer for answer in load.answers if answer.kind in errors and answer.kind not in may_see]
     test.assertEqual(unforeseen[:3], [], f"{errors}")
@@ -42,7 +41,7 @@ def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside=""
         fault,
         f"{len(load.clients)} client{'s' * (len(load.clients) > 1)}{beside}",
         f"{len(load.answers):,}",
-        ", ".join(f"{count:,} × {kind}" for kind, count in errors.most_common()) or "none",
+        ", ".join(f"{count:,} × {kind}" for kind, count in errors.most_common()) or "-",
         str(lost),
         "" if recovery is None else f"{recovery:.2f} s",
     ])
