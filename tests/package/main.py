@@ -198,7 +198,7 @@ class Package(unittest.TestCase):
             self.assertEqual((shown.returncode, shown.stderr), (0, ""), page)
             self.assertIn("NAME", shown.stdout)
         serve = " ".join(machine.do("man", "--pager=cat", "signet-serve").split())
-        self.assertIn("--jwt-expires-in <VALUE> Time from the issue of a token to its expiry", serve)
+        self.assertIn("--jwt-expires-in <DURATION> Lifetime of a token", serve)
 
     def test_shells_complete_its_commands(self):
         machine = self.machine
@@ -212,7 +212,7 @@ class Package(unittest.TestCase):
         """
         self.assertEqual(machine.do("bash", "-c", bash), "user\n")
         fish = machine.do("fish", "-c", "complete --do-complete='signet us'")
-        self.assertEqual(fish, "user\tAdd, show and change accounts\n")
+        self.assertEqual(fish, "user\tCreate, show and change accounts\n")
         zsh = "autoload -Uz compinit; compinit -D; print $_comps[signet]; autoload +X _signet && print loaded"
         self.assertEqual(machine.do("zsh", "-fc", zsh), "_signet\nloaded\n")
 
