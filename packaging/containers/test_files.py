@@ -235,7 +235,7 @@ def assert_stops_in_time(environment, stop_time):
 def test_service_rejects_the_example_secret(tmp_path, manifests):
     with replica(tmp_path, *kubernetes_replica(manifests, SECRET["stringData"])) as process:
         output, _ = process.communicate(timeout=30)
-    assert process.returncode == 1 and "too short" in output
+    assert process.returncode == 2 and "too short" in output
 
 
 def test_readme_command_creates_the_secret(tmp_path):
