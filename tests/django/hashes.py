@@ -1,6 +1,6 @@
-"""Prints hashes as this version of Django makes them, with their passwords, one JSON object a line.
+"""Prints password hashes of the installed Django version, one JSON object with password and hash per line.
 
-The salts are fixed, so that the same lines come out every time. What is left out, this version does not make.
+The salts are fixed, so the output is the same each time. Schemes that this version does not support are omitted.
 """
 
 import json
@@ -15,7 +15,7 @@ PASSWORDS = [
     "1234ABCD",
     "\u043f\u0430\u0440\u043e\u043b\u044c-\u2713-\u65e5\u672c\u8a9e-\u00e9-\U0001f600",
     " leading and trailing ",
-    # bcrypt takes 72 bytes; what is longer than a block of SHA-256 is hashed first by HMAC.
+    # bcrypt uses at most 72 bytes. HMAC hashes a password first if it is longer than a block of SHA-256 (64 bytes).
     "x" * 72,
     "Aa1!" * 50,
 ]
@@ -45,8 +45,8 @@ def scrypt(**cost):
         return lambda password: hasher().encode(password, SALT, **cost)
 
 
-# At what this version takes by default; two passwords of each are enough.
-DEAR = [
+# The schemes with the default parameters of this version. They are slow, so two passwords per scheme are enough.
+SLOW = [
     salted("PBKDF2PasswordHasher"),
     argon2(),
     bcrypt_at("BCryptSHA256PasswordHasher", 12),
@@ -54,14 +54,14 @@ DEAR = [
 ]
 
 SCHEMES = [
-    *DEAR,
+    *SLOW,
     salted("PBKDF2PasswordHasher", iterations=30000),
     salted("PBKDF2SHA1PasswordHasher", iterations=1000),
     argon2(memory_cost=512, time_cost=3, parallelism=2),
     bcrypt_at("BCryptSHA256PasswordHasher", 4),
     bcrypt_at("BCryptPasswordHasher", 4),
     scrypt(n=1024, r=4, p=2),
-    # Older ones, which nobody verifies any more.
+    # Old schemes. Signet does not verify them.
     salted("MD5PasswordHasher"),
     salted("SHA1PasswordHasher"),
     salted("UnsaltedSHA1PasswordHasher", salt=""),
@@ -72,5 +72,5 @@ SCHEMES = [
 for scheme in filter(None, SCHEMES):
     for password in PASSWORDS:
         print(json.dumps({"password": password, "hash": scheme(password)}))
-        if password == PASSWORDS[1] and scheme in DEAR:
+        if password == PASSWORDS[1] and scheme in SLOW:
             break

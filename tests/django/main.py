@@ -1,4 +1,4 @@
-"""Both directions, between this service and the Django service that it replaces."""
+"""Tests Signet together with a Django service: tokens, imports, `verify-compat`, and docs/moving-from-django.md."""
 
 import base64
 import http.client
@@ -50,7 +50,7 @@ def refresh(url, token):
 
 
 def timeless(body):
-    """An answer with the claims in the place of its token, and without their times."""
+    """Replaces the token of a response by its claims without times, and by the difference between `exp` and `orig_iat`."""
     if isinstance(body, dict) and "token" in body and "type" in body:
         claims = body["token"].split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
@@ -63,7 +63,7 @@ def wait_for(url, process):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"it ended with {process.returncode} before it listened")
+            raise RuntimeError(f"the process exited with {process.returncode} before it listened")
         try:
             urllib.request.urlopen(url, timeout=5)
         except urllib.error.HTTPError:
@@ -72,11 +72,11 @@ def wait_for(url, process):
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"nothing answers at {url}")
+    raise RuntimeError(f"no response from {url}")
 
 
 class Home:
-    """A folder with a Django service in it, which runs, and room for this service."""
+    """A folder with a running Django service. Signet runs in the same folder."""
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp())
@@ -148,7 +148,7 @@ class Together(unittest.TestCase):
     def setUpClass(cls):
         cls.home = Home()
         cls.addClassCleanup(cls.home.close)
-        # From Django's own database.
+        # Reads the database of Django directly.
         imported = cls.home.signet(
             "user", "import", "--from-database", "sqlite:django.sqlite3", "--table", "refapi_user"
         )
@@ -162,7 +162,7 @@ class Together(unittest.TestCase):
                 self.assertEqual(status, 200)
                 status, refreshed = refresh(at, issued["token"])
                 self.assertEqual((status, list(refreshed)), (200, ["type", "token", "expires_in"]))
-                # And back again.
+                # The first service also accepts the token of the second service.
                 self.assertEqual(refresh(by, refreshed["token"])[0], 200)
 
     def test_a_token_of_another_secret_is_refused_by_both(self):
@@ -199,7 +199,7 @@ class Together(unittest.TestCase):
                     self.assertEqual(printed, f"1 {EMAIL}\n")
 
     def test_the_corpus_is_answered_over_the_network(self):
-        """Every row that carries no token of its own; of tokens that are issued, all but their times."""
+        """Replays every case whose request contains no token. Ignores the times of issued tokens."""
         corpus = json.loads((ROOT / "tests/contract/corpus.json").read_text())
         replayed = 0
         for case in corpus["cases"]:
@@ -241,7 +241,7 @@ class Together(unittest.TestCase):
         self.assertNotIn("eyJ", compared.stdout)
 
     def test_a_service_that_is_no_stand_in_is_found_out(self):
-        # Django in the place of the new service deviates from the contract wherever a reason was recorded.
+        # Compares Django with itself. Each difference that the contract requires is missing, and therefore unexpected.
         compared = self.compare(self.home.old, self.home.old)
         self.assertEqual(compared.returncode, 1)
         self.assertIn("UNEXPECTED  path/unknown: the new service answers 404", compared.stdout)
@@ -291,15 +291,15 @@ class FromPostgres(unittest.TestCase):
             imported = signet(*table, name)
             self.assertEqual(imported.returncode, 0, imported)
         self.assertTrue(imported.stdout.startswith("0 added, 0 updated, 2 unchanged, 1 skipped"), imported)
-        # By id, as numbers: the first of two that collide comes in.
-        self.assertIn("row 2, id 10: its e-mail is that of account 3", imported.stderr)
+        # Rows are sorted by numeric ID. If two emails collide, the first row is imported.
+        self.assertIn("row 2, id 10: account 3 has the same email", imported.stderr)
         jane, large = json.loads(signet("user", "list", "--json").stdout)
         self.assertEqual((jane["id"], jane["email"], jane["is_active"]), (3, "Jane@example.com", True))
         self.assertEqual(jane["last_login"], "2018-10-17T00:54:56.125Z")
         self.assertEqual(jane["created"], "2016-12-31T18:30:00Z")
         self.assertEqual((large["id"], large["is_active"]), (9007199254740993, False))
 
-        # While a migration holds the table, say.
+        # The table is locked, as during a migration.
         lock = "BEGIN; LOCK TABLE accounts_user IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)"
         holder = subprocess.Popen([postgres.binaries / "psql", "-qAt", "-d", postgres.url(), "-c", lock])
         self.addCleanup(holder.wait)
@@ -327,11 +327,11 @@ class RunBook(unittest.TestCase):
         text = (ROOT / "docs/moving-from-django.md").read_text()
         commands = re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)
         self.assertGreaterEqual(len(commands), 9)
-        self.assertEqual(text.count("```") // 2, len(commands), "there are other blocks")
+        self.assertEqual(text.count("```") // 2, len(commands), "the page has other code blocks")
         port = free_port()
         new = f"http://127.0.0.1:{port}"
         issued = obtain(home.old)[1]["token"]
-        # Between the steps, what a client would do.
+        # The shell prints a marker after each step, so that the test can send requests between the steps.
         marks = [f"{command}\necho done {number}\n" for number, command in enumerate(commands)]
         shell = subprocess.Popen(
             ["bash", "-euo", "pipefail"],
@@ -350,26 +350,26 @@ class RunBook(unittest.TestCase):
         def run(number):
             shell.stdin.write(marks[number])
             shell.stdin.flush()
-            said = ""
+            output = ""
             for line in shell.stdout:
                 if line == f"done {number}\n":
-                    return said
-                said += line
-            self.fail(f"step {number} ended the shell:\n{commands[number]}{said}")
+                    return output
+                output += line
+            self.fail(f"the shell exited in step {number}:\n{commands[number]}{output}")
 
-        said = [run(number) for number in range(len(commands) - 2)]
+        output = [run(number) for number in range(len(commands) - 2)]
         self.addCleanup(lambda: os.kill(int((home.folder / "signet.pid").read_text()), signal.SIGKILL))
-        self.assertTrue(any("28 added" in text for text in said), said)
-        self.assertTrue(any("0 differ unexpectedly" in text for text in said), said)
+        self.assertTrue(any("28 added" in text for text in output), output)
+        self.assertTrue(any("0 differ unexpectedly" in text for text in output), output)
         status, refreshed = refresh(new, issued)
         self.assertEqual(status, 200)
         run(len(commands) - 2)
         deadline = time.monotonic() + 30
-        # The new secret is read when the signal arrives.
+        # Retries until the service has handled SIGHUP and uses the new secret.
         while refresh(home.old, refresh(new, issued)[1]["token"])[0] == 200:
             self.assertLess(time.monotonic(), deadline)
         status, rotated = refresh(new, refreshed["token"])
-        self.assertEqual(status, 200, "the old secret's tokens still refresh")
+        self.assertEqual(status, 200, "tokens of the old secret must still refresh")
         run(len(commands) - 1)
         while refresh(new, refreshed["token"])[0] == 200:
             self.assertLess(time.monotonic(), deadline)

@@ -1,4 +1,4 @@
-"""Makes or reads a token with whatever PyJWT this Python has: `make SECRET CLAIMS` or `read SECRET TOKEN`."""
+"""Makes or reads a token with the installed version of PyJWT: `make SECRET CLAIMS` or `read SECRET TOKEN`."""
 
 import json
 import sys

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A Debian of a test's own, which systemd has booted: it does with our package what a machine would.
+"""Boots a Debian with systemd for a test. Packages behave in this system as on a real machine.
 
-It is namespaces and a cgroup; its network is a loopback of its own. Its end takes everything along. It takes root, and
-cgroup2. CACHE is a folder for the root that it starts from. As a command, it runs another one inside:
+The system runs in separate namespaces and a cgroup. Its network has only a loopback interface. When the system stops, all its processes
+and files are removed. This module needs root privileges and cgroup2. CACHE is a folder for the root file system, which is built once.
+As a program, this module runs a command in such a system:
 
     boot.py CACHE systemctl status
 """
@@ -23,16 +24,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def until(seconds, what, ask):
-    """Asks until there is an answer."""
+    """Calls `ask` until the result is true, and returns the result. Fails after the given number of seconds."""
     end = time.monotonic() + seconds
     while not (answer := ask()):
-        assert time.monotonic() < end, f"not in {seconds} s: {what}"
+        assert time.monotonic() < end, f"timeout after {seconds} s: {what}"
         time.sleep(0.02)
     return answer
 
 
 def remove(group):
-    """Ends all that is in a cgroup, and removes it."""
+    """Kills all processes of a cgroup, and removes the cgroup."""
 
     def gone():
         (group / "cgroup.kill").write_text("1")
@@ -41,11 +42,11 @@ def remove(group):
                 os.rmdir(folder)
         return not group.exists()
 
-    until(20, "the end of every process", gone)
+    until(20, "removal of the cgroup", gone)
 
 
 class Machine(AbstractContextManager):
-    """It is up, and every unit well, when this is made. `root` is its file system, as seen from outside."""
+    """A booted system. The constructor returns when all units are up. `root` is the path of its file system on the host."""
 
     def __init__(self, cache):
         subprocess.run([HERE / "make-root", cache], check=True, stdout=sys.stderr)
@@ -53,7 +54,7 @@ class Machine(AbstractContextManager):
         groups = Path(next(mount[1] for mount in mounts if mount[2] == "cgroup2"))
         for group in groups.glob("signet-boot-*"):
             if not Path("/proc", group.name.rpartition("-")[2], "exe").exists():
-                remove(group)  # Its machine was killed.
+                remove(group)  # The process that started this system was killed.
         self.group = groups / f"signet-boot-{os.getpid()}"
         self.console = tempfile.TemporaryFile("w+")
         self.process = None
@@ -64,11 +65,11 @@ class Machine(AbstractContextManager):
             unshare = ["setpriv", "--pdeathsig=KILL", "unshare", *NAMESPACES, "--fork", "--kill-child"]
             command = [*unshare, "bash", "-euc", enter, HERE / "init"]
             self.process = subprocess.Popen(command, cwd=cache, start_new_session=True, **streams)
-            until(20, "systemd", (self.group / "init.scope").exists)
-            # Its first process, by the number that it has out here.
+            until(20, "start of systemd", (self.group / "init.scope").exists)
+            # The ID of the first process of the system on the host.
             self.first = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().strip()
             self.root = Path("/proc", self.first, "root")
-            state = until(60, "a machine that is up", self.state)
+            state = until(60, "boot of the system", self.state)
             assert state == "running", self.run("systemctl", "--failed", "--no-legend").stdout
         except BaseException:
             self.console.seek(0)
@@ -84,12 +85,12 @@ class Machine(AbstractContextManager):
         return ["nsenter", f"--target={self.first}", *enter, "--", "timeout", "-k1", f"{seconds}", *map(str, command)]
 
     def run(self, *command, input="", seconds=60):
-        """Runs a command inside; what is returned has its exit code, and both outputs, as text."""
+        """Runs a command in the system. The result has the exit code, and the output as text."""
         command = self.command(*command, seconds=seconds)
         return subprocess.run(command, env=ENVIRONMENT, input=input, text=True, capture_output=True)
 
     def ask(self, *command, seconds=60):
-        """Runs a command of the machine outside, such as curl, in the network of this one."""
+        """Runs a command of the host, such as curl, in the network of the system."""
         command = self.command(*command, enter=["--net"], seconds=seconds)
         return subprocess.run(command, stdin=subprocess.DEVNULL, text=True, capture_output=True)
 
@@ -102,7 +103,7 @@ class Machine(AbstractContextManager):
 
 
 def main(cache, *command):
-    # Its end is ours: what is interrupted is removed, too. Once: `timeout` sends its signal twice.
+    # Removes the system after a signal, too. Further signals are ignored, because `timeout` sends its signal twice.
     def end(number, _):
         for again in SIGNALS:
             signal.signal(again, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The Debian package, on a Debian of each test's own: installed, started, used, upgraded, removed."""
+"""Tests the Debian package: installation, start, use, upgrade and removal. Each test boots a separate Debian."""
 
 import json
 import os
@@ -19,14 +19,14 @@ ROOT = HERE.parent.parent
 CACHE = Path(os.environ["CACHE"])
 EMAIL, PASSWORD = "you@example.com", "correct horse"
 BUILT = tempfile.TemporaryDirectory()
-# As `make package` names it.
+# The name that `make package` uses.
 PACKAGE = Path(BUILT.name, "signet_0.1.0-1_amd64.deb")
 
 
 def setUpModule():
     CACHE.mkdir(parents=True, exist_ok=True)
     make = [ROOT / "packaging/debian/make", os.environ["SIGNET"], PACKAGE]
-    # Of the build that all tests share: a release would be another build of everything.
+    # Packages the build that all tests share, because a release build would compile everything again.
     subprocess.run([*make, "--profile=dev", "--fast"], check=True)
 
 
@@ -35,7 +35,7 @@ def tearDownModule():
 
 
 class Machine(boot.Machine):
-    """One with the package in root's home; what is run there and fails, fails the test."""
+    """A booted system with the package in `/root`. A command that fails in `do` fails the test."""
 
     def __init__(self):
         super().__init__(CACHE)
@@ -86,14 +86,14 @@ class Package(unittest.TestCase):
         machine.install()
         self.assertEqual(machine.do("systemctl", "is-active", "signet"), "active\n")
         self.assertEqual(machine.do("systemctl", "is-enabled", "signet"), "enabled\n")
-        # Nobody has asked for it.
+        # An operator must enable the socket.
         self.assertEqual(machine.run("systemctl", "is-enabled", "signet-http.socket").stdout, "disabled\n")
         machine.add()
         token = machine.token()
         machine.refresh(token)
         owner = machine.do("stat", "-c%U:%G %a", "/var/lib/signet", "/var/lib/signet/signet.db")
         self.assertEqual(owner, "signet:signet 700\nsignet:signet 600\n")
-        # Nobody but the service reads its accounts.
+        # Other users cannot read the accounts.
         self.assertNotEqual(machine.run("sudo", "-u", "nobody", "cat", "/var/lib/signet/signet.db").returncode, 0)
 
         machine.do("apt-get", "remove", "-y", "signet")
@@ -128,7 +128,7 @@ class Package(unittest.TestCase):
     def test_the_unit_is_hardened_and_well_formed(self):
         machine = self.machine
         machine.install()
-        # In tenths: below 2.0.
+        # The threshold is in tenths: the exposure level must be below 2.0.
         said = machine.do("systemd-analyze", "security", "--threshold=19", "--no-pager", "signet")
         self.assertIn("Overall exposure level for signet.service", said)
         for unit in ["signet.service", "signet-http.socket"]:
@@ -139,14 +139,14 @@ class Package(unittest.TestCase):
         self.assertNotEqual(user, "0")
         none = "0" * 16
         self.assertEqual(status, ["Uid:", *[user] * 4, "CapEff:", none, "CapBnd:", none, "NoNewPrivs:", "1", "Seccomp:", "2"])
-        # In its own view of the disk, which is read-only but for its folders.
+        # In the mount namespace of the service, only the folders of the service are writable.
         view = ["nsenter", f"--target={main}", "--mount", "--setuid", user]
         for folder, may in [("/var/lib/signet", True), ("/run/signet", True), ("/etc/signet", False), ("/usr/bin", False), ("/srv", False)]:
             wrote = machine.run(*view, "sh", "-c", f"touch {folder}/x")
             self.assertEqual(wrote.returncode == 0, may, (folder, wrote.stderr))
         as_root = machine.run("nsenter", f"--target={main}", "--mount", "touch", "/usr/bin/x")
         self.assertIn("Read-only file system", as_root.stderr)
-        # A threshold that cannot be met: the tool does tell.
+        # Checks that the tool fails if the level is above the threshold.
         self.assertNotEqual(machine.run("systemd-analyze", "security", "--threshold=1", "signet").returncode, 0)
 
     def test_systemd_opens_a_port_for_it_and_nobody_is_refused_by_an_upgrade(self):
@@ -156,13 +156,13 @@ class Package(unittest.TestCase):
         machine.shell("echo 'listen = \"systemd:http\"' >>/etc/signet/signet.toml")
         machine.do("systemctl", "stop", "signet")
         machine.do("systemctl", "enable", "--now", "signet-http.socket")
-        # Nobody runs yet: the first client starts it.
+        # The service does not run yet. The first request starts the service.
         self.assertEqual(machine.run("systemctl", "is-active", "signet").stdout, "inactive\n")
         where = "http://127.0.0.1:443"
         token = machine.token(where)
         for change in [["systemctl", "restart", "signet"], ["apt-get", "install", "-y", "--reinstall", f"/root/{PACKAGE.name}"]]:
             done = subprocess.Popen(machine.command(*change), env=boot.ENVIRONMENT, stdout=subprocess.DEVNULL)
-            # As many clients as there are, each with a connection for each request.
+            # Four clients open a new connection for each request.
             with ThreadPoolExecutor(4) as clients:
                 while done.poll() is None:
                     for refreshed in [clients.submit(machine.refresh, token, where) for _ in range(20)]:
@@ -185,7 +185,7 @@ class Package(unittest.TestCase):
         token = machine.token()
         machine.do("systemctl", "kill", "--signal=KILL", "signet")
         status = ["systemctl", "show", "--value", "--property=NRestarts", "--property=ActiveState", "signet"]
-        boot.until(30, "a new start", lambda: machine.do(*status).split() == ["1", "active"])
+        boot.until(30, "restart of the service", lambda: machine.do(*status).split() == ["1", "active"])
         machine.refresh(token)
 
     def test_every_page_of_the_manual_renders(self):
@@ -232,7 +232,7 @@ class Package(unittest.TestCase):
     def test_the_run_books_do_what_they_say(self):
         page = ROOT / "docs/operations.md"
         runbook.run(self, self.machine, page)
-        # What it says to alert on is there, once something was asked.
+        # After the first request, /metrics contains every metric that the page names.
         self.machine.ask("curl", "-sSk", "https://localhost/openapi.json")
         metrics = self.machine.ask("curl", "-sS", "http://127.0.0.1:9000/metrics").stdout
         named = set(re.findall(r"\bsignet_[a-z_]+\b", page.read_text()))
@@ -245,7 +245,7 @@ def end(number, _):
 
 
 if __name__ == "__main__":
-    # What is interrupted is removed, too.
+    # Removes the system after a signal, too.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     unittest.main(verbosity=2)

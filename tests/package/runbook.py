@@ -1,7 +1,7 @@
-"""Runs every `console` block of a page, in order, and holds what it prints against what the page shows.
+"""Runs every `console` block of a page in order, and compares the output with the page.
 
-A line with `$ ` is a command, those with `> ` go on with it, and all others are what it prints. `…` stands for what differs
-each time; alone on a line, for any number of lines.
+`$ ` starts a command, and `> ` starts the next line of the same command. All other lines are output. In the output, `…` matches any
+text that is not empty. A line that contains only `…` matches any number of lines.
 """
 
 import re
@@ -10,7 +10,7 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def exchanges(block):
-    """Each command of a block, and the lines that it prints."""
+    """Returns each command of a block with the lines of its output."""
     found = []
     for line in block.splitlines():
         if line.startswith("$ "):
@@ -24,7 +24,7 @@ def exchanges(block):
 
 
 def pattern(lines):
-    """What fits the lines that a page shows."""
+    """Returns a regular expression that matches the output on the page."""
     return "".join("(?:.*\n)*" if line == "…" else ".+".join(map(re.escape, line.split("…"))) + "\n?" for line in lines)
 
 

@@ -1,8 +1,11 @@
-"""Takes docs/clients.md apart, so that what it says is what is run.
+"""Extracts the files and commands of docs/clients.md, so that `run` tests the page itself.
 
-`page.py FOLDER` writes there every file of the page, which is a block whose first line names it in a
-comment, and every command, `LANGUAGE.ROLE.sh`, which is a block ```sh ROLE under the heading of a language.
-It fails when a command installs another version than the tests do.
+`page.py FOLDER` writes into the folder:
+
+- each block whose first line is a comment with a file name, under this name
+- each block ```sh ROLE, as `LANGUAGE.ROLE.sh`, where LANGUAGE is the heading above the block
+
+Fails if an install command names a version that the tests do not use.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The service that the contract was first served by, as far as tests need it."""
+"""The Django service that defined the contract, reduced to the parts that tests need."""
 
 import os
 import sys

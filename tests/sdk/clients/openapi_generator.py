@@ -1,4 +1,4 @@
-"""Drives the Python client of openapi-generator; prints a line per check that holds."""
+"""Runs the Python client of openapi-generator. Prints a line for each check that passes."""
 
 import os
 
@@ -16,12 +16,12 @@ def accepted(token):
     return token.token
 
 
-def refused(operation, body):
+def rejected(operation, body):
     try:
         answer = operation(body)
-    except BadRequestException as refusal:
-        # As a dictionary, for a model takes no notice of a field that it does not know.
-        return type(refusal.data), refusal.data.to_dict()
+    except BadRequestException as rejection:
+        # A dictionary, because a model silently ignores unknown fields.
+        return type(rejection.data), rejection.data.to_dict()
     raise AssertionError(answer)
 
 
@@ -31,19 +31,19 @@ print("obtain gives a token")
 accepted(api.refresh_token(RefreshRequest(token=token)))
 print("refresh gives a token")
 
-# `model_construct` makes a model without looking at it: the constructor insists on every field.
-error = refused(api.obtain_token, ObtainRequest.model_construct(email=EMAIL))
+# The constructor requires every field. `model_construct` skips the validation.
+error = rejected(api.obtain_token, ObtainRequest.model_construct(email=EMAIL))
 assert error == (ObtainError, {"password": ["This field is required."]}), error
 print("a missing password gives the typed 400")
 
-error = refused(api.refresh_token, RefreshRequest.model_construct())
+error = rejected(api.refresh_token, RefreshRequest.model_construct())
 assert error == (RefreshError, {"token": ["This field is required."]}), error
 print("a missing token gives the typed 400")
 
-error = refused(api.obtain_token, ObtainRequest(email=EMAIL, password="not the password"))
+error = rejected(api.obtain_token, ObtainRequest(email=EMAIL, password="not the password"))
 assert error == (ObtainError, {"non_field_errors": ["Unable to log in with provided credentials."]}), error
 print("a wrong password gives the typed 400")
 
-error = refused(api.refresh_token, RefreshRequest(token="not a token"))
+error = rejected(api.refresh_token, RefreshRequest(token="not a token"))
 assert error == (RefreshError, {"non_field_errors": ["Error decoding signature."]}), error
 print("a bad token gives the typed 400")

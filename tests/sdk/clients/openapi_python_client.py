@@ -1,4 +1,4 @@
-"""Drives the client of openapi-python-client; prints a line per check that holds."""
+"""Runs the client of openapi-python-client. Prints a line for each check that passes."""
 
 import os
 
@@ -16,7 +16,7 @@ def accepted(token):
     return token.token
 
 
-def refused(operation, body):
+def rejected(operation, body):
     response = operation.sync_detailed(client=client, body=body)
     assert response.status_code == 400, response
     return response.parsed
@@ -29,7 +29,7 @@ accepted(refresh_token.sync(client=client, body=RefreshRequest(token)))
 print("refresh gives a token")
 
 
-# The constructors insist on every field, so it is left out when the model is written.
+# The constructors require every field. These subclasses omit a field from the request.
 class NoPassword(ObtainRequest):
     def to_dict(self):
         return {"email": self.email}
@@ -40,18 +40,18 @@ class NoToken(RefreshRequest):
         return {}
 
 
-error = refused(obtain_token, NoPassword(EMAIL, PASSWORD))
+error = rejected(obtain_token, NoPassword(EMAIL, PASSWORD))
 assert error == ObtainError(password=["This field is required."]), error
 print("a missing password gives the typed 400")
 
-error = refused(refresh_token, NoToken(token))
+error = rejected(refresh_token, NoToken(token))
 assert error == RefreshError(token=["This field is required."]), error
 print("a missing token gives the typed 400")
 
-error = refused(obtain_token, ObtainRequest(EMAIL, "not the password"))
+error = rejected(obtain_token, ObtainRequest(EMAIL, "not the password"))
 assert error == ObtainError(non_field_errors=["Unable to log in with provided credentials."]), error
 print("a wrong password gives the typed 400")
 
-error = refused(refresh_token, RefreshRequest("not a token"))
+error = rejected(refresh_token, RefreshRequest("not a token"))
 assert error == RefreshError(non_field_errors=["Error decoding signature."]), error
 print("a bad token gives the typed 400")

@@ -3,7 +3,7 @@ from django.db import models
 
 
 class User(AbstractUser):
-    """Logs in with an e-mail."""
+    """A user that logs in with an email."""
 
     username = None
     email = models.EmailField(unique=True)

@@ -1,4 +1,4 @@
-//! Drives the Rust client of openapi-generator; prints a line per check that holds.
+//! Runs the Rust client of openapi-generator. Prints a line for each check that passes.
 
 use std::{env::var, fmt::Debug};
 
@@ -27,9 +27,9 @@ async fn main() {
     accepted(refresh_token(&service, RefreshRequest::new(token)).await);
     println!("refresh gives a token");
 
-    // The models' fields are plain strings: none can be left out, so they are blank.
+    // The fields of the models are strings without `Option`, so a request can have a blank field, but no missing field.
     assert_eq!(
-        obtain_refused(obtain_token(&service, credentials("")).await),
+        obtain_rejected(obtain_token(&service, credentials("")).await),
         ObtainError {
             password: Some(vec!["This field may not be blank.".to_owned()]),
             ..ObtainError::new()
@@ -38,7 +38,7 @@ async fn main() {
     println!("a blank password gives the typed 400");
 
     assert_eq!(
-        refresh_refused(refresh_token(&service, RefreshRequest::new(String::new())).await),
+        refresh_rejected(refresh_token(&service, RefreshRequest::new(String::new())).await),
         RefreshError {
             token: Some(vec!["This field may not be blank.".to_owned()]),
             ..RefreshError::new()
@@ -47,7 +47,7 @@ async fn main() {
     println!("a blank token gives the typed 400");
 
     assert_eq!(
-        obtain_refused(obtain_token(&service, credentials("not the password")).await),
+        obtain_rejected(obtain_token(&service, credentials("not the password")).await),
         ObtainError {
             non_field_errors: Some(vec![
                 "Unable to log in with provided credentials.".to_owned()
@@ -59,7 +59,7 @@ async fn main() {
 
     let bad = RefreshRequest::new("not a token".to_owned());
     assert_eq!(
-        refresh_refused(refresh_token(&service, bad).await),
+        refresh_rejected(refresh_token(&service, bad).await),
         RefreshError {
             non_field_errors: Some(vec!["Error decoding signature.".to_owned()]),
             ..RefreshError::new()
@@ -75,21 +75,21 @@ fn accepted<E: Debug>(answer: Result<Token, Error<E>>) -> String {
     token.token
 }
 
-fn obtain_refused(answer: Result<Token, Error<ObtainTokenError>>) -> ObtainError {
-    match refused(answer) {
+fn obtain_rejected(answer: Result<Token, Error<ObtainTokenError>>) -> ObtainError {
+    match rejected(answer) {
         ObtainTokenError::Status400(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
-fn refresh_refused(answer: Result<Token, Error<RefreshTokenError>>) -> RefreshError {
-    match refused(answer) {
+fn refresh_rejected(answer: Result<Token, Error<RefreshTokenError>>) -> RefreshError {
+    match rejected(answer) {
         RefreshTokenError::Status400(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused<E: Debug>(answer: Result<Token, Error<E>>) -> E {
+fn rejected<E: Debug>(answer: Result<Token, Error<E>>) -> E {
     match answer {
         Err(Error::ResponseError(response)) => {
             assert_eq!(response.status.as_u16(), 400);

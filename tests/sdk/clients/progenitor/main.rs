@@ -1,4 +1,4 @@
-//! Drives the client of progenitor; prints a line per check that holds.
+//! Runs the client of progenitor. Prints a line for each check that passes.
 
 use std::{env::var, fmt::Debug};
 
@@ -6,20 +6,20 @@ use types::{ObtainError, ObtainRequest, RefreshError, RefreshRequest, Token, Tok
 
 progenitor::generate_api!(
     spec = "../../../../openapi/openapi.json",
-    inner_type = crate::LeftOut
+    inner_type = crate::Omitted
 );
 
-/// The field that a request loses on its way out. The types let no field be left out and none be blank.
+/// The field that `pre` removes from each request. The types allow neither a missing nor a blank field.
 #[derive(Clone, Debug)]
-pub struct LeftOut(Option<&'static str>);
+pub struct Omitted(Option<&'static str>);
 
-impl ClientHooks<LeftOut> for Client {
+impl ClientHooks<Omitted> for Client {
     async fn pre<E>(
         &self,
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), Error<E>> {
-        let LeftOut(Some(field)) = self.inner() else {
+        let Omitted(Some(field)) = self.inner() else {
             return Ok(());
         };
         let body = request.body().and_then(reqwest::Body::as_bytes);
@@ -35,13 +35,13 @@ impl ClientHooks<LeftOut> for Client {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let without = |field| Client::new(&var("AUTH_URL").expect("the service's URL"), LeftOut(field));
+    let without = |field| Client::new(&var("AUTH_URL").expect("the service's URL"), Omitted(field));
     let client = without(None);
     let credentials = |password: &str| ObtainRequest {
         email: var("AUTH_EMAIL")
             .expect("an account")
             .try_into()
-            .expect("an e-mail"),
+            .expect("an email"),
         password: password.try_into().expect("a password"),
     };
     let token = |token: &str| RefreshRequest {
@@ -55,11 +55,11 @@ async fn main() {
     accepted(client.refresh_token(&token(&obtained)).await);
     println!("refresh gives a token");
 
-    let error: ObtainError = refused(without(Some("password")).obtain_token(&right).await);
+    let error: ObtainError = rejected(without(Some("password")).obtain_token(&right).await);
     assert_eq!(error.password, ["This field is required."]);
     println!("a missing password gives the typed 400");
 
-    let error: RefreshError = refused(
+    let error: RefreshError = rejected(
         without(Some("token"))
             .refresh_token(&token(&obtained))
             .await,
@@ -67,14 +67,14 @@ async fn main() {
     assert_eq!(error.token, ["This field is required."]);
     println!("a missing token gives the typed 400");
 
-    let error = refused(client.obtain_token(&credentials("not the password")).await);
+    let error = rejected(client.obtain_token(&credentials("not the password")).await);
     assert_eq!(
         error.non_field_errors,
         ["Unable to log in with provided credentials."]
     );
     println!("a wrong password gives the typed 400");
 
-    let error = refused(client.refresh_token(&token("not a token")).await);
+    let error = rejected(client.refresh_token(&token("not a token")).await);
     assert_eq!(error.non_field_errors, ["Error decoding signature."]);
     println!("a bad token gives the typed 400");
 }
@@ -86,7 +86,7 @@ fn accepted<E: Debug>(answer: Result<ResponseValue<Token>, Error<E>>) -> String 
     token.token
 }
 
-fn refused<E: Debug>(answer: Result<ResponseValue<Token>, Error<E>>) -> E {
+fn rejected<E: Debug>(answer: Result<ResponseValue<Token>, Error<E>>) -> E {
     match answer {
         Err(Error::ErrorResponse(response)) => {
             assert_eq!(response.status().as_u16(), 400);
