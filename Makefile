@@ -18,11 +18,14 @@ COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 .PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { name = $$0; sub(/:.*/, "", name); text = $$0; sub(/.*## /, "", text); printf "  %-18s %s\n", name, text }' \
+	    $(MAKEFILE_LIST)
+
+##@ Run and test
 
 run: ## Build, and start a demo with Swagger UI on http://127.0.0.1:8000/docs/
 	$(CARGO) build --locked
-	@echo "Swagger UI: http://127.0.0.1:8000/docs/  (Ctrl-C to stop)"
 	@$(CARGO) run --locked --quiet -- serve --demo
 
 test: check contract-diff setup-test ## Run the linters, and all tests on SQLite and PostgreSQL
@@ -78,11 +81,15 @@ supply-chain: setup-package ## Check licenses, sources and duplicates of the dep
 advisories: setup-package ## Check the dependencies for known vulnerabilities (RustSec, needs the network)
 	PATH="$(TOOLS):$$PATH" $(CARGO) deny --locked check advisories
 
+##@ Package
+
 package: setup-package ## Build the release and its Debian package into target/package
 	packaging/release
 
 reproducible: setup-package ## Build the release twice in different folders, and compare the files
 	packaging/reproduce
+
+##@ Benchmarks
 
 measure: setup-bench ## Measure the CPU time of requests, and write the table of docs/scaling.md
 	$(call MEASURE,release) measure.py
@@ -123,6 +130,8 @@ test-bench: setup-bench ## Run bench, bench-scale, bench-fairness, measure and f
 	for program in main.py "scale.py 4000" fairness.py measure.py flamegraph.py; do \
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
+
+##@ Contract and generated files
 
 swagger-ui: ## Replace the files of Swagger UI (version in src/http/docs/swagger-ui/update)
 	src/http/docs/swagger-ui/update

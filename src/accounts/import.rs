@@ -97,13 +97,13 @@ pub enum ImportOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportConflict {
     /// An earlier record has the same ID.
-    #[error("its id stands there twice")]
+    #[error("its ID occurs more than once")]
     Repeated,
     /// Another account has the ID.
-    #[error("its id is that of {0}")]
+    #[error("{0} has the same ID")]
     Id(String),
     /// Another account has the email, or an email that differs only in case.
-    #[error("its e-mail is that of account {0} (upper and lower case do not count)")]
+    #[error("account {0} has the same email (case is ignored)")]
     Email(i64),
     /// The password cannot be imported.
     #[error("{0}")]

@@ -43,7 +43,7 @@ pub struct NewAccount {
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// Another account has this email, or an email that differs only in case.
-    #[error("an account with this e-mail exists (upper and lower case do not count)")]
+    #[error("an account with this email exists (case is ignored)")]
     EmailTaken,
     /// Another account has this ID, or a deleted account had this ID.
     #[error(

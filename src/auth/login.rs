@@ -14,7 +14,7 @@ use crate::accounts::{Account, DatabaseError, email};
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// No account has this email.
-    #[error("no account has this e-mail")]
+    #[error("no account has this email")]
     UnknownAccount,
     /// The account has no usable password.
     #[error("the account has no usable password")]

@@ -235,7 +235,7 @@ impl PasswordHasher {
         };
         info!(
             scheme = dummy_hash.scheme.name(),
-            "unknown e-mails are refused in the time of most accounts"
+            "unknown emails are rejected in the time of most accounts"
         );
         let current = self.dummy_hash.write();
         *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(dummy_hash);

@@ -19,7 +19,7 @@ pub enum RefreshError {
     #[error("the token names no account")]
     NoSubject,
     /// The account does not exist, or its email has changed.
-    #[error("the account is gone, or has another e-mail")]
+    #[error("the account is gone, or has another email")]
     UnknownAccount,
     /// The account is disabled.
     #[error("the account is disabled")]

@@ -25,11 +25,11 @@ use secrets::KeySet;
 pub struct Claims {
     /// The account's id.
     pub user_id: i64,
-    /// The account's e-mail, as stored.
+    /// The account's email, as stored.
     pub username: String,
     /// When the token expires, in Unix seconds: it is good in that second, and expired after it.
     pub exp: i64,
-    /// The account's e-mail, as stored.
+    /// The account's email, as stored.
     pub email: String,
     /// When the password was given, in Unix seconds: a refresh keeps it.
     pub orig_iat: i64,

@@ -43,7 +43,7 @@ impl CliError {
     /// The user pressed Ctrl-C before the command changed anything. Shells use the exit code 130 for SIGINT.
     pub(super) fn interrupted() -> Self {
         Self {
-            message: "interrupted: nothing was changed".to_owned(),
+            message: "interrupted: no changes were made".to_owned(),
             code: 130,
         }
     }

@@ -145,7 +145,7 @@ impl Import {
             if self.json {
                 print_json(report)?;
             }
-            return Err("no account could come in. Nothing was changed".into());
+            return Err("no account could be imported; no changes were made".into());
         };
         if self.dry_run {
             import.roll_back().await.map_err(failed)?;

@@ -20,10 +20,10 @@ use crate::{
 /// The arguments that give a password.
 #[derive(clap::Args)]
 pub(super) struct PasswordArgs {
-    /// Read the password from one line of standard input, instead of asking for it twice
+    /// Read the password from one line of standard input, without a prompt
     #[arg(long)]
     password_stdin: bool,
-    /// Skip the password policy: 8 to 128 characters, neither common nor all digits nor the e-mail
+    /// Skip the password policy: 8 to 128 characters, neither common nor all digits nor the email
     #[arg(long)]
     force: bool,
 }
@@ -43,7 +43,8 @@ impl PasswordArgs {
         };
         if password.contains('\0') || email::strip(&password).is_empty() {
             return Err(
-                "this password could never log in: it is blank, or holds a null character".into(),
+                "this password could never log in: it is blank, or contains a null character"
+                    .into(),
             );
         }
         let errors = policy::validate(&password, email);
@@ -113,12 +114,16 @@ async fn from_prompt() -> Result<String, CliError> {
     }
 }
 
+/// Prompts until both passwords are equal.
 fn ask_twice() -> Result<String, CliError> {
-    let password = rpassword::prompt_password("Password: ").map_err(no_prompt)?;
-    if password != rpassword::prompt_password("The same again: ").map_err(no_prompt)? {
-        return Err("the two passwords differ: nothing was changed".into());
+    let prompt = |text| rpassword::prompt_password(text).map_err(no_prompt);
+    loop {
+        let password = prompt("Password: ")?;
+        if password == prompt("Repeat the password: ")? {
+            return Ok(password);
+        }
+        eprintln!("the passwords differ, please try again");
     }
-    Ok(password)
 }
 
 fn no_prompt(error: io::Error) -> CliError {

@@ -16,7 +16,7 @@ mod systemd;
 
 pub(super) use activation::ActivationSockets;
 
-use super::{database, error::CliError, log, prepared::ServeContext, secret};
+use super::{database, error::CliError, log, output::print, prepared::ServeContext, secret};
 use crate::{
     accounts::{AccountStore, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
@@ -73,7 +73,7 @@ impl Serve {
         let (listener, socket_file) = socket.listen()?;
         let admin_addr = admin_server.as_ref().map(|server| server.addr.as_str());
         let is_https = certificate.is_some();
-        self.log_listening(&listener.display_addr(), admin_addr, is_https);
+        self.report_listening(&listener.display_addr(), admin_addr, is_https)?;
         if let Some(certificate) = &certificate {
             certificate.watch();
         }
@@ -149,16 +149,24 @@ impl Serve {
         }
     }
 
-    fn log_listening(&self, address: &str, admin: Option<&str>, is_https: bool) {
+    fn report_listening(
+        &self,
+        address: &str,
+        admin: Option<&str>,
+        is_https: bool,
+    ) -> Result<(), CliError> {
         let scheme = if is_https { "https" } else { "http" };
-        let docs = (!address.starts_with("unix:")).then(|| format!("{scheme}://{address}/docs/"));
+        let url = (!address.starts_with("unix:")).then(|| format!("{scheme}://{address}"));
+        let docs = url.as_ref().map(|url| format!("{url}/docs/"));
         info!(address, admin, docs, "listening");
-        if self.demo {
-            warn!(
-                email = demo::EMAIL,
-                "a demo: the account's password is public, and all of it is gone when this ends"
-            );
+        if !self.demo {
+            return Ok(());
         }
+        warn!(
+            email = demo::EMAIL,
+            "a demo: the password is public, and all data is lost when the service stops"
+        );
+        url.map_or(Ok(()), |url| print(demo::banner(&url)))
     }
 }
 

@@ -75,7 +75,7 @@ fn login_events_are_logged_without_secrets() {
         assert!(!log.contains(secret), "{secret} is in:\n{log}");
     }
     assert!(
-        log.contains("no account has this e-mail"),
+        log.contains("no account has this email"),
         "the audit trail does not contain the cause:\n{log}"
     );
 }

@@ -132,6 +132,14 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Returns the whole standard output, after the process has ended.
+    pub(crate) fn stdout(&mut self) -> String {
+        let mut output = String::new();
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut output).unwrap();
+        output
+    }
+
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null());
         Self::of(command)

@@ -178,7 +178,7 @@ fn invalid_user_command_reports_the_reason_without_changes() {
             &["user", "create", "nobody", "--password-stdin"],
             "x\n",
             2,
-            "not an e-mail address",
+            "not an email address",
         ),
         (
             &[
@@ -237,7 +237,7 @@ fn invalid_user_command_reports_the_reason_without_changes() {
             &["user", "set-email", EMAIL, "nobody"],
             "",
             2,
-            "not an e-mail address",
+            "not an email address",
         ),
         (
             &["user", "revoke-tokens", "nobody@example.com"],

@@ -78,7 +78,7 @@ async fn assert_update(
         .collect();
     assert_eq!(problems.len(), skipped.len(), "{problems:?}");
     for ((id, reason), (skipped, holder)) in problems.iter().zip(skipped) {
-        let told = format!("its e-mail is that of account {holder} ");
+        let told = format!("account {holder} has the same email ");
         assert_eq!((id, reason.contains(&told)), (skipped, true), "{reason}");
     }
 }

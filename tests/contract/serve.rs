@@ -20,7 +20,7 @@ use crate::{
 #[test]
 fn demo_has_the_documented_account_and_leaves_no_files() {
     let home = Home::new();
-    let service = home.serve(&["--demo"]);
+    let mut service = home.serve(&["--demo"]);
     let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
     let (status, body) = service.post(OBTAIN, &documented);
     assert_eq!(
@@ -33,6 +33,11 @@ fn demo_has_the_documented_account_and_leaves_no_files() {
     );
 
     service.signal("-TERM");
+    let banner = service.stdout();
+    let docs = format!("Swagger UI: http://{}/docs/\n", service.address);
+    assert!(banner.starts_with(&docs), "{banner}");
+    assert!(banner.contains("password 1234ABCD"), "{banner}");
+    assert_eq!(banner.lines().count(), 4, "{banner}");
     let (status, log) = service.wait();
     assert!(status.success());
     assert!(log.contains("a demo"), "{log}");

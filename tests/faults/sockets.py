@@ -16,7 +16,7 @@ MANY = 20
 
 
 def told(status, body):
-    """An answer, with the e-mail in the place of a token."""
+    """An answer, with the email in the place of a token."""
     return status, jwt.claims(body["token"])["email"] if status == 200 else None
 
 

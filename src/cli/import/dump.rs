@@ -191,9 +191,7 @@ fn invalid(error: ReaderError) -> Stop {
     let (location, problem) = match error {
         ReaderError::SyntaxError(JsonSyntaxError { kind, location }) => {
             let problem = match kind {
-                SyntaxErrorKind::IncompleteDocument => {
-                    "it ends here, in the middle: it was cut off".to_owned()
-                }
+                SyntaxErrorKind::IncompleteDocument => "unexpected end of the file".to_owned(),
                 SyntaxErrorKind::TrailingData => {
                     "something follows the list. Is it JSON lines? Dump with --format json"
                         .to_owned()

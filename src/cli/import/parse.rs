@@ -51,7 +51,7 @@ impl Rules {
         let mut warnings = Vec::new();
         if !email::is_valid(&email) {
             warnings.push(
-                "its e-mail is not valid: its tokens refresh, but it cannot log in".to_owned(),
+                "its email is not valid: its tokens refresh, but it cannot log in".to_owned(),
             );
         }
         let mut naive_times = 0;
@@ -123,15 +123,15 @@ fn address(email: FieldValue, username: FieldValue) -> Result<String, String> {
     };
     match chosen {
         FieldValue::Text(text) if text.contains('\0') => {
-            Err("its e-mail holds a null character or a lone surrogate".to_owned())
+            Err("its email contains a null character or a lone surrogate".to_owned())
         }
         FieldValue::Text(text) if !text.is_empty() => Ok(text),
         FieldValue::Missing | FieldValue::Null | FieldValue::Text(_) => {
-            Err("it has no e-mail".to_owned())
+            Err("it has no email".to_owned())
         }
-        FieldValue::TooLong => Err(format!("its e-mail is longer than {MAX_TEXT} bytes")),
+        FieldValue::TooLong => Err(format!("its email is longer than {MAX_TEXT} bytes")),
         FieldValue::Bool(_) | FieldValue::Number(_) | FieldValue::Nested => {
-            Err("its e-mail is not text".to_owned())
+            Err("its email is not text".to_owned())
         }
     }
 }

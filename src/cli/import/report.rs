@@ -193,7 +193,7 @@ impl fmt::Display for Report {
             return f.write_str(&json);
         }
         if self.dry_run {
-            f.write_str("a dry run, nothing was changed: ")?;
+            f.write_str("dry run, no changes were made: ")?;
         }
         write!(
             f,

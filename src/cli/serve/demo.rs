@@ -14,7 +14,7 @@ const PASSWORD: &str = "1234ABCD";
 pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
     if !settings.listen.is_local() {
         return Err(CliError::usage(format!(
-            "--demo does not listen on {}: its password is public. Take a loopback address, such as 127.0.0.1:8000",
+            "--demo accepts only loopback addresses, because its password is public, and {} is not one; use 127.0.0.1:8000, for example",
             settings.listen
         )));
     }
@@ -22,6 +22,17 @@ pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
         database_url: DatabaseUrl("sqlite::memory:".to_owned()),
         ..settings
     })
+}
+
+/// Returns four lines that show how to use the demo.
+pub(super) fn banner(url: &str) -> String {
+    format!(
+        "Swagger UI: {url}/docs/\n\
+         Account:    {EMAIL}, password {PASSWORD}\n\
+         Log in:     curl {url}/v1/auth/jwt/obtain/ -H 'Content-Type: application/json' \
+         -d '{{\"email\": \"{EMAIL}\", \"password\": \"{PASSWORD}\"}}'\n\
+         Stop:       Ctrl-C"
+    )
 }
 
 /// Adds the documented account.

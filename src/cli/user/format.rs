@@ -57,6 +57,6 @@ pub(super) fn valid_email(email: &str) -> Result<String, CliError> {
         return Ok(stripped.to_owned());
     }
     Err(CliError::usage(format!(
-        "\"{email}\" is not an e-mail address: it could never log in"
+        "\"{email}\" is not an email address: it could never log in"
     )))
 }

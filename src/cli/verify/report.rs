@@ -81,7 +81,7 @@ impl Report {
                 at.name, by.name
             );
             if refreshed.token().is_none() {
-                let advice = "have both the same secret, and the account the same id and e-mail?";
+                let advice = "have both the same secret, and the account the same id and email?";
                 self.unexpected
                     .push(format!("{what}: {refreshed}; {advice}"));
                 continue;
