@@ -1,4 +1,4 @@
-"""Accounts that are added by a process of its own each, one after the other, while something fails."""
+"""Adds accounts during a fault. A separate process adds each account."""
 
 import threading
 
@@ -7,7 +7,7 @@ from service import PASSWORD
 
 
 class Adding:
-    """`signet user create` in a loop, from the start of a `with` to its end."""
+    """Runs `signet user create` in a loop, for the duration of a `with` block."""
 
     def __init__(self, service):
         self.service = service
@@ -35,14 +35,14 @@ class Adding:
         self.thread.join()
 
     def more(self, count):
-        """Waits until so many more were acknowledged."""
+        """Waits until `count` more accounts are acknowledged."""
         wanted = len(self.acknowledged) + count
 
         def told():
-            return f"{count} more accounts; the last that were refused: {self.refused[-2:]}"
+            return f"{count} more accounts; the last failed commands: {self.refused[-2:]}"
 
         until(lambda: len(self.acknowledged) >= wanted, told)
 
     def missing(self):
-        """Those acknowledged that cannot log in."""
+        """Returns the acknowledged accounts that cannot log in."""
         return {email for email in self.acknowledged if self.service.obtain(email)[0] != 200}

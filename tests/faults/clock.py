@@ -1,4 +1,4 @@
-"""The clock is stepped by an hour, backwards and forwards, while the service runs."""
+"""Sets the clock back and forward by an hour while the service runs."""
 
 import glob
 import time
@@ -17,7 +17,7 @@ OUT_OF_TIME = (400, {"non_field_errors": ["Signature has expired."]})
 
 
 def library():
-    """Preloaded, it tells a process another time than it is."""
+    """Returns the path of libfaketime, or None. The preloaded library changes the time of day that a process reads."""
     return next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 
 
@@ -25,32 +25,32 @@ class Clock(unittest.TestCase):
     def setUp(self):
         self.service = running(self.addCleanup, *EMAILS, OURS)
         self.service.kill()
-        # For the commands, too, from here on.
+        # The commands of the test use the same clock as the service.
         self.service.environment |= {
             "LD_PRELOAD": library(),
             "FAKETIME_TIMESTAMP_FILE": str(self.service.folder / "clock"),
             "FAKETIME_NO_CACHE": "1",
-            # Only the time of day steps; a clock for durations does not.
+            # A change of the system time does not change the monotonic clock.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         self.step(0)
         self.service.start()
 
     def step(self, seconds):
-        """Sets the clock off by so much, all at once."""
+        """Sets the offset of the clock, in seconds. The rename makes the change atomic."""
         new = self.service.folder / "clock.new"
         new.write_text(f"{seconds:+d}s\n")
         new.rename(self.service.folder / "clock")
         self.offset = seconds
 
     def obtain(self):
-        """Logs in, by the clock of now; returns the token, which refreshes."""
+        """Logs in at the current time of the service, and returns the token."""
         status, body = self.service.obtain(OURS)
         self.assertEqual(status, 200)
         return body["token"]
 
     def refresh(self, token):
-        """A token that is good refreshes, to one that expires in an hour by the clock of now."""
+        """Asserts that a token can be refreshed, and that the new token expires in an hour by the current clock."""
         status, body = self.service.refresh(token)
         self.assertEqual(status, 200, body)
         before, after = jwt.claims(token), jwt.claims(body["token"])
@@ -62,8 +62,8 @@ class Clock(unittest.TestCase):
         self.assertEqual(revoked.returncode, 0, revoked)
 
     def under_load(self, fault, check):
-        """Runs a check, which steps the clock, while others log in and refresh. A token of theirs may expire by a
-        step; nobody is told anything else that is not right, and nobody waits."""
+        """Runs a check that changes the clock under load. The change may expire tokens of the load. All other responses must be
+        correct and fast."""
         with Load(self.service.port, EMAILS, clock_steps=True) as load:
             load.steady()
             check(load)
@@ -76,7 +76,7 @@ class Clock(unittest.TestCase):
             early = self.obtain()
             self.step(-HOUR)
             load.steady()
-            # By the clock, they will be issued in an hour.
+            # By the new clock, this token was issued one hour in the future.
             self.refresh(early)
             late = self.obtain()
             self.assertAlmostEqual(jwt.claims(late)["orig_iat"], time.time() - HOUR, delta=5)
@@ -95,7 +95,7 @@ class Clock(unittest.TestCase):
             self.step(0)
             self.assertEqual(self.service.refresh(early), ENDED)
 
-        self.under_load("tokens are revoked after the clock was set back", check)
+        self.under_load("the clock is set back, and the tokens of an account are revoked", check)
 
     def test_revoked_after_a_step_back_and_a_login(self):
         def check(load):
@@ -108,20 +108,20 @@ class Clock(unittest.TestCase):
             self.step(0)
             self.assertEqual([self.service.refresh(token) for token in (late, early)], [ENDED] * 2)
 
-        self.under_load("tokens are revoked after the clock was set back and a login", check)
+        self.under_load("the clock is set back, an account logs in, and its tokens are revoked", check)
 
     def test_forwards(self):
         def check(load):
             early = self.obtain()
             self.refresh(early)
-            # A minute more than a token is good for.
+            # One minute more than the lifetime of a token.
             self.step(HOUR + 60)
             self.assertEqual(self.service.refresh(early), OUT_OF_TIME)
             late = self.obtain()
             self.refresh(late)
             load.steady()
             self.step(0)
-            # What has not expired, after all, is good again.
+            # By the corrected clock, both tokens are valid.
             self.refresh(early)
             self.refresh(late)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL fails: it is stopped, restarted, killed, frozen, or lets nobody in."""
+"""PostgreSQL is stopped, restarted, killed or frozen, or rejects new connections."""
 
 import signal
 import time
@@ -12,29 +12,29 @@ from poll import until
 from postgres import Postgres
 from service import WAIT, running
 
-# More than the connections of the service to it, which are 8.
+# More clients than the 8 connections of the service to the database.
 EMAILS = [f"client-{number}@example.com" for number in range(12)]
 
 
 class Database(unittest.TestCase):
     def setUp(self):
-        # As it is run: what was acknowledged is on the disk. Its log tells the time, as `ready` reads it.
+        # As in production, PostgreSQL syncs each commit to the disk. `ready` reads the time of the log lines.
         self.postgres = Postgres(fsync="on", max_connections=20, log_line_prefix="%n")
         self.addCleanup(self.postgres.close)
         self.service = running(self.addCleanup, *EMAILS, database=self.postgres.url())
 
     def survive(self, fault, fail, repair, unavailable=True):
-        """The database fails and is repaired, under load, while accounts are added. `repair` returns when it was."""
+        """Breaks and repairs the database under load, while accounts are added. `repair` returns the time of the repair."""
         with Load(self.service.port, EMAILS) as load, Adding(self.service) as adding:
             load.steady()
             adding.more(1)
             before = len(load.answers)
             fail()
-            # So long that nobody has an answer of before the fault.
+            # Afterwards, each client has received responses to requests that it sent after the fault.
             load.hear(3)
             if unavailable:
                 self.assertIn(UNAVAILABLE, [answer.kind for answer in load.answers[before:]])
-                # A proxy is told so; who restarts what is dead is not.
+                # The proxy must stop sending requests, but the supervisor must not restart the service.
                 self.assertEqual([self.service.probe("/readyz"), self.service.probe("/healthz")], [503, 200])
             repaired = repair()
             load.steady()
@@ -46,7 +46,7 @@ class Database(unittest.TestCase):
         table.survived(self, fault, load, [UNAVAILABLE], missing, recovery, ", `user create` in a loop")
 
     def ready(self):
-        """When the server last said that it is."""
+        """Returns the monotonic time at which the server last reported that it is ready."""
         said = [line for line in (self.postgres.folder / "log").read_text().splitlines() if "ready to accept" in line]
         return time.monotonic() - (time.time() - float(said[-1].partition("LOG:")[0]))
 
@@ -63,14 +63,14 @@ class Database(unittest.TestCase):
             self.postgres.run("pg_ctl", "-D", self.postgres.data, "-l", log, "-m", "fast", "-w", "restart")
             return self.ready()
 
-        # It may be back before anybody was told to try again.
+        # The restart may be so fast that no request fails.
         self.survive("PostgreSQL is restarted", lambda: None, restart, unavailable=False)
 
     def test_killed(self):
         def kill():
             processes = self.postgres.processes()
             self.postgres.signal(signal.SIGKILL)
-            until(lambda: not any(map(is_alive, processes)), "its processes are gone")
+            until(lambda: not any(map(is_alive, processes)), "all processes of PostgreSQL have exited")
 
         self.survive("all processes of PostgreSQL are killed", kill, self.start)
 
@@ -96,7 +96,7 @@ class Database(unittest.TestCase):
 
 
 def is_alive(process):
-    """Whether it is there; one that has ended but was not waited for is not."""
+    """Returns whether a process runs. A zombie does not run."""
     try:
         with open(f"/proc/{process}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,4 +1,4 @@
-"""The disk of SQLite is full, or read-only, while the service runs."""
+"""The disk of the SQLite database is full or read-only while the service runs."""
 
 import time
 import unittest
@@ -24,27 +24,27 @@ class Disk(unittest.TestCase):
             load.steady()
             before = len(load.answers)
             fail()
-            # Two logins of each client at least, and the refreshes between them.
+            # At least two logins of each client, and the refreshes between them.
             load.hear(8)
             during = load.answers[before:]
             repaired = time.monotonic()
             repair()
             load.steady()
-        # A login records itself; a refresh writes nothing.
+        # A login writes to the database, and a refresh does not.
         self.assertIn((OBTAIN, UNAVAILABLE), [(answer.path, answer.kind) for answer in during])
         refused = [answer for answer in load.answers if answer.path == REFRESH and answer.kind == UNAVAILABLE]
         self.assertEqual(refused, [])
         self.assertLess(load.slowest(), WAIT + 2)
-        # The same process goes on, and changes by hand do, too.
+        # The process still runs, and commands can add accounts.
         self.assertIsNone(self.service.process.poll())
         self.service.add("late@example.com")
         missing = {*EMAILS, "late@example.com"} - self.service.emails()
         table.survived(self, fault, load, [UNAVAILABLE], missing, load.recovery(repaired))
 
     def test_full(self):
-        self.survive("SQLite's disk is full", self.disk.fill, self.disk.make_room)
+        self.survive("the disk of the SQLite database is full", self.disk.fill, self.disk.make_room)
 
     def test_read_only(self):
         read_only = ReadOnly(self.service.process)
         self.addCleanup(read_only.end)
-        self.survive("SQLite's disk is read-only", read_only.begin, read_only.end)
+        self.survive("the disk of the SQLite database is read-only", read_only.begin, read_only.end)

@@ -1,4 +1,4 @@
-"""Another client of PostgreSQL, which takes all the connections that it allows."""
+"""A client of PostgreSQL that uses all available connections."""
 
 import socket
 import struct
@@ -11,10 +11,10 @@ class Hogs:
         self.connections = []
 
     def connect(self):
-        """One more connection, or none if there is none left. It speaks as much of the protocol as that takes."""
+        """Opens a connection and logs in. Returns None if PostgreSQL has no free connection."""
         connection = socket.create_connection(("127.0.0.1", self.postgres.port), timeout=10)
         parameters = f"user\0{self.postgres.user}\0database\0postgres\0\0".encode()
-        # The version is 3.0.
+        # The startup message, with version 3.0 of the protocol.
         connection.sendall(struct.pack("!ii", 8 + len(parameters), 3 << 16) + parameters)
         if self.until_ready(connection):
             return connection
@@ -22,7 +22,7 @@ class Hogs:
         return None
 
     def until_ready(self, connection):
-        """Reads to the end of an answer; whether it was no refusal."""
+        """Reads messages until PostgreSQL is ready for a query. Returns False if PostgreSQL has too many connections (53300)."""
         reader = connection.makefile("rb")
         while head := reader.read(5):
             kind, length = struct.unpack("!ci", head)
@@ -33,15 +33,15 @@ class Hogs:
                 return False
             if kind == b"Z":
                 return True
-        raise AssertionError("PostgreSQL hung up")
+        raise AssertionError("PostgreSQL closed the connection")
 
     def take_all(self):
-        """Takes what is free, and what the service holds, until there is nothing else."""
+        """Opens all free connections, then terminates the connections of the service and replaces them, up to `max_connections`."""
         most = int(self.postgres.settings["max_connections"])
         deadline = time.monotonic() + 20
         while len(self.connections) < most:
             if time.monotonic() > deadline:
-                raise AssertionError(f"took {len(self.connections)} of {most} connections")
+                raise AssertionError(f"opened only {len(self.connections)} of {most} connections")
             if taken := self.connect():
                 self.connections.append(taken)
             else:

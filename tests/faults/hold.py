@@ -1,9 +1,9 @@
-"""Opens many connections, and tells when the other side has closed them.
+"""Opens many connections, and reports when the server closes them.
 
-    python3 hold.py PORT COUNT          says nothing on them
-    python3 hold.py PORT COUNT ask      asks something on each, and once more when it is sent a line
+    python3 hold.py PORT COUNT          sends no request
+    python3 hold.py PORT COUNT ask      sends a request on each connection, and another request after a line on stdin
 
-It is a process of its own, which may open as many files as the service may.
+It runs as a separate process, and raises its limit of open files to the hard limit.
 """
 
 import json
@@ -39,7 +39,7 @@ def main(port, count, asks=False):
 
 
 def ask(connections):
-    """How many of them answer."""
+    """Sends a request on each connection. Returns the number of correct responses."""
     for connection in connections:
         connection.sendall(REQUEST)
     return sum(connection.recv(4096).startswith(b"HTTP/1.1 404") for connection in connections)

@@ -1,4 +1,4 @@
-"""What a token says, if its signature is right: read here, not by what is under test."""
+"""Verifies and decodes tokens, independently of the code under test."""
 
 import base64
 import hashlib
@@ -13,9 +13,9 @@ def decode(part):
 
 
 def claims(token):
-    """The claims of a token of three segments, signed with our secret. Of any other: a ValueError."""
+    """Returns the claims of a token. Raises ValueError if the token is malformed or not signed with the secret of the tests."""
     head, body, signature = token.split(".")
     signed = hmac.digest(SECRET.encode(), f"{head}.{body}".encode(), hashlib.sha256)
     if not hmac.compare_digest(decode(signature), signed):
-        raise ValueError("its signature is wrong")
+        raise ValueError("the signature of the token is invalid")
     return json.loads(decode(body))

@@ -1,4 +1,4 @@
-"""The service is killed in the middle of its work, again and again."""
+"""The service is killed several times under load."""
 
 import time
 import unittest
@@ -22,14 +22,14 @@ class Killed(unittest.TestCase):
             for _ in range(TIMES):
                 adding.more(2)
                 service.kill()
-                # Its start is a part of the recovery.
+                # The recovery time includes the start of the service.
                 killed = time.monotonic()
                 service.start()
                 load.steady()
                 recoveries.append(load.recovery(killed))
             adding.more(2)
-        self.assertIn("reset", load.errors(), "no request was under way at any kill")
-        # While it is dead, nobody is there to tell them.
+        self.assertIn("reset", load.errors(), "no request was in flight at any kill")
+        # A dead service cannot respond with 503.
         missing = {*EMAILS, *adding.acknowledged} - service.emails() | adding.missing()
         may_see = ["reset", "refused"]
         table.survived(self, fault, load, may_see, missing, max(recoveries), ", `user create` in a loop")

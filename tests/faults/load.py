@@ -1,4 +1,4 @@
-"""A load of logins and refreshes: clients that check every answer, and know how each went."""
+"""The load: clients that log in and refresh, and check and record each response."""
 
 import http.client
 import json
@@ -11,11 +11,11 @@ import jwt
 from poll import until
 from service import OBTAIN, PASSWORD, REFRESH
 
-# Kinds of answers. Any other is named as it came: "reset", "timeout", "refused", "500".
+# Kinds of responses. Other kinds are "reset", "timeout", "refused", and status codes such as "500".
 OK, UNAVAILABLE, EXPIRED, WRONG = "ok", "503", "expired", "wrong"
 UNAVAILABLE_BODY = {"detail": "Service temporarily unavailable, try again later."}
 EXPIRED_BODY = {"non_field_errors": ["Signature has expired."]}
-# Longer than any answer may take: what takes longer is a hang.
+# Timeout of a client in seconds. It is longer than any response may take, so a timeout means that the service hangs.
 PATIENCE = 15
 
 
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Client(threading.Thread):
-    """Logs in, refreshes some times, and so on; over one connection, or over a fresh one each time."""
+    """Logs in, refreshes several times, and repeats this. Uses one connection, or a new connection for each request (`fresh`)."""
 
     def __init__(self, load, port, email, fresh):
         super().__init__(daemon=True)
@@ -37,7 +37,7 @@ class Client(threading.Thread):
         self.headers = {"Content-Type": "application/json"} | ({"Connection": "close"} if fresh else {})
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         self.token, self.turn, self.user_id = None, 0, None
-        # How many answers there were, and the number of the last that was not right.
+        # The number of responses, and the number of the last response that was not correct.
         self.heard, self.broken = 0, 0
 
     def run(self):
@@ -47,7 +47,7 @@ class Client(threading.Thread):
             self.heard += 1
             if answer.kind != OK:
                 self.broken = self.heard
-                # As a client would; a dead service would else be asked thousands of times.
+                # Real clients also pause after an error. Without the pause, a dead service would cause thousands of requests.
                 self.load.stopping.wait(0.02)
         self.connection.close()
 
@@ -82,21 +82,21 @@ class Client(threading.Thread):
             return f"{answer.status} without JSON"
         if answer.status == 503:
             told = answer.headers.get("Retry-After", "").isdigit() and body == UNAVAILABLE_BODY
-            return UNAVAILABLE if told else "503 that does not say when to try again"
+            return UNAVAILABLE if told else "503 without a Retry-After header or the expected body"
         if answer.status == 400 and body == EXPIRED_BODY and self.load.clock_steps and path == REFRESH:
             self.token = None
             return EXPIRED
-        # The credentials are right, and the token is good: to refuse them is wrong.
+        # The credentials and the token are valid, so the service must not reject them.
         return WRONG if answer.status < 500 else str(answer.status)
 
     def is_mine(self, path, text):
-        """Whether a token is this account's; then it is the one to be refreshed next."""
+        """Returns whether the response contains a valid token of this account. Stores the token for the next refresh."""
         try:
             body = json.loads(text)
             found = jwt.claims(body["token"])
             user_id, login = found["user_id"], found["orig_iat"]
             mine = found["email"] == found["username"] == self.email and self.user_id in (None, user_id)
-            # A refresh does not prolong a login.
+            # A refresh does not change the time of the login.
             mine &= path == OBTAIN or login == jwt.claims(self.token)["orig_iat"]
         except (ValueError, KeyError, TypeError):
             return False
@@ -105,8 +105,8 @@ class Client(threading.Thread):
 
 
 class Load:
-    """A client for each of these accounts, from the start of a `with` to its end. Between two logins it refreshes so often. With
-    `clock_steps`, a token may have expired: that is a right answer, after which its client logs in."""
+    """Runs a client for each account, for the duration of a `with` block. Each client refreshes `refreshes` times between two logins. With
+    `clock_steps`, a refresh may report an expired token, and the client then logs in."""
 
     def __init__(self, port, emails, clock_steps=False, refreshes=3):
         self.clock_steps = clock_steps
@@ -126,15 +126,15 @@ class Load:
             client.join()
 
     def hear(self, times=3):
-        """Waits until every client has had so many more answers, of whatever kind."""
+        """Waits until each client has received `times` more responses of any kind."""
         before = {client: client.heard for client in self.clients}
-        self.wait(times, lambda client: client.heard - before[client], "answers")
+        self.wait(times, lambda client: client.heard - before[client], "responses")
 
     def steady(self, times=100):
-        """Waits until every client has had so many more right answers, and no other among them."""
-        # What is under way now counts for neither.
+        """Waits until each client has received `times` more correct responses in a row."""
+        # The request in flight does not count.
         before = {client: client.heard + 1 for client in self.clients}
-        self.wait(times, lambda client: client.heard - max(before[client], client.broken), "right answers in a row")
+        self.wait(times, lambda client: client.heard - max(before[client], client.broken), "correct responses in a row")
 
     def wait(self, times, count, what):
         def told():
@@ -143,14 +143,14 @@ class Load:
         until(lambda: all(count(client) >= times for client in self.clients), told, 60)
 
     def errors(self):
-        """How often something else came than a right answer, by kind."""
+        """Returns the number of responses and connection errors of each kind, without the correct responses."""
         return Counter(answer.kind for answer in self.answers if answer.kind != OK)
 
     def slowest(self):
         return max(answer.ended - answer.started for answer in self.answers)
 
     def recovery(self, since):
-        """Seconds from then to the first of the right answers that no error followed."""
+        """Returns the seconds from `since` to the first correct response after the last error."""
         failed = [answer.ended for answer in self.answers if answer.kind != OK]
         last = max([since, *failed])
         return min(answer.ended for answer in self.answers if answer.kind == OK and answer.ended >= last) - since

@@ -1,4 +1,4 @@
-"""Every fault, with real processes and sockets; then the table of them, and docs/faults.md."""
+"""Tests all faults with real processes and sockets, prints the table, and writes docs/faults.md."""
 
 import shutil
 import signal
@@ -20,7 +20,7 @@ FAULTS = [Database, Network, Killed, Replicas, Disk, Idle, Sockets, Clock]
 
 
 def load_tests(loader, _tests, _pattern):
-    """All of them, in this order; the table has it, too."""
+    """Returns all tests. The rows of the table have the same order."""
     return unittest.TestSuite(loader.loadTestsFromTestCase(fault) for fault in FAULTS)
 
 
@@ -32,14 +32,14 @@ def missing():
 
 if __name__ == "__main__":
     if lacking := missing():
-        sys.exit(f"THE FAULTS CANNOT BE MADE without {', '.join(lacking)}: tests/faults/setup installs them")
-    # The first interruption ends the suite after its current test, which removes all that it has started.
+        sys.exit(f"missing tools: {', '.join(lacking)}; run tests/faults/setup to install them")
+    # After the first signal, the suite stops after the current test, so that the test stops its processes.
     unittest.installHandler()
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     outcome = unittest.main(exit=False, verbosity=2).result
     failed = len(outcome.failures) + len(outcome.errors)
     print(table.markdown())
-    # A part of them must not take the place of all.
+    # A run of only some tests must not overwrite the page of all tests.
     everything = load_tests(unittest.defaultTestLoader, None, None).countTestCases()
     if not failed and len(table.rows) == everything:
         table.write()

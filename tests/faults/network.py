@@ -1,4 +1,4 @@
-"""The network between the service and PostgreSQL forgets its connections, or is slow."""
+"""The network between the service and PostgreSQL drops connections, or is slow."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ from relay import Relay
 from service import OBTAIN, WAIT, running
 
 EMAILS = [f"client-{number}@example.com" for number in range(12)]
-# Seconds each way.
+# Latency in each direction, in seconds.
 SLOW = 0.05
 
 
@@ -38,7 +38,7 @@ class Network(unittest.TestCase):
         self.assertLess(load.slowest(), WAIT + 0.5)
         table.survived(
             self,
-            "a firewall drops the connections to PostgreSQL, and new connections work",
+            "a firewall silently drops all open connections to PostgreSQL, and allows new connections",
             load,
             [UNAVAILABLE],
             recovery=load.recovery(forgotten),
@@ -46,7 +46,7 @@ class Network(unittest.TestCase):
 
     def test_slow(self):
         self.serve(SIGNET_DATABASE_CONNECTIONS="2", SIGNET_DATABASE_WAIT="5")
-        # They log in before it is slow.
+        # These clients log in before the network becomes slow.
         with Load(self.service.port, EMAILS[1:], refreshes=10**6) as refreshing:
             refreshing.steady(10)
             self.relay.delay = SLOW
@@ -57,5 +57,6 @@ class Network(unittest.TestCase):
         took = [answer.ended - answer.started for answer in logging_in.answers if answer.path == OBTAIN]
         median = statistics.median(took)
         self.assertLess(median, 1.5)
-        fault = f"PostgreSQL has a latency of {SLOW * 1000:.0f} ms in each direction, with 2 connections: a login takes {median:.1f} s"
+        delay = f"the network to PostgreSQL has a latency of {SLOW * 1000:.0f} ms in each direction"
+        fault = f"{delay}, and the service has 2 connections: the median login takes {median:.1f} s"
         table.survived(self, fault, logging_in, beside=f" that only logs in, and {len(refreshing.clients)} that refresh")

@@ -1,14 +1,14 @@
-"""Waits for a condition, and never for a time: whoever waits says for what, and for how long at most."""
+"""Waits for a condition with a time limit."""
 
 import time
 
 
 def until(condition, what, seconds=30):
-    """Returns what `condition` returns, once that is true. If that takes longer, the test fails with `what` was
-    awaited: a text, or what makes one."""
+    """Calls `condition` until its result is true, and returns the result. After the time limit, the test fails with `what`: a text,
+    or a function that returns a text."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not in {seconds} seconds: {what() if callable(what) else what}")
+            raise AssertionError(f"not true within {seconds} seconds: {what() if callable(what) else what}")
         time.sleep(0.005)
     return met

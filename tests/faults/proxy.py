@@ -1,4 +1,4 @@
-"""HAProxy, in front of replicas of the service."""
+"""Runs HAProxy in front of replicas of the service."""
 
 import csv
 import shutil
@@ -28,10 +28,10 @@ backend replicas
     option httpchk GET /readyz
     default-server check inter 200ms fall 1 rise 1
 """
-# What a replica that stops in order needs of a proxy: no retry at all.
+# If a replica stops after a signal, the proxy needs no retries.
 NO_RETRIES = "retries 0"
-# A replica that dies takes the requests that it has with it. Obtain and refresh are safe to repeat: a token that nobody
-# received harms nobody. HAProxy repeats only what it has whole.
+# If a replica is killed, its requests fail. HAProxy may repeat logins and refreshes, because a token without a receiver has no effect.
+# HAProxy repeats only requests that it has received completely.
 RETRIES = """\
 option http-buffer-request
     retries 3
@@ -39,7 +39,7 @@ option http-buffer-request
 
 
 class Proxy:
-    """It sends each request to the next replica that is ready; they are named by their place."""
+    """Sends each request to the next ready replica. The name of a replica is its index."""
 
     def __init__(self, replicas, retries):
         self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
@@ -53,20 +53,20 @@ class Proxy:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def servers(self):
-        """What HAProxy tells of each replica."""
+        """Returns the statistics of HAProxy for each replica."""
         assert self.process.poll() is None, (self.folder / "log").read_text()
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             try:
                 connection.connect(str(self.folder / "stats"))
             except (FileNotFoundError, ConnectionRefusedError):
-                return []  # It is only starting.
+                return []  # HAProxy has not opened its socket yet.
             connection.sendall(b"show stat replicas 4 -1\n")
             told = connection.makefile().read().removeprefix("# ")
         return list(csv.DictReader(told.splitlines()))
 
     def until_ready(self):
-        """Waits until every replica was found ready."""
+        """Waits until the health check of each replica succeeds."""
 
         def states():
             return [(server["status"], server["check_status"]) for server in self.servers()]
@@ -74,14 +74,14 @@ class Proxy:
         def ready():
             return set(states()) == {("UP", "L7OK")}
 
-        until(ready, lambda: f"HAProxy finds every replica ready: {states()}")
+        until(ready, lambda: f"all replicas are ready in HAProxy: {states()}")
 
     def under_way(self, number):
-        """How many requests wait for this replica."""
+        """Returns the number of requests that this replica processes now."""
         return int(self.servers()[number]["scur"])
 
     def count(self, column):
-        """The sum over all replicas."""
+        """Returns the sum of a column over all replicas."""
         return sum(int(server[column]) for server in self.servers())
 
     def close(self):

@@ -1,4 +1,4 @@
-"""A network between the service and PostgreSQL, which may be slow, or forget its connections as a firewall does."""
+"""A relay between the service and PostgreSQL. It can add latency, or drop connections silently like a firewall."""
 
 import queue
 import socket
@@ -7,15 +7,15 @@ import time
 
 
 class Relay:
-    """Forwards connections to a port of this machine, from a port of its own."""
+    """Listens on a free port, and forwards connections to another port of this machine."""
 
     def __init__(self, port):
         self.server = ("127.0.0.1", port)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
-        # Seconds for a packet, each way.
+        # Latency of a packet in each direction, in seconds.
         self.delay = 0
-        # Connections of earlier epochs are forgotten.
+        # The relay does not forward packets on connections of earlier epochs.
         self.epoch = 0
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -28,7 +28,7 @@ class Relay:
             try:
                 client, _ = self.listener.accept()
             except OSError:
-                return  # It was closed.
+                return  # `close` was called.
             threading.Thread(target=self.connect, args=(client,), daemon=True).start()
 
     def connect(self, client):
@@ -51,7 +51,7 @@ class Relay:
             while packet := source.recv(65536):
                 packets.put((time.monotonic(), packet))
         except OSError:
-            pass  # It was closed from the other side.
+            pass  # The other side closed the connection.
         packets.put((0, None))
 
     def send(self, target, packets, epoch):
@@ -66,9 +66,9 @@ class Relay:
         try:
             target.shutdown(socket.SHUT_RDWR)
         except OSError:
-            pass  # It was closed from the other side.
+            pass  # The other side closed the connection.
 
     def close(self):
-        # It wakes the thread that accepts.
+        # The shutdown wakes the thread that accepts connections.
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

@@ -1,4 +1,4 @@
-"""Two replicas behind a proxy: one is stopped, both are restarted in turn, one is killed."""
+"""Two replicas run behind a proxy. The tests stop one, restart both in turn, and kill one."""
 
 import time
 import unittest
@@ -11,7 +11,7 @@ from proxy import NO_RETRIES, RETRIES, Proxy
 from service import running
 
 EMAILS = [f"client-{number}@example.com" for number in range(8)]
-# Ten health checks.
+# The time of ten health checks, in seconds.
 STOP_DELAY = 2
 
 
@@ -59,9 +59,9 @@ class Replicas(unittest.TestCase):
         proxy = self.proxy(RETRIES)
         with Load(proxy.port, EMAILS) as load:
             load.steady()
-            # What it has now it takes with it. Most requests are over before a signal comes.
+            # Most requests finish before a signal arrives. The freeze makes sure that requests are in flight at the kill.
             self.replicas[0].freeze()
-            until(lambda: proxy.under_way(0) >= len(EMAILS) / 2, "half of the clients wait for it")
+            until(lambda: proxy.under_way(0) >= len(EMAILS) / 2, "half of the clients wait for the frozen replica")
             self.replicas[0].kill()
             killed = time.monotonic()
             load.steady()
@@ -69,7 +69,7 @@ class Replicas(unittest.TestCase):
             proxy.until_ready()
             load.steady()
         retries = proxy.count("wretr")
-        self.assertGreater(retries, 0, "no request was under way")
+        self.assertGreater(retries, 0, "no request was in flight")
         self.assertLess(load.slowest(), 2)
-        beside = f" through HAProxy, which tried {retries} requests again"
+        beside = f" through HAProxy, which retried {retries} requests"
         table.survived(self, "one of two replicas is killed", load, recovery=load.recovery(killed), beside=beside)

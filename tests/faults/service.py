@@ -1,4 +1,4 @@
-"""A service under test: its folder, its settings, its process, and the commands beside it."""
+"""The service under test: its folder, settings, process and commands."""
 
 import http.client
 import json
@@ -19,19 +19,19 @@ SIGNET = os.environ["SIGNET"]
 SECRET = "a-secret-of-the-fault-suite-0123456789abcdefghijklmnopqrstuvwxyz"
 PASSWORD = "correct horse"
 OBTAIN, REFRESH = "/v1/auth/jwt/obtain/", "/v1/auth/jwt/refresh/"
-# Seconds that a request waits for the database.
+# Time limit of a request for the database, in seconds.
 WAIT = 1
 
 
 class Service:
-    """`signet serve`, once it is started. `inside` is a command that runs another one where the database is."""
+    """Runs `signet serve`. `inside` is a command that runs the service, for example in a mount namespace."""
 
     def __init__(self, database="sqlite:data/signet.db", inside=(), **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
         self.port, self.admin_port = free_port(), free_port()
         self.inside = inside
         self.process = None
-        # A pipe that nobody reads would block it.
+        # The log is a file, because a pipe without a reader would block the service.
         self.log = self.folder / "log"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -40,7 +40,7 @@ class Service:
             "SIGNET_DATABASE_URL": database,
             "SIGNET_DATABASE_WAIT": str(WAIT),
             "SIGNET_JWT_SECRET": SECRET,
-            # Faults are found by many logins, not by costly ones.
+            # Cheap hashes allow more logins per second, and therefore more chances to find a bug.
             "SIGNET_ARGON2_MEMORY_KIB": "32",
             "SIGNET_ARGON2_ITERATIONS": "1",
             "SIGNET_THROTTLE": "off",
@@ -65,7 +65,7 @@ class Service:
             assert added.returncode == 0, added
 
     def emails(self):
-        """Every account that there is."""
+        """Returns the emails of all accounts."""
         listed = self.command("user", "list", "--json")
         assert listed.returncode == 0, listed
         return {account["email"] for account in json.loads(listed.stdout)}
@@ -77,17 +77,17 @@ class Service:
 
     def start(self):
         self.launch()
-        until(self.answers, lambda: f"the service answers; it said: {self.log.read_text()}")
+        until(self.answers, lambda: f"the service responds; log: {self.log.read_text()}")
 
     def answers(self):
-        assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log.read_text()}"
+        assert self.process.poll() is None, f"the service exited with {self.process.returncode}; log: {self.log.read_text()}"
         try:
             return self.ask("GET", OBTAIN)[0] == 405
         except ConnectionRefusedError:
             return False
 
     def ask(self, method, path, body=None, port=None):
-        """The status and the body of one answer."""
+        """Sends a request. Returns the status and the body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
         try:
             connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
@@ -103,17 +103,17 @@ class Service:
         return self.ask("POST", REFRESH, {"token": token})
 
     def probe(self, path):
-        """What it says of itself."""
+        """Returns the status of a path on the admin port."""
         return self.ask("GET", path, port=self.admin_port)[0]
 
     def sockets(self):
-        """How many it has open."""
+        """Returns the number of open sockets of the service."""
         count = 0
         for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
             try:
                 count += os.readlink(file).startswith("socket:")
             except FileNotFoundError:
-                pass  # It was closed meanwhile.
+                pass  # The service closed the file during the loop.
         return count
 
     def memory_kib(self):
@@ -128,7 +128,7 @@ class Service:
         self.process.wait()
 
     def stop(self):
-        """Stops it as an operator does; returns its exit code."""
+        """Stops the service with SIGTERM. Returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
@@ -141,7 +141,7 @@ class Service:
 
 
 def running(cleanup, *emails, **settings):
-    """A service with these accounts, which ends with whatever runs this cleanup."""
+    """Starts a service with these accounts. `cleanup` registers the function that stops the service."""
     service = Service(**settings)
     cleanup(service.close)
     service.add(*emails)

@@ -1,4 +1,4 @@
-"""A small disk, which only those see who are inside: a mount namespace holds it, and it goes with that."""
+"""A small disk in a mount namespace. Only processes in the namespace see it. The kernel removes it with the namespace."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 class SmallDisk:
     def __init__(self, size="8m"):
         self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
-        # Without root, whoever runs this is root in there.
+        # Without root, a user namespace makes the current user root inside the namespace.
         root = os.geteuid() == 0
         mount = f"mount -t tmpfs -o size={size},mode=700 none {self.folder} && echo mounted && read -r end"
         self.holder = subprocess.Popen(
@@ -20,12 +20,12 @@ class SmallDisk:
         )
         if self.holder.stdout.readline() != "mounted\n":
             self.close()
-            raise AssertionError("no small disk can be mounted here")
+            raise AssertionError("cannot mount a small disk on this machine")
         user = [] if root else ["--user", "--preserve-credentials"]
         self.inside = ["nsenter", f"--target={self.holder.pid}", "--mount", *user]
 
     def fill(self):
-        """Leaves no room at all."""
+        """Fills the disk completely."""
         fill = [*self.inside, "dd", "if=/dev/zero", f"of={self.folder}/filler", "bs=1k"]
         said = subprocess.run(fill, capture_output=True, text=True).stderr
         assert "No space left on device" in said, said

@@ -1,4 +1,4 @@
-"""Clients that are slow, excessive, or speak no HTTP: they are dealt with, and nobody else notices."""
+"""Clients that are slow, send too much data, or do not send HTTP. Other clients must not notice them."""
 
 import random
 import unittest
@@ -16,7 +16,7 @@ MANY = 20
 
 
 def told(status, body):
-    """An answer, with the email in the place of a token."""
+    """Returns the status of a response, and the email in its token."""
     return status, jwt.claims(body["token"])["email"] if status == 200 else None
 
 
@@ -28,14 +28,14 @@ class Sockets(unittest.TestCase):
         cls.service = running(cls.addClassCleanup, *EMAILS)
         cls.port = cls.service.port
         cls.idle = cls.service.sockets()
-        # These take their time while the other tests run.
+        # The slow clients need up to 30 s. They run during the other tests.
         head = wire.login(EMAILS[0], "X-Long: " + "x" * 100)
         body = wire.request(OBTAIN, " " * 60)[:-60]
         cls.heads = [slow.submit(wire.trickle, cls.port, b"", head) for _ in range(MANY)]
         cls.bodies = [slow.submit(wire.trickle, cls.port, body, b" " * 60) for _ in range(MANY)]
 
     def beside(self, fault, check):
-        """Runs a check while others log in and refresh; they notice nothing."""
+        """Runs a check under load. All responses of the load must be correct and fast."""
         with Load(self.port, EMAILS) as load:
             load.steady()
             check()
@@ -50,8 +50,8 @@ class Sockets(unittest.TestCase):
                 self.assertEqual(came, b"")
                 self.assertTrue(29 < seconds < 35, seconds)
 
-        self.beside(f"{MANY} request heads arrive with one byte per second: closed after 30 s", check)
-        until(lambda: self.service.sockets() <= self.idle, "the sockets of all that are closed")
+        self.beside(f"{MANY} requests whose headers arrive at one byte per second: closed after 30 s", check)
+        until(lambda: self.service.sockets() <= self.idle, "the service has closed the sockets of all slow clients")
 
     def test_slow_bodies(self):
         def check():
@@ -59,10 +59,10 @@ class Sockets(unittest.TestCase):
                 came, seconds = body.result()
                 detail = {"detail": "The request body did not arrive in time."}
                 self.assertEqual(wire.answers(came), [(408, detail)])
-                # The connection is held for another moment, for the client to read that.
+                # The service keeps the connection open for a short time, so that the client can read the response.
                 self.assertTrue(9 < seconds < 15, seconds)
 
-        self.beside(f"{MANY} request bodies arrive with one byte per second: 408 after 10 s", check)
+        self.beside(f"{MANY} requests whose bodies arrive at one byte per second: 408 after 10 s", check)
 
     def test_huge_heads(self):
         def check():
@@ -71,7 +71,7 @@ class Sockets(unittest.TestCase):
                 came = wire.exchange(self.port, sent)
                 self.assertTrue(came.startswith(b"HTTP/1.1 " + status), f"{size} bytes: {came}")
 
-        self.beside("request heads of more than 16 KiB: 431", check)
+        self.beside("requests with headers of more than 16 KiB: 431", check)
 
     def test_pipelined(self):
         def check():
@@ -84,7 +84,7 @@ class Sockets(unittest.TestCase):
                 came = wire.answers(wire.exchange(self.port, sent))
                 self.assertEqual([told(*answer) for answer in came], [*wanted, (200, EMAILS[0])])
 
-        self.beside(f"{MANY} times 61 requests in one write: answered in order", check)
+        self.beside(f"{MANY} times 61 requests in one write: all responses are in order", check)
 
     def test_half_closed(self):
         def check():
@@ -92,7 +92,7 @@ class Sockets(unittest.TestCase):
                 came = wire.answers(wire.exchange(self.port, wire.login(email), end=True))
                 self.assertEqual([told(*answer) for answer in came], [(200, email)])
 
-        self.beside("clients that close their sending side after the request: answered", check)
+        self.beside("clients that close their sending side after the request: they receive the response", check)
 
     def test_garbage(self):
         rubbish = [
@@ -102,13 +102,13 @@ class Sockets(unittest.TestCase):
             wire.login(EMAILS[0], "Content-Length: 7"),
             wire.request(OBTAIN, "zz", "Transfer-Encoding: chunked"),
         ]
-        # The same in every run.
+        # The seed is constant, so that all runs send the same bytes.
         noise = random.Random(7)
         rubbish += [noise.randbytes(noise.randrange(1, 40_000)) + b"\r\n\r\n" for _ in range(10 * MANY)]
 
         def check():
             for sent in rubbish:
                 came = wire.exchange(self.port, sent)
-                self.assertTrue(came == b"" or came.startswith(b"HTTP/1.1 400 "), f"{came} to {sent[:50]}")
+                self.assertTrue(came == b"" or came.startswith(b"HTTP/1.1 400 "), f"response {came} to {sent[:50]}")
 
-        self.beside(f"{len(rubbish)} times bytes that are not HTTP: 400, or the connection is closed", check)
+        self.beside(f"{len(rubbish)} times bytes that are not valid HTTP/1.1: 400, or the connection is closed", check)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from load import WRONG
 
-# Seconds, from the end of a fault.
+# Limit of the recovery time, in seconds.
 RECOVERY = 10
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs/faults.md"
 COLUMNS = ["fault", "load", "requests", "errors seen", "lost", "recovery time"]
@@ -14,22 +14,27 @@ HEAD = """\
 This page shows how the service behaves while its environment or the service itself fails. `make test-faults` causes each fault with real processes
 and sockets under load, checks all responses, and writes this page.
 
-- **load**: the clients during the fault. Each client logs in once, then refreshes three times, and repeats this. Half of the clients keep their
-  connection.
+- **load**: the clients during the fault. Each client logs in once, then refreshes three times, and repeats this. Half of the clients reuse their
+  connection. The other half opens a new connection for each request.
 - **requests**: the number of requests. The test checks each response and each token.
-- **errors seen**: responses without a token. A `503` arrived in time and had `Retry-After`. `reset` and `refused` come from a dead process. `expired`
-  is correct for the clock at that time.
-- **lost**: acknowledged changes that are missing, and wrong responses. The number is always 0.
-- **recovery time**: the time from the end of the fault, for example when PostgreSQL reports that it is ready, to the first correct response without
-  errors after it. It is empty if no request failed. For a killed service it includes the start.
+- **errors seen**: requests that did not return a token.
+  - `503`: the response arrived within 3 seconds, and had the header `Retry-After`.
+  - `reset`: the service was killed during the request.
+  - `refused`: the service was dead when the client tried to connect.
+  - `expired`: the token had expired by the changed clock. This response is correct.
+- **lost**: acknowledged changes that are missing, and wrong responses. The test fails if this number is not 0.
+- **recovery time**: the time from the end of the fault to the first correct response after the last error. For example, the fault ends when a
+  started PostgreSQL reports that it is ready. For a killed service and for dropped connections, the time starts with the fault. If the only service is
+  killed, the time includes its restart. The test fails if the recovery takes 10 seconds or more. The field is empty if the test does not measure
+  the recovery.
 
 """
 rows = []
 
 
 def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside=""):
-    """Asserts that the load saw only correct responses and these errors, and adds the row. `missing` are acknowledged changes that are
-    lost. `recovery` is None if no request failed."""
+    """Asserts that the load received only correct responses and the errors in `may_see`, and adds the row. `missing` contains the lost
+    acknowledged changes. `recovery` is None if the test does not measure it."""
     errors = load.errors()
     unforeseen = [answer for answer in load.answers if answer.kind in errors and answer.kind not in may_see]
     test.assertEqual(unforeseen[:3], [], f"{errors}")

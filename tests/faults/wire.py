@@ -1,4 +1,4 @@
-"""Requests as bytes, for what no client library sends, and their answers."""
+"""Sends requests as bytes that no client library can send, and parses the responses."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ def login(email, *headers):
 
 
 def read(connection):
-    """All that comes until the other side closes. A reset after an answer is an end, too."""
+    """Reads until the other side closes or resets the connection. Returns all bytes."""
     read = b""
     try:
         while piece := connection.recv(65536):
@@ -32,7 +32,7 @@ def read(connection):
 
 
 def exchange(port, sent, end=False):
-    """What is answered to these bytes; with `end`, the client says at once that it has no more to send."""
+    """Sends bytes, and returns the response. With `end`, the client closes its sending side after the bytes."""
     with connect(port) as connection:
         connection.sendall(sent)
         if end:
@@ -41,7 +41,7 @@ def exchange(port, sent, end=False):
 
 
 def answers(text):
-    """The status and the body of each answer in a stream of them."""
+    """Returns the status and the body of each response in a byte stream."""
     found = []
     while text:
         head, _, text = text.partition(b"\r\n\r\n")
@@ -54,7 +54,8 @@ def answers(text):
 
 
 def trickle(port, at_once, slowly):
-    """Sends a byte a second, until there is an end. Returns what came, and after how many seconds."""
+    """Sends `at_once`, then one byte of `slowly` per second, until the server closes the connection. Returns the response and the
+    seconds."""
     with connect(port, timeout=1) as connection:
         started = time.monotonic()
         connection.sendall(at_once)
@@ -69,5 +70,5 @@ def trickle(port, at_once, slowly):
             except ConnectionResetError:
                 break
         else:
-            raise AssertionError(f"all of it was taken, and answered with {came}")
+            raise AssertionError(f"the server accepted all bytes, and responded with {came}")
         return came, time.monotonic() - started
