@@ -211,7 +211,10 @@ impl<T: Send> Future for RunToCompletion<T> {
 
 impl<T: Send> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
-        if let Some(request) = self.0.take() {
+        // A future that has panicked must not be polled again.
+        if let Some(request) = self.0.take()
+            && !std::thread::panicking()
+        {
             tokio::spawn(request.map(drop));
         }
     }

@@ -56,7 +56,8 @@ pub(super) fn previous(settings: &Settings) -> Result<Source<'_>, CliError> {
 }
 
 fn default_source<'a>(settings: &Settings, suffix: &str) -> Result<Source<'a>, CliError> {
-    let location = settings.database_location().map_err(unopened)?;
+    let location = settings.database_location();
+    let location = location.map_err(|error| unopened(error).of_settings())?;
     Ok(match location {
         DatabaseUrl::File(database) => Source::Default(with_suffix(&database, suffix)),
         DatabaseUrl::Memory => Source::Memory,

@@ -50,7 +50,8 @@ impl Targets {
             )
             .into());
         }
-        let location = settings.database_location().map_err(unopened)?;
+        let location = settings.database_location();
+        let location = location.map_err(|error| unopened(error).of_settings())?;
         Ok(Self {
             has_replicas: matches!(location, DatabaseUrl::Postgres(_)),
             staged: files::staged(&current),

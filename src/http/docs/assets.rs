@@ -68,7 +68,7 @@ impl Assets {
         let file = StaticFile::new(
             media_type,
             "public, max-age=31536000, immutable",
-            Content::Gzip(gzip),
+            Content::gzip(gzip),
         );
         self.by_hashed_name.insert(hashed.clone(), file);
         self.hashed_names.insert(name, format!("{FOLDER}/{hashed}"));

@@ -1,6 +1,6 @@
 //! A file in memory with `ETag` and 304, and with gzip for clients that accept it.
 
-use std::io::Read;
+use std::{io::Read, sync::OnceLock};
 
 use data_encoding::HEXLOWER;
 use flate2::read::GzDecoder;
@@ -28,13 +28,23 @@ pub(super) struct StaticFile {
 
 pub(super) enum Content {
     Plain(Bytes),
-    /// Decompressed for each client that does not accept gzip: all browsers accept it, and plain copies would use 2 MiB.
-    Gzip(Bytes),
+    /// The plain copy is created for the first client that does not accept gzip. All browsers accept gzip, and plain copies use 2 MiB.
+    Gzip {
+        gzip: Bytes,
+        plain: OnceLock<Bytes>,
+    },
+}
+
+impl Content {
+    pub(super) fn gzip(gzip: Bytes) -> Self {
+        let plain = OnceLock::new();
+        Self::Gzip { gzip, plain }
+    }
 }
 
 impl StaticFile {
     pub(super) fn new(media_type: &str, cache_control: &'static str, content: Content) -> Self {
-        let (Content::Plain(bytes) | Content::Gzip(bytes)) = &content;
+        let (Content::Plain(bytes) | Content::Gzip { gzip: bytes, .. }) = &content;
         Self {
             media_type: HeaderValue::from_str(media_type).expect("media types are ASCII"),
             cache_control: HeaderValue::from_static(cache_control),
@@ -45,7 +55,7 @@ impl StaticFile {
 
     /// Returns the response to a GET or HEAD with these headers: the variant that the client prefers, or 304 if the client has it.
     pub(super) fn response(&self, request: &HeaderMap) -> Response {
-        let has_gzip = matches!(self.content, Content::Gzip(_));
+        let has_gzip = matches!(self.content, Content::Gzip { .. });
         let is_gzip = has_gzip && prefers_gzip(request);
         // A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
         let variant = if is_gzip { "-gzip" } else { "" };
@@ -67,8 +77,10 @@ impl StaticFile {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response.set_body(match &self.content {
-            Content::Gzip(gzip) if !is_gzip => unzipped(gzip),
-            Content::Gzip(bytes) | Content::Plain(bytes) => bytes.clone(),
+            Content::Gzip { gzip, plain } if !is_gzip => {
+                plain.get_or_init(|| unzipped(gzip)).clone()
+            }
+            Content::Gzip { gzip: bytes, .. } | Content::Plain(bytes) => bytes.clone(),
         });
         response
     }
