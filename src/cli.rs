@@ -165,7 +165,7 @@ fn settings_with_flag() -> impl Iterator<Item = Setting> {
     settings().into_iter().filter(|setting| !setting.is_secret)
 }
 
-/// Returns the commands. `serve` and `config` have a flag for every setting that is not secret.
+/// Returns the commands. `serve`, `config show` and `config check` have a flag for every setting that is not secret.
 fn command() -> clap::Command {
     let file = Arg::new(CONFIG)
         .long(CONFIG)
@@ -241,7 +241,7 @@ fn load_config(
         Some((name, value))
     });
     let given = given.collect();
-    let config = load(environment, &given).map_err(|errors| CliError::of_lines(2, errors))?;
+    let config = load(environment, &given).map_err(CliError::of_lines)?;
     log::init(&config.settings.log, traces);
     for name in &config.unknown_variables {
         tracing::warn!(name, "an unknown SIGNET_* variable is ignored");

@@ -60,7 +60,7 @@ impl AccountLoader {
     pub(super) fn spawn(database: &DatabaseClient) -> Self {
         let slow_after = match database.db().get_database_backend() {
             DbBackend::Sqlite => SLOW_AFTER,
-            // On a slow network every query takes a round trip. A shorter time would let refreshes use connections that logins need.
+            // On a slow network every query is slow. A shorter time would let refreshes use connections that logins need.
             _ => ping_timeout(database.wait()),
         };
         let workers = database.pool().limit / 2 + 1;
@@ -171,7 +171,7 @@ where
 
 type Accounts = HashMap<i64, Result<TokenSubject, DbErr>>;
 
-/// Returns the accounts with these IDs. If a row cannot be decoded, only the load of its account fails.
+/// Returns the accounts with these IDs. If a row is invalid, only the load of this account fails.
 async fn load(database: DatabaseClient, mut ids: Vec<i64>) -> Result<Accounts, DbErr> {
     ids.sort_unstable();
     ids.dedup();

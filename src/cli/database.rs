@@ -51,7 +51,8 @@ pub(super) fn missing(settings: &Settings) -> Result<Option<PathBuf>, CliError> 
     }
 }
 
-fn location(settings: &Settings) -> Result<DatabaseUrl, CliError> {
+/// Returns where the database is.
+pub(super) fn location(settings: &Settings) -> Result<DatabaseUrl, CliError> {
     let location = settings.database_location();
     location.map_err(|error| unopened(error).of_settings())
 }

@@ -28,15 +28,15 @@ impl CliError {
         Self { code: 2, ..self }
     }
 
-    /// Several errors, one per line.
-    pub(super) fn of_lines(code: u8, lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+    /// Several errors in the settings, one per line.
+    pub(super) fn of_lines(lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
         let lines: Vec<_> = lines
             .into_iter()
             .map(|line| printable(&line.to_string()))
             .collect();
         Self {
             message: lines.join("\nerror: "),
-            code,
+            code: 2,
         }
     }
 

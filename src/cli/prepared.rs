@@ -33,7 +33,7 @@ impl ServeContext {
             (passwords, secrets, certificate) => {
                 let errors = [passwords.err(), secrets.err(), certificate.err()];
                 let errors = errors.into_iter().flatten();
-                Err(CliError::of_lines(2, errors.map(|error| error.message)))
+                Err(CliError::of_lines(errors.map(|error| error.message)))
             }
         }
     }

@@ -35,8 +35,6 @@ const REQUIRED_TOGETHER: [[&str; 2]; 2] = [
 pub struct ConfigError {
     /// The variable, the flag, or the line and key of the file.
     pub location: String,
-    /// Whether the value was a flag.
-    pub is_flag: bool,
     message: String,
 }
 
@@ -190,7 +188,6 @@ impl Loader {
                 .map_or_else(String::new, |line| format!(":{line}"));
             self.errors.push(ConfigError {
                 location: format!("{path}{line}"),
-                is_flag: false,
                 message: error.message,
             });
         }
@@ -337,7 +334,6 @@ impl Loader {
     fn reject(&mut self, source: &ValueSource, message: impl Into<String>) {
         self.errors.push(ConfigError {
             location: source.location(),
-            is_flag: matches!(source, ValueSource::Flag(_)),
             message: message.into(),
         });
     }

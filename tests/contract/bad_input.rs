@@ -184,7 +184,7 @@ fn run_on_small_disk(home: &Home, script: &str) -> String {
 }
 
 const ADD: &str =
-    "add() { echo 'correct horse' | $SIGNET user add $1 --password-stdin; echo \"exit $?\"; }";
+    "add() { echo 'correct horse' | $SIGNET user create $1 --password-stdin; echo \"exit $?\"; }";
 
 #[test]
 fn full_disk_is_reported_and_loses_no_account() {

@@ -75,6 +75,23 @@ fn help_names_every_command_and_setting() {
 }
 
 #[test]
+fn old_command_names_are_hidden_aliases() {
+    let home = Home::new();
+    let user = stdout(&home.run(&["user", "--help"]));
+    for (old, new) in [
+        ("add", "create"),
+        ("passwd", "set-password"),
+        ("email", "set-email"),
+        ("revoke", "revoke-tokens"),
+    ] {
+        let help = |name| stdout(&home.run(&["user", name, "--help"]));
+        assert_eq!(help(old), help(new));
+        assert!(!user.contains(&format!("  {old} ")), "{user}");
+    }
+    assert!(stdout(&home.run(&["manual", "--help"])).contains("signet man "));
+}
+
+#[test]
 fn openapi_prints_the_document() {
     let home = Home::new();
     let json = stdout(&home.run(&["openapi"]));

@@ -102,7 +102,7 @@ fn missing_database_and_secret_are_reported_and_not_created() {
     let output = home.run(&DOCTOR);
     assert!(output.status.success(), "{output:?}");
     assert_found(&output, "database", "doubtful", "signet migrate");
-    assert_found(&output, "secret", "doubtful", "there is none yet");
+    assert_found(&output, "secret", "doubtful", "no secret yet");
     assert!(!home.path().join("data").exists());
 }
 
@@ -273,7 +273,7 @@ fn weak_secret_is_reported_and_not_printed() {
         &command.output().unwrap(),
         "secret",
         "doubtful",
-        "past their date",
+        "previous secrets have expired",
     );
 }
 
@@ -291,7 +291,7 @@ fn files_that_other_users_can_read_are_reported() {
     for name in ["secret", "signet.toml", "data/signet.db"] {
         set(name, 0o600);
     }
-    assert_found(&look(), "files", "good", "3 that hold secrets");
+    assert_found(&look(), "files", "good", "3 files with secrets");
     for name in ["secret", "signet.toml", "data/signet.db"] {
         set(name, 0o644);
         assert_found(
@@ -321,7 +321,7 @@ fn files_that_other_users_can_read_are_reported() {
             &look(),
             "files",
             "doubtful",
-            "data/signet.db is another user's",
+            "data/signet.db belongs to another user",
         );
     }
 }
@@ -338,10 +338,10 @@ fn certificate_is_checked_for_its_validity_period() {
             .unwrap()
     };
     for (first, last, verdict, part) in [
-        (-100, -1, "bad", "it was good until"),
-        (-100, 3, "doubtful", "soon"),
-        (-100, 90, "good", "good until"),
-        (1, 90, "bad", "not yet"),
+        (-100, -1, "bad", "expired at"),
+        (-100, 3, "doubtful", "expires soon"),
+        (-100, 90, "good", "valid until"),
+        (1, 90, "bad", "in the future"),
     ] {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();

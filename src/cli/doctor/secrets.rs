@@ -31,7 +31,7 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
         Ok(None) => {
             return Check::doubtful(
                 subject,
-                "there is none yet: `signet serve` makes one beside the database",
+                "no secret yet: `signet serve` creates one next to the database",
             );
         }
         Err(error) => return Check::bad(subject, error.message),
@@ -40,7 +40,7 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
         return Check::doubtful(
             subject,
             format!(
-                "{reason}: whoever guesses it can make tokens. Make one with `openssl rand -hex 32`, and rotate"
+                "{reason}: an attacker who guesses the secret can sign tokens; run `signet secret rotate`"
             ),
         );
     }
@@ -50,15 +50,13 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
     if expired > 0 {
         return Check::doubtful(
             subject,
-            format!(
-                "{expired} of the {previous} previous secrets are past their date: take them away"
-            ),
+            format!("{expired} of {previous} previous secrets have expired: remove them"),
         );
     }
     Check::good(
         subject,
         format!(
-            "it has {} bytes; previous ones: {previous}",
+            "{} bytes; previous secrets: {previous}",
             secrets.current.len()
         ),
     )
@@ -72,20 +70,20 @@ fn check_certificate(settings: &Settings, now: OffsetDateTime) -> Option<Check> 
         Err(error) => return Some(Check::bad(subject, error.message)),
     };
     let Some((first, last)) = certificate.validity() else {
-        return Some(Check::doubtful(subject, "its last day cannot be told"));
+        return Some(Check::doubtful(subject, "the validity cannot be read"));
     };
     let text = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     let (first_text, last_text) = (text(first), text(last));
     Some(if now < first {
-        let message = format!("it is good from {first_text} on, and not yet: is the clock right?");
+        let message = format!("valid from {first_text}, which is in the future: check the clock");
         Check::bad(subject, message)
     } else if last <= now {
-        Check::bad(subject, format!("it was good until {last_text}: renew it"))
+        Check::bad(subject, format!("expired at {last_text}: renew it"))
     } else if last - now < EXPIRES_SOON {
-        let message = format!("it is good until {last_text}, which is soon: renew it");
+        let message = format!("expires soon, at {last_text}: renew it");
         Check::doubtful(subject, message)
     } else {
-        Check::good(subject, format!("it is good until {last_text}"))
+        Check::good(subject, format!("valid until {last_text}"))
     })
 }
 
@@ -103,7 +101,7 @@ fn check_files(config: &LoadedConfig) -> Check {
                 "{} can be read or changed by {users}",
                 path.display()
             )),
-            Err(error) => faults.push(format!("{} cannot be looked at: {error}", path.display())),
+            Err(error) => faults.push(format!("{} cannot be checked: {error}", path.display())),
         }
     }
     // The service could not write to files of another user. If this command runs as root, their permissions look valid.
@@ -111,7 +109,7 @@ fn check_files(config: &LoadedConfig) -> Check {
         let owner = fs::metadata(&path).map(|file| file.uid());
         if owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
             faults.push(format!(
-                "{} is another user's: run this, and the service, as its owner",
+                "{} belongs to another user: run this command and the service as its owner",
                 path.display()
             ));
         }
@@ -120,7 +118,7 @@ fn check_files(config: &LoadedConfig) -> Check {
         [] => Check::good(
             subject,
             format!(
-                "{} that hold secrets or accounts are the service's alone",
+                "{} files with secrets or accounts are protected from other users",
                 files.len()
             ),
         ),

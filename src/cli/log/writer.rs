@@ -94,8 +94,8 @@ impl LogQueue {
                 write_with_retries(piece, output);
             }
             lines.clear();
-            // If the queue has filled up during the write, the report would be lost as well.
-            if self.lock().lines.is_empty() {
+            // In a full queue, the report would be lost as well.
+            if self.lock().lines.len() < self.capacity / 2 {
                 self.report_lost_lines();
             }
         }

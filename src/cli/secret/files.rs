@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     accounts::DatabaseUrl,
-    cli::{database::unopened, error::CliError, paths::with_suffix},
+    cli::{database, error::CliError, paths::with_suffix},
     config::{Secret, Settings},
 };
 
@@ -56,9 +56,7 @@ pub(super) fn previous(settings: &Settings) -> Result<Source<'_>, CliError> {
 }
 
 fn default_source<'a>(settings: &Settings, suffix: &str) -> Result<Source<'a>, CliError> {
-    let location = settings.database_location();
-    let location = location.map_err(|error| unopened(error).of_settings())?;
-    Ok(match location {
+    Ok(match database::location(settings)? {
         DatabaseUrl::File(database) => Source::Default(with_suffix(&database, suffix)),
         DatabaseUrl::Memory => Source::Memory,
         DatabaseUrl::Postgres(_) => Source::Unset,

@@ -10,7 +10,7 @@ use std::{
 use super::{files, write};
 use crate::{
     accounts::DatabaseUrl,
-    cli::{database::unopened, error::CliError, paths::folder_of},
+    cli::{database, error::CliError, paths::folder_of},
     config::Settings,
 };
 
@@ -50,10 +50,8 @@ impl Targets {
             )
             .into());
         }
-        let location = settings.database_location();
-        let location = location.map_err(|error| unopened(error).of_settings())?;
         Ok(Self {
-            has_replicas: matches!(location, DatabaseUrl::Postgres(_)),
+            has_replicas: matches!(database::location(settings)?, DatabaseUrl::Postgres(_)),
             staged: files::staged(&current),
             current,
             previous,
