@@ -128,6 +128,6 @@ pub fn routes(operations: Operations) -> HashMap<String, HashMap<Method, BoxEndp
 /// The groups of operations.
 #[derive(Tags)]
 enum Tag {
-    /// Obtain a token with an e-mail and a password, and refresh it before it expires.
+    /// Obtain a token with an email and a password, and refresh the token before it expires.
     Authentication,
 }

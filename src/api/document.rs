@@ -18,13 +18,15 @@ use crate::auth::Lifetimes;
 const VERSION: &str = "1.0.0";
 
 const DESCRIPTION: &str = "\
-Turns the e-mail and the password of an account into a signed JSON Web Token, and refreshes it.
+Exchanges the email and the password of an account for a signed JSON Web Token, and refreshes the token.
 
-A token is good for {lifetime}. Within {window} of the login it can be exchanged for a newer one, as
-often as needed, before it expires. It is signed with HS256: whoever shares the secret can verify it.
+A token is valid for {lifetime}. Within {window} of the login, a valid token can be exchanged for a newer
+token, as often as needed. Tokens are signed with HS256: a service with the secret can verify tokens, and
+can also sign tokens.
 
-Every answer is JSON. An error names the fields at fault, each with a list of messages; faults of the
-request as a whole stand under `non_field_errors`, and requests that were not looked into get a `detail`.";
+Every response is JSON. An error response has a list of messages for each invalid field. Errors of the
+request as a whole are under `non_field_errors`, and requests that are rejected before their validation
+have a `detail`.";
 
 /// The OpenAPI document of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Document {
         let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
             .description("The claims of a token, as JSON Schema");
         let request_id =
-            ExtraHeader::new("X-Request-Id").description("Names the request in the log");
+            ExtraHeader::new("X-Request-Id").description("The ID of the request in the log");
         let operations = SpecOnly::<Operations>(PhantomData);
         let spec = OpenApiService::<_, ()>::new(operations, "Signet", VERSION)
             .description(DESCRIPTION)

@@ -101,7 +101,7 @@ fn common<O: Operation>() -> [Exchange; 7] {
         ("malformed", "A body that is not JSON", malformed),
         (
             "too_slow",
-            "A body that stopped arriving",
+            "A body that did not arrive in time",
             Rejection::BodyTimeout,
         ),
         (
@@ -111,14 +111,14 @@ fn common<O: Operation>() -> [Exchange; 7] {
         ),
         (
             "wrong_media_type",
-            "A body that is declared as something else",
+            "A body with another media type",
             media_type,
         ),
-        ("throttled", "Too many failed attempts lately", throttled),
-        ("failed", "A fault of the service", Rejection::Failed),
+        ("throttled", "Too many failed attempts", throttled),
+        ("failed", "An internal error", Rejection::Failed),
         (
             "unavailable",
-            "A database out of reach, or more logins at once than can be hashed in time",
+            "An unreachable database, or more concurrent logins than the service can hash in time",
             unavailable,
         ),
     ]

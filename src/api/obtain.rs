@@ -2,13 +2,12 @@
 
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
-use tracing::info;
 
 use super::{
     Tag,
     body::Body,
     examples::{self, Exchange},
-    rejection::{ErrorMessages, Rejection},
+    rejection::{ErrorMessages, Rejection, record_reason},
     response::{Operation, ResponseOf},
     sender::Sender,
     text::{Email, Password},
@@ -24,8 +23,8 @@ pub struct Obtain(pub AuthService);
 impl Obtain {
     /// Obtain a token
     ///
-    /// Exchanges the e-mail and the password of an account for a signed token. White space around
-    /// the e-mail is dropped, and case does not count in it; the password is taken exactly as sent.
+    /// Exchanges the email and the password of an account for a signed token. White space around
+    /// the email is removed, and its case is ignored. The password is used exactly as sent.
     #[oai(
         path = "/v1/auth/jwt/obtain/",
         method = "post",
@@ -39,7 +38,7 @@ impl Obtain {
     ) -> ResponseOf<Obtain> {
         let Credentials { email, password } = credentials.0;
         let token = auth::login(&self.0, &client.0, &email.0, &password.0).await;
-        let token = token.inspect_err(|error| info!(refusal = %error, "refused"));
+        let token = token.inspect_err(record_reason);
         token.map(Token::from).map_err(Rejection::from).into()
     }
 }
@@ -55,7 +54,7 @@ impl Operation for Obtain {
     }
 }
 
-/// The e-mail and the password of an account.
+/// The email and the password of an account.
 #[derive(Debug, Object)]
 #[oai(rename = "ObtainRequest")]
 pub struct Credentials {
@@ -69,7 +68,7 @@ pub struct Credentials {
 #[derive(Clone, Debug, Default, Object, Serialize)]
 #[oai(rename = "ObtainError", skip_serializing_if_is_none)]
 pub struct Errors {
-    /// What is wrong with the e-mail.
+    /// What is wrong with the email.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Vec<String>>,
     /// What is wrong with the password.
@@ -78,7 +77,7 @@ pub struct Errors {
     /// What is wrong with the request as a whole, such as credentials that do not match.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
-    /// Why the request was not looked into at all.
+    /// Why the request was rejected before its validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

@@ -2,13 +2,12 @@
 
 use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
-use tracing::info;
 
 use super::{
     Tag,
     body::Body,
     examples::{self, Exchange},
-    rejection::{ErrorMessages, Rejection},
+    rejection::{ErrorMessages, Rejection, record_reason},
     response::{Operation, ResponseOf},
     sender::Sender,
     text::PresentedToken,
@@ -24,8 +23,8 @@ pub struct Refresh(pub AuthService);
 impl Refresh {
     /// Refresh a token
     ///
-    /// Exchanges a token that has not expired for a newer one, until {window} after the password
-    /// was given. White space around the token is dropped.
+    /// Exchanges a token that has not expired for a newer token, until {window} after the login.
+    /// White space around the token is removed.
     #[oai(
         path = "/v1/auth/jwt/refresh/",
         method = "post",
@@ -38,7 +37,7 @@ impl Refresh {
         client: Sender,
     ) -> ResponseOf<Refresh> {
         let token = auth::refresh(&self.0, &client.0, &presented.0.token.0).await;
-        let token = token.inspect_err(|error| info!(refusal = %error, "refused"));
+        let token = token.inspect_err(record_reason);
         token.map(Token::from).map_err(Rejection::from).into()
     }
 }
@@ -46,8 +45,8 @@ impl Refresh {
 impl Operation for Refresh {
     type Output = Token;
     type Errors = Errors;
-    const OK: &str = "A newer token was issued; in the second of issue, the same one.";
-    const BAD_REQUEST: &str = "The body is malformed, the token is missing or invalid, or its account may not refresh it.";
+    const OK: &str = "A newer token was issued. In the second of issue, it is the same token.";
+    const BAD_REQUEST: &str = "The body is malformed, the token is missing or invalid, or its account must not refresh it.";
 
     fn examples(expires_in: i64) -> Vec<Exchange> {
         examples::refresh(expires_in)
@@ -72,7 +71,7 @@ pub struct Errors {
     /// What is wrong with the request as a whole, such as a token that does not verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
-    /// Why the request was not looked into at all.
+    /// Why the request was rejected before its validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use poem::http::StatusCode;
-use tracing::{error, warn};
+use tracing::{Span, error, warn};
 
 use crate::auth::{InternalError, RateLimited};
 
@@ -120,14 +120,19 @@ impl poem::error::ResponseError for Rejection {
     }
 }
 
+/// Records why a request was rejected in the log line of the request. The response does not contain the reason.
+pub(super) fn record_reason(error: &impl fmt::Display) {
+    Span::current().record("reason", tracing::field::display(error));
+}
+
 /// Logs the cause, which the response does not contain.
 impl From<InternalError> for Rejection {
     fn from(error: InternalError) -> Self {
         let Some(wait) = error.retry_after() else {
-            error!(fault = %error, "a fault of our own");
+            error!(%error, "internal error");
             return Self::Failed;
         };
-        warn!(fault = %error, "told to try again later");
+        warn!(%error, "service unavailable");
         // Rounded up, because an earlier retry may fail.
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         Self::Unavailable {
@@ -140,7 +145,7 @@ impl From<InternalError> for Rejection {
 impl From<poem::Error> for Rejection {
     fn from(error: poem::Error) -> Self {
         error.downcast().unwrap_or_else(|error| {
-            error!(%error, "a request could not be read");
+            error!(%error, "cannot read a request");
             Self::Failed
         })
     }

@@ -50,25 +50,25 @@ pub enum Response<T: ResponseBody, E: ResponseBody + From<ErrorMessages>> {
     /// The body is larger than 64 KiB.
     #[oai(status = 413)]
     PayloadTooLarge(Json<E>),
-    /// The body is not declared as `application/json`.
+    /// The media type of the body is not `application/json`.
     #[oai(status = 415)]
     UnsupportedMediaType(Json<E>),
     /// Too many attempts failed: try again later.
     #[oai(status = 429)]
     TooManyRequests(
         Json<E>,
-        /// Seconds after which to try again.
+        /// Seconds after which the client should retry.
         #[oai(header = "Retry-After")]
         u32,
     ),
-    /// The service failed, through no fault of the request.
+    /// The service failed because of an internal error.
     #[oai(status = 500)]
     InternalServerError(Json<E>),
-    /// The service cannot answer for the moment.
+    /// The service is temporarily unavailable.
     #[oai(status = 503)]
     ServiceUnavailable(
         Json<E>,
-        /// Seconds after which to try again.
+        /// Seconds after which the client should retry.
         #[oai(header = "Retry-After")]
         u32,
     ),

@@ -74,7 +74,7 @@ macro_rules! text {
 }
 
 text! {
-    /// An e-mail, without the white space around it.
+    /// An email, without the white space around it.
     Email, format: Some("email"), normalize: trimmed
 }
 text! {

@@ -20,7 +20,7 @@ pub(in crate::api) fn obtain(expires_in: i64) -> Vec<Exchange> {
     .with_request(&credentials("jonhdoeqa@email.com", "1234ABCD"));
     let wrong = Exchange::rejected::<Obtain>(
         "wrong_credentials",
-        "An unknown e-mail, a wrong password or a disabled account: all are told alike",
+        "Unknown email, wrong password or disabled account: the response is the same for all three",
         LoginError::WrongPassword,
     )
     .with_request(&credentials("jonhdoeqa@email.com", "not the password"));
@@ -41,15 +41,11 @@ fn invalid_fields() -> [Exchange; 7] {
     [
         invalid::<Obtain, 2>(
             "blank_fields",
-            "Empty fields, or only white space in them",
+            "Empty fields, or fields with only white space",
             [("email", BLANK), ("password", BLANK)],
         ),
-        invalid::<Obtain, 1>(
-            "invalid_email",
-            "An e-mail that is none",
-            [("email", EMAIL)],
-        )
-        .with_request(&credentials("jonhdoeqa@email.c", "1234ABCD")),
+        invalid::<Obtain, 1>("invalid_email", "An invalid email", [("email", EMAIL)])
+            .with_request(&credentials("jonhdoeqa@email.c", "1234ABCD")),
         invalid::<Obtain, 1>(
             "null_character",
             "A null character in the password",

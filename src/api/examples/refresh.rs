@@ -16,7 +16,7 @@ pub(in crate::api) fn refresh(expires_in: i64) -> Vec<Exchange> {
     let expired_request = presented(&documented.token);
     let success = Exchange::response::<Refresh>(
         "refreshed",
-        "A token, refreshed in the second of its issue (this one was issued in 2018)",
+        "A token that is refreshed in the second of its issue (issued in 2018)",
         Ok(documented),
     )
     .with_expired_request("documented", &expired_request);
@@ -64,12 +64,12 @@ fn refusals() -> [Exchange; 6] {
         ),
         (
             "no_subject",
-            "The token names no account",
+            "The token has no account ID",
             RefreshError::NoSubject,
         ),
         (
             "unknown_user",
-            "The account is gone, or has another e-mail by now",
+            "The account was deleted, or has another email",
             RefreshError::UnknownAccount,
         ),
         (
@@ -79,12 +79,12 @@ fn refusals() -> [Exchange; 6] {
         ),
         (
             "no_orig_iat",
-            "The token does not tell when its password was given",
+            "The token does not contain the time of the login",
             RefreshError::NoOrigIat,
         ),
         (
             "window_passed",
-            "The refresh window has passed: obtain a new token",
+            "The refresh window has ended: obtain a new token",
             RefreshError::WindowPassed,
         ),
     ]
