@@ -53,6 +53,61 @@ use trace::OtlpTracing;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Color the output
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    color: Color,
+    /// Print only errors: no confirmations, and the log level `error`
+    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "log"], help_heading = "Global options")]
+    quiet: bool,
+    /// Set the log level to `debug`
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "log",
+        help_heading = "Global options"
+    )]
+    verbose: bool,
+}
+
+/// When to color the output. The environment variable `NO_COLOR` also disables colors.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Cli {
+    /// Applies the options of the output, which every command has.
+    fn apply_output_options(&self) {
+        match self.color {
+            Color::Auto => {}
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+        if self.quiet {
+            output::set_quiet();
+        }
+    }
+
+    /// Returns the log level of `--quiet` or `--verbose`.
+    fn log_level(&self) -> Option<&'static str> {
+        match (self.quiet, self.verbose) {
+            (true, _) => Some("error"),
+            (_, true) => Some("debug"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -90,9 +145,9 @@ pub fn main() -> ExitCode {
     let done = run(&matches);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", failure.message);
-            failure.code.into()
+        Err(error) => {
+            anstream::eprintln!("{error}");
+            error.code.into()
         }
     }
 }
@@ -110,6 +165,7 @@ fn parse() -> ArgMatches {
 fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let _flush = log::FlushOnDrop;
     let cli = Cli::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
+    cli.apply_output_options();
     match &cli.command {
         Command::Completions(command) => return command.run(self::command()),
         Command::Man(command) => return command.run(self::command()),
@@ -135,7 +191,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Serve(_) => OtlpTracing::from_environment(&environment)?,
             _ => None,
         };
-        let config = load_config(matches, &environment, traces.as_ref())?;
+        let config = load_config(matches, cli.log_level(), &environment, traces.as_ref())?;
         let settings = config.settings.clone();
         match cli.command {
             Command::Serve(command) => {
@@ -230,6 +286,7 @@ fn flag_value(matches: &ArgMatches, name: &str) -> Option<String> {
 
 fn load_config(
     matches: &ArgMatches,
+    log_level: Option<&str>,
     environment: &Environment,
     traces: Option<&OtlpTracing>,
 ) -> Result<LoadedConfig, CliError> {
@@ -240,11 +297,12 @@ fn load_config(
         let value = flag_value(matches, &name)?;
         Some((name, value))
     });
-    let given = given.collect();
-    let config = load(environment, &given).map_err(CliError::of_lines)?;
+    let log_level = log_level.map(|level| ("log".to_owned(), level.to_owned()));
+    let given = given.chain(log_level).collect();
+    let config = load(environment, &given).map_err(CliError::config)?;
     log::init(&config.settings.log, traces);
     for name in &config.unknown_variables {
-        tracing::warn!(name, "an unknown SIGNET_* variable is ignored");
+        tracing::warn!(name, "unknown SIGNET_* variable ignored");
     }
     Ok(config)
 }

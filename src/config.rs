@@ -5,6 +5,7 @@
 //! | `settings` | every setting, with its type, default and description |
 //! | `types` | the types of the settings, which validate themselves |
 //! | `load` | reads the settings from a file, the environment and flags |
+//! | `loaded`, `error` | the settings with their sources, and the errors of sources |
 //! | `file` | parses the configuration file |
 //! | `suggest` | suggests the setting that a misspelled name means |
 //! | `describe` | the name, variable, flag and description of each setting |
@@ -19,8 +20,10 @@
 mod convert;
 mod describe;
 mod environment;
+mod error;
 mod file;
 mod load;
+mod loaded;
 mod settings;
 mod suggest;
 mod system;
@@ -29,8 +32,10 @@ mod types;
 
 pub use describe::{CONFIG, Setting, settings};
 pub use environment::{Environment, environment};
+pub use error::ConfigError;
 pub use file::DEFAULT_FILE;
-pub use load::{ConfigError, EffectiveSetting, LoadedConfig, ValueSource, load};
+pub use load::load;
+pub use loaded::{EffectiveSetting, LoadedConfig, ValueSource};
 pub use settings::Settings;
 pub use template::{json_schema, reference, template};
 pub use types::{

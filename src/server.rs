@@ -84,13 +84,13 @@ pub async fn serve(
     drop(listener);
     info!(
         connections = connections.len(),
-        "stopping: finishing the requests in flight"
+        "stopping; finishing requests in flight"
     );
     shutdown.cancel();
     connections.close();
     let finished = timeout(limits.shutdown_timeout, connections.wait());
     if finished.await.is_err() {
-        warn!("some requests did not finish in time");
+        warn!("some requests did not finish before the timeout");
     }
 }
 

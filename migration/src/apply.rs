@@ -25,20 +25,28 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A newer version has migrated this database, and this version is incompatible with its tables.
-    #[error(
-        "a newer signet has migrated this database, so that this one cannot work with it: {}. Run that one",
-        .0.join(", ")
-    )]
+    #[error("a newer version of signet has migrated the database: {}", .0.join(", "))]
     Newer(Vec<String>),
     /// Timeout while another process locked the database.
-    #[error(
-        "another process has been migrating this database, or using it, for {0:?}: see what holds it up (on PostgreSQL, \
-         pg_locks lists the processes that hold locks), and try again"
-    )]
+    #[error("another process has locked the database for {0:?}")]
     Busy(Duration),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl Error {
+    /// Returns how an operator can fix the cause. `None` for errors of the database.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Newer(_) => Some("run the newer version: this version cannot use the database"),
+            Self::Busy(_) => Some(
+                "find the process, and try again; on PostgreSQL, pg_locks lists the processes with locks",
+            ),
+            Self::Database(_) => None,
+        }
+    }
 }
 
 /// The migrations of a database.
@@ -167,7 +175,7 @@ async fn step(
             done => return done,
         }
         if is_first {
-            info!("another process works on the database: waiting for it to migrate");
+            info!("waiting for another process that migrates the database");
             is_first = false;
         }
         sleep(PAUSE).await;

@@ -1,6 +1,6 @@
 //! Reads the user table of a Django service from its database, without changes.
 
-use std::{path::PathBuf, pin::pin, time::Duration};
+use std::{borrow::Cow, path::PathBuf, pin::pin, time::Duration};
 
 use futures_util::StreamExt;
 use sea_orm::{
@@ -31,15 +31,13 @@ pub enum TableError {
     #[error(transparent)]
     Url(#[from] OpenError),
     /// The file does not exist.
-    #[error("there is no file {}", .0.display())]
+    #[error("the file {} does not exist", .0.display())]
     NoFile(PathBuf),
     /// The table does not exist.
-    #[error("it has no table {0}: name the one of the user model with --table")]
+    #[error("there is no table {0}")]
     NoTable(String),
     /// The table is not the table of a user model.
-    #[error(
-        "the table {table} has no column {column}: name the one of the user model with --table"
-    )]
+    #[error("the table {table} has no column {column}")]
     NoColumn {
         /// The table.
         table: String,
@@ -47,8 +45,23 @@ pub enum TableError {
         column: &'static str,
     },
     /// The database failed.
-    #[error("{0}{hint}", hint = operator_hint(.0))]
+    #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl TableError {
+    /// Returns how an operator can fix the cause, if the cause is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Url(error) => error.hint(),
+            Self::NoFile(_) => None,
+            Self::NoTable(_) | Self::NoColumn { .. } => {
+                Some("name the table of the user model with --table".into())
+            }
+            Self::Database(error) => operator_hint(error).map(Cow::from),
+        }
+    }
 }
 
 impl DjangoTable {

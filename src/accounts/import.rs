@@ -97,7 +97,7 @@ pub enum ImportOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportConflict {
     /// An earlier record has the same ID.
-    #[error("its ID occurs more than once")]
+    #[error("the ID occurs more than once")]
     Repeated,
     /// Another account has the ID.
     #[error("{0} has the same ID")]
@@ -109,7 +109,7 @@ pub enum ImportConflict {
     #[error("{0}")]
     Password(String),
     /// A deleted account had the ID.
-    #[error("its id belonged to an account that was deleted: ids are never used again")]
+    #[error("the ID belonged to a deleted account, and IDs are never reused")]
     Retired,
 }
 

@@ -1,8 +1,7 @@
 //! Lists accounts in pages, without their hashes.
 
 use sea_orm::{
-    ColumnTrait, DbErr, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, DbErr, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use time::OffsetDateTime;
 
@@ -11,7 +10,7 @@ use super::{
     store::AccountStore,
 };
 
-/// The fields of an account that one line shows.
+/// The fields that name an account.
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
 pub struct Summary {
@@ -30,7 +29,7 @@ pub struct Summary {
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
 pub struct Details {
-    /// The fields that one line shows.
+    /// The fields that name the account.
     #[sea_orm(nested)]
     pub summary: Summary,
     /// When the account was added.
@@ -43,24 +42,6 @@ pub struct Details {
     pub password_changed: OffsetDateTime,
     /// Tokens issued before this time are revoked. In Unix seconds.
     pub tokens_valid_after: i64,
-}
-
-/// A row of a list.
-pub trait Listed: PartialModelTrait + Send {
-    /// The ID of the account.
-    fn id(&self) -> i64;
-}
-
-impl Listed for Summary {
-    fn id(&self) -> i64 {
-        self.id
-    }
-}
-
-impl Listed for Details {
-    fn id(&self) -> i64 {
-        self.summary.id
-    }
 }
 
 impl From<&Account> for Summary {
@@ -88,14 +69,14 @@ impl From<&Account> for Details {
 }
 
 impl AccountStore {
-    /// Returns at most `limit` accounts with a larger ID than `after`, ordered by ID. Selects the columns of `T` only.
+    /// Returns at most `limit` accounts with a larger ID than `after`, ordered by ID.
     ///
     /// A list is read page by page. One query for all accounts would need one snapshot until the last row is read, and the write-ahead
     /// log of SQLite would grow while the reader of the list pauses.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn page<T: Listed>(&self, after: Option<i64>, limit: u64) -> Result<Vec<T>, DbErr> {
+    pub async fn page(&self, after: Option<i64>, limit: u64) -> Result<Vec<Details>, DbErr> {
         let mut page = Entity::find().order_by_asc(Column::Id).limit(limit);
         if let Some(after) = after {
             page = page.filter(Column::Id.gt(after));

@@ -46,25 +46,36 @@ pub enum ChangeError {
     #[error("an account with this email exists (case is ignored)")]
     EmailTaken,
     /// Another account has this ID, or a deleted account had this ID.
-    #[error(
-        "this id is taken, or belonged to an account that was deleted: ids are never used again"
-    )]
+    #[error("this ID belongs to another account, or belonged to a deleted account")]
     IdTaken,
     /// The account does not exist.
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     NoAccount,
     /// The disk is full.
-    #[error("the disk is full: make room")]
+    #[error("the disk is full")]
     NoRoom,
     /// An account has or had the largest possible ID.
     #[error(
-        "no automatic ID is left: automatic IDs continue after the largest one ever used, which is {0}; \
-         give a free ID with --id"
+        "no automatic ID is left: automatic IDs continue after the largest ID that was ever used, {0}"
     )]
     NoIdLeft(i64),
     /// The database failed.
-    #[error("{0}{hint}", hint = operator_hint(.0))]
+    #[error(transparent)]
     Database(#[from] DbErr),
+}
+
+impl ChangeError {
+    /// Returns how an operator can fix the cause, if the cause is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::EmailTaken | Self::NoAccount => None,
+            Self::IdTaken => Some("choose another ID: IDs are never reused"),
+            Self::NoRoom => Some("free disk space, and try again"),
+            Self::NoIdLeft(_) => Some("choose a free ID with --id"),
+            Self::Database(error) => operator_hint(error),
+        }
+    }
 }
 
 impl AccountStore {

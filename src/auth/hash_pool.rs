@@ -66,7 +66,7 @@ impl HashPoolLimits {
 
 /// The expected wait of a new hash exceeds the longest wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue for hashing is full: it takes {wait:?}")]
+#[error("the hash queue is full: the estimated wait is {wait:?}")]
 pub struct Overloaded {
     /// The expected wait of a new hash.
     pub wait: Duration,

@@ -32,7 +32,7 @@ pub enum LoginError {
     #[error(transparent)]
     RateLimited(#[from] RateLimited),
     /// The client disconnected before its password was hashed.
-    #[error("the client has gone")]
+    #[error("the client disconnected")]
     ClientDisconnected,
     /// The service failed.
     #[error(transparent)]
@@ -134,7 +134,7 @@ async fn authenticate(
         match passwords.hash_for(&bucket, password).await {
             Ok(hash) => users.rehash(&user, hash).await?,
             // The next login tries again.
-            Err(error) => warn!(user_id = user.id, %error, "the password keeps its old hash"),
+            Err(error) => warn!(user_id = user.id, %error, "cannot rehash the password"),
         }
     }
     if !users.record_login(&user, now, Some(bucket)).await? {

@@ -64,7 +64,7 @@ pub struct PasswordHasher {
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// Argon2 rejects the parameters.
-    #[error("Argon2 does not accept these parameters: {0}")]
+    #[error("Argon2 rejects these parameters: {0}")]
     Argon2Params(argon2::Error),
     /// A hash would exceed the limits of stored hashes.
     #[error("one hash would take more than 1 GiB of memory or five seconds of a core")]
@@ -78,22 +78,22 @@ pub enum HashError {
         memory_kib: u32,
     },
     /// A hash cannot be encoded.
-    #[error("a hash cannot be written down: {0}")]
+    #[error("cannot encode the hash: {0}")]
     Encoding(password_hash::Error),
     /// Hashing failed.
     #[error("hashing failed: {0}")]
     Hashing(argon2::Error),
     /// A scheme rejects the stored parameters.
-    #[error("hashing failed: the parameters do not go together")]
+    #[error("hashing failed: the parameters are invalid together")]
     InvalidParameters,
     /// The system starts no threads.
-    #[error("cannot start the threads that hash: {0}")]
+    #[error("cannot start the hashing threads: {0}")]
     Threads(io::Error),
     /// The queue is too long.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
     /// The client disconnected before its hash started.
-    #[error("the client has gone")]
+    #[error("the client disconnected")]
     ClientDisconnected,
 }
 
@@ -197,7 +197,11 @@ impl PasswordHasher {
         let stored = stored.and_then(|hash| match ParsedHash::parse(&hash.0) {
             Ok(stored) => Some(Arc::new(stored)),
             Err(error) => {
-                error!("a stored hash is not verified: {error}. Set the account's password anew");
+                error!(
+                    %error,
+                    hint = "set a new password for the account",
+                    "cannot verify a stored hash"
+                );
                 None
             }
         });
@@ -233,10 +237,7 @@ impl PasswordHasher {
         else {
             return;
         };
-        info!(
-            scheme = dummy_hash.scheme.name(),
-            "unknown emails are rejected in the time of most accounts"
-        );
+        info!(scheme = dummy_hash.scheme.name(), "dummy hash updated");
         let current = self.dummy_hash.write();
         *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(dummy_hash);
     }

@@ -64,7 +64,7 @@ pub struct Quotas {
 
 /// The client must wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("throttled for another {seconds} seconds")]
+#[error("rate limited for {seconds} s")]
 pub struct RateLimited {
     /// Seconds until the next attempt is allowed.
     pub seconds: u32,

@@ -16,19 +16,19 @@ pub enum RefreshError {
     #[error("the token has expired")]
     Expired,
     /// The claim `user_id` or `username` is missing or empty.
-    #[error("the token names no account")]
+    #[error("the token has no account ID")]
     NoSubject,
     /// The account does not exist, or its email has changed.
-    #[error("the account is gone, or has another email")]
+    #[error("the account was deleted, or has another email")]
     UnknownAccount,
     /// The account is disabled.
     #[error("the account is disabled")]
     Disabled,
     /// The claim `orig_iat` is missing or zero.
-    #[error("the token has no orig_iat")]
+    #[error("orig_iat is missing")]
     NoOrigIat,
     /// The refresh window has passed.
-    #[error("the refresh window has passed")]
+    #[error("the refresh window has ended")]
     WindowPassed,
     /// The tokens of the account were revoked after the login.
     #[error("the token was revoked")]

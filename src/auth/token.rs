@@ -59,31 +59,31 @@ pub struct Tokens {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The token does not have three segments.
-    #[error("it has not three segments")]
+    #[error("the number of segments is not three")]
     Segments,
     /// The header is not a JSON object in base64url, or has no `alg`.
-    #[error("its header cannot be read")]
+    #[error("the header cannot be parsed")]
     Header,
     /// The header marks an extension as critical (RFC 7515 section 4.1.11).
-    #[error("its header has a critical extension")]
+    #[error("the header has a critical extension")]
     Critical,
     /// The algorithm is not HS256.
-    #[error("its algorithm is not HS256")]
+    #[error("the algorithm is not HS256")]
     Algorithm,
     /// No accepted secret verifies the signature.
-    #[error("its signature is of no secret that is taken")]
+    #[error("no secret verifies the signature")]
     Signature,
     /// The payload is not a JSON object in base64url, or a claim has the wrong type.
-    #[error("its payload cannot be read")]
+    #[error("the payload cannot be parsed")]
     Payload,
     /// The claim `exp` is missing.
-    #[error("it has no exp")]
+    #[error("exp is missing")]
     NoExpiry,
     /// `nbf` is in the future.
-    #[error("its nbf is in the future")]
+    #[error("nbf is in the future")]
     NotYet,
     /// The token is for an audience. This service has no audience.
-    #[error("it names an audience")]
+    #[error("the token has an audience")]
     Audience,
 }
 

@@ -28,7 +28,8 @@ impl Certificate {
         let Some((certificate, key)) = settings.tls_files() else {
             return Ok(None);
         };
-        let tls = ReloadableTls::load(certificate, key).map_err(|error| error.to_string())?;
+        let tls = ReloadableTls::load(certificate, key)
+            .map_err(|error| CliError::from(error.to_string()).hint(error.hint()))?;
         Ok(Some(Self {
             tls: Arc::new(tls),
             expiry: Gauge::default(),
@@ -47,14 +48,16 @@ impl Certificate {
     /// Reloads the files. An invalid certificate never replaces a valid one.
     pub(super) fn reload(&self) {
         match self.tls.reload() {
-            Ok(()) => self.log("read the certificate anew"),
-            Err(error) => error!(%error, "the certificate stays as it was"),
+            Ok(()) => self.log("certificate reloaded"),
+            Err(error) => {
+                error!(%error, hint = error.hint(), "cannot reload the certificate; the previous certificate stays in use");
+            }
         }
     }
 
     /// Reloads the files whenever they change.
     pub(super) fn watch(&self) {
-        self.log("clients are served over TLS alone");
+        self.log("TLS enabled");
         let watched = self.clone();
         tokio::spawn(async move {
             loop {

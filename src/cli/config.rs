@@ -5,13 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     error::CliError,
-    output::{print, print_json},
+    output::{OutputArgs, Table, counted, print_json},
     prepared::ServeContext,
 };
-use crate::{
-    config::{LoadedConfig, json_schema, reference, template},
-    text::printable,
-};
+use crate::config::{LoadedConfig, json_schema, reference, template};
 
 /// The path of the JSON Schema, relative to the template.
 const SCHEMA_PATH: &str = "./signet.schema.json";
@@ -19,13 +16,9 @@ const SCHEMA_PATH: &str = "./signet.schema.json";
 #[derive(Subcommand)]
 pub(super) enum Config {
     /// Show the value and the source of each setting. Secrets are masked
-    Show {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Show(OutputArgs),
     /// Report all errors of the settings, without starting the service
-    Check,
+    Check(OutputArgs),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
     /// Print a configuration file with all settings
@@ -41,44 +34,32 @@ impl Config {
             Self::Schema => Some(format!("{:#}", json_schema())),
             Self::Sample => Some(template(SCHEMA_PATH)),
             Self::Reference => Some(reference()),
-            Self::Show { .. } | Self::Check => None,
+            Self::Show(_) | Self::Check(_) => None,
         }
     }
 
     pub(super) fn run(self, config: &LoadedConfig) -> Result<(), CliError> {
         match self {
-            Self::Show { json: true } => {
-                print_json(format_args!("{:#}", Value::Object(as_json(config))))
-            }
-            Self::Show { json: false } => show(config),
-            Self::Check => check(config),
+            Self::Show(output) if output.json => print_json(as_json(config)),
+            Self::Show(_) => show(config),
+            Self::Check(output) => check(config, output),
             Self::Schema | Self::Sample | Self::Reference => Ok(()),
         }
     }
 }
 
-/// Prints a table with the columns name, value and source.
 fn show(config: &LoadedConfig) -> Result<(), CliError> {
-    let text = |value: Option<Value>| match value {
-        None => String::new(),
-        Some(Value::String(text)) => printable(&text),
-        Some(other) => other.to_string(),
-    };
-    let rows: Vec<_> = config
-        .effective()
-        .into_iter()
-        .map(|setting| {
-            let source = setting.source.unwrap_or_else(|| "default".to_owned());
-            (setting.name, text(setting.value), source)
-        })
-        .collect();
-    let width = |column: fn(&(String, String, String)) -> &String| {
-        rows.iter().map(|row| column(row).len()).max().unwrap_or(0)
-    };
-    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
-    rows.iter().try_for_each(|(name, value, source)| {
-        print(format!("{name:names$}  {value:values$}  {source}"))
-    })
+    let mut table = Table::new(["SETTING", "VALUE", "SOURCE"]);
+    for setting in config.effective() {
+        let value = match setting.value {
+            None => String::new(),
+            Some(Value::String(text)) => text,
+            Some(other) => other.to_string(),
+        };
+        let source = setting.source.unwrap_or_else(|| "default".to_owned());
+        table.row([setting.name, value, source]);
+    }
+    table.print().map(drop)
 }
 
 fn as_json(config: &LoadedConfig) -> Map<String, Value> {
@@ -92,14 +73,17 @@ fn as_json(config: &LoadedConfig) -> Map<String, Value> {
 }
 
 /// Reports the errors that `serve` reports before it opens or creates a file.
-fn check(config: &LoadedConfig) -> Result<(), CliError> {
+fn check(config: &LoadedConfig, output: OutputArgs) -> Result<(), CliError> {
     ServeContext::load(&config.settings)?;
-    let given = match config.sources.len() {
+    let settings = config.sources.len();
+    let given = match settings {
         0 => "all defaults".to_owned(),
-        1 => "1 setting".to_owned(),
-        number => format!("{number} settings"),
+        number => counted(number as u64, "setting"),
     };
-    let file = config.file.as_ref();
-    let file = file.map_or_else(String::new, |file| format!("; file {}", file.display()));
-    print(format!("configuration valid ({given}{file})"))
+    let path = config.file.as_ref();
+    let file = path.map_or_else(String::new, |file| format!("; file {}", file.display()));
+    output.confirm(
+        format!("configuration valid ({given}{file})"),
+        json!({ "valid": true, "settings": settings, "file": path }),
+    )
 }

@@ -80,11 +80,7 @@ pub(super) async fn users_of_current(
     status.check().map_err(failed)?;
     match db {
         Some(db) if status.pending.is_empty() => Ok(AccountStore::new(db, limits)),
-        _ => Err(format!(
-            "migrations are pending ({}): run `signet migrate`, or start without --no-migrate",
-            status.pending.join(", ")
-        )
-        .into()),
+        _ => Err(pending(&status).hint("run `signet migrate`, or start without --no-migrate")),
     }
 }
 
@@ -207,11 +203,10 @@ pub(super) fn log_created(path: &Path) {
 
 fn refuse_memory(settings: &Settings) -> Result<(), CliError> {
     match location(settings)? {
-        DatabaseUrl::Memory => Err(
-            "the database of SIGNET_DATABASE_URL is in memory, and this command would end with it; name a file, such as \
-             sqlite:data/signet.db, or PostgreSQL"
-                .into(),
-        ),
+        DatabaseUrl::Memory => Err(CliError::from(
+            "the database in SIGNET_DATABASE_URL is in memory: all changes would be lost at the end of this command",
+        )
+        .hint("use a file, such as sqlite:data/signet.db, or PostgreSQL")),
         _ => Ok(()),
     }
 }
@@ -221,19 +216,16 @@ fn no_database(settings: &Settings) -> CliError {
         Ok(DatabaseUrl::File(path)) => std::path::absolute(&path).unwrap_or(path),
         _ => PathBuf::new(),
     };
-    format!(
-        "no database at {}; run \"signet migrate\" or set SIGNET_DATABASE_URL",
-        path.display()
-    )
-    .into()
+    CliError::from(format!("no database at {}", path.display()))
+        .hint("run `signet migrate`, or set SIGNET_DATABASE_URL")
 }
 
 fn pending(status: &MigrationStatus) -> CliError {
-    format!(
-        "migrations are pending ({}); run \"signet migrate\"",
+    CliError::from(format!(
+        "migrations are pending: {}",
         status.pending.join(", ")
-    )
-    .into()
+    ))
+    .hint("run `signet migrate`")
 }
 
 /// Returns the accounts for a dry run, which writes nothing. Without a database, there are no accounts.
@@ -260,13 +252,21 @@ pub(super) async fn users_to_try(settings: &Settings) -> Result<AccountStore, Cl
 /// Applies every pending migration, or waits for another process that applies them. Returns the migrations that this process applied.
 pub(super) async fn migrate(db: &Database) -> Result<Vec<String>, CliError> {
     let applied = migration::apply(db, WAIT_FOR_MIGRATION).await;
-    applied.map_err(failed)
+    let applied = applied.map_err(failed)?;
+    if !applied.is_empty() {
+        info!(migrations = applied.join(", "), "migrations applied");
+    }
+    Ok(applied)
 }
 
 /// Reverts the newest migration, and returns its name.
 pub(super) async fn step_back(db: &Database) -> Result<Option<String>, CliError> {
     let reverted = migration::step_back(db, WAIT_FOR_MIGRATION).await;
-    reverted.map_err(failed)
+    let reverted = reverted.map_err(failed)?;
+    if let Some(migration) = &reverted {
+        info!(migration, "migration reverted");
+    }
+    Ok(reverted)
 }
 
 /// Returns which migrations are applied. No database has no migrations.
@@ -280,16 +280,18 @@ pub(super) async fn migration_status(db: Option<&Database>) -> Result<MigrationS
 
 fn failed(error: migration::Error) -> CliError {
     let hint = match &error {
-        migration::Error::Database(error) => match accounts::operator_hint(error) {
-            "" => ". Is it another program's database?",
-            hint => hint,
-        },
-        _ => "",
+        migration::Error::Database(error) => accounts::operator_hint(error).or(Some(
+            "check that the database belongs to signet and not to another program",
+        )),
+        other => other.hint(),
     };
-    format!("the database cannot be brought up to date: {error}{hint}").into()
+    CliError::from(format!("cannot migrate the database: {error}")).hint_option(hint)
 }
 
 /// Returns the message about a database that does not open.
 pub(super) fn unopened(error: OpenError) -> CliError {
-    format!("the database of SIGNET_DATABASE_URL cannot be used: {error}").into()
+    CliError::from(format!(
+        "cannot use the database in SIGNET_DATABASE_URL: {error}"
+    ))
+    .hint_option(error.hint())
 }

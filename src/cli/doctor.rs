@@ -1,23 +1,27 @@
-//! `signet doctor`: checks the parts that the service depends on, and says how to fix them.
+//! `signet doctor`: checks the parts that the service depends on, and shows how to fix them.
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal},
+};
 
 mod check;
 mod database;
 mod secrets;
 mod system;
 
-use check::{Check, Verdict};
+use check::{Check, Status};
 
 use super::{
     error::CliError,
-    output::{print, print_json},
+    output::{OutputArgs, Table, counted, print_json, write},
 };
-use crate::config::LoadedConfig;
+use crate::{config::LoadedConfig, text::printable};
 
 #[derive(clap::Args)]
 pub(super) struct Doctor {
-    /// Print one JSON object per line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Doctor {
@@ -27,41 +31,71 @@ impl Doctor {
         checks.extend(database::run_checks(&config.settings).await);
         checks.extend(secrets::run_checks(config));
         checks.extend(system::run_checks(&config.settings).await);
-        for check in &checks {
-            if self.json {
-                print_json(serde_json::json!({
-                    "verdict": check.verdict.to_string(),
-                    "subject": check.subject,
-                    "said": check.message,
-                }))?;
-            } else {
-                print(check)?;
-            }
+        let failed = checks.iter().filter(|check| check.status == Status::Error);
+        let failed = failed.count() as u64;
+        if self.output.json {
+            print_json(&checks)?;
+        } else if io::stdout().is_terminal() {
+            print_lines(&checks)?;
+        } else {
+            print_table(checks)?;
         }
-        let is_bad = |check: &&Check| check.verdict == Verdict::Bad;
-        match checks.iter().filter(is_bad).count() {
-            0 => Ok(()),
-            1 => Err("the service cannot work like this: see the line that says `bad`".into()),
-            bad => Err(format!(
-                "the service cannot work like this: see the {bad} lines that say `bad`"
-            )
-            .into()),
+        if failed > 0 {
+            return Err(format!("{} failed", counted(failed, "check")).into());
         }
+        Ok(())
     }
 }
 
+/// Prints a line with a symbol for each check, and a line for each hint.
+fn print_lines(checks: &[Check]) -> Result<(), CliError> {
+    let width = checks.iter().map(|check| check.name.len()).max();
+    let width = width.unwrap_or_default();
+    for Check {
+        name,
+        status,
+        message,
+        hint,
+    } in checks
+    {
+        let (style, symbol) = (status.style(), status.symbol());
+        let message = printable(message);
+        let mut text = format!("{style}{symbol}{style:#} {name:width$}  {message}\n");
+        if let Some(hint) = hint {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "  {:width$}  hint: {}", "", printable(hint));
+        }
+        if !write(&text)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn print_table(checks: Vec<Check>) -> Result<(), CliError> {
+    let mut table = Table::new(["STATUS", "CHECK", "MESSAGE", "HINT"]);
+    for check in checks {
+        table.row([
+            check.status.name().into(),
+            check.name.into(),
+            check.message,
+            check.hint.unwrap_or_default(),
+        ]);
+    }
+    table.print().map(drop)
+}
+
 fn check_configuration(config: &LoadedConfig) -> Check {
-    let given = config.sources.len();
+    let name = "configuration";
+    let given = counted(config.sources.len() as u64, "setting");
     let message = match &config.file {
-        Some(file) => format!("{given} settings are given; the file is {}", file.display()),
-        None => format!("{given} settings are given, and there is no file"),
+        Some(file) => format!("{given}, file {}", file.display()),
+        None => format!("{given}, no file"),
     };
     if config.unknown_variables.is_empty() {
-        return Check::good("configuration", message);
+        return Check::ok(name, message);
     }
     let unknown = config.unknown_variables.join(", ");
-    Check::doubtful(
-        "configuration",
-        format!("{message}; no settings are {unknown}"),
-    )
+    let message = format!("{message}; unknown variables: {unknown}");
+    Check::warning(name, message).hint("`signet config show` lists the settings")
 }

@@ -1,26 +1,39 @@
-//! The error of a command, with its exit code.
+//! The error of a command, with its hint and its exit code.
 
 use std::fmt;
 
+use clap::builder::styling::{Style, Styles};
+
 use crate::{
     accounts::{ChangeError, DatabaseError},
+    config::ConfigError,
     text::printable,
 };
 
-/// The reason why a command failed. The message is safe for a terminal: [`printable`] has replaced control characters.
+/// The reason why a command failed. The text is safe for a terminal: [`printable`] has replaced control characters.
 #[derive(Debug)]
 pub(super) struct CliError {
     pub(super) message: String,
+    /// How to fix the cause.
+    pub(super) hint: Option<String>,
     pub(super) code: u8,
+    /// Further errors of the settings.
+    others: Vec<CliError>,
 }
 
 impl CliError {
-    /// An error in the arguments or settings.
-    pub(super) fn usage(message: impl Into<String>) -> Self {
+    fn new(message: &str, code: u8) -> Self {
         Self {
-            message: printable(&message.into()),
-            code: 2,
+            message: printable(message),
+            hint: None,
+            code,
+            others: Vec::new(),
         }
+    }
+
+    /// An error in the arguments or settings.
+    pub(super) fn usage(message: impl AsRef<str>) -> Self {
+        Self::new(message.as_ref(), 2)
     }
 
     /// Makes this error an error in the settings.
@@ -28,44 +41,84 @@ impl CliError {
         Self { code: 2, ..self }
     }
 
-    /// Several errors in the settings, one per line.
-    pub(super) fn of_lines(lines: impl IntoIterator<Item = impl fmt::Display>) -> Self {
-        let lines: Vec<_> = lines
-            .into_iter()
-            .map(|line| printable(&line.to_string()))
-            .collect();
+    /// Adds a hint. Replaces an earlier hint.
+    pub(super) fn hint(self, hint: impl AsRef<str>) -> Self {
+        self.hint_option(Some(hint))
+    }
+
+    /// Adds a hint, if there is one.
+    pub(super) fn hint_option(self, hint: Option<impl AsRef<str>>) -> Self {
+        let hint = hint.map(|hint| printable(hint.as_ref())).or(self.hint);
+        Self { hint, ..self }
+    }
+
+    /// Appends the state after the failure, such as `nothing was changed`.
+    pub(super) fn state(self, state: &str) -> Self {
+        let message = format!("{}; {state}", self.message);
+        Self { message, ..self }
+    }
+
+    /// Adds what failed to the start of the message.
+    pub(super) fn in_context(self, context: &str) -> Self {
+        let message = format!("{context}: {}", self.message);
+        Self { message, ..self }
+    }
+
+    /// The errors in the settings.
+    pub(super) fn config(errors: Vec<ConfigError>) -> Self {
+        Self::all(
+            errors
+                .into_iter()
+                .map(|error| Self::usage(error.to_string()).hint_option(error.hint)),
+        )
+    }
+
+    /// Joins errors. The exit code is the code of the first error.
+    pub(super) fn all(errors: impl IntoIterator<Item = Self>) -> Self {
+        let mut errors = errors.into_iter();
+        let first = errors.next();
+        let first = first.unwrap_or_else(|| Self::usage("the configuration is invalid"));
         Self {
-            message: lines.join("\nerror: "),
-            code: 2,
+            others: errors.collect(),
+            ..first
         }
     }
 
     /// The user pressed Ctrl-C before the command changed anything. Shells use the exit code 130 for SIGINT.
     pub(super) fn interrupted() -> Self {
-        Self {
-            message: "interrupted: no changes were made".to_owned(),
-            code: 130,
-        }
+        Self::new("interrupted: no changes were made", 130)
     }
 
     /// A failed query of a command.
     pub(super) fn database(error: DatabaseError) -> Self {
         let error = ChangeError::from(error);
-        format!("the database did not answer: {error}").into()
+        Self::from(format!("the database query failed: {error}")).hint_option(error.hint())
     }
 }
 
 impl From<String> for CliError {
     fn from(message: String) -> Self {
-        Self {
-            message: printable(&message),
-            code: 1,
-        }
+        Self::new(&message, 1)
     }
 }
 
 impl From<&str> for CliError {
     fn from(message: &str) -> Self {
-        message.to_owned().into()
+        Self::new(message, 1)
+    }
+}
+
+/// The lines of the error, in the colors of clap: `error: FAILURE: CAUSE`, and `hint: REMEDY` if there is a remedy.
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let styles = Styles::styled();
+        let label = |style: &Style, label| format!("{style}{label}:{style:#}");
+        write!(f, "{} {}", label(styles.get_error(), "error"), self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n{} {hint}", label(styles.get_valid(), "hint"))?;
+        }
+        self.others
+            .iter()
+            .try_for_each(|error| write!(f, "\n{error}"))
     }
 }

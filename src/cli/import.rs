@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{
     database::Destination,
     error::CliError,
-    output::{print, print_json},
+    output::{OutputArgs, print, print_json},
     signal,
 };
 use crate::{
@@ -32,7 +32,6 @@ use report::Report;
 use source::{Batches, Source};
 
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Import {
     /// Output of `manage.py dumpdata`, or a CSV file of the user table; `-` for standard input
     #[arg(
@@ -76,9 +75,8 @@ pub(super) struct Import {
     /// default is UTC
     #[arg(long, value_name = "NAME", value_parser = instant::time_zone)]
     time_zone: Option<TimeZone>,
-    /// Print the report as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -142,10 +140,10 @@ impl Import {
             written = self.write(users, destination, &now) => written?,
         };
         let Some(import) = import.filter(|_| !report.is_empty()) else {
-            if self.json {
+            if self.output.json {
                 print_json(report)?;
             }
-            return Err("no account could be imported; no changes were made".into());
+            return Err("no account could be imported; nothing was changed".into());
         };
         if self.dry_run {
             import.roll_back().await.map_err(failed)?;
@@ -156,7 +154,7 @@ impl Import {
                 audit.imported(report.added, report.updated, report.revoked);
             }
         }
-        if self.json {
+        if self.output.json {
             print_json(report)
         } else {
             print(report)
@@ -175,7 +173,7 @@ impl Import {
             size,
             progress,
         } = self.source().open().await?;
-        let mut report = Report::new(self.dry_run, self.json, size);
+        let mut report = Report::new(self.dry_run, self.output.json, size);
         // Begins with the first valid record, so that other writers wait as little as possible.
         let mut import = None;
         let mut deferred = Deferred::default();
@@ -240,5 +238,5 @@ fn parse(
 }
 
 fn failed(error: DatabaseError) -> CliError {
-    format!("{}. Nothing was changed", CliError::database(error).message).into()
+    CliError::database(error).state("nothing was changed")
 }

@@ -48,6 +48,6 @@ pub(super) fn init(filter: &LogFilter, traces: Option<&OtlpTracing>) {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
         // The panic message may contain secrets, so it is not logged.
-        tracing::error!(location, "a panic: this is a bug");
+        tracing::error!(location, "panic; this is a bug");
     }));
 }

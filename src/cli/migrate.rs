@@ -1,18 +1,25 @@
 //! `signet migrate`
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{database, error::CliError, output::print};
+use super::{
+    database,
+    error::CliError,
+    output::{OutputArgs, Table, confirm, counted, note, print_json},
+};
 use crate::{
     accounts::{Access, AccountStore, Database},
     config::Settings,
-    text::printable,
 };
 
 #[derive(clap::Args)]
 pub(super) struct Migrate {
     #[command(subcommand)]
     direction: Option<Direction>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Subcommand)]
@@ -32,6 +39,7 @@ enum Direction {
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let direction = self.direction.unwrap_or(Direction::Up);
+        let output = OutputArgs { json: self.json };
         let limits = settings.database_limits();
         let missing = database::missing(settings)?;
         let db = match direction {
@@ -44,7 +52,7 @@ impl Migrate {
             }
         };
         let accounts = db.clone().map(|db| AccountStore::new(db, limits));
-        let done = direction.go(db.as_ref(), accounts.as_ref()).await;
+        let done = direction.run(db.as_ref(), accounts.as_ref(), output).await;
         if let (Direction::Up, Some(path), Ok(())) = (direction, missing, &done) {
             database::log_created(&path);
         }
@@ -56,35 +64,43 @@ impl Migrate {
 }
 
 impl Direction {
-    async fn go(
+    async fn run(
         self,
         db: Option<&Database>,
         accounts: Option<&AccountStore>,
+        output: OutputArgs,
     ) -> Result<(), CliError> {
         match (self, db.zip(accounts)) {
-            (Self::Up, Some((db, _))) => match database::migrate(db).await?.as_slice() {
-                [] => print("the database is up to date"),
-                applied => applied
-                    .iter()
-                    .try_for_each(|name| print(format!("applied {name}"))),
-            },
-            (Self::Down { yes }, Some((db, accounts))) => down(db, accounts, yes).await,
-            (Self::Up | Self::Down { .. }, None) => print("no migration is applied"),
-            (Self::Status, _) => {
-                let status = database::migration_status(db).await?;
-                let applied = status.applied.iter().map(|name| ("applied", name));
-                let pending = status.pending.iter().map(|name| ("pending", name));
-                let unknown = status.unknown.iter().map(|name| ("newer", name));
-                applied
-                    .chain(pending)
-                    .chain(unknown)
-                    .try_for_each(|(state, name)| print(format!("{state:8} {}", printable(name))))
+            (Self::Up, Some((db, _))) => up(db, output).await,
+            (Self::Down { yes }, Some((db, accounts))) => {
+                let reverted = down(db, accounts, yes).await?;
+                print_reverted(reverted, output)
             }
+            (Self::Up | Self::Down { .. }, None) => print_reverted(None, output),
+            (Self::Status, _) => status(db, output).await,
         }
     }
 }
 
-async fn down(db: &Database, accounts: &AccountStore, yes: bool) -> Result<(), CliError> {
+async fn up(db: &Database, output: OutputArgs) -> Result<(), CliError> {
+    let applied = database::migrate(db).await?;
+    if output.json {
+        return print_json(json!({ "applied": applied }));
+    }
+    if applied.is_empty() {
+        return confirm("the database is up to date");
+    }
+    applied
+        .iter()
+        .try_for_each(|name| confirm(format!("applied {name}")))
+}
+
+/// Reverts the newest migration, and returns its name.
+async fn down(
+    db: &Database,
+    accounts: &AccountStore,
+    yes: bool,
+) -> Result<Option<String>, CliError> {
     let status = database::migration_status(Some(db)).await?;
     let accounts = if status.applied.is_empty() {
         // Without migrations, there is no table of accounts.
@@ -96,14 +112,39 @@ async fn down(db: &Database, accounts: &AccountStore, yes: bool) -> Result<(), C
         && accounts > 0
         && !yes
     {
-        return Err(format!(
-            "there are {accounts} accounts, and taking back {newest} loses what only it has room for. \
-             Make a backup, then say --yes"
-        )
-        .into());
+        let error = CliError::from(format!(
+            "the database contains {}: reverting {newest} deletes the data that the migration added",
+            counted(accounts.unsigned_abs(), "account")
+        ));
+        return Err(error.hint("make a backup, and confirm with --yes"));
     }
-    match database::step_back(db).await? {
-        Some(name) => print(format!("took back {name}")),
-        None => print("no migration is applied"),
+    database::step_back(db).await
+}
+
+fn print_reverted(reverted: Option<String>, output: OutputArgs) -> Result<(), CliError> {
+    let text = match &reverted {
+        Some(name) => format!("reverted {name}"),
+        None => "no migration is applied".to_owned(),
+    };
+    output.confirm(text, json!({ "reverted": reverted }))
+}
+
+async fn status(db: Option<&Database>, output: OutputArgs) -> Result<(), CliError> {
+    let status = database::migration_status(db).await?;
+    let applied = status.applied.iter().map(|name| ("applied", name));
+    let pending = status.pending.iter().map(|name| ("pending", name));
+    let unknown = status.unknown.iter().map(|name| ("newer", name));
+    let migrations = applied.chain(pending).chain(unknown);
+    if output.json {
+        let migrations = migrations.map(|(state, name)| json!({ "name": name, "state": state }));
+        return print_json(migrations.collect::<Vec<_>>());
     }
+    let mut table = Table::new(["STATE", "MIGRATION"]);
+    for (state, name) in migrations {
+        table.row([state.into(), name.clone()]);
+    }
+    if db.is_none() {
+        note("the database does not exist yet");
+    }
+    table.print().map(drop)
 }

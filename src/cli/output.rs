@@ -1,21 +1,83 @@
-//! Standard output.
+//! Standard output: tables, JSON and confirmations.
 
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
+use anstream::AutoStream;
+use clap::builder::styling::{Style, Styles};
+use serde::Serialize;
+use tabwriter::TabWriter;
+
 use super::error::CliError;
-use crate::text::{printable_json, printable_lines};
+use crate::text::{printable, printable_json, printable_lines};
+
+/// Whether `--quiet` omits confirmations.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Omits confirmations from now on.
+pub(super) fn set_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// The format of the output of a command.
+#[derive(Clone, Copy, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl OutputArgs {
+    /// Prints the JSON, or else confirms a change with the text.
+    pub(super) fn confirm(
+        self,
+        text: impl fmt::Display,
+        json: impl Serialize,
+    ) -> Result<(), CliError> {
+        if self.json {
+            print_json(json)
+        } else {
+            confirm(text)
+        }
+    }
+}
+
+/// Prints the result of a change, unless `--quiet` is given.
+pub(super) fn confirm(text: impl fmt::Display) -> Result<(), CliError> {
+    if IS_QUIET.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    print(text)
+}
+
+/// Prints a note for the person at the terminal to standard error, unless `--quiet` is given.
+pub(super) fn note(text: impl fmt::Display) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        anstream::eprintln!("{}", printable_lines(&text.to_string()));
+    }
+}
+
+/// Prints a warning to standard error.
+pub(super) fn warn(text: impl fmt::Display) {
+    let style = Styles::styled();
+    let style = style.get_invalid();
+    let text = printable_lines(&text.to_string());
+    anstream::eprintln!("{style}warning:{style:#} {text}");
+}
 
 /// Prints one or several lines. Control characters are replaced.
 pub(super) fn print(lines: impl fmt::Display) -> Result<(), CliError> {
     print_unchanged(printable_lines(&lines.to_string()))
 }
 
-/// Prints JSON. Control characters are escaped.
-pub(super) fn print_json(json: impl fmt::Display) -> Result<(), CliError> {
-    print_unchanged(printable_json(&json.to_string()))
+/// Prints a value as JSON. Control characters are escaped.
+pub(super) fn print_json(value: impl Serialize) -> Result<(), CliError> {
+    let json = serde_json::to_string_pretty(&value)
+        .map_err(|error| format!("cannot write JSON: {error}"))?;
+    print_unchanged(printable_json(&json))
 }
 
 /// Prints text that is part of this program.
@@ -25,7 +87,7 @@ pub(super) fn print_unchanged(lines: impl fmt::Display) -> Result<(), CliError> 
 
 /// Writes to standard output. Returns false if the reader closed the pipe, as `head` does; this is not an error.
 pub(super) fn write(text: &str) -> Result<bool, CliError> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = AutoStream::auto(io::stdout().lock());
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
@@ -33,5 +95,63 @@ pub(super) fn write(text: &str) -> Result<bool, CliError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(format!("done, but cannot print: {error}").into()),
+    }
+}
+
+/// A table: aligned columns with a header on a terminal, otherwise rows with tabs between the columns.
+pub(super) struct Table<const COLUMNS: usize> {
+    header: [&'static str; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    pub(super) fn new(header: [&'static str; COLUMNS]) -> Self {
+        let rows = Vec::new();
+        Self { header, rows }
+    }
+
+    /// Adds a row. Control characters are replaced.
+    pub(super) fn row(&mut self, row: [String; COLUMNS]) {
+        self.rows.push(row.map(|cell| printable(&cell)));
+    }
+
+    /// Prints the table. Returns false if the reader closed the pipe.
+    pub(super) fn print(self) -> Result<bool, CliError> {
+        let text = if io::stdout().is_terminal() {
+            self.aligned()
+        } else {
+            self.tabbed()
+        };
+        write(&text)
+    }
+
+    fn tabbed(&self) -> String {
+        let mut lines = String::new();
+        for row in &self.rows {
+            lines.push_str(&row.join("\t"));
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn aligned(&self) -> String {
+        let bold = Style::new().bold();
+        let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
+        let header = self.header.map(|name| format!("{bold}{name}{bold:#}"));
+        // Writing to a vector does not fail.
+        let _ = writeln!(table, "{}", header.join("\t"));
+        for row in &self.rows {
+            let _ = writeln!(table, "{}", row.join("\t"));
+        }
+        let bytes = table.into_inner().unwrap_or_default();
+        String::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// Formats a number with a noun, such as `1 account` or `2 accounts`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
     }
 }

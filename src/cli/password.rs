@@ -43,13 +43,15 @@ impl PasswordArgs {
         };
         if password.contains('\0') || email::strip(&password).is_empty() {
             return Err(
-                "this password could never log in: it is blank, or contains a null character"
+                "the password is blank or contains a null character, so it could never log in"
                     .into(),
             );
         }
         let errors = policy::validate(&password, email);
         if !(self.force || errors.is_empty()) {
-            return Err(format!("{} Take another one, or say --force", errors.join(" ")).into());
+            let reasons = errors.join(" ");
+            let error = CliError::from(format!("the password is weak: {reasons}"));
+            return Err(error.hint("choose another password, or skip these checks with --force"));
         }
         passwords
             .hash(&password)
@@ -62,9 +64,9 @@ impl PasswordArgs {
 pub(super) fn passwords(settings: &Settings) -> Result<PasswordHasher, CliError> {
     PasswordHasher::new(settings.argon2_params(), settings.hash_limits()).map_err(|error| {
         CliError::usage(format!(
-            "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM cannot be as they are: \
-             {error}. Memory must be at least 8 KiB a lane, and what a hash costs is what every login costs"
+            "SIGNET_ARGON2_MEMORY_KIB, SIGNET_ARGON2_ITERATIONS and SIGNET_ARGON2_PARALLELISM are invalid together: {error}"
         ))
+        .hint("use at least 8 KiB of memory for each lane, and the defaults if unsure")
     })
 }
 
@@ -78,7 +80,8 @@ pub(super) fn from_stdin() -> Result<String, CliError> {
     let password = line.strip_suffix('\n').unwrap_or(&line);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
-        return Err("there is no password on standard input: give it as one line".into());
+        return Err(CliError::from("standard input contains no password")
+            .hint("write the password to standard input as one line"));
     }
     Ok(password.to_owned())
 }
@@ -89,10 +92,11 @@ async fn from_prompt() -> Result<String, CliError> {
     let before = File::open("/dev/tty")
         .and_then(|terminal| Ok((tcgetattr(&terminal)?, terminal)))
         .map_err(no_prompt)?;
+    // Before the prompt, because an earlier signal would end the process with the echo turned off.
+    let mut stop = pin!(signal::stop()?);
     let (reply, answer) = oneshot::channel();
     // A read from the terminal cannot be canceled, so a separate thread reads until the process exits.
     thread::spawn(move || reply.send(ask_twice()));
-    let mut stop = pin!(signal::stop()?);
     tokio::select! {
         answer = answer => {
             let password = answer.map_err(|_| "cannot ask for the password")??;
@@ -130,5 +134,6 @@ fn no_prompt(error: io::Error) -> CliError {
     if error.kind() == io::ErrorKind::Interrupted {
         return CliError::interrupted();
     }
-    format!("cannot ask for the password: {error}. Without a terminal, use --password-stdin").into()
+    CliError::from(format!("cannot ask for the password: {error}"))
+        .hint("without a terminal, use --password-stdin")
 }

@@ -32,8 +32,7 @@ impl ServeContext {
             }),
             (passwords, secrets, certificate) => {
                 let errors = [passwords.err(), secrets.err(), certificate.err()];
-                let errors = errors.into_iter().flatten();
-                Err(CliError::of_lines(errors.map(|error| error.message)))
+                Err(CliError::all(errors.into_iter().flatten()).of_settings())
             }
         }
     }

@@ -96,7 +96,7 @@ impl Serve {
         maintenance.abort();
         let _ = maintenance.await;
         auth.users.close().await;
-        info!(verified = ?auth.tokens.verified(), "stopped; so many tokens each secret verified, the current one first");
+        info!(verified = ?auth.tokens.verified(), "stopped");
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Serve {
         }
         warn!(
             email = demo::EMAIL,
-            "a demo: the password is public, and all data is lost when the service stops"
+            "demo: the password is public, and all data is lost when the service stops"
         );
         url.map_or(Ok(()), |url| print(demo::banner(&url)))
     }

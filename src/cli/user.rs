@@ -15,7 +15,7 @@ mod unlock;
 
 use clap::{ArgGroup, Subcommand};
 
-use self::{account::AccountArgs, context::Context};
+use self::context::Context;
 use super::{
     database::{self, Destination},
     error::CliError,
@@ -40,10 +40,7 @@ pub(super) enum ExistingCommand {
     /// List all accounts
     List(list::List),
     /// Show one account
-    Show {
-        #[command(flatten)]
-        account: AccountArgs,
-    },
+    Show(show::Show),
     /// Set the password of an account, and revoke its tokens
     #[command(alias = "passwd")]
     SetPassword(set_password::SetPassword),
@@ -51,15 +48,9 @@ pub(super) enum ExistingCommand {
     #[command(alias = "email", allow_missing_positional = true)]
     SetEmail(set_email::SetEmail),
     /// Allow a disabled account to log in and refresh tokens again
-    Enable {
-        #[command(flatten)]
-        account: AccountArgs,
-    },
+    Enable(set_active::SetActive),
     /// Reject logins and refreshes of an account until it is enabled
-    Disable {
-        #[command(flatten)]
-        account: AccountArgs,
-    },
+    Disable(set_active::SetActive),
     /// Revoke all tokens of an account, or of all accounts. Passwords do not change
     #[command(
         alias = "revoke",
@@ -90,7 +81,7 @@ impl User {
 impl ExistingCommand {
     async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let access = match self {
-            Self::List(_) | Self::Show { .. } => Access::Read,
+            Self::List(_) | Self::Show(_) => Access::Read,
             _ => Access::Write,
         };
         let accounts = database::existing_users(settings, access).await?;
@@ -103,11 +94,11 @@ impl ExistingCommand {
     async fn run_with(self, context: &Context<'_>) -> Result<(), CliError> {
         match self {
             Self::List(command) => command.run(context.accounts).await,
-            Self::Show { account } => show::run(&account, context).await,
+            Self::Show(command) => command.run(context).await,
             Self::SetPassword(command) => command.run(context).await,
             Self::SetEmail(command) => command.run(context).await,
-            Self::Enable { account } => set_active::run(&account, true, context).await,
-            Self::Disable { account } => set_active::run(&account, false, context).await,
+            Self::Enable(command) => command.run(true, context).await,
+            Self::Disable(command) => command.run(false, context).await,
             Self::RevokeTokens(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,

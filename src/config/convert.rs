@@ -85,9 +85,7 @@ impl Settings {
         let rates = match self.throttle {
             Throttling::On => Some(self.rate_limits()),
             Throttling::Off => {
-                warn!(
-                    "the throttle is off: passwords can be guessed as fast as they can be hashed"
-                );
+                warn!("rate limiting is off; passwords can be guessed without limit");
                 None
             }
         };

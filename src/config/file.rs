@@ -8,6 +8,8 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
+use super::error::Problem;
+
 /// The file that is read if no file is named. This file may be missing.
 pub const DEFAULT_FILE: &str = "/etc/signet/signet.toml";
 
@@ -29,7 +31,7 @@ pub(super) struct Entry {
 pub(super) struct FileError {
     /// The line, if the file could be read.
     pub(super) line: Option<usize>,
-    pub(super) message: String,
+    pub(super) problem: Problem,
 }
 
 impl File {
@@ -43,7 +45,7 @@ impl File {
             Err(error) => Self {
                 errors: vec![FileError {
                     line: None,
-                    message: unreadable(&error),
+                    problem: unreadable(&error),
                 }],
                 ..Self::default()
             },
@@ -59,7 +61,7 @@ impl File {
             file.errors.push(FileError {
                 line: error.span().map(|span| line(span.start)),
                 // Only the message: the whole error quotes the line, which may contain a secret.
-                message: format!("is not TOML: {}", error.message()),
+                problem: Problem::new(format!("invalid TOML: {}", error.message())),
             });
         }
         // The entries of a file with syntax errors are not reliable.
@@ -73,9 +75,9 @@ impl File {
                     let key = key.escape_debug();
                     file.errors.push(FileError {
                         line: Some(line),
-                        message: format!(
-                            "{key} is neither a whole number nor a text, which stands in quotes"
-                        ),
+                        problem: Problem::new(format!(
+                            "{key} is neither a whole number nor a string in quotes"
+                        )),
                     });
                 }
             }
@@ -85,14 +87,14 @@ impl File {
     }
 }
 
-fn unreadable(error: &io::Error) -> String {
-    let advice = match error.kind() {
+fn unreadable(error: &io::Error) -> Problem {
+    let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "Run this as the user of the service (`sudo -u signet`), or name another file with --config"
+            "run this command as the user of the service (`sudo -u signet`), or choose another file with --config"
         }
-        _ => "Mend that, or name another file with --config",
+        _ => "choose another file with --config",
     };
-    format!("cannot be read: {error}. {advice}")
+    Problem::new(format!("cannot read the file: {error}")).hint(hint)
 }
 
 /// Converts a value to JSON. Returns `None` for fractions, dates and numbers beyond 64 bits, which no setting has.
@@ -140,10 +142,11 @@ mod tests {
     fn values_of_other_types_are_rejected_without_being_shown() {
         for value in ["1.5", "2027-01-31", "12345678901234567890", "[1.5]"] {
             let file = File::parse(&format!("jwt_secret = {value}\n"));
-            let [FileError { line, message }] = file.errors.as_slice() else {
+            let [FileError { line, problem }] = file.errors.as_slice() else {
                 panic!("{:?}", file.errors);
             };
             assert_eq!(*line, Some(1));
+            let message = &problem.message;
             assert!(message.starts_with("jwt_secret is neither"), "{message}");
             assert!(
                 file.entries.is_empty() && !message.contains(value),

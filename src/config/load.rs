@@ -2,19 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     path::PathBuf,
 };
 
 use serde_json::{Map, Value};
 
 use super::{
-    describe::{CONFIG, PREFIX, Setting, as_map, settings, variable},
+    describe::{CONFIG, PREFIX, Setting, settings, variable},
     environment::Environment,
+    error::{ConfigError, Problem},
     file::File,
+    loaded::{LoadedConfig, ValueSource},
     settings::Settings,
     suggest::{closest, has_more_or_fewer_words, is_typo},
-    types::MASK,
 };
 
 /// Settings with the same meaning. A value in the environment or a flag overrides the other setting in the file. Otherwise, setting both
@@ -29,105 +29,6 @@ const REQUIRED_TOGETHER: [[&str; 2]; 2] = [
     ["tls_certificate", "tls_key"],
     ["tls_key", "tls_certificate"],
 ];
-
-/// An error in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The variable, the flag, or the line and key of the file.
-    pub location: String,
-    message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.location, self.message)
-    }
-}
-
-/// The source of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ValueSource {
-    /// A line of the configuration file.
-    File {
-        /// The path and the line, such as `signet.toml:3`.
-        line: String,
-        /// The key in the file.
-        key: String,
-    },
-    /// An environment variable.
-    Variable(String),
-    /// A flag with its dashes.
-    Flag(String),
-}
-
-impl ValueSource {
-    fn is_file(&self) -> bool {
-        matches!(self, Self::File { .. })
-    }
-
-    /// Returns the text that begins an error message.
-    fn location(&self) -> String {
-        match self {
-            Self::File { line, key } => format!("{line}: {}", key.escape_debug()),
-            Self::Variable(name) | Self::Flag(name) => name.clone(),
-        }
-    }
-}
-
-impl fmt::Display for ValueSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { line: name, .. } | Self::Variable(name) | Self::Flag(name) => {
-                f.write_str(name)
-            }
-        }
-    }
-}
-
-/// The settings with their sources.
-#[derive(Clone, Debug)]
-pub struct LoadedConfig {
-    /// The settings.
-    pub settings: Settings,
-    /// The sources of all values that are not defaults.
-    pub sources: BTreeMap<String, ValueSource>,
-    /// The path of the configuration file, if there is a file.
-    pub file: Option<PathBuf>,
-    /// `SIGNET_*` variables that are not settings and do not look like misspelled settings.
-    pub unknown_variables: Vec<String>,
-}
-
-/// A setting and its value without secrets.
-#[derive(Clone, Debug)]
-pub struct EffectiveSetting {
-    /// The name of the setting.
-    pub name: String,
-    /// The value, if there is one. Secrets are masked.
-    pub value: Option<Value>,
-    /// The source of the value, unless the value is the default.
-    pub source: Option<String>,
-}
-
-impl LoadedConfig {
-    /// Returns every setting, in the order of the fields.
-    #[must_use]
-    pub fn effective(&self) -> Vec<EffectiveSetting> {
-        let mut values = as_map(&self.settings);
-        let effective = |setting: Setting| EffectiveSetting {
-            value: match values[&setting.name].take() {
-                Value::Null => None,
-                _ if setting.is_secret => Some(MASK.into()),
-                _ if setting.name == "database_url" => {
-                    Some(self.settings.database_url.masked().into())
-                }
-                value => Some(value),
-            },
-            source: self.sources.get(&setting.name).map(ToString::to_string),
-            name: setting.name,
-        };
-        settings().into_iter().map(effective).collect()
-    }
-}
 
 /// Loads the settings from a file, the environment and flags, in the order of increasing precedence. The flag `config` or the variable
 /// `SIGNET_CONFIG` names the file. Flags are given by the names of their settings.
@@ -186,10 +87,7 @@ impl Loader {
             let line = error
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
-            self.errors.push(ConfigError {
-                location: format!("{path}{line}"),
-                message: error.message,
-            });
+            self.errors.push(error.problem.at(format!("{path}{line}")));
         }
         for entry in file.entries {
             let source = ValueSource::File {
@@ -220,10 +118,10 @@ impl Loader {
         };
         let message = match path {
             Some(path) if !path.is_empty() => return Ok(Some(path.into())),
-            Some(_) => "names no file",
-            None => "is not UTF-8",
+            Some(_) => "the value is empty",
+            None => "the value is not UTF-8",
         };
-        self.reject(&source, message);
+        self.reject(&source, Problem::new(message));
         Err(())
     }
 
@@ -240,12 +138,12 @@ impl Loader {
                 .find(|setting| setting.variable() == *name);
             match (setting.cloned(), value) {
                 (Some(setting), Some(text)) => self.set_text(&setting, text, source),
-                (Some(_), None) => self.reject(&source, "is not UTF-8"),
+                (Some(_), None) => self.reject(&source, Problem::new("the value is not UTF-8")),
                 (None, _) => match self.misspelled(&key.to_lowercase()).map(variable) {
                     Some(meant) => {
-                        let message =
-                            format!("is not a setting: did you mean {meant}? Or unset it");
-                        self.reject(&source, message);
+                        let problem = Problem::new("unknown setting");
+                        let hint = format!("did you mean {meant}? Otherwise, unset the variable");
+                        self.reject(&source, problem.hint(hint));
                     }
                     None => self.unknown_variables.push(name.clone()),
                 },
@@ -294,17 +192,17 @@ impl Loader {
         // The key may be the name of a variable or a flag.
         let name = key.to_lowercase().replace('-', "_");
         let mut name = name.strip_prefix("signet_").unwrap_or(&name).to_owned();
-        let mut is_table = "";
+        let mut advice = "";
         if let Value::Object(table) = value {
-            is_table = ", and settings stand in no table";
+            advice = " Settings are not in tables";
             // `[jwt]` with `expires_in` means `jwt_expires_in`.
             if let Some(inner) = table.keys().next() {
                 name = format!("{name}_{inner}");
             }
         }
         let meant = closest(&name, self.names()).unwrap_or(CONFIG);
-        let message = format!("is not a setting{is_table}: did you mean {meant}?");
-        self.reject(source, message);
+        let hint = format!("did you mean {meant}?{advice}");
+        self.reject(source, Problem::new("unknown setting").hint(hint));
     }
 
     /// Sets a value from a variable or a flag.
@@ -324,18 +222,15 @@ impl Loader {
                 self.values.insert(setting.name.clone(), value);
                 self.sources.insert(setting.name.clone(), source);
             }
-            Err(message) => {
+            Err(problem) => {
                 self.rejected.insert(setting.name.clone());
-                self.reject(&source, message);
+                self.reject(&source, problem);
             }
         }
     }
 
-    fn reject(&mut self, source: &ValueSource, message: impl Into<String>) {
-        self.errors.push(ConfigError {
-            location: source.location(),
-            message: message.into(),
-        });
+    fn reject(&mut self, source: &ValueSource, problem: Problem) {
+        self.errors.push(problem.at(source.location()));
     }
 
     fn check_mutually_exclusive(&mut self) {
@@ -347,8 +242,8 @@ impl Loader {
                 (true, false) => first,
                 (false, true) => second,
                 _ => {
-                    let message = format!("and {} are both set: unset one of them", b.location());
-                    self.reject(&a.clone(), message);
+                    let problem = Problem::new(format!("{} is also set", b.location()));
+                    self.reject(&a.clone(), problem.hint("unset one of the two"));
                     continue;
                 }
             };
@@ -362,8 +257,8 @@ impl Loader {
             let is_missing =
                 !self.sources.contains_key(missing) && !self.rejected.contains(missing);
             if let Some(source) = self.sources.get(given).filter(|_| is_missing) {
-                let message = format!("needs {missing} beside it: set both, or none");
-                self.reject(&source.clone(), message);
+                let problem = Problem::new(format!("{missing} is not set"));
+                self.reject(&source.clone(), problem.hint("set both, or unset both"));
             }
         }
     }
@@ -376,20 +271,18 @@ impl Loader {
         if let Some(source @ ValueSource::Flag(_)) = self.sources.get("database_url")
             && settings.database_url.has_password()
         {
-            self.reject(
-                &source.clone(),
-                "holds a password, which other users of this machine can read there: set SIGNET_DATABASE_URL, \
-                 or give the password in PGPASSWORD or ~/.pgpass",
+            let problem = Problem::new(
+                "the URL contains a password, and other users of this machine can read flags",
             );
+            let hint = "set SIGNET_DATABASE_URL, or set the password in PGPASSWORD or ~/.pgpass";
+            self.reject(&source.clone(), problem.hint(hint));
         }
         if let Some(source) = self.sources.get("admin_listen")
             && settings.admin_listen.as_ref() == Some(&settings.listen)
             && !settings.listen.is_any_port()
         {
-            self.reject(
-                &source.clone(),
-                "is where clients are served: operators take another place",
-            );
+            let problem = Problem::new("the address is also the address for clients");
+            self.reject(&source.clone(), problem.hint("use another address"));
         }
     }
 }
@@ -398,11 +291,13 @@ fn parse(values: Map<String, Value>) -> Result<Settings, serde_json::Error> {
     serde_json::from_value(Value::Object(values))
 }
 
-/// Returns the value if it is valid, or the end of an error message.
-fn validate(setting: &Setting, value: Value) -> Result<Value, String> {
+/// Returns the value if it is valid.
+fn validate(setting: &Setting, value: Value) -> Result<Value, Problem> {
     let value = match value {
         Value::String(text) if text.is_empty() => {
-            return Err("is set, but empty: give it a value, or unset it".to_owned());
+            return Err(
+                Problem::new("the value is empty").hint("set a value, or unset the setting")
+            );
         }
         Value::Array(items) if setting.is_list && items.iter().all(Value::is_string) => {
             let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
@@ -417,22 +312,22 @@ fn validate(setting: &Setting, value: Value) -> Result<Value, String> {
     // Secrets are not shown. A value with an `@` may be a URL with a password that was given for the wrong setting.
     let text = value.to_string();
     let is_hidden = setting.may_contain_secrets() || text.contains('@');
-    let is_text = value.is_string() || setting.is_numeric;
-    let cause = if !is_text {
-        "it is a text, which stands in quotes".to_owned()
+    let cause = if !value.is_string() && !setting.is_numeric {
+        Some("not a string in quotes".to_owned())
+    } else if setting.is_numeric && error.to_string().starts_with("invalid type") {
+        Some("not a whole number".to_owned())
     } else if is_hidden && setting.name != "public_url" {
         // Errors may quote the value. Errors of `PublicUrl` do not.
-        "it is of another kind".to_owned()
+        None
     } else {
-        error.to_string()
+        Some(error.to_string())
     };
-    let shown = if is_hidden { "its value" } else { &text };
+    let shown = if is_hidden { "" } else { &format!(" {text}") };
+    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
     let default = setting.default.as_ref();
-    let default = default.map_or_else(String::new, |default| format!(", such as {default}"));
-    Err(format!(
-        "cannot be {shown}: {cause}. It is: {}{default}",
-        setting.description
-    ))
+    let default = default.map_or_else(String::new, |default| format!(" (default {default})"));
+    let hint = format!("{}: {}{default}", setting.name, setting.description);
+    Err(Problem::new(format!("invalid value{shown}{cause}")).hint(hint))
 }
 
 #[cfg(test)]
@@ -443,6 +338,10 @@ mod tests {
 
     /// Replaces the configuration file of this machine.
     const NO_FILE: [(&str, &str); 1] = [("SIGNET_CONFIG", "/dev/null")];
+
+    fn with_hint(error: &ConfigError) -> String {
+        format!("{error} ({})", error.hint.as_deref().unwrap_or_default())
+    }
 
     fn flags(pairs: &[(&str, &str)]) -> Result<LoadedConfig, Vec<ConfigError>> {
         let flags = [("config", "/dev/null")].iter().chain(pairs);
@@ -456,7 +355,7 @@ mod tests {
             .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
             .collect();
         load(&environment, &BTreeMap::new()).map_err(|errors| {
-            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            let lines: Vec<_> = errors.iter().map(with_hint).collect();
             lines.join("\n")
         })
     }
@@ -494,7 +393,7 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hunter2"));
         let flag = |url: &str| flags(&[("database_url", url)]);
         for url in [url, "postgres://db/signet?user=x&password=hunter2"] {
-            let error = flag(url).unwrap_err()[0].to_string();
+            let error = with_hint(&flag(url).unwrap_err()[0]);
             assert!(
                 error.contains("PGPASSWORD") && !error.contains("hunter2"),
                 "{error}"
@@ -574,7 +473,10 @@ mod tests {
         let environment = BTreeMap::from([("SIGNET_JWT_SECRET".to_owned(), None)]);
         let no_file = BTreeMap::from([("config".to_owned(), "/dev/null".to_owned())]);
         let errors = load(&environment, &no_file).unwrap_err();
-        assert_eq!(errors[0].to_string(), "SIGNET_JWT_SECRET is not UTF-8");
+        assert_eq!(
+            errors[0].to_string(),
+            "SIGNET_JWT_SECRET: the value is not UTF-8"
+        );
     }
 
     #[test]

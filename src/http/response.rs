@@ -19,7 +19,7 @@ pub(super) fn from_poem_error(error: poem::Error) -> Response {
     if error.is::<NotFoundError>() {
         return error_response(StatusCode::NOT_FOUND, "Not found.");
     }
-    error!(%error, "a request found no answer");
+    error!(%error, "cannot handle a request");
     internal_error()
 }
 

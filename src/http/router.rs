@@ -147,7 +147,7 @@ impl Endpoint for RootEndpoint {
                 duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
                 address = address.map(tracing::field::display),
                 peer = peer.map(tracing::field::display),
-                "answered"
+                "request completed"
             );
         });
         Ok(response)
@@ -161,6 +161,7 @@ fn request_span(id: &HeaderValue, method: &'static str, path: &str) -> Span {
         method,
         path,
         trace_id = Empty,
+        reason = Empty,
         otel.kind = Empty,
         otel.name = Empty
     )

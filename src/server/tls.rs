@@ -41,13 +41,13 @@ type FileId = (u64, u64, u64, i64, i64);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file is unreadable or invalid.
-    #[error("cannot read the certificate in {}: {}. The file must be PEM: the certificate of the service, then its issuers", .0.display(), reason(.1))]
+    #[error("cannot read the certificate in {}: {}", .0.display(), reason(.1))]
     Certificate(PathBuf, pem::Error),
     /// The key file is unreadable or invalid.
-    #[error("cannot read the key in {}: {}. The file must be PEM, without a passphrase", .0.display(), reason(.1))]
+    #[error("cannot read the key in {}: {}", .0.display(), reason(.1))]
     Key(PathBuf, pem::Error),
     /// The service does not support this kind of key.
-    #[error("cannot use the key in {}: {cause}. Supported are ECDSA on P-256 and P-384, RSA of 2048 to 8192 bits, and Ed25519", .key.display())]
+    #[error("cannot use the key in {}: {cause}", .key.display())]
     UnsupportedKey {
         /// The key file.
         key: PathBuf,
@@ -55,7 +55,7 @@ pub enum TlsError {
         cause: String,
     },
     /// The certificate and the key do not match, or rustls does not support them.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}. The first certificate in the file must be of version 3 and match the key", .certificate.display(), .key.display())]
+    #[error("the certificate in {} and the key in {} cannot be used: {source}", .certificate.display(), .key.display())]
     Pair {
         /// The certificate file.
         certificate: PathBuf,
@@ -64,6 +64,25 @@ pub enum TlsError {
         /// The error of rustls.
         source: rustls::Error,
     },
+}
+
+impl TlsError {
+    /// Returns how an operator can fix the files.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Certificate(..) => {
+                "use a PEM file with the certificate of the service, then the certificates of its issuers"
+            }
+            Self::Key(..) => "use a PEM file without a passphrase",
+            Self::UnsupportedKey { .. } => {
+                "use a key for ECDSA on P-256 or P-384, RSA with 2048 to 8192 bits, or Ed25519"
+            }
+            Self::Pair { .. } => {
+                "the first certificate in the file must have version 3 and match the key"
+            }
+        }
+    }
 }
 
 fn reason(error: &pem::Error) -> String {

@@ -46,10 +46,7 @@ fn setting_the_same_email_revokes_no_token() {
         let command = [&["user", "set-email"], args, &[new]].concat();
         let output = home.run(&command);
         let said = stdout(&output);
-        assert!(
-            said.starts_with("unchanged, the account already has this email: 1  you@"),
-            "{said}"
-        );
+        assert!(said.starts_with("unchanged: account 1 (you@"), "{said}");
         assert!(output.stderr.is_empty(), "no audit event: {output:?}");
     }
     let (status, body) = service.post(REFRESH, &json!({ "token": token }));
@@ -57,7 +54,10 @@ fn setting_the_same_email_revokes_no_token() {
 
     // Tokens contain the email as stored, so another spelling is a change.
     let said = stdout(&home.run(&["user", "set-email", EMAIL, "You@example.com"]));
-    assert_eq!(said, "email set, tokens revoked: 1  You@example.com\n");
+    assert_eq!(
+        said,
+        "set the email of account 1 (You@example.com), and revoked its tokens\n"
+    );
     assert_eq!(service.post(REFRESH, &json!({ "token": token })).0, 400);
 }
 
@@ -67,14 +67,14 @@ fn setting_the_same_state_reports_no_change() {
     for (command, said) in [
         (
             "enable",
-            "unchanged, the account is enabled already: 1  you@example.com\n",
+            "unchanged: account 1 (you@example.com) is already enabled\n",
         ),
-        ("disable", "disabled 1  you@example.com  (disabled)\n"),
+        ("disable", "disabled account 1 (you@example.com)\n"),
         (
             "disable",
-            "unchanged, the account is disabled already: 1  you@example.com  (disabled)\n",
+            "unchanged: account 1 (you@example.com) is already disabled\n",
         ),
-        ("enable", "enabled 1  you@example.com\n"),
+        ("enable", "enabled account 1 (you@example.com)\n"),
     ] {
         let output = home.run(&["user", command, EMAIL]);
         assert_eq!(stdout(&output), said);
@@ -102,7 +102,7 @@ fn email_with_white_space_is_found_as_given_then_trimmed() {
     ] {
         let shown = stdout(&home.run(&["user", "show", given]));
         assert!(
-            shown.starts_with(&format!("id                   {id}\n")),
+            shown.starts_with(&format!("id\t{id}\n")),
             "{given:?}: {shown}"
         );
     }
@@ -134,13 +134,13 @@ fn every_account_command_accepts_an_id() {
     );
     let id = ["--id", "7"];
     let show = || stdout(&home.run(&[&["user", "show"], &id[..]].concat()));
-    assert!(show().contains("usable_password      false"));
+    assert!(show().contains("usable_password\tfalse"));
     let passwd = [&["user", "set-password", "--password-stdin"], &id[..]].concat();
     stdout(&home.feed(&passwd, "correct horse\n"));
-    assert!(show().contains("usable_password      true"));
+    assert!(show().contains("usable_password\ttrue"));
     for (command, field) in [
-        ("disable", "is_active            false"),
-        ("enable", "is_active            true"),
+        ("disable", "is_active\tfalse"),
+        ("enable", "is_active\ttrue"),
     ] {
         stdout(&home.run(&[&["user", command], &id[..]].concat()));
         assert!(show().contains(field));
@@ -159,7 +159,7 @@ fn every_account_command_accepts_an_id() {
         (code, said.as_str()),
         (
             1,
-            "error: no account has the ID 7; `signet user list` lists all accounts\n"
+            "error: no account has the ID 7\nhint: `signet user list` lists all accounts\n"
         )
     );
 }

@@ -133,7 +133,11 @@ fn access_log_and_audit_trail_show_the_same_client() {
             event["address"].clone()
         };
         assert_eq!(address("event", "login"), client, "{settings:?}");
-        assert_eq!(address("message", "answered"), client, "{settings:?}");
+        assert_eq!(
+            address("message", "request completed"),
+            client,
+            "{settings:?}"
+        );
         assert!(log.contains(r#""peer":"127.0.0.1""#), "{log}");
     }
 }
@@ -273,7 +277,7 @@ fn log_states_the_number_of_lost_lines_when_it_is_read_again() {
     let home = Home::new();
     let mut service = unread(&home);
     let lost = lost(&home);
-    service.wait_for("answered");
+    service.wait_for("request completed");
     service.signal("-TERM");
     let (status, log) = service.wait();
     assert!(status.success());

@@ -23,7 +23,7 @@ fn with_account() -> Home {
         &["user", "create", EMAIL, "--password-stdin"],
         "correct horse\n",
     );
-    assert_eq!(stdout(&added), format!("created 1  {EMAIL}\n"));
+    assert_eq!(stdout(&added), format!("created account 1 ({EMAIL})\n"));
     let again = home.run(&["user", "show", EMAIL]);
     assert!(
         again.stderr.is_empty(),
@@ -119,20 +119,20 @@ fn openapi_prints_the_document() {
 fn user_commands_add_change_and_delete_an_account() {
     let home = with_account();
     let show = |email: &str| stdout(&home.run(&["user", "show", email]));
-    assert!(show("YOU@example.com").contains("is_active            true"));
+    assert!(show("YOU@example.com").contains("is_active\ttrue"));
 
     let feed = home.feed(
         &["user", "set-password", EMAIL, "--password-stdin"],
         "another horse\r\n",
     );
-    assert!(stdout(&feed).contains("tokens revoked"));
-    assert!(!show(EMAIL).contains("tokens_valid_after   0"));
+    assert!(stdout(&feed).contains("set the password of account 1"));
+    assert!(!show(EMAIL).contains("tokens_valid_after\t0"));
     stdout(&home.run(&["user", "disable", EMAIL]));
-    assert!(show(EMAIL).contains("is_active            false"));
+    assert!(show(EMAIL).contains("is_active\tfalse"));
     stdout(&home.run(&["user", "enable", EMAIL]));
     stdout(&home.run(&["user", "revoke-tokens", EMAIL]));
     stdout(&home.run(&["user", "set-email", EMAIL, "new@example.com"]));
-    assert_eq!(stdout(&home.run(&["user", "list"])), "1  new@example.com\n");
+    assert!(stdout(&home.run(&["user", "list"])).starts_with("1\tnew@example.com\tactive\t"));
 
     let list: Value =
         serde_json::from_str(&stdout(&home.run(&["user", "list", "--json"]))).unwrap();
@@ -153,7 +153,7 @@ fn user_commands_add_change_and_delete_an_account() {
     );
     assert_eq!(
         stdout(&added),
-        format!("created 2  {EMAIL}\n"),
+        format!("created account 2 ({EMAIL})\n"),
         "the ID of a deleted account was reused"
     );
 }
@@ -208,7 +208,7 @@ fn invalid_user_command_reports_the_reason_without_changes() {
             ],
             "correct horse\n",
             1,
-            "never used again",
+            "never reused",
         ),
         (
             &[
@@ -221,7 +221,7 @@ fn invalid_user_command_reports_the_reason_without_changes() {
             ],
             "x\n",
             2,
-            "0 is not in",
+            "not a whole number from 1 to",
         ),
         (
             &[
@@ -235,8 +235,8 @@ fn invalid_user_command_reports_the_reason_without_changes() {
             2,
             "--id",
         ),
-        (&add, "", 1, "no password on standard input"),
-        (&add, "\n", 1, "no password on standard input"),
+        (&add, "", 1, "standard input contains no password"),
+        (&add, "\n", 1, "standard input contains no password"),
         (&add, " \t\n", 1, "never log in"),
         (&add, "a\0b\n", 1, "never log in"),
         (
@@ -272,7 +272,7 @@ fn invalid_user_command_reports_the_reason_without_changes() {
     }
     assert_eq!(
         stdout(&home.run(&["user", "list"])),
-        format!("1  {EMAIL}\n")
+        format!("1\t{EMAIL}\tactive\t\n")
     );
 }
 
@@ -281,7 +281,8 @@ const HARMFUL: &str =
     "\u{7}\t\n\r\u{1b}[31m\u{7f}\u{85}\u{9b}2J\u{ad}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}";
 
 fn assert_harmless(what: &str, shown: &str) {
-    let harmful = |c: &char| HARMFUL.contains(*c) && !c.is_ascii_graphic() && *c != '\n';
+    // Tabs separate columns.
+    let harmful = |c: &char| HARMFUL.contains(*c) && !c.is_ascii_graphic() && !"\n\t".contains(*c);
     let found: Vec<_> = shown.chars().filter(harmful).collect();
     assert!(found.is_empty(), "{what} prints {found:?}: {shown:?}");
     // A line feed in a value would start a forged line.
@@ -391,7 +392,8 @@ fn control_characters_in_stored_and_given_text_are_not_printed() {
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list[0]["email"], two);
     // A line feed in an email does not start a new line.
-    assert_eq!(stdout(&home.run(&["user", "list"])).lines().count(), 1);
+    let list = stdout(&home.run(&["user", "list"]));
+    assert_eq!((list.lines().count(), list.matches('\t').count()), (1, 3));
 }
 
 #[tokio::test]
@@ -446,7 +448,7 @@ fn list_shows_the_accounts_after_an_id_up_to_a_limit() {
         let lines = stdout(&home.run(&[&["user", "list"], flags].concat()));
         let all: Vec<_> = expected
             .iter()
-            .map(|id| format!("{id}  user{id}@example.com  (no usable password)\n"))
+            .map(|id| format!("{id}\tuser{id}@example.com\tno password\t\n"))
             .collect();
         assert_eq!(lines, all.concat(), "{flags:?}");
 
@@ -507,7 +509,7 @@ async fn user_list_does_not_select_the_hash() {
     db.execute_unprepared(spoil).await.unwrap();
     assert_eq!(
         stdout(&home.run(&["user", "list"])),
-        format!("1  {EMAIL}\n")
+        format!("1\t{EMAIL}\tactive\t\n")
     );
     let list = stdout(&home.run(&["user", "list", "--json"]));
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -526,7 +528,7 @@ fn largest_given_id_leaves_room_for_automatic_ids() {
     for id in [i64::MAX, i64::MAX - 1, LARGEST + 1] {
         let (code, said) = failure(&add("a@example.com", id));
         assert_eq!(code, 2, "{said}");
-        let reason = format!("{id} is not in 1..={LARGEST}: larger IDs are reserved");
+        let reason = format!("not a whole number from 1 to {LARGEST}: larger IDs are reserved");
         assert!(said.contains(&reason), "{said}");
     }
     stdout(&add("a@example.com", LARGEST));
@@ -538,7 +540,7 @@ fn largest_given_id_leaves_room_for_automatic_ids() {
         );
         assert_eq!(
             stdout(&added),
-            format!("created {}  {email}\n", LARGEST + next)
+            format!("created account {} ({email})\n", LARGEST + next)
         );
     }
 }
@@ -611,7 +613,7 @@ fn full_output_is_a_failure_but_a_closed_pipe_is_not() {
 fn migrations_can_be_applied_and_reverted() {
     let home = Home::new();
     let run = |args: &[&str]| stdout(&home.run(&[&["migrate"], args].concat()));
-    assert!(run(&["status"]).starts_with("pending  m2"));
+    assert!(run(&["status"]).starts_with("pending\tm2"));
     assert_eq!(run(&["down"]), "no migration is applied\n");
     let (code, said) = failure(&home.run(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]));
     assert_eq!(code, 1);
@@ -623,10 +625,10 @@ fn migrations_can_be_applied_and_reverted() {
 
     assert!(run(&[]).starts_with("applied m2"));
     assert_eq!(run(&["up"]), "the database is up to date\n");
-    assert!(run(&["status"]).starts_with("applied  m2"));
+    assert!(run(&["status"]).starts_with("applied\tm2"));
     let service = home.serve(&["--no-migrate"]);
     drop(service);
-    while run(&["down"]).starts_with("took back m2") {}
+    while run(&["down"]).starts_with("reverted m2") {}
     assert_eq!(run(&["down"]), "no migration is applied\n");
     assert!(!run(&["status"]).contains("applied"));
     assert!(run(&["up"]).starts_with("applied m2"));
@@ -638,16 +640,15 @@ fn migrations_can_be_applied_and_reverted() {
     assert!(added.status.success());
     let (code, said) = failure(&home.run(&["migrate", "down"]));
     assert_eq!(code, 1);
-    let lost =
-        "there are 1 accounts, and taking back m20261128_000004_expand_imported_fields loses";
+    let lost = "the database contains 1 account: reverting m20261128_000004_expand_imported_fields deletes the data";
     assert!(said.contains(lost), "{said}");
     // Each step back needs `--yes` while there are accounts.
-    assert!(run(&["down", "--yes"]).starts_with("took back m2"));
+    assert!(run(&["down", "--yes"]).starts_with("reverted m2"));
     assert_eq!(failure(&home.run(&["migrate", "down"])).0, 1);
     assert!(run(&["up"]).starts_with("applied m2"));
     assert_eq!(
         stdout(&home.run(&["user", "list"])),
-        format!("1  {EMAIL}\n")
+        format!("1\t{EMAIL}\tactive\t\n")
     );
 }
 
@@ -669,7 +670,7 @@ fn start_fails_on_an_invalid_setting_and_names_it() {
         (
             "SIGNET_DATABASE_URL",
             "postgres://signet:hunter2@127.0.0.1:1/signet",
-            "the same one for every replica",
+            "the same secret for every replica",
         ),
         ("SIGNET_DATABASE_CONNECTIONS", "0", "nonzero"),
         ("SIGNET_JWT_SECRET", "hunter2", "at least 32"),
@@ -681,14 +682,18 @@ fn start_fails_on_an_invalid_setting_and_names_it() {
         (
             "SIGNET_PUBLIC_URL",
             "https://host/?a=b",
-            "more than a host and a path",
+            "contains a query or a fragment",
         ),
         ("SIGNET_HEADER_BYTES", "1", "less than 2048 bytes"),
         ("SIGNET_JWT_EXPIRES_IN", "0", "less than 1s"),
-        ("SIGNET_JWT_REFRESH_WINDOW", "week", "such as 7d"),
-        ("SIGNET_ARGON2_MEMORY_KIB", "7", "at least 8 KiB a lane"),
-        ("SIGNET_LOG", "signet=loud", "such as info"),
-        ("SIGNET_LOG", "inof", "write a level"),
+        ("SIGNET_JWT_REFRESH_WINDOW", "week", "not a duration"),
+        (
+            "SIGNET_ARGON2_MEMORY_KIB",
+            "7",
+            "at least 8 KiB of memory for each lane",
+        ),
+        ("SIGNET_LOG", "signet=loud", "not a valid filter"),
+        ("SIGNET_LOG", "inof", "not a level"),
         ("SIGNET_JWT_SECRETS", "x", "did you mean SIGNET_JWT_SECRET?"),
     ] {
         let output = home
@@ -717,7 +722,10 @@ fn start_fails_on_an_invalid_setting_and_names_it() {
         .unwrap();
     assert_eq!(
         failure(&output),
-        (2, "error: SIGNET_JWT_SECRET is not UTF-8\n".to_owned())
+        (
+            2,
+            "error: SIGNET_JWT_SECRET: the value is not UTF-8\n".to_owned()
+        )
     );
 
     // The message has the address of PostgreSQL, but not the password.
@@ -732,7 +740,8 @@ fn start_fails_on_an_invalid_setting_and_names_it() {
     let (code, said) = failure(&output.unwrap());
     assert_eq!(code, 1);
     assert!(
-        said.contains("cannot open PostgreSQL at 127.0.0.1") && said.contains("Is it there"),
+        said.contains("cannot open PostgreSQL at 127.0.0.1")
+            && said.contains("check that the database server is running"),
         "{said}"
     );
     assert!(!said.contains("hunter2"), "{said}");

@@ -55,7 +55,7 @@ fn commands_for_existing_accounts_create_no_database() {
         .unwrap()
         .join("data/signet.db");
     let message = format!(
-        "error: no database at {}; run \"signet migrate\" or set SIGNET_DATABASE_URL",
+        "error: no database at {}\nhint: run `signet migrate`, or set SIGNET_DATABASE_URL",
         path.display()
     );
     for args in READ.iter().chain(&CHANGE) {
@@ -75,7 +75,7 @@ fn import_rejects_a_link_to_a_missing_database() {
     fs::write(&source, "id,email,password\n1,you@example.com,!\n").unwrap();
     let (code, said) = failure(&home.run(&["user", "import", "users.csv"]));
     assert_eq!(code, 1, "{said}");
-    let problem = "it is a symbolic link to elsewhere.db, which does not exist; create that file or remove the link";
+    let problem = "the path is a symbolic link to elsewhere.db, which does not exist";
     assert!(said.contains(problem), "{said}");
 
     fs::write(home.path().join("data/elsewhere.db"), "").unwrap();
@@ -188,10 +188,13 @@ fn commands_for_accounts_apply_no_migration() {
         let (code, said) = failure(&home.feed(args, PASSWORD));
         assert_eq!(code, 1, "{args:?}: {said}");
         assert!(
-            said.contains("migrations are pending (m"),
+            said.contains("migrations are pending: m"),
             "{args:?}: {said}"
         );
-        assert!(said.contains("run \"signet migrate\""), "{args:?}: {said}");
+        assert!(
+            said.contains("hint: run `signet migrate`"),
+            "{args:?}: {said}"
+        );
     }
     assert_eq!(stdout(&home.run(&["migrate", "status"])), status);
 }

@@ -79,8 +79,11 @@ fn commands_print_what_the_pages_show() {
     }
 }
 
-/// Returns whether a line is what the page shows. In the page, `…` matches text that differs each time.
+/// Returns whether a line is what the page shows. In the page, `…` matches text that differs each time, and columns are aligned as on a
+/// terminal.
 fn fits(got: &str, shown: &str) -> bool {
+    let joined = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (got, shown) = (joined(got), joined(shown));
     match shown.split_once('…') {
         Some((start, end)) => {
             got.len() > start.len() + end.len() && got.starts_with(start) && got.ends_with(end)

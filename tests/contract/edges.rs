@@ -35,7 +35,7 @@ use crate::{
 const MAX_TIME: Duration = Duration::from_secs(8);
 
 /// The log message after a reload.
-const RELOADED: &str = "read the certificate anew";
+const RELOADED: &str = "certificate reloaded";
 
 const DOCUMENTED: &str = r#"{"email":"jonhdoeqa@email.com","password":"1234ABCD"}"#;
 
@@ -137,7 +137,8 @@ fn new_certificate_is_loaded_and_invalid_one_is_ignored() {
     log_in(&mut connect_tls(&service, &old));
 
     fs::write(home.path().join("key.pem"), "hunter2").unwrap();
-    let event = service.wait_for("the certificate stays as it was");
+    let event =
+        service.wait_for("cannot reload the certificate; the previous certificate stays in use");
     assert!(!event.to_string().contains("hunter2"), "{event}");
     let answer = log_in(&mut connect_tls(&service, &old));
     assert!(answer.contains(" 200 OK"), "{answer}");
@@ -310,7 +311,7 @@ fn unix_socket_of_a_starting_service_is_not_replaced() {
     let (code, said) = failure(&home.run(&both));
     assert_eq!(code, 2);
     assert!(
-        said.contains("--admin-listen is where clients are served"),
+        said.contains("--admin-listen: the address is also the address for clients"),
         "{said}"
     );
 }
@@ -414,7 +415,7 @@ fn missing_systemd_socket_stops_the_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = socket_activated(&home, listener.into(), "http", "systemd:admin").output();
     let none = home.command(&["serve", "--listen", "systemd"]).output();
-    for (output, given) in [(other, "but [http]"), (none, "but []")] {
+    for (output, given) in [(other, "the names are [http]"), (none, "the names are []")] {
         let (code, said) = failure(&output.unwrap());
         assert_eq!(code, 1);
         assert!(
@@ -545,7 +546,7 @@ fn unsupported_keys_are_rejected_with_the_cause() {
                 "{said}"
             );
             assert!(
-                said.contains(cause) && said.contains("Supported are ECDSA on P-256"),
+                said.contains(cause) && said.contains("use a key for ECDSA on P-256"),
                 "{said}"
             );
         }
@@ -559,7 +560,7 @@ fn duplicate_or_unused_systemd_socket_is_reported() {
     let twice = socket_activated(&home, socket(), "http:http", "systemd:http").output();
     let (code, said) = failure(&twice.unwrap());
     assert_eq!(code, 1);
-    assert!(said.contains("more than one of this name"), "{said}");
+    assert!(said.contains("several sockets with this name"), "{said}");
 
     let service = Service::of(socket_activated(
         &home,
@@ -567,7 +568,7 @@ fn duplicate_or_unused_systemd_socket_is_reported() {
         "http:other",
         "systemd:http",
     ));
-    let warning = "a socket of systemd is not served";
+    let warning = "a socket of systemd is unused";
     assert!(service.started.contains(warning), "{}", service.started);
     assert!(
         service.started.contains(r#""name":"other""#),

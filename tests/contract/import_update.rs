@@ -296,7 +296,7 @@ fn update_keeps_local_changes_and_reports_them() {
         "0 added, 0 updated, 3 unchanged, 0 skipped, 0 with a warning, 3 with a local change preserved\n"
     );
     let said = String::from_utf8_lossy(&output.stderr);
-    let line = format!("note: line 2, id 1: {}\n", told[0].1);
+    let line = format!("note: line 2, ID 1: {}\n", told[0].1);
     assert!(said.starts_with(&line), "{said}");
     // Without `--update`, the import does not compare existing accounts.
     stdout(&home.run(&["user", "set-email", "here@x.com", "b@x.com"]));

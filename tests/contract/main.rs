@@ -27,6 +27,7 @@ mod import_emails;
 mod import_update;
 mod migrations;
 mod network;
+mod output;
 mod pages;
 mod postgres;
 mod relay;

@@ -99,7 +99,7 @@ fn service_logs_a_refused_connection() {
     let mut faults = Vec::new();
     let is_named = (0..20).any(|_| {
         assert_eq!(service.post(OBTAIN, &credentials).0, 503);
-        let event: Value = service.wait_for("told to try again later");
+        let event: Value = service.wait_for("service unavailable");
         faults.push(event["fault"].as_str().unwrap().to_owned());
         faults.last().unwrap().contains("Connection refused")
     });
@@ -128,7 +128,7 @@ fn url_with_several_hosts_is_rejected() {
     ] {
         for said in said(&home, url, 2) {
             assert!(
-                said.contains("in its password, write / as %2F"),
+                said.contains("in the password, write / as %2F"),
                 "{url}: {said}"
             );
             assert!(!said.contains("hunter2"), "{url}: {said}");

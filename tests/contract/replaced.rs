@@ -137,7 +137,7 @@ fn service_does_not_miss_a_change_in_the_new_file() {
     assert!(service.wait().0.success());
     // When the service stops, it does not delete the log of the new file.
     let shown = stdout(&home.run(&["user", "show", EMAIL]));
-    assert!(shown.contains("is_active            false"), "{shown}");
+    assert!(shown.contains("is_active\tfalse"), "{shown}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
 const OLD: &str = "the-old-secret-the-old-secret-the-old-secret";
 const NEW: &str = "the-new-secret-the-new-secret-the-new-secret";
 /// The log message after a reload.
-const RELOADED: &str = "read the secrets anew";
+const RELOADED: &str = "secrets reloaded";
 const DECODING: &str = "Error decoding signature.";
 
 async fn world_with_previous(previous: &[&str]) -> World {
@@ -106,7 +106,7 @@ fn sighup_rotates_the_secret() {
     // Invalid files do not change the secrets.
     std::fs::write(&current, "too short").unwrap();
     service.signal("-HUP");
-    let event = service.wait_for("the secrets stay as they were");
+    let event = service.wait_for("cannot reload the secrets; the previous secrets stay in use");
     assert!(
         event["error"].as_str().unwrap().contains("9 bytes"),
         "{event}"
@@ -149,7 +149,7 @@ fn previous_secrets_are_read_from_the_environment_or_a_file() {
     let (code, said) = failure(&both);
     assert_eq!(code, 2);
     assert!(
-        said.contains("SIGNET_JWT_PREVIOUS_SECRETS and --jwt-previous-secrets-file are both set"),
+        said.contains("SIGNET_JWT_PREVIOUS_SECRETS: --jwt-previous-secrets-file is also set"),
         "{said}"
     );
     let missing = [
@@ -164,7 +164,7 @@ fn previous_secrets_are_read_from_the_environment_or_a_file() {
     let (code, said) = failure(&home.run(&missing));
     assert_eq!(code, 2);
     assert!(
-        said.contains("missing, which SIGNET_JWT_PREVIOUS_SECRETS_FILE names"),
+        said.contains("cannot read missing (SIGNET_JWT_PREVIOUS_SECRETS_FILE)"),
         "{said}"
     );
 }
@@ -173,24 +173,24 @@ fn previous_secrets_are_read_from_the_environment_or_a_file() {
 #[test]
 fn invalid_line_of_previous_secrets_is_rejected() {
     for (line, reason) in [
-        ("2027-01-31T00:00:00Z ", "there is no secret in it"),
-        ("2027-01-31T00:00:00Z", "there is no secret in it"),
-        (" ", "there is no secret in it"),
-        ("2027-01-31 hunter2", "its date is not one like"),
-        ("2027-13-31T00:00:00Z hunter2", "its date is not one like"),
-        ("2027-1-31T00:00:00Z hunter2", "its date is not one like"),
-        ("31.1.2027 hunter2", "its date is not one like"),
+        ("2027-01-31T00:00:00Z ", "the secret is missing"),
+        ("2027-01-31T00:00:00Z", "the secret is missing"),
+        (" ", "the secret is missing"),
+        ("2027-01-31 hunter2", "the date is invalid"),
+        ("2027-13-31T00:00:00Z hunter2", "the date is invalid"),
+        ("2027-1-31T00:00:00Z hunter2", "the date is invalid"),
+        ("31.1.2027 hunter2", "the date is invalid"),
         (
             "2027-01-31T00:00:00Z  hunter2",
-            "there is white space around it",
+            "white space around the secret",
         ),
         (
             "2027-01-31T00:00:00Z\thunter2 ",
-            "there is white space around it",
+            "white space around the secret",
         ),
-        (" hunter2", "there is white space around it"),
-        ("hunter2 ", "there is white space around it"),
-        ("# until the end of the month", "it looks like a comment"),
+        (" hunter2", "white space around the secret"),
+        ("hunter2 ", "white space around the secret"),
+        ("# until the end of the month", "comments are not supported"),
     ] {
         let home = Home::on_sqlite();
         let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
@@ -244,6 +244,6 @@ fn sighup_creates_no_secret() {
     let secret = home.path().join("data/signet.db.secret");
     std::fs::remove_file(&secret).unwrap();
     service.signal("-HUP");
-    service.wait_for("the secrets stay as they were");
+    service.wait_for("cannot reload the secrets; the previous secrets stay in use");
     assert!(!secret.exists());
 }

@@ -236,7 +236,7 @@ fn logged_traces(log: &str) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     events
-        .filter(|event| event["message"] == "answered")
+        .filter(|event| event["message"] == "request completed")
         .map(|event| event["span"]["trace_id"].clone())
         .collect()
 }

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     os::fd::OwnedFd,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -27,6 +28,11 @@ struct Session {
 
 impl Session {
     fn start(home: &Home, args: &[&str]) -> Self {
+        Self::run(home.path(), &home.command(args))
+    }
+
+    /// Starts the command in this folder.
+    fn run(folder: &Path, signet: &Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -37,7 +43,6 @@ impl Session {
             .open(name.to_str().unwrap())
             .unwrap();
         let theirs = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
-        let signet = home.command(args);
         // The pseudoterminal becomes the controlling terminal of the command, as in a shell.
         let mut command = Command::new("setsid");
         command
@@ -49,7 +54,7 @@ impl Session {
                     .get_envs()
                     .filter_map(|(name, value)| Some((name, value?))),
             )
-            .current_dir(home.path())
+            .current_dir(folder)
             .stdin(theirs())
             .stdout(theirs())
             .stderr(theirs());
@@ -105,7 +110,10 @@ fn password_is_prompted_twice_and_not_shown() {
     session.type_in("correct horse\n");
     let (code, shown) = session.end();
     assert_eq!(code, Some(0), "{shown}");
-    assert!(shown.contains("created 1  you@example.com"), "{shown}");
+    assert!(
+        shown.contains("created account 1 (you@example.com)"),
+        "{shown}"
+    );
     assert!(!shown.contains("horse"), "{shown}");
 
     let mut session = Session::start(&home, &["user", "set-password", "you@example.com"]);
@@ -120,7 +128,7 @@ fn password_is_prompted_twice_and_not_shown() {
     let (code, shown) = session.end();
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("the passwords differ"), "{shown}");
-    assert!(shown.contains("password set"), "{shown}");
+    assert!(shown.contains("set the password of account 1"), "{shown}");
 }
 
 #[test]
@@ -172,7 +180,7 @@ fn import_shows_its_progress() {
     assert!(shown.contains(" %, 28 accounts"), "{shown:?}");
     // Warnings about accounts do not break the progress bar, and the summary is the last line.
     assert!(
-        shown.contains("warning: line 528, column 1, id 19"),
+        shown.contains("warning: line 528, column 1, ID 19"),
         "{shown:?}"
     );
     assert!(
@@ -197,14 +205,73 @@ fn deletion_prompt_shows_a_harmless_email() {
     assert_eq!(code, Some(0), "{shown}");
     let harmless = "a\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}@example.com";
     assert!(
-        shown.contains(&format!("Delete 1  {harmless}")),
+        shown.contains(&format!("Delete account 1 ({harmless})")),
         "{shown:?}"
     );
     assert!(
-        shown.contains(&format!("deleted 1  {harmless}")),
+        shown.contains(&format!("deleted account 1 ({harmless})")),
         "{shown:?}"
     );
     // The log uses escape sequences for colors, so this checks only the sequence of the email.
     assert!(!shown.contains("\u{1b}[2J"), "{shown:?}");
     assert!(!shown.contains(['\u{9b}', '\u{202e}']), "{shown:?}");
+}
+
+#[test]
+fn tables_on_a_terminal_have_a_header_and_aligned_columns() {
+    let home = Home::new();
+    for email in ["a@example.com", "someone.else@example.com"] {
+        let add = ["user", "create", email, "--password-stdin"];
+        stdout(&home.feed(&add, "correct horse\n"));
+    }
+    let list = ["user", "list", "--color", "never"];
+    let (code, shown) = Session::start(&home, &list).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
+    assert_eq!(
+        lines,
+        [
+            "ID  EMAIL                     STATUS  LAST LOGIN",
+            "1   a@example.com             active",
+            "2   someone.else@example.com  active",
+        ]
+    );
+    // A pipe gets the columns with tabs and without a header.
+    assert_eq!(
+        stdout(&home.run(&["user", "list"])),
+        "1\ta@example.com\tactive\t\n2\tsomeone.else@example.com\tactive\t\n"
+    );
+}
+
+#[test]
+fn errors_are_colored_only_on_terminals_that_want_colors() {
+    const ERROR: &str = "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m no database at";
+    let home = Home::on_sqlite();
+    for (flags, variable, is_colored) in [
+        (&[][..], ("TERM", "xterm"), true),
+        (&[], ("NO_COLOR", "1"), false),
+        (&[], ("TERM", "dumb"), false),
+        (&["--color", "never"], ("TERM", "xterm"), false),
+        (&["--color", "always"], ("NO_COLOR", "1"), true),
+    ] {
+        let mut signet = home.command(&[&["user", "list"], flags].concat());
+        signet.env("TERM", "xterm").env(variable.0, variable.1);
+        let (code, shown) = Session::run(home.path(), &signet).end();
+        assert_eq!(code, Some(1), "{shown}");
+        assert_eq!(shown.contains(ERROR), is_colored, "{flags:?}: {shown:?}");
+        assert_eq!(shown.contains('\u{1b}'), is_colored, "{flags:?}: {shown:?}");
+    }
+}
+
+#[test]
+fn doctor_shows_symbols_and_hints_on_a_terminal() {
+    let home = Home::on_sqlite();
+    let args = ["doctor", "--color", "never"];
+    let (code, shown) = Session::start(&home, &args).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let shown = shown.replace("\r\n", "\n");
+    assert!(shown.contains("✓ configuration  "), "{shown}");
+    let (_, after) = shown.split_once("! database       ").unwrap();
+    let hint = "hint: `signet serve` and `signet migrate` create the database";
+    assert_eq!(after.lines().nth(1).unwrap().trim_start(), hint);
 }

@@ -701,15 +701,15 @@ fn rate_limits_are_configurable() {
         assert_eq!(service.post(OBTAIN, &body).0, 400);
     }
     let show = || stdout(&home.run(&["user", "show", EMAIL]));
-    assert!(show().contains("failures             3"));
+    assert!(show().contains("failures\t3"));
     // The output includes failures from the address of the last login.
     let login = |password: &str| {
         let body = json!({ "email": EMAIL, "password": password });
         service.post(OBTAIN, &body).0
     };
     assert_eq!([login("correct horse"), login("wrong")], [200, 400]);
-    assert!(show().contains("failures             4"), "{}", show());
-    assert!(show().contains("last_login_from      127.0.0.1"));
+    assert!(show().contains("failures\t4"), "{}", show());
+    assert!(show().contains("last_login_from\t127.0.0.1"));
 
     let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
     command
@@ -717,7 +717,7 @@ fn rate_limits_are_configurable() {
         .env("SIGNET_THROTTLE_ACCOUNT", "1/1h");
     let service = crate::binary::Service::start(command);
     assert!(
-        service.started.contains("the throttle is off"),
+        service.started.contains("rate limiting is off"),
         "{}",
         service.started
     );
@@ -730,7 +730,7 @@ fn rate_limits_are_configurable() {
         (
             "SIGNET_THROTTLE_ACCOUNT",
             "10",
-            "with the time in s, m, h or d",
+            "units of time are s, m, h and d",
         ),
         ("SIGNET_TRUSTED_PROXIES", "proxy", "10.0.0.0/8"),
     ] {
@@ -779,7 +779,7 @@ fn setting_a_password_unlocks_the_account() {
         }
         let passwd = ["user", "set-password", EMAIL, "--password-stdin"];
         stdout(&home.feed(&passwd, "another horse\n"));
-        assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures             0"));
+        assert!(stdout(&home.run(&["user", "show", EMAIL])).contains("failures\t0"));
         assert_eq!(try_password(&service, EMAIL, "another horse"), 200);
         // No other account is unlocked.
         assert_eq!(try_password(&service, other, "another horse"), 429);
@@ -800,7 +800,7 @@ fn unlock_clears_the_counters_of_an_account() {
         let output = home.run(&["user", "unlock", "JONHDOEQA@email.com"]);
         assert_eq!(
             stdout(&output),
-            format!("2 failed logins cleared: 1  {EMAIL}\n")
+            format!("cleared 2 failed logins of account 1 ({EMAIL})\n")
         );
         let log = String::from_utf8(output.stderr).unwrap();
         assert!(
@@ -811,7 +811,7 @@ fn unlock_clears_the_counters_of_an_account() {
         let again = home.run(&["user", "unlock", EMAIL]);
         assert_eq!(
             stdout(&again),
-            format!("0 failed logins cleared: 1  {EMAIL}\n")
+            format!("cleared 0 failed logins of account 1 ({EMAIL})\n")
         );
     }
 }
@@ -829,14 +829,14 @@ fn unlock_clears_the_counters_of_an_address() {
     let other = home.run(&["user", "unlock", "--address", "127.0.0.2"]);
     assert_eq!(
         stdout(&other),
-        "0 failed logins cleared: address 127.0.0.2\n"
+        "cleared 0 failed logins of the address 127.0.0.2\n"
     );
     assert_eq!(garbage(), 429);
     // An IPv4-mapped IPv6 address refers to the same client.
     let output = home.run(&["user", "unlock", "--address", "::ffff:127.0.0.1"]);
     assert_eq!(
         stdout(&output),
-        "4 failed logins cleared: address 127.0.0.1\n"
+        "cleared 4 failed logins of the address 127.0.0.1\n"
     );
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -853,12 +853,15 @@ fn unlock_clears_the_counters_of_an_address() {
         assert_eq!(
             stdout(&home.run(&both)),
             format!(
-                "{failures} failed logins cleared: 1  {EMAIL}\n0 failed logins cleared: address 2001:db8:1:2::/64\n"
+                "cleared {failures} failed logins of account 1 ({EMAIL})\ncleared 0 failed logins of the address 2001:db8:1:2::/64\n"
             )
         );
     }
     let unix = home.run(&["user", "unlock", "--address", "unix"]);
-    assert_eq!(stdout(&unix), "0 failed logins cleared: address unix\n");
+    assert_eq!(
+        stdout(&unix),
+        "cleared 0 failed logins of the address unix\n"
+    );
     for (args, part) in [
         (&["user", "unlock"][..], "--address"),
         (&["user", "unlock", "--address", "office"], "office"),

@@ -47,7 +47,7 @@ fn equal_services_have_no_differences() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains("UNEXPECTED  obtain: the old service answers 400"),
+        said.contains("UNEXPECTED  obtain: the old service responds 400"),
         "{said}"
     );
 }
@@ -63,11 +63,15 @@ fn services_with_different_secrets_differ() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for (at, by) in [("new", "old"), ("old", "new")] {
-        let expected =
-            format!("UNEXPECTED  refresh at the {at} service what the {by} one issued: 400 ");
+        let expected = format!(
+            "UNEXPECTED  refresh at the {at} service of a token from the {by} service: 400 "
+        );
         assert!(said.contains(&expected), "{said}");
     }
-    assert!(said.contains("have both the same secret"), "{said}");
+    assert!(
+        said.contains("check that both services have the same secret"),
+        "{said}"
+    );
     assert!(!said.contains("eyJ"), "the output contains a token: {said}");
 }
 

@@ -39,28 +39,30 @@ pub fn is_temporary(error: &DbErr) -> bool {
     }
 }
 
-/// Returns how an operator can fix the cause of an error, as a sentence to append to the message. Empty if the cause is unknown.
+/// Returns how an operator can fix the cause of an error, if the cause is known.
 #[must_use]
-pub fn operator_hint(error: &DbErr) -> &'static str {
-    const ROOM: &str = ". Is there room on its disk? Nothing was lost: make some, and try again";
-    const HELD: &str = ". Another process holds it: try again";
-    match code(error) {
-        Some(Code::Sqlite(FULL | IO) | Code::Postgres("53100")) => ROOM,
+pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
+    Some(match code(error) {
+        Some(Code::Sqlite(FULL | IO) | Code::Postgres("53100")) => {
+            "check for free disk space, and try again; nothing was lost"
+        }
         Some(Code::Sqlite(READ_ONLY | CANNOT_OPEN)) => {
-            ". The file and its folder must be writable, even to be read: SQLite keeps files beside it"
+            "make the file and its folder writable: SQLite creates files next to the database, even to read it"
         }
-        _ if is_contention(error) => HELD,
+        _ if is_contention(error) => "another process has locked the database; try again later",
         Some(Code::Postgres("53300")) => {
-            ". All processes together have more connections than it allows: see SIGNET_DATABASE_CONNECTIONS"
+            "lower SIGNET_DATABASE_CONNECTIONS, or raise max_connections of PostgreSQL: all processes share this limit"
         }
-        Some(Code::Postgres("25006")) => ". It is a standby: give the address of the primary",
+        Some(Code::Postgres("25006")) => "the server is a standby; use the address of the primary",
         Some(Code::Postgres("42P05" | "26000")) => {
-            ". A pooler in transaction mode is in between: take session mode, or PgBouncer from 1.21 on with max_prepared_statements"
+            "use a connection pooler in session mode, or PgBouncer 1.21 or newer with max_prepared_statements"
         }
-        Some(Code::Postgres("42501")) => ". Its owner can grant that",
-        _ if is_connection_error(error) => ". Is it there, and does it let this user in?",
-        _ => "",
-    }
+        Some(Code::Postgres("42501")) => "ask the owner of the table for the permission",
+        _ if is_connection_error(error) => {
+            "check that the database server is running, and that this user may connect"
+        }
+        _ => return None,
+    })
 }
 
 /// Returns whether the disk is full.

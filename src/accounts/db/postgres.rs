@@ -274,7 +274,7 @@ impl Connector {
         if is_first {
             warn!(
                 after = ?self.ping_timeout,
-                "a connection to PostgreSQL did not answer: replacing every idle connection"
+                "connection to PostgreSQL timed out; testing all idle connections"
             );
         }
     }

@@ -51,13 +51,13 @@ pub(super) struct ParsedHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedHash {
     /// The scheme is too weak.
-    #[error("its scheme, {0}, is too weak to be verified")]
+    #[error("the scheme {0} is too weak")]
     WeakScheme(&'static str),
     /// The hash exceeds the limits of memory or time.
-    #[error("it takes more than 1 GiB of memory or five seconds of a core")]
+    #[error("the hash takes more than 1 GiB of memory or five seconds of a core")]
     CostTooHigh,
     /// The format is unknown.
-    #[error("it is not a hash of a known scheme")]
+    #[error("the scheme is unknown")]
     Unknown,
 }
 

@@ -33,7 +33,7 @@ pub struct PreviousSecret {
 
 /// The secret is too short for signing.
 #[derive(Debug, thiserror::Error)]
-#[error("it has {0} bytes; HS256 wants at least {MIN_SECRET_LEN}")]
+#[error("{0} bytes, and HS256 needs at least {MIN_SECRET_LEN}")]
 pub struct SecretTooShort(usize);
 
 impl Secrets {
@@ -69,7 +69,7 @@ pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
         .to_lowercase()
         .replace(['-', '_', ' '], "");
     if WORDS.iter().any(|word| text.contains(word)) {
-        return Some("it has a word in it that stands in manuals");
+        return Some("the secret contains a word that is common in documentation");
     }
     let mut counts = [0_u32; 256];
     for byte in secret {
@@ -79,7 +79,7 @@ pub fn weak_secret_reason(secret: &[u8]) -> Option<&'static str> {
     let length = secret.len() as f64;
     let counts = counts.into_iter().filter(|count| *count > 0).map(f64::from);
     let bits: f64 = counts.map(|count| count * (length / count).log2()).sum();
-    (bits < BITS).then_some("it has few different characters")
+    (bits < BITS).then_some("the secret has few different characters")
 }
 
 impl PreviousSecret {
@@ -95,18 +95,18 @@ impl PreviousSecret {
         let (secret, until) = match date {
             Some(until) => (rest, Some(until)),
             None if space.is_some() && is_like_a_date(first) => {
-                return Err("its date is not one like 2027-01-31T00:00:00Z");
+                return Err("the date is invalid; use a format such as 2027-01-31T00:00:00Z");
             }
             None if space.is_some() && first == b"#" => {
-                return Err("it looks like a comment; every line is a secret");
+                return Err("comments are not supported: every line is a secret");
             }
             None => (line, None),
         };
         if secret.trim_ascii().is_empty() {
-            return Err("there is no secret in it");
+            return Err("the secret is missing");
         }
         if secret.trim_ascii() != secret {
-            return Err("there is white space around it: take it away, or it is another secret");
+            return Err("white space around the secret: remove the white space");
         }
         Ok(Self {
             secret: secret.to_owned(),

@@ -34,7 +34,7 @@ impl NewDatabase {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         if let Ok(target) = fs::read_link(path) {
             return Err(io::Error::other(format!(
-                "it is a symbolic link to {}, which does not exist; create that file or remove the link",
+                "the path is a symbolic link to {}, which does not exist",
                 target.display()
             )));
         }
@@ -68,13 +68,13 @@ impl NewDatabase {
         let path = self.path.clone();
         let failed = |error: &io::Error| {
             CliError::from(format!(
-                "cannot create the database {}: {error}; nothing was imported",
+                "cannot create the database {}: {error}; no accounts were imported",
                 path.display()
             ))
         };
         if with_suffix(&self.temp_path, "-wal").exists() {
             return Err(failed(&io::Error::other(
-                "its log could not be written back",
+                "cannot write the write-ahead log back to the file",
             )));
         }
         self.folders.0.clear();
@@ -83,7 +83,7 @@ impl NewDatabase {
             Ok(()) => {}
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
                 return Err(failed(&io::Error::other(
-                    "another process created it meanwhile; run the command again",
+                    "another process created the file meanwhile",
                 )));
             }
             Err(error) => return Err(failed(&error.error)),

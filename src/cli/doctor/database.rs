@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use migration::MigrationStatus;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::check::Check;
 use crate::{
     accounts::{Access, AccountStore, Database, DatabaseError, DatabaseUrl},
     auth::{Clock, RateLimiter},
-    cli::database,
+    cli::{database, error::CliError, output::counted},
     config::Settings,
 };
 
@@ -25,20 +25,16 @@ pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
         Ok(Some(db)) => db,
         Ok(None) => {
             let url = settings.database_url.masked();
-            let message = format!(
-                "{url} is not there yet: `signet migrate` makes it, and `signet serve` too"
-            );
-            return vec![Check::doubtful("database", message)];
+            let message = format!("{url} does not exist yet");
+            let check = Check::warning("database", message);
+            return vec![check.hint("`signet serve` and `signet migrate` create the database")];
         }
-        Err(error) => return vec![Check::bad("database", error.message)],
+        Err(error) => return vec![Check::failed("database", error)],
     };
     let accounts = AccountStore::new(db.clone(), limits);
     let mut checks = Vec::new();
     if let Err(error) = check_all(settings, &db, &accounts, &mut checks).await {
-        checks = vec![Check::bad(
-            "database",
-            format!("it does not answer: {error}"),
-        )];
+        checks = vec![Check::failed("database", CliError::database(error))];
     }
     accounts.close().await;
     checks
@@ -55,13 +51,13 @@ async fn check_all(
     let time = started.elapsed();
     let mut message = format!("{} answers in {time:.1?}", diagnostics.version);
     if matches!(settings.database_location(), Ok(DatabaseUrl::Memory)) {
-        message += ", in memory: all accounts end with the process";
+        message += ", in memory: all accounts are lost when the process ends";
     }
-    checks.push(Check::good("database", message));
+    checks.push(Check::ok("database", message));
     let status = match database::migration_status(Some(db)).await {
         Ok(status) => status,
         Err(error) => {
-            checks.push(Check::bad("migrations", error.message));
+            checks.push(Check::failed("migrations", error));
             return Ok(());
         }
     };
@@ -81,17 +77,18 @@ async fn check_all(
 }
 
 fn check_migrations(status: &MigrationStatus) -> Check {
-    let subject = "migrations";
+    let name = "migrations";
     match (status.check(), status.pending.as_slice()) {
-        (Err(error), _) => Check::bad(subject, error.to_string()),
-        (Ok(()), []) => Check::good(subject, format!("all {} are applied", status.applied.len())),
-        (Ok(()), pending) => Check::doubtful(
-            subject,
-            format!(
-                "pending: {}. `signet migrate` applies them, and `signet serve` too",
-                pending.join(", ")
-            ),
+        (Err(error), _) => {
+            let check = Check::error(name, error.to_string());
+            check.hint(error.hint().unwrap_or_default())
+        }
+        (Ok(()), []) => Check::ok(
+            name,
+            format!("{} applied, none pending", status.applied.len()),
         ),
+        (Ok(()), pending) => Check::warning(name, format!("pending: {}", pending.join(", ")))
+            .hint("`signet serve` and `signet migrate` apply the migrations"),
     }
 }
 
@@ -99,37 +96,34 @@ fn check_migrations(status: &MigrationStatus) -> Check {
 /// lower cutoff would make revoked tokens valid again.
 fn check_cutoffs(future: Option<(i64, i64)>) -> Check {
     let Some((accounts, latest)) = future else {
-        return Check::good("cutoffs", "no cutoff is in the future");
+        return Check::ok("cutoffs", "no cutoff is in the future");
     };
     let latest = OffsetDateTime::from_unix_timestamp(latest)
-        .map_or_else(|_| latest.to_string(), |latest| latest.to_string());
-    let who = match accounts {
-        1 => "1 account has a cutoff".to_owned(),
-        accounts => format!("{accounts} accounts have a cutoff"),
-    };
-    Check::doubtful(
+        .ok()
+        .and_then(|latest| latest.format(&Rfc3339).ok())
+        .unwrap_or_else(|| latest.to_string());
+    let accounts = counted(u64::try_from(accounts).unwrap_or_default(), "account");
+    Check::warning(
         "cutoffs",
         format!(
-            "{who} in the future, the latest at {latest}: a clock was wrong. Logins work, and tokens issued until then refresh for \
-             longer than the refresh window. `signet user list --json` shows `tokens_valid_after`"
+            "{accounts} with a cutoff in the future, the latest at {latest}: a clock was wrong; tokens issued until then can be \
+             refreshed for longer than the refresh window"
         ),
     )
+    .hint("`signet user list --json` shows the cutoffs as `tokens_valid_after`; logins work")
 }
 
 /// Checks for counts that a clock has stored which was ahead. The running service lowers them to the maximum.
 fn check_rate_limits(ahead: u64) -> Check {
-    let counts = match ahead {
-        0 => return Check::good("rate limits", "no count is ahead of the clock"),
-        1 => "1 count is".to_owned(),
-        ahead => format!("{ahead} counts are"),
-    };
-    Check::doubtful(
+    if ahead == 0 {
+        return Check::ok("rate limits", "no counter is in the future");
+    }
+    let counters = counted(ahead, "counter");
+    Check::warning(
         "rate limits",
-        format!(
-            "{counts} further ahead of the clock than the maximum: a clock was wrong. The service lowers them to the maximum within \
-             ten minutes; `signet user unlock` clears them at once"
-        ),
+        format!("{counters} too far in the future: a clock was wrong"),
     )
+    .hint("the service corrects the counters within ten minutes; `signet user unlock` clears them immediately")
 }
 
 /// Compares this clock with the clock of the database and with the last login of all accounts.
@@ -138,47 +132,56 @@ fn check_clock(
     database: Option<OffsetDateTime>,
     last_login: Option<OffsetDateTime>,
 ) -> Check {
-    let advice = "Let NTP set it (`timedatectl set-ntp true`)";
+    const SET_CLOCK: &str = "set the clock by NTP (`timedatectl set-ntp true`)";
+    let name = "clock";
+    let text = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     if let Some(last_login) = last_login.filter(|last_login| *last_login > here) {
         let message = format!(
-            "{here} is before {last_login}, when an account last logged in: tokens would be of the past. {advice}. If this clock is \
-             right, an earlier clock was wrong: find the accounts with a `last_login` in the future (`signet user list --json`), run \
-             `signet user revoke-tokens` for each, and then set `last_login` to NULL in their rows of the table `users`"
+            "{} is before the last login of an account, {}: new tokens would be too old",
+            text(here),
+            text(last_login)
         );
-        return Check::bad("clock", message);
+        return Check::error(name, message).hint(format!(
+            "{SET_CLOCK}; if the clock is right, an earlier clock was wrong: find the accounts with a `last_login` in the future \
+             (`signet user list`), run `signet user revoke-tokens` for each, and then set `last_login` to NULL in their rows of \
+             the table `users`"
+        ));
     }
     let Some(database) = database else {
-        return Check::good("clock", format!("{here}: no login is later"));
+        return Check::ok(name, format!("{}, after the last login", text(here)));
     };
     let difference = (here - database).whole_milliseconds();
     if difference.abs() > MAX_CLOCK_DIFFERENCE_MS {
         let message = format!(
-            "it is {difference} ms off the database's, and replicas must agree to the second. {advice}"
+            "{difference} ms ahead of the clock of the database; the clocks of replicas must agree to the second"
         );
-        return Check::doubtful("clock", message);
+        return Check::warning(name, message).hint(SET_CLOCK);
     }
-    Check::good("clock", format!("{difference} ms off the database's"))
+    Check::ok(
+        name,
+        format!("{difference} ms ahead of the clock of the database"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use time::{Duration, OffsetDateTime};
 
-    use super::{super::check::Verdict, check_clock};
+    use super::{super::check::Status, check_clock};
 
     #[test]
     fn clock_is_compared_with_database_and_last_login() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
         let (second, hour) = (Duration::SECOND, Duration::HOUR);
-        for (database, last_login, verdict) in [
-            (None, None, Verdict::Good),
-            (Some(now - second), Some(now - hour), Verdict::Good),
-            (Some(now + second * 2), None, Verdict::Doubtful),
-            (Some(now - hour), None, Verdict::Doubtful),
-            (None, Some(now + second), Verdict::Bad),
+        for (database, last_login, status) in [
+            (None, None, Status::Ok),
+            (Some(now - second), Some(now - hour), Status::Ok),
+            (Some(now + second * 2), None, Status::Warning),
+            (Some(now - hour), None, Status::Warning),
+            (None, Some(now + second), Status::Error),
         ] {
             let check = check_clock(now, database, last_login);
-            assert_eq!(check.verdict, verdict, "{check}");
+            assert_eq!(check.status, status, "{check:?}");
         }
     }
 }

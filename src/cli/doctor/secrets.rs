@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use super::check::Check;
 use crate::{
     auth::{Clock, weak_secret_reason},
-    cli::{certificate::Certificate, secret},
+    cli::{certificate::Certificate, output::counted, secret},
     config::{LoadedConfig, Settings, ValueSource},
 };
 
@@ -25,36 +25,28 @@ pub(super) fn run_checks(config: &LoadedConfig) -> Vec<Check> {
 }
 
 fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
-    let subject = "secret";
+    let name = "secret";
     let secrets = match secret::peek(settings) {
         Ok(Some(secrets)) => secrets,
         Ok(None) => {
-            return Check::doubtful(
-                subject,
-                "no secret yet: `signet serve` creates one next to the database",
-            );
+            return Check::warning(name, "no secret yet")
+                .hint("`signet serve` creates a secret next to the database");
         }
-        Err(error) => return Check::bad(subject, error.message),
+        Err(error) => return Check::failed(name, error),
     };
     if let Some(reason) = weak_secret_reason(&secrets.current) {
-        return Check::doubtful(
-            subject,
-            format!(
-                "{reason}: an attacker who guesses the secret can sign tokens; run `signet secret rotate`"
-            ),
-        );
+        let message = format!("{reason}: an attacker who guesses the secret can sign tokens");
+        return Check::warning(name, message).hint("run `signet secret rotate`");
     }
     let previous = secrets.previous.len();
     let ends = secrets.previous.iter().filter_map(|secret| secret.until);
     let expired = ends.filter(|until| *until < now).count();
     if expired > 0 {
-        return Check::doubtful(
-            subject,
-            format!("{expired} of {previous} previous secrets have expired: remove them"),
-        );
+        let message = format!("{expired} of {previous} previous secrets have expired");
+        return Check::warning(name, message).hint("remove the expired secrets");
     }
-    Check::good(
-        subject,
+    Check::ok(
+        name,
         format!(
             "{} bytes; previous secrets: {previous}",
             secrets.current.len()
@@ -63,33 +55,31 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
 }
 
 fn check_certificate(settings: &Settings, now: OffsetDateTime) -> Option<Check> {
-    let subject = "certificate";
+    let name = "certificate";
     let certificate = match Certificate::load(settings) {
         Ok(Some(certificate)) => certificate,
         Ok(None) => return None,
-        Err(error) => return Some(Check::bad(subject, error.message)),
+        Err(error) => return Some(Check::failed(name, error)),
     };
     let Some((first, last)) = certificate.validity() else {
-        return Some(Check::doubtful(subject, "the validity cannot be read"));
+        return Some(Check::warning(name, "the validity cannot be read"));
     };
     let text = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     let (first_text, last_text) = (text(first), text(last));
     Some(if now < first {
-        let message = format!("valid from {first_text}, which is in the future: check the clock");
-        Check::bad(subject, message)
+        Check::error(name, format!("not valid before {first_text}")).hint("check the clock")
     } else if last <= now {
-        Check::bad(subject, format!("expired at {last_text}: renew it"))
+        Check::error(name, format!("expired at {last_text}")).hint("renew the certificate")
     } else if last - now < EXPIRES_SOON {
-        let message = format!("expires soon, at {last_text}: renew it");
-        Check::doubtful(subject, message)
+        Check::warning(name, format!("expires soon, at {last_text}")).hint("renew the certificate")
     } else {
-        Check::good(subject, format!("valid until {last_text}"))
+        Check::ok(name, format!("valid until {last_text}"))
     })
 }
 
 /// Checks the permissions and the owners of files with secrets or accounts.
 fn check_files(config: &LoadedConfig) -> Check {
-    let subject = "files";
+    let name = "files";
     let mut files = secret::files_with_secrets(&config.settings);
     files.extend(config.file.clone().filter(|_| file_has_secrets(config)));
     files.retain(|path| path.exists());
@@ -108,21 +98,20 @@ fn check_files(config: &LoadedConfig) -> Check {
     for path in secret::generated_files(&config.settings) {
         let owner = fs::metadata(&path).map(|file| file.uid());
         if owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
-            faults.push(format!(
-                "{} belongs to another user: run this command and the service as its owner",
-                path.display()
-            ));
+            faults.push(format!("{} belongs to another user", path.display()));
         }
     }
     match faults.as_slice() {
-        [] => Check::good(
-            subject,
+        [] => Check::ok(
+            name,
             format!(
-                "{} files with secrets or accounts are protected from other users",
-                files.len()
+                "{} with secrets or accounts, protected from other users",
+                counted(files.len() as u64, "file")
             ),
         ),
-        faults => Check::doubtful(subject, faults.join("; ")),
+        faults => Check::warning(name, faults.join("; ")).hint(
+            "run the service and this command as the owner of the files, and allow access only to the owner",
+        ),
     }
 }
 

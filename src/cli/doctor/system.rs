@@ -22,9 +22,9 @@ pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
     let hashing = match password::passwords(settings) {
         Ok(passwords) => {
             let measured = measure(&passwords, settings).await;
-            measured.unwrap_or_else(|error| Check::bad("hashing", error.to_string()))
+            measured.unwrap_or_else(|error| Check::error("hashing", error.to_string()))
         }
-        Err(error) => Check::bad("hashing", error.message),
+        Err(error) => Check::failed("hashing", error),
     };
     vec![hashing, check_connections(settings)]
 }
@@ -46,17 +46,19 @@ async fn measure(passwords: &PasswordHasher, settings: &Settings) -> Result<Chec
     let rate = f64::from(hashes) / started.elapsed().as_secs_f64();
     let memory = u64::from(settings.argon2_memory_kib) * concurrency as u64 / 1024;
     let message = format!(
-        "{time:.0?} a login, {concurrency} at once: {rate:.0} logins a second, and {memory} MiB for them, if nothing else is at work here"
+        "{time:.0?} per hash, {concurrency} concurrent; at most {rate:.0} logins per second with {memory} MiB on this machine"
     );
     Ok(if time < MIN_HASH_TIME {
-        let advice = "A stolen hash is guessed at as fast: raise SIGNET_ARGON2_MEMORY_KIB or SIGNET_ARGON2_ITERATIONS";
-        Check::doubtful("hashing", format!("{message}. {advice}"))
+        Check::warning(
+            "hashing",
+            format!("{message}; stolen hashes can be guessed as fast"),
+        )
+        .hint("raise SIGNET_ARGON2_MEMORY_KIB or SIGNET_ARGON2_ITERATIONS")
     } else if time > MAX_HASH_TIME {
-        let advice =
-            "People wait for that: lower SIGNET_ARGON2_MEMORY_KIB or SIGNET_ARGON2_ITERATIONS";
-        Check::doubtful("hashing", format!("{message}. {advice}"))
+        Check::warning("hashing", format!("{message}; users notice the delay"))
+            .hint("lower SIGNET_ARGON2_MEMORY_KIB or SIGNET_ARGON2_ITERATIONS")
     } else {
-        Check::good("hashing", message)
+        Check::ok("hashing", message)
     })
 }
 
@@ -65,10 +67,11 @@ fn check_connections(settings: &Settings) -> Check {
     let possible = configured.capped_by_nofile().connections;
     if possible < configured.connections {
         let message = format!(
-            "this process may open files for {possible} connections, not for {}: raise its limit (`ulimit -n`, LimitNOFILE=), or set SIGNET_CONNECTIONS",
+            "too few file descriptors for {} connections; at most {possible} are possible",
             configured.connections
         );
-        return Check::doubtful("connections", message);
+        return Check::warning("connections", message)
+            .hint("raise LimitNOFILE or `ulimit -n`, or lower SIGNET_CONNECTIONS");
     }
-    Check::good("connections", format!("{possible} at once"))
+    Check::ok("connections", format!("at most {possible}"))
 }

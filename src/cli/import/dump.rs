@@ -36,9 +36,9 @@ pub(super) fn read(
     let mut user_model = model.map(str::to_owned);
     let mut is_empty = true;
     if json.peek().map_err(invalid)? != ValueType::Array {
-        return Err(Stop::Invalid(
-            "line 1: it is not a list of objects, as `manage.py dumpdata --format json` writes it; nor is JSON lines"
-                .to_owned(),
+        return Err(Stop::with_hint(
+            "line 1: the file is not a JSON list of objects".to_owned(),
+            "dump with `manage.py dumpdata --format json`; JSON lines are not supported",
         ));
     }
     json.begin_array().map_err(invalid)?;
@@ -56,10 +56,11 @@ pub(super) fn read(
                 // The dump has another model than the requested model.
                 Some(_) if model.is_some() => continue,
                 Some(model) => {
-                    return Err(Stop::Invalid(format!(
-                        "{}: both {model} and {object_model} look like users: say which with --model",
+                    let message = format!(
+                        "{}: both {model} and {object_model} look like users",
                         record.position
-                    )));
+                    );
+                    return Err(Stop::with_hint(message, "name the user model with --model"));
                 }
             }
         }
@@ -70,8 +71,8 @@ pub(super) fn read(
     json.consume_trailing_whitespace().map_err(invalid)?;
     if is_empty {
         let which = model.map_or_else(String::new, |model| format!(" of the model {model}"));
-        return Err(Stop::Invalid(format!(
-            "there is no user in it: no object{which} has an `email` (or a `username`) and a `password`"
+        return Err(Stop::invalid(format!(
+            "the file contains no user: no object{which} has an `email` (or a `username`) and a `password`"
         )));
     }
     Ok(())
@@ -81,7 +82,7 @@ pub(super) fn read(
 fn object(json: &mut impl JsonReader) -> Result<(String, Record), Stop> {
     let position = position(&json.current_position(false));
     if json.peek().map_err(invalid)? != ValueType::Object {
-        return Err(Stop::Invalid(format!("{position}: this is not an object")));
+        return Err(Stop::invalid(format!("{position}: not a JSON object")));
     }
     let mut model = String::new();
     let mut record = Record::new(position);
@@ -128,10 +129,11 @@ fn skip(json: &mut impl JsonReader, model: &str) -> Result<(), Stop> {
             })
         );
         match invalid(error) {
-            Stop::Invalid(error) if !is_cut_off => Stop::Invalid(format!(
-                "{error}. The import does not need this value of the model {}: dump only the users with `manage.py dumpdata APP.MODEL`",
-                start(model)
-            )),
+            Stop::Invalid(error) if !is_cut_off => Stop::Invalid(
+                error
+                    .state(&format!("the value belongs to the model {}", start(model)))
+                    .hint("dump only the users with `manage.py dumpdata APP.MODEL`: the import does not need other models"),
+            ),
             stop => stop,
         }
     })
@@ -158,10 +160,8 @@ fn text(json: &mut impl JsonReader) -> Result<FieldValue, Stop> {
     let position = position(&json.current_position(false));
     let failed = |error: io::Error| match error.downcast::<JsonSyntaxError>() {
         Ok(error) => invalid(error.into()),
-        Err(error) if error.to_string().contains("UTF-8") => Stop::Invalid(format!(
-            "{position}: this text is not UTF-8: save the dump as UTF-8"
-        )),
-        Err(error) => Stop::Invalid(format!("{position}: this text cannot be read: {error}")),
+        Err(error) if error.to_string().contains("UTF-8") => not_utf8(&position),
+        Err(error) => Stop::invalid(format!("{position}: cannot read this text: {error}")),
     };
     let mut reader = json.next_string_reader().map_err(invalid)?;
     let mut start = Vec::new();
@@ -191,27 +191,34 @@ fn invalid(error: ReaderError) -> Stop {
     let (location, problem) = match error {
         ReaderError::SyntaxError(JsonSyntaxError { kind, location }) => {
             let problem = match kind {
-                SyntaxErrorKind::IncompleteDocument => "unexpected end of the file".to_owned(),
+                SyntaxErrorKind::IncompleteDocument => "unexpected end of the file",
+                SyntaxErrorKind::TrailingCommaNotEnabled => "invalid JSON: trailing comma",
                 SyntaxErrorKind::TrailingData => {
-                    "something follows the list. Is it JSON lines? Dump with --format json"
-                        .to_owned()
+                    let message =
+                        format!("{}: text after the end of the list", position(&location));
+                    let hint = "dump with --format json; JSON lines are not supported";
+                    return Stop::with_hint(message, hint);
                 }
-                kind => format!("it is not JSON here ({kind})"),
+                _ => "invalid JSON",
             };
-            (location, problem)
+            (location, problem.to_owned())
         }
-        ReaderError::IoError { error, location } if error.kind() == ErrorKind::InvalidData => (
-            location,
-            "this text is not UTF-8: save the dump as UTF-8".to_owned(),
-        ),
+        ReaderError::IoError { error, location } if error.kind() == ErrorKind::InvalidData => {
+            return not_utf8(&position(&location));
+        }
         ReaderError::IoError { error, location } => (location, error.to_string()),
         ReaderError::MaxNestingDepthExceeded { location, .. } => {
-            (location, "it is nested too deeply".to_owned())
+            (location, "the value is nested too deeply".to_owned())
         }
         ReaderError::UnsupportedNumberValue { location, .. } => {
-            (location, "this number is too large".to_owned())
+            (location, "the number is too large".to_owned())
         }
-        other => return Stop::Invalid(other.to_string()),
+        other => return Stop::invalid(other.to_string()),
     };
-    Stop::Invalid(format!("{}: {problem}", position(&location)))
+    Stop::invalid(format!("{}: {problem}", position(&location)))
+}
+
+fn not_utf8(position: &SourcePosition) -> Stop {
+    let message = format!("{position}: the text is not UTF-8");
+    Stop::with_hint(message, "save the dump as UTF-8")
 }

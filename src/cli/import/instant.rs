@@ -26,11 +26,11 @@ pub(super) fn instant(
         FieldValue::Text(text) => match parse_instant(text, time_zone) {
             Some(instant) => Ok(Some(instant)),
             None => Err(format!(
-                "its {name}, {}, is not a date and time",
+                "{name} is {}, which is not a date and time",
                 quoted_start(text)
             )),
         },
-        _ => Err(format!("its {name} is not a date and time")),
+        _ => Err(format!("{name} is not a date and time")),
     }
 }
 

@@ -51,7 +51,8 @@ impl Rules {
         let mut warnings = Vec::new();
         if !email::is_valid(&email) {
             warnings.push(
-                "its email is not valid: its tokens refresh, but it cannot log in".to_owned(),
+                "the email is invalid: the account cannot log in, but its tokens can be refreshed"
+                    .to_owned(),
             );
         }
         let mut naive_times = 0;
@@ -91,20 +92,20 @@ fn id(value: &FieldValue) -> Result<i64, String> {
     const IDS: std::ops::RangeInclusive<i64> = 1..=LARGEST_GIVEN_ID;
     match value {
         FieldValue::Missing | FieldValue::Null => {
-            Err("it has no id: dump without --natural-primary".to_owned())
+            Err("no ID; dump without --natural-primary".to_owned())
         }
         FieldValue::Number(text) | FieldValue::Text(text) => {
             let id = text.parse().ok().filter(|id| IDS.contains(id));
             id.ok_or_else(|| {
                 format!(
-                    "its id, {}, is not a whole number from 1 to {}: larger ids are reserved for accounts \
-                     without a given id",
+                    "the ID {} is not a whole number from 1 to {}: larger IDs are reserved for accounts that \
+                     signet creates",
                     quoted_start(text),
                     IDS.end()
                 )
             })
         }
-        _ => Err("its id is not a whole number".to_owned()),
+        _ => Err("the ID is not a whole number".to_owned()),
     }
 }
 
@@ -123,15 +124,13 @@ fn address(email: FieldValue, username: FieldValue) -> Result<String, String> {
     };
     match chosen {
         FieldValue::Text(text) if text.contains('\0') => {
-            Err("its email contains a null character or a lone surrogate".to_owned())
+            Err("the email contains a null character or a lone surrogate".to_owned())
         }
         FieldValue::Text(text) if !text.is_empty() => Ok(text),
-        FieldValue::Missing | FieldValue::Null | FieldValue::Text(_) => {
-            Err("it has no email".to_owned())
-        }
-        FieldValue::TooLong => Err(format!("its email is longer than {MAX_TEXT} bytes")),
+        FieldValue::Missing | FieldValue::Null | FieldValue::Text(_) => Err("no email".to_owned()),
+        FieldValue::TooLong => Err(format!("the email is longer than {MAX_TEXT} bytes")),
         FieldValue::Bool(_) | FieldValue::Number(_) | FieldValue::Nested => {
-            Err("its email is not text".to_owned())
+            Err("the email is not text".to_owned())
         }
     }
 }
@@ -152,7 +151,7 @@ fn hash(
 ) -> Result<(&'static str, Option<PasswordHash>), String> {
     let reason = match value {
         FieldValue::Missing => {
-            return Err("it has no password, not even one that is unusable".to_owned());
+            return Err("no password field".to_owned());
         }
         FieldValue::Null => return Ok((UNUSABLE, None)),
         // How Django marks an account without a usable password.
@@ -172,7 +171,7 @@ fn hash(
         Ok((UNUSABLE, None))
     } else {
         Err(format!(
-            "its password cannot be verified: {reason}. With --accept-unusable it comes in without one"
+            "the password cannot be verified: {reason}; --accept-unusable imports the account without a password"
         ))
     }
 }
@@ -187,12 +186,12 @@ fn parse_bool(value: &FieldValue) -> Result<bool, String> {
             "t" | "true" | "1" => Ok(true),
             "f" | "false" | "0" => Ok(false),
             _ => Err(format!(
-                "its is_active, {}, is neither true nor false",
+                "is_active is {}, which is neither true nor false",
                 quoted_start(text)
             )),
         },
         FieldValue::TooLong | FieldValue::Nested => {
-            Err("its is_active is neither true nor false".to_owned())
+            Err("is_active is neither true nor false".to_owned())
         }
     }
 }

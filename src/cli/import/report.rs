@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     accounts::{ImportOutcome, ImportRecord, LocalChange},
+    cli::output::{counted, warn},
     text::printable,
 };
 
@@ -119,7 +120,7 @@ impl Report {
             && (is_update || is_written)
         {
             let at = dropped.format(&Rfc3339).unwrap_or_default();
-            let why = format!("its last_login, {at}, is in the future, and was left out");
+            let why = format!("last_login is {at}, which is in the future, and was not imported");
             self.warned(position, &id, &why);
         }
     }
@@ -152,11 +153,11 @@ impl Report {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
         if self.naive_times > 0 && !self.json {
-            eprintln!(
-                "warning: {} times have no time zone, and are read as UTC. If the Django service has USE_TZ=False, import with \
-                 --time-zone and its TIME_ZONE, such as Europe/Berlin; if they are times of UTC, with --time-zone UTC",
-                self.naive_times
-            );
+            warn(format!(
+                "{} without a time zone, read as UTC; if the Django service has USE_TZ=False, import with --time-zone and its \
+                 TIME_ZONE, such as Europe/Berlin; if the times are UTC, import with --time-zone UTC",
+                counted(self.naive_times, "time")
+            ));
         }
     }
 
@@ -172,7 +173,7 @@ impl Report {
     fn problem(&mut self, kind: &str, position: SourcePosition, id: &str, reason: &str) {
         if !self.json {
             self.bar
-                .suspend(|| eprintln!("{kind}: {position}, id {id}: {}", printable(reason)));
+                .suspend(|| eprintln!("{kind}: {position}, ID {id}: {}", printable(reason)));
         } else if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem {
                 place: position.to_string(),
@@ -193,7 +194,7 @@ impl fmt::Display for Report {
             return f.write_str(&json);
         }
         if self.dry_run {
-            f.write_str("dry run, no changes were made: ")?;
+            f.write_str("dry run, nothing was changed: ")?;
         }
         write!(
             f,

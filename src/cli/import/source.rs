@@ -20,7 +20,7 @@ use super::{
     table,
 };
 use crate::{
-    accounts::{self, DjangoTable},
+    accounts::{self, DjangoTable, TableError},
     cli::error::CliError,
 };
 
@@ -70,7 +70,7 @@ impl Source {
                 let progress = Arc::clone(&progress);
                 thread::spawn(move || file.read(opened, &sender, progress));
                 size.await
-                    .map_err(|_| "the file was not read: its thread has failed")??
+                    .map_err(|_| "cannot read the file: its thread panicked")??
             }
         };
         Ok(Batches {
@@ -119,10 +119,10 @@ impl Source {
         };
         let last = match read {
             Ok(()) => Ok(batch),
-            Err(Stop::Invalid(problem)) => Err(CliError::from(format!(
-                "{}: {problem}. Nothing was changed",
-                path.display()
-            ))),
+            Err(Stop::Invalid(error)) => {
+                let error = error.in_context(&path.display().to_string());
+                Err(error.state("nothing was changed"))
+            }
             Err(Stop::Canceled) => return,
         };
         let _ = sender.blocking_send(last);
@@ -136,7 +136,6 @@ async fn open_table(
     sender: mpsc::Sender<Batch>,
     progress: Arc<AtomicU64>,
 ) -> Result<u64, CliError> {
-    let unread = |error| format!("the database of --from-database cannot be read: {error}");
     let source = DjangoTable::open(url, table).await.map_err(unread)?;
     let count = source.count().await.map_err(unread)?;
     if count == 0 {
@@ -144,6 +143,13 @@ async fn open_table(
     }
     tokio::spawn(read_table(source, sender, progress));
     Ok(count)
+}
+
+fn unread(error: TableError) -> CliError {
+    CliError::from(format!(
+        "cannot read the database of --from-database: {error}"
+    ))
+    .hint_option(error.hint())
 }
 
 async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
@@ -176,9 +182,7 @@ async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
     });
     let last = match read.await {
         Ok(()) => Ok(batch),
-        Err(error) => Err(CliError::from(format!(
-            "the database of --from-database cannot be read: {error}. Nothing was changed"
-        ))),
+        Err(error) => Err(unread(error).state("nothing was changed")),
     };
     let _ = sender.send(last).await;
 }
@@ -201,19 +205,25 @@ fn open_file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliErro
 fn detect_format(input: &mut impl BufRead, is_csv: bool) -> Result<(), Stop> {
     let start = input
         .fill_buf()
-        .map_err(|error| Stop::Invalid(error.to_string()))?;
-    let problem = match start {
-        [] => "it is empty",
-        [0xef, 0xbb, 0xbf, ..] if !is_csv => {
-            "it begins with a byte order mark: save it as UTF-8 without one"
-        }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            "it is UTF-16: save it as UTF-8, or dump with --output instead of >"
-        }
-        [0x1f, 0x8b, ..] => "it is compressed: unpack it with gunzip",
+        .map_err(|error| Stop::invalid(error.to_string()))?;
+    let (problem, hint) = match start {
+        [] => ("the file is empty", None),
+        [0xef, 0xbb, 0xbf, ..] if !is_csv => (
+            "the file begins with a byte order mark",
+            Some("save the file as UTF-8 without a byte order mark"),
+        ),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => (
+            "the file is UTF-16",
+            Some("save the file as UTF-8, or dump with --output instead of >"),
+        ),
+        [0x1f, 0x8b, ..] => (
+            "the file is compressed",
+            Some("decompress the file with gunzip"),
+        ),
         _ => return Ok(()),
     };
-    Err(Stop::Invalid(format!("line 1: {problem}")))
+    let error = CliError::from(format!("line 1: {problem}"));
+    Err(Stop::Invalid(error.hint_option(hint)))
 }
 
 /// Counts the bytes that were read.

@@ -11,7 +11,7 @@ use super::{
 
 mod quoting;
 
-use quoting::{LONGEST_ROW, Strict};
+use quoting::{LONGEST_ROW, QuoteError, Strict};
 
 /// The delimiters that a header may have. The first is the default.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -25,7 +25,7 @@ pub(super) fn read(
     mut input: impl BufRead,
     mut found: impl FnMut(Record) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let start = first_line(&mut input).map_err(|error| Stop::Invalid(error.to_string()))?;
+    let start = first_line(&mut input).map_err(|error| Stop::invalid(error.to_string()))?;
     let delimiter = delimiter(&start);
     let mut csv = ReaderBuilder::new()
         .delimiter(delimiter)
@@ -45,8 +45,8 @@ pub(super) fn read(
         found(record)?;
     }
     if is_empty {
-        return Err(Stop::Invalid(
-            "there is no user in it: no line follows the first".to_owned(),
+        return Err(Stop::invalid(
+            "the file contains no user: only the header".to_owned(),
         ));
     }
     Ok(())
@@ -69,11 +69,13 @@ fn columns(header: &StringRecord) -> Result<Vec<(&'static str, usize)>, Stop> {
     } else {
         return Ok(columns);
     };
-    Err(Stop::Invalid(format!(
-        "line 1: there is no column {missing:?}: the first line must name the columns id, email and password, \
-         and may name {}, with commas, semicolons or tabs between",
+    let hint = format!(
+        "the first line must name the columns id, email and password, and may name {}; separate the columns by commas, semicolons \
+         or tabs",
         FIELDS[3..].join(", ")
-    )))
+    );
+    let message = format!("line 1: the column {missing:?} is missing");
+    Err(Stop::with_hint(message, &hint))
 }
 
 /// Reads the first line that is not empty, without a byte order mark. Line breaks in quotes are part of the line.
@@ -142,24 +144,27 @@ fn column(header: &StringRecord, names: &[&str]) -> Result<Option<usize>, Stop> 
     match positions(header, names)[..] {
         [] => Ok(None),
         [column] => Ok(Some(column)),
-        [first, second, ..] => Err(Stop::Invalid(format!(
-            "line 1: there are two columns for the {}: column {} ({:?}) and column {} ({:?}). Rename or remove the column that \
-             is not of the user table",
-            names[0],
-            first + 1,
-            header[first].trim(),
-            second + 1,
-            header[second].trim(),
-        ))),
+        [first, second, ..] => Err(Stop::with_hint(
+            format!(
+                "line 1: two columns contain the {}: column {} ({:?}) and column {} ({:?})",
+                names[0],
+                first + 1,
+                header[first].trim(),
+                second + 1,
+                header[second].trim(),
+            ),
+            "rename or remove the column that does not belong to the user table",
+        )),
     }
 }
 
 /// Parses a field. An empty field is NULL.
 fn value(line: u64, name: &str, text: &str) -> Result<FieldValue, Stop> {
     if text.trim().contains(['\n', '\r']) {
-        return Err(Stop::Invalid(format!(
-            "line {line}: there is a line break in the {name}: is a quote closed too late?"
-        )));
+        return Err(Stop::with_hint(
+            format!("line {line}: the {name} contains a line break"),
+            "check the quotes: a closing quote may be missing",
+        ));
     }
     Ok(match text {
         "" | NULL => FieldValue::Null,
@@ -171,12 +176,20 @@ fn invalid(error: csv::Error) -> Stop {
     let position = error.position().map_or_else(String::new, |position| {
         format!("line {}: ", position.line())
     });
-    Stop::Invalid(match error.into_kind() {
-        ErrorKind::Io(error) => error.to_string(),
-        ErrorKind::Utf8 { .. } => format!("{position}this is not UTF-8: save it as UTF-8"),
+    Stop::invalid(match error.into_kind() {
+        ErrorKind::Io(error) => {
+            return match error.downcast::<QuoteError>() {
+                Ok(error) => Stop::with_hint(error.to_string(), error.hint()),
+                Err(error) => Stop::invalid(error.to_string()),
+            };
+        }
+        ErrorKind::Utf8 { .. } => {
+            let message = format!("{position}the text is not UTF-8");
+            return Stop::with_hint(message, "save the file as UTF-8");
+        }
         ErrorKind::UnequalLengths {
             expected_len, len, ..
-        } => format!("{position}{len} columns, and the first line names {expected_len}"),
-        other => format!("{position}{other:?}"),
+        } => format!("{position}{len} columns, but the first line has {expected_len}"),
+        _ => format!("{position}invalid CSV"),
     })
 }

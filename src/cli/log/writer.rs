@@ -116,8 +116,10 @@ impl LogQueue {
         let lost = self.lost.get();
         let unreported = lost.saturating_sub(self.reported.swap(lost, Ordering::AcqRel));
         if unreported > 0 {
-            let message = "the log was too slow, and lines of it are lost";
-            error!(lost = unreported, "{message}");
+            error!(
+                lost = unreported,
+                "log lines lost: the reader of the log is too slow"
+            );
         }
     }
 

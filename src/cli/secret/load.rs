@@ -32,11 +32,10 @@ pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>,
             return Ok(None);
         }
         Source::Unset => {
-            return Err(
-                "no secret signs the tokens: set SIGNET_JWT_SECRET_FILE, or SIGNET_JWT_SECRET, to the same one \
-                 for every replica. `openssl rand -hex 32` makes one"
-                    .into(),
-            );
+            return Err(CliError::usage("no secret is configured to sign tokens").hint(
+                "set SIGNET_JWT_SECRET_FILE or SIGNET_JWT_SECRET to the same secret for every replica; `openssl rand -hex 32` \
+                 generates a secret",
+            ));
         }
     };
     with_previous(settings, current, &origin).map(Some)
@@ -49,10 +48,11 @@ pub(in crate::cli) fn generated(settings: &Settings) -> Result<Secrets, CliError
     };
     let secret = generate(&path).and_then(|()| read_secret(&path));
     let secret = secret.map_err(|error| {
-        format!(
-            "cannot keep a secret in {}: {error}. Mend that, or set SIGNET_JWT_SECRET_FILE",
+        CliError::from(format!(
+            "cannot store a new secret in {}: {error}",
             path.display()
-        )
+        ))
+        .hint("make the folder writable, or set SIGNET_JWT_SECRET_FILE")
     })?;
     with_previous(settings, secret, &path.display().to_string())
 }
@@ -96,15 +96,14 @@ fn with_previous(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<
             let number: usize = number;
             warn!(
                 number,
-                until = ?secret.until,
-                "a previous secret is shorter than 32 bytes: it verifies, but should go soon"
+                until = secret.until.map(tracing::field::display),
+                "a previous secret is shorter than 32 bytes; remove the secret as soon as its tokens have expired"
             );
         }
     }
     secrets.check().map_err(|error| {
-        format!(
-            "the secret in {origin} is too short: {error}. Make one with `openssl rand -hex 32`"
-        )
+        CliError::from(format!("the secret in {origin} is too short: {error}"))
+            .hint("generate a secret with `openssl rand -hex 32`")
     })?;
     Ok(secrets)
 }
@@ -137,15 +136,11 @@ fn generate(path: &Path) -> std::io::Result<()> {
     }
     let secret = format!("{}\n", random::hex::<32>());
     if write::create(path, secret.as_bytes())? {
-        info!(path = %path.display(), "made a secret that signs the tokens: keep it as long as they are to be good");
+        info!(path = %path.display(), "secret generated; if the file is lost, all tokens become invalid");
     }
     Ok(())
 }
 
 fn unreadable(path: &Path, setting: &str, error: std::io::Error) -> CliError {
-    format!(
-        "cannot read {}, which {setting} names: {error}",
-        path.display()
-    )
-    .into()
+    format!("cannot read {} ({setting}): {error}", path.display()).into()
 }

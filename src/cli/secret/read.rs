@@ -18,8 +18,8 @@ pub(super) fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a file. Logs a warning if other users can read or change the file.
 pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    if let Some(whom) = insecure_permissions(path)? {
-        warn!(path = %path.display(), "this secret is not the service's alone: it can be read or changed by {whom}");
+    if let Some(users) = insecure_permissions(path)? {
+        warn!(path = %path.display(), users, "other users can read or change the secret");
     }
     fs::read(path)
 }
@@ -39,9 +39,9 @@ pub(in crate::cli) fn insecure_permissions(path: &Path) -> io::Result<Option<&'s
         getegid().as_raw() == file.gid() || groups.iter().any(|group| group.as_raw() == file.gid())
     };
     Ok(if file.mode() & 0o007 != 0 {
-        Some("everybody (chmod o-rwx)")
+        Some("all users (chmod o-rwx)")
     } else if file.mode() & 0o070 != 0 && !is_member() {
-        Some("a group that is not the service's (chmod g-rwx)")
+        Some("a group of other users (chmod g-rwx)")
     } else {
         None
     })

@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use serde_json::json;
+
 use super::{
     read::{lines, read_secret},
     targets::{Targets, unreadable},
@@ -13,14 +15,16 @@ use super::{
 };
 use crate::{
     auth::{PreviousSecret, random},
-    cli::{error::CliError, output::print},
+    cli::{
+        error::CliError,
+        output::{OutputArgs, confirm, print_json, warn},
+    },
     config::Settings,
 };
 
-const RELOAD: &str =
-    "send SIGHUP to reload the service: `systemctl reload signet`, or `kill -HUP PID`";
-const LATER: &str = "once every token of the old secret has expired (SIGNET_JWT_EXPIRES_IN), delete its line and reload; \
-     `signet secret status` shows which secrets are in use";
+const RELOAD: &str = "reload the service: `systemctl reload signet`, or `kill -HUP PID`";
+const DELETE_LATER: &str = "after SIGNET_JWT_EXPIRES_IN, when all tokens of the old secret have expired, delete the line of the old \
+     secret and reload the service; `signet secret status` shows which secrets are in use";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Rotate {
@@ -30,18 +34,52 @@ pub(in crate::cli) struct Rotate {
     /// Second step with several replicas: sign with the staged secret
     #[arg(long)]
     activate: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Rotate {
     pub(super) fn run(&self, settings: &Settings) -> Result<(), CliError> {
-        let rotation = Rotation::begin(Targets::new(settings)?)?;
-        if self.stage {
-            rotation.stage()
+        let targets = Targets::new(settings)?;
+        let files = targets.clone();
+        let rotation = Rotation::begin(targets)?;
+        let done = if self.stage {
+            rotation.stage()?
         } else if self.activate {
-            rotation.activate()
+            rotation.activate()?
         } else {
-            rotation.rotate()
+            rotation.rotate()?
+        };
+        done.print(&files, self.output)
+    }
+}
+
+/// A completed step.
+struct Done {
+    action: &'static str,
+    text: String,
+    /// What the operator must do next, in this order.
+    next: Vec<String>,
+    warning: Option<&'static str>,
+}
+
+impl Done {
+    fn print(self, files: &Targets, output: OutputArgs) -> Result<(), CliError> {
+        if let Some(warning) = self.warning {
+            warn(warning);
         }
+        if output.json {
+            return print_json(json!({
+                "action": self.action,
+                "secret_file": files.current,
+                "previous_secrets_file": files.previous,
+                "staged_secret_file": (self.action == "staged").then_some(&files.staged),
+            }));
+        }
+        confirm(self.text)?;
+        (1..)
+            .zip(self.next)
+            .try_for_each(|(number, step)| confirm(format!("next step {number}: {step}")))
     }
 }
 
@@ -61,12 +99,12 @@ impl Rotation {
         let current =
             read_secret(&files.current).map_err(|error| unreadable(&files.current, &error))?;
         if !is_valid_line(&current) {
-            return Err(format!(
-                "the secret in {} cannot be a line of {}: it has a line break, a date or white space; replace it by hand",
+            return Err(CliError::from(format!(
+                "the secret in {} cannot be a line of {}: it contains a line break, a date or white space",
                 files.current.display(),
                 files.previous.display()
-            )
-            .into());
+            ))
+            .hint("replace the secret by hand"));
         }
         let previous = read_previous(&files.previous)?;
         Ok(Self {
@@ -77,53 +115,57 @@ impl Rotation {
         })
     }
 
-    fn rotate(mut self) -> Result<(), CliError> {
+    fn rotate(mut self) -> Result<Done, CliError> {
         self.reject_staged()?;
         self.accept_current()
             .and_then(|()| self.write(&self.files.current, new_secret().as_bytes()))
-            .map_err(|error| old_secret_signs(&error))?;
-        print(format!(
-            "wrote a new secret to {}, and the old one to {}",
-            self.files.current.display(),
-            self.files.previous.display()
-        ))?;
-        print(RELOAD)?;
-        print(LATER)?;
-        if self.files.has_replicas {
-            print(
-                "warning: other replicas reject new tokens until both files are copied and each replica is reloaded; next time, use \
-                 --stage and then --activate",
-            )?;
-        }
-        Ok(())
+            .map_err(old_secret_signs)?;
+        Ok(Done {
+            action: "rotated",
+            text: format!(
+                "wrote a new secret to {}, and the old secret to {}",
+                self.files.current.display(),
+                self.files.previous.display()
+            ),
+            next: vec![RELOAD.to_owned(), DELETE_LATER.to_owned()],
+            warning: self.files.has_replicas.then_some(
+                "other replicas reject new tokens until both files are copied and each replica is reloaded; next time, use --stage \
+                 and then --activate",
+            ),
+        })
     }
 
-    fn stage(mut self) -> Result<(), CliError> {
+    fn stage(mut self) -> Result<Done, CliError> {
         self.reject_staged()?;
         let staged = new_secret();
         // If only the first write succeeds, the service accepts a secret that signs no tokens. This is harmless.
         self.previous.push(staged.trim_end().as_bytes().to_vec());
         self.write_previous()
             .and_then(|()| self.write(&self.files.staged, staged.as_bytes()))
-            .map_err(|error| old_secret_signs(&error))?;
-        print(format!(
-            "staged a new secret in {}, and added it to {}",
-            self.files.staged.display(),
-            self.files.previous.display()
-        ))?;
-        print(format!(
-            "copy {} to every replica, and reload every replica; then run `signet secret rotate --activate`",
-            self.files.previous.display()
-        ))?;
-        print(RELOAD)
+            .map_err(old_secret_signs)?;
+        let previous = self.files.previous.display();
+        Ok(Done {
+            action: "staged",
+            text: format!(
+                "staged a new secret in {}, and added the secret to {previous}",
+                self.files.staged.display(),
+            ),
+            next: vec![
+                format!("copy {previous} to every replica"),
+                format!("on every replica, {RELOAD}"),
+                "run `signet secret rotate --activate`".to_owned(),
+            ],
+            warning: None,
+        })
     }
 
-    fn activate(mut self) -> Result<(), CliError> {
+    fn activate(mut self) -> Result<Done, CliError> {
         let staged = read_secret(&self.files.staged).map_err(|error| {
-            format!(
-                "no secret is staged in {}: {error}; run `signet secret rotate --stage`",
+            CliError::from(format!(
+                "no secret is staged in {}: {error}",
                 self.files.staged.display()
-            )
+            ))
+            .hint("run `signet secret rotate --stage`")
         })?;
         // The secrets are equal if an earlier `--activate` failed after this step.
         if self.current != staged {
@@ -136,48 +178,53 @@ impl Rotation {
                     .map_err(|error| unwritable(&self.files.staged, &error))
             })
             .map_err(|error| {
-                format!(
-                    "{}. The new secret is in {} already: run `signet secret rotate --activate` again",
-                    error.message,
-                    self.files.current.display()
-                )
+                error
+                    .state(&format!(
+                        "the new secret is already in {}",
+                        self.files.current.display()
+                    ))
+                    .hint("run `signet secret rotate --activate` again")
             })?;
         let (current, previous) = (self.files.current.display(), self.files.previous.display());
-        print(format!(
-            "wrote the staged secret to {current}, and the old one to {previous}"
-        ))?;
-        print(format!(
-            "copy {current} and {previous} to every replica, and reload every replica"
-        ))?;
-        print(RELOAD)?;
-        print(LATER)
+        Ok(Done {
+            action: "activated",
+            text: format!("wrote the staged secret to {current}, and the old secret to {previous}"),
+            next: vec![
+                format!("copy {current} and {previous} to every replica"),
+                format!("on every replica, {RELOAD}"),
+                DELETE_LATER.to_owned(),
+            ],
+            warning: None,
+        })
     }
 
     /// Replaces the current secret by the staged secret.
     fn sign_with(&mut self, staged: &Vec<u8>) -> Result<(), CliError> {
         if !self.previous.contains(staged) {
-            return Err(format!(
-                "the staged secret is not in {}: replicas would reject its tokens; delete {} and stage again",
-                self.files.previous.display(),
+            return Err(CliError::from(format!(
+                "the staged secret is not in {}: replicas would reject its tokens",
+                self.files.previous.display()
+            ))
+            .hint(format!(
+                "delete {}, and run `signet secret rotate --stage` again",
                 self.files.staged.display()
-            )
-            .into());
+            )));
         }
         let contents = [&staged[..], b"\n"].concat();
         self.accept_current()
             .and_then(|()| self.write(&self.files.current, &contents))
-            .map_err(|error| old_secret_signs(&error))
+            .map_err(old_secret_signs)
     }
 
     fn reject_staged(&self) -> Result<(), CliError> {
         if !self.files.staged.exists() {
             return Ok(());
         }
-        Err(format!(
-            "a secret is staged already in {}; run `signet secret rotate --activate`, or delete this file",
+        Err(CliError::from(format!(
+            "a secret is already staged in {}",
             self.files.staged.display()
-        )
-        .into())
+        ))
+        .hint("run `signet secret rotate --activate`, or delete this file"))
     }
 
     /// Adds the current secret to the previous secrets. This is the first step of a rotation, so that the service accepts tokens of the
@@ -237,22 +284,18 @@ fn read_previous(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
-    let advice = match error.kind() {
+    let hint = match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "; run this command where the file can be written, as the user who owns it, and distribute the files from there"
+            "run this command as the owner of the file, on a machine where the file is writable, and distribute the files from there"
         }
         io::ErrorKind::ResourceBusy => {
-            "; the file itself is a mount: replace the secret where it is mounted from"
+            "the file is a mount point: replace the secret at the source of the mount"
         }
-        _ => "",
+        _ => "run the command again",
     };
-    format!("cannot write {}: {error}{advice}", path.display()).into()
+    CliError::from(format!("cannot write {}: {error}", path.display())).hint(hint)
 }
 
-fn old_secret_signs(error: &CliError) -> CliError {
-    format!(
-        "{}. The old secret still signs: run the command again",
-        error.message
-    )
-    .into()
+fn old_secret_signs(error: CliError) -> CliError {
+    error.state("the old secret still signs tokens")
 }

@@ -17,7 +17,7 @@ use crate::{
     cli::{
         error::CliError,
         http_client::fetch,
-        output::{print, print_json},
+        output::{OutputArgs, Table, counted, note, print_json},
     },
     config::{Listen, Settings},
 };
@@ -29,9 +29,8 @@ const METRIC: &str = "signet_secret_verifications_total";
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Status {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// The facts about a secret that may be shown.
@@ -46,8 +45,9 @@ struct Row {
 
 impl Status {
     pub(super) async fn run(&self, settings: &Settings) -> Result<(), CliError> {
-        let secrets =
-            peek(settings)?.ok_or("no secret yet; `signet serve` creates the first one")?;
+        let secrets = peek(settings)?.ok_or_else(|| {
+            CliError::from("no secret yet").hint("`signet serve` creates the first secret")
+        })?;
         let current = files::current(settings)?.into_path();
         let previous = files::previous(settings)?.into_path();
         let metrics = metrics(settings).await.and_then(|metrics| {
@@ -55,7 +55,10 @@ impl Status {
             if loaded == 1 + secrets.previous.len() {
                 Ok(metrics)
             } else {
-                Err("the service has not loaded these files; send SIGHUP first".to_owned())
+                Err(
+                    "the service has not loaded these files yet; send SIGHUP to the service"
+                        .to_owned(),
+                )
             }
         });
         let row = |name: String, file: Option<PathBuf>, until| Row {
@@ -75,41 +78,38 @@ impl Status {
 
     /// Prints the rows, and the reason why the numbers of verified tokens are unknown.
     fn print(&self, rows: &[Row], reason: Option<String>) -> Result<(), CliError> {
-        if self.json {
+        if self.output.json {
             return print_json(json!({
                 "secrets": rows.iter().map(Row::json).collect::<Vec<_>>(),
                 "verified_unknown": reason,
             }));
         }
         let now = Clock::system().now();
+        let mut table = Table::new(["SECRET", "FILE", "CHANGED", "ACCEPTED UNTIL", "VERIFIED"]);
         for row in rows {
-            print(row.line(now))?;
+            table.row([
+                row.name.clone(),
+                row.file
+                    .as_ref()
+                    .map_or_else(String::new, |file| file.display().to_string()),
+                row.changed
+                    .map_or_else(String::new, |changed| format!("{} ago", age(now - changed))),
+                row.until.map(text).unwrap_or_default(),
+                row.verified
+                    .map_or_else(String::new, |verified| verified.to_string()),
+            ]);
         }
-        match reason {
-            Some(reason) => print(format!("verified tokens are unknown: {reason}")),
-            None => Ok(()),
+        table.print()?;
+        if let Some(reason) = reason {
+            note(format!(
+                "the number of verified tokens is unknown: {reason}"
+            ));
         }
+        Ok(())
     }
 }
 
 impl Row {
-    fn line(&self, now: OffsetDateTime) -> String {
-        let place = match (&self.file, self.changed) {
-            (Some(file), Some(changed)) => {
-                format!("{}, changed {} ago", file.display(), age(now - changed))
-            }
-            (Some(file), None) => file.display().to_string(),
-            (None, _) => "given by a setting, of unknown age".to_owned(),
-        };
-        let until = self.until.map_or_else(String::new, |until| {
-            format!(", accepted until {}", text(until))
-        });
-        let verified = self.verified.map_or_else(String::new, |verified| {
-            format!(", verified {verified} tokens since the last reload")
-        });
-        format!("{:12} {place}{until}{verified}", self.name)
-    }
-
     fn json(&self) -> serde_json::Value {
         json!({
             "secret": self.name,
@@ -134,13 +134,12 @@ fn text(at: OffsetDateTime) -> String {
 /// Formats an age in the largest unit, such as `3 days`.
 fn age(age: time::Duration) -> String {
     let (count, unit) = match age.whole_seconds() {
-        seconds @ ..60 => (seconds.max(0), "second"),
+        seconds @ ..60 => (seconds, "second"),
         seconds @ 60..3600 => (seconds / 60, "minute"),
         seconds @ 3600..86_400 => (seconds / 3600, "hour"),
         seconds => (seconds / 86_400, "day"),
     };
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural}")
+    counted(u64::try_from(count).unwrap_or_default(), unit)
 }
 
 /// Returns the metrics of the running service, or the reason why they are unknown.
@@ -153,7 +152,7 @@ async fn metrics(settings: &Settings) -> Result<String, String> {
         return Err(format!("{listen} is not an address and port"));
     };
     let url = format!("http://{address}/metrics");
-    let failed = |error: &dyn fmt::Display| format!("{url} did not answer: {error}");
+    let failed = |error: &dyn fmt::Display| format!("{url} did not respond: {error}");
     let request = Request::get(&url).body(Full::<Bytes>::default());
     let request = request.map_err(|error| failed(&error))?;
     let client = Client::builder(TokioExecutor::new()).build_http();

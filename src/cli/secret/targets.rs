@@ -14,6 +14,10 @@ use crate::{
     config::Settings,
 };
 
+/// The state after a rotation that failed before its first write.
+const UNCHANGED: &str = "nothing was changed";
+
+#[derive(Clone)]
 pub(super) struct Targets {
     /// The secret that signs tokens.
     pub(super) current: PathBuf,
@@ -29,26 +33,27 @@ impl Targets {
     /// Returns the files, or the reason why this command cannot replace the secret.
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
         reject_values(settings)?;
-        let current = files::current(settings)?.into_path().ok_or(
-            "no file has the secret; set SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
-        )?;
-        let previous = files::previous(settings)?.into_path().ok_or(
-            "no file has the previous secrets; set SIGNET_JWT_PREVIOUS_SECRETS_FILE, and restart the service once",
-        )?;
+        let current = files::current(settings)?.into_path().ok_or_else(|| {
+            CliError::from("the secret is not in a file")
+                .hint("set SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE")
+        })?;
+        let previous = files::previous(settings)?.into_path().ok_or_else(|| {
+            CliError::from("the previous secrets are not in a file")
+                .hint("set SIGNET_JWT_PREVIOUS_SECRETS_FILE, and restart the service once")
+        })?;
         let (current, previous) = (resolve(current)?, resolve(previous)?);
         if current == previous || is_same_file(&current, &previous) {
-            return Err(format!(
-                "{} is the file of the secret and of the previous secrets; they must be two files",
+            return Err(CliError::from(format!(
+                "{} is the file of the secret and of the previous secrets",
                 current.display()
-            )
-            .into());
+            ))
+            .hint("use two files"));
         }
         if !current.exists() {
-            return Err(format!(
-                "no secret at {}; `signet serve` creates the first one",
-                current.display()
-            )
-            .into());
+            return Err(
+                CliError::from(format!("no secret at {}", current.display()))
+                    .hint("`signet serve` creates the first secret"),
+            );
         }
         Ok(Self {
             has_replicas: matches!(database::location(settings)?, DatabaseUrl::Postgres(_)),
@@ -71,9 +76,8 @@ impl Targets {
             match lock.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(
-                        "another rotation of this secret is running; nothing was changed".into(),
-                    );
+                    return Err(CliError::from("another rotation of this secret is running")
+                        .state(UNCHANGED));
                 }
                 Err(TryLockError::Error(error)) => return Err(unreadable(path, &error)),
             }
@@ -94,11 +98,13 @@ fn reject_values(settings: &Settings) -> Result<(), CliError> {
         ),
     ] {
         if value.is_some() {
-            return Err(format!(
-                "{name} gives the secret itself, and this command replaces files; set {name}_FILE instead, or set \
-                 SIGNET_JWT_SECRET to a new secret, add the old secret to SIGNET_JWT_PREVIOUS_SECRETS, and restart the service"
-            )
-            .into());
+            return Err(CliError::from(format!(
+                "the secret is the value of {name}, and this command replaces only files"
+            ))
+            .hint(format!(
+                "set {name}_FILE instead, or set SIGNET_JWT_SECRET to a new secret, add the old secret to \
+                 SIGNET_JWT_PREVIOUS_SECRETS, and restart the service"
+            )));
         }
     }
     Ok(())
@@ -118,11 +124,11 @@ fn resolve(path: PathBuf) -> Result<PathBuf, CliError> {
     if fs::metadata(&target).is_ok_and(|target| target.is_file()) {
         return Ok(target);
     }
-    Err(format!(
-        "{} is not a regular file; name a file in SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
-        target.display()
+    Err(
+        CliError::from(format!("{} is not a regular file", target.display())).hint(
+            "use regular files for SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
+        ),
     )
-    .into())
 }
 
 fn is_same_file(one: &Path, other: &Path) -> bool {
@@ -131,9 +137,5 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> CliError {
-    format!(
-        "cannot read {}: {error}; nothing was changed",
-        path.display()
-    )
-    .into()
+    CliError::from(format!("cannot read {}: {error}", path.display())).state(UNCHANGED)
 }

@@ -7,7 +7,7 @@ use rustix::net::{getpeername, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
 
-use crate::{config::Environment, server::Listener};
+use crate::{cli::error::CliError, config::Environment, server::Listener};
 
 pub(in crate::cli) struct ActivationSockets {
     sockets: ListenFd,
@@ -40,55 +40,66 @@ impl ActivationSockets {
         for name in unused.map(|index| &self.names[index]) {
             warn!(
                 name,
-                "a socket of systemd is not served: name it in SIGNET_LISTEN or SIGNET_ADMIN_LISTEN, as systemd:NAME"
+                hint = "set SIGNET_LISTEN or SIGNET_ADMIN_LISTEN to systemd:NAME",
+                "a socket of systemd is unused"
             );
         }
     }
 
     /// Returns the socket with this name, or the first socket without a name.
-    pub(super) fn take(&mut self, name: Option<&str>) -> Result<Listener, String> {
+    pub(super) fn take(&mut self, name: Option<&str>) -> Result<Listener, CliError> {
         let matches = |index: &usize| name.is_none_or(|name| self.names[*index] == name);
         let mut matching = (0..self.names.len()).filter(matches);
         let index = matching.next().ok_or_else(|| {
-            format!(
-                "systemd passed no such socket, but [{}]: add a .socket unit, and set the name with FileDescriptorName=",
+            CliError::from(format!(
+                "systemd passed no socket with this name; the names are [{}]",
                 self.names.join(", ")
-            )
+            ))
+            .hint("add a .socket unit, and set the name with FileDescriptorName=")
         })?;
         if name.is_some() && matching.next().is_some() {
-            return Err("systemd passed more than one of this name: use one socket, such as ListenStream=[::]:443 for IPv4 and IPv6".to_owned());
+            return Err(
+                CliError::from("systemd passed several sockets with this name")
+                    .hint("use one socket, such as ListenStream=[::]:443 for IPv4 and IPv6"),
+            );
         }
         self.used.push(index);
-        self.open(index).map_err(|error| {
-            format!("the socket is not a listening stream socket, or another setting uses the socket: {error}")
+        self.open(index)?.ok_or_else(|| {
+            CliError::from("the socket is not a stream socket, or another setting uses the socket")
         })
     }
 
-    fn open(&mut self, index: usize) -> io::Result<Listener> {
+    /// Returns `None` if the socket is not a stream socket, or was already taken.
+    fn open(&mut self, index: usize) -> Result<Option<Listener>, CliError> {
+        let failed = |error: io::Error| CliError::from(error.to_string());
         if let Ok(Some(listener)) = self.sockets.take_tcp_listener(index) {
             check_listening(&listener)?;
-            listener.set_nonblocking(true)?;
-            return TcpListener::from_std(listener).map(Listener::from);
+            listener.set_nonblocking(true).map_err(failed)?;
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
+            return Ok(Some(listener.into()));
         }
-        match self.sockets.take_unix_listener(index)? {
-            Some(listener) => {
-                check_listening(&listener)?;
-                listener.set_nonblocking(true)?;
-                UnixListener::from_std(listener).map(Listener::from)
-            }
-            None => Err(io::ErrorKind::AddrInUse.into()),
-        }
+        let Some(listener) = self.sockets.take_unix_listener(index).map_err(failed)? else {
+            return Ok(None);
+        };
+        check_listening(&listener)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        Ok(Some(listener.into()))
     }
 }
 
 /// Rejects a socket that is not listening: every accept would fail.
-fn check_listening(socket: &impl AsFd) -> io::Result<()> {
-    if sockopt::socket_acceptconn(socket)? {
-        return Ok(());
+fn check_listening(socket: &impl AsFd) -> Result<(), CliError> {
+    match sockopt::socket_acceptconn(socket) {
+        Ok(true) => Ok(()),
+        Ok(false) if getpeername(socket).is_ok() => {
+            let error = CliError::from("the socket is a connection");
+            Err(error.hint("set Accept=no in the .socket unit"))
+        }
+        Ok(false) => {
+            let error = CliError::from("the socket is not listening");
+            Err(error.hint("use ListenStream= in the .socket unit"))
+        }
+        Err(error) => Err(error.to_string().into()),
     }
-    Err(io::Error::other(if getpeername(socket).is_ok() {
-        "the socket is connected; set Accept=no in the .socket unit"
-    } else {
-        "the socket is not listening; use ListenStream= in a .socket unit"
-    }))
 }

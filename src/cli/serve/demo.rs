@@ -14,9 +14,10 @@ const PASSWORD: &str = "1234ABCD";
 pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
     if !settings.listen.is_local() {
         return Err(CliError::usage(format!(
-            "--demo accepts only loopback addresses, because its password is public, and {} is not one; use 127.0.0.1:8000, for example",
+            "--demo cannot listen on {}: its password is public, so only loopback addresses are allowed",
             settings.listen
-        )));
+        ))
+        .hint("use 127.0.0.1:8000"));
     }
     Ok(Settings {
         database_url: DatabaseUrl("sqlite::memory:".to_owned()),

@@ -12,7 +12,8 @@ pub(super) fn capped_limits(settings: &Settings) -> ConnectionLimits {
         warn!(
             connections = limits.connections,
             configured = configured.connections,
-            "too few file descriptors for the configured connections; raise LimitNOFILE or `ulimit -n`, or lower SIGNET_CONNECTIONS"
+            hint = "raise LimitNOFILE or `ulimit -n`, or lower SIGNET_CONNECTIONS",
+            "too few file descriptors for the configured connections"
         );
     }
     limits

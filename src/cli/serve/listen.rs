@@ -46,7 +46,10 @@ impl BoundSocket {
         setting: &str,
     ) -> Result<Self, CliError> {
         let context = format!("cannot listen on {listen} ({setting})");
-        let failed = |error| CliError::from(format!("{context}: {}", with_advice(&error, listen)));
+        let failed = |error| {
+            let hint = hint(&error, listen);
+            CliError::from(format!("{context}: {error}")).hint(hint)
+        };
         let (socket, file) = match listen {
             Listen::Tcp(address) => (Socket::Tcp(bind_tcp(*address).map_err(failed)?), None),
             Listen::Unix(path) => {
@@ -55,7 +58,7 @@ impl BoundSocket {
             }
             Listen::Systemd(name) => {
                 let listener = activation.take(name.as_deref());
-                let listener = listener.map_err(|error| format!("{context}: {error}"))?;
+                let listener = listener.map_err(|error| error.in_context(&context))?;
                 (Socket::Listening(listener), None)
             }
         };
@@ -78,18 +81,19 @@ impl BoundSocket {
     }
 }
 
-/// Returns the error, and how to avoid the error.
-fn with_advice(error: &io::Error, listen: &Listen) -> String {
+/// Returns how to avoid an error.
+fn hint(error: &io::Error, listen: &Listen) -> &'static str {
     let is_privileged =
         matches!(listen, Listen::Tcp(address) if (1..1024).contains(&address.port()));
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "stop the program that listens there, or use another address",
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop the program that listens on this address, or use another address"
+        }
         io::ErrorKind::PermissionDenied if is_privileged => {
-            "only root or systemd can open a port below 1024: use a higher port, or systemd:NAME"
+            "use a port from 1024 on, or systemd:NAME: only root and systemd can bind lower ports"
         }
         _ => "use another address",
-    };
-    format!("{error}; {advice}")
+    }
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpSocket> {

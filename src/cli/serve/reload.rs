@@ -42,11 +42,12 @@ impl Reloader {
             self.auth.tokens.replace(&secrets).map_err(too_short)
         });
         match result {
-            Ok(()) => info!(
-                ?verified,
-                "read the secrets anew; so many tokens each of the old ones verified"
+            Ok(()) => info!(?verified, "secrets reloaded"),
+            Err(error) => error!(
+                error = error.message,
+                hint = error.hint,
+                "cannot reload the secrets; the previous secrets stay in use"
             ),
-            Err(error) => error!(error = error.message, "the secrets stay as they were"),
         }
     }
 }

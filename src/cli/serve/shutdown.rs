@@ -13,7 +13,7 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
         tokio::spawn(async move {
             let Ok(second) = second else { return };
             second.await;
-            warn!("a second signal: ending at once");
+            warn!("second signal received; stopping immediately");
             log::flush();
             std::process::exit(1);
         });

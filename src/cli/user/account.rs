@@ -27,7 +27,8 @@ impl AccountArgs {
             (None, None) => Ok(None),
         };
         found.map_err(CliError::database)?.ok_or_else(|| {
-            format!("no account has {self}; `signet user list` lists all accounts").into()
+            CliError::from(format!("no account has {self}"))
+                .hint("`signet user list` lists all accounts")
         })
     }
 }

@@ -1,10 +1,10 @@
 //! `signet user create`
 
-use super::format::{failed, line, valid_email};
+use super::format::{change, failed, name, valid_email};
 use crate::{
     accounts::{Account, AccountStore, ChangeError, LARGEST_GIVEN_ID, NewAccount, PasswordHash},
     auth::Clock,
-    cli::{database, error::CliError, output::print, password::PasswordArgs},
+    cli::{database, error::CliError, output::OutputArgs, password::PasswordArgs},
     config::Settings,
 };
 
@@ -17,6 +17,8 @@ pub(in crate::cli) struct Create {
     id: Option<i64>,
     #[command(flatten)]
     password: PasswordArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Create {
@@ -33,7 +35,8 @@ impl Create {
         accounts.close().await;
         let added = added?;
         settings.audit().changed("account_added", &added);
-        print(format!("created {}", line(&added)))
+        self.output
+            .confirm(format!("created {}", name(&added)), change(true, &added))
     }
 
     async fn insert(
@@ -64,12 +67,11 @@ impl Create {
 
 /// Parses the ID of a new account.
 fn parse_id(text: &str) -> Result<i64, String> {
-    let id = text.parse().map_err(|error| format!("{error}"))?;
-    if (1..=LARGEST_GIVEN_ID).contains(&id) {
-        Ok(id)
-    } else {
-        Err(format!(
-            "{id} is not in 1..={LARGEST_GIVEN_ID}: larger IDs are reserved for accounts without --id"
-        ))
-    }
+    let id = text.parse().ok();
+    id.filter(|id| (1..=LARGEST_GIVEN_ID).contains(id))
+        .ok_or_else(|| {
+            format!(
+                "not a whole number from 1 to {LARGEST_GIVEN_ID}: larger IDs are reserved for accounts without --id"
+            )
+        })
 }

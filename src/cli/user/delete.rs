@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{failed, line},
+    format::{change, failed, name},
 };
 use crate::{
     accounts::Account,
-    cli::{error::CliError, output::print},
+    cli::{error::CliError, output::OutputArgs},
 };
 
 #[derive(clap::Args)]
@@ -19,6 +19,8 @@ pub(in crate::cli) struct Delete {
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Delete {
@@ -33,15 +35,19 @@ impl Delete {
             .await
             .map_err(|error| failed(&account.email, &error))?;
         context.audit.changed("account_deleted", &account);
-        print(format!("deleted {}", line(&account)))
+        self.output.confirm(
+            format!("deleted {}", name(&account)),
+            change(true, &account),
+        )
     }
 }
 
 fn confirm(account: &Account) -> Result<(), CliError> {
     if !io::stdin().is_terminal() {
-        return Err("cannot ask for confirmation without a terminal; pass --yes".into());
+        let error = CliError::from("cannot ask for confirmation without a terminal");
+        return Err(error.hint("confirm with --yes"));
     }
-    eprint!("Delete {}? Its ID is never reused. [y/N] ", line(account));
+    eprint!("Delete {}? Its ID is never reused. [y/N] ", name(account));
     let mut answer = String::new();
     let _ = io::stderr().flush();
     io::stdin()
@@ -50,6 +56,6 @@ fn confirm(account: &Account) -> Result<(), CliError> {
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         Ok(())
     } else {
-        Err("nothing was deleted".into())
+        Err("canceled; nothing was deleted".into())
     }
 }

@@ -9,22 +9,18 @@ use crate::{
     text::printable,
 };
 
-/// Formats an account as one line.
-pub(super) fn line(account: impl Into<Summary>) -> String {
+/// Names an account, such as `account 1 (you@example.com)`.
+pub(super) fn name(account: impl Into<Summary>) -> String {
     let account = account.into();
-    let state = match (account.is_active, account.usable_password) {
-        (false, _) => "  (disabled)",
-        (true, false) => "  (no usable password)",
-        (true, true) => "",
-    };
-    format!("{}  {}{state}", account.id, printable(&account.email))
+    format!("account {} ({})", account.id, printable(&account.email))
 }
 
-/// Formats a number with a noun, such as `1 account` or `2 accounts`.
-pub(super) fn counted(number: impl Into<u64>, noun: &str) -> String {
-    match number.into() {
-        1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
+/// Returns whether an account can log in: `active`, `disabled`, or `no password`.
+pub(super) fn status(account: &Summary) -> &'static str {
+    match (account.is_active, account.usable_password) {
+        (false, _) => "disabled",
+        (true, false) => "no password",
+        (true, true) => "active",
     }
 }
 
@@ -45,9 +41,14 @@ pub(super) fn as_json(account: impl Into<Details>) -> Value {
     })
 }
 
+/// Returns the JSON of a command that changes an account: whether the account changed, and the account afterwards.
+pub(super) fn change(is_changed: bool, account: impl Into<Details>) -> Value {
+    json!({ "changed": is_changed, "account": as_json(account) })
+}
+
 /// The error that an account could not be changed.
 pub(super) fn failed(email: &str, error: &ChangeError) -> CliError {
-    format!("{email}: {error}").into()
+    CliError::from(format!("{email}: {error}")).hint_option(error.hint())
 }
 
 /// Returns the email without white space around it, or the error that the email is invalid.
@@ -57,6 +58,6 @@ pub(super) fn valid_email(email: &str) -> Result<String, CliError> {
         return Ok(stripped.to_owned());
     }
     Err(CliError::usage(format!(
-        "\"{email}\" is not an email address: it could never log in"
+        "\"{email}\" is not an email address: an account with this email could never log in"
     )))
 }

@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::format::{as_json, line};
+use time::format_description::well_known::Rfc3339;
+
+use super::format::{as_json, status};
 use crate::{
-    accounts::{AccountStore, Details, Listed, Summary},
-    cli::{error::CliError, output::write},
+    accounts::{AccountStore, Details},
+    cli::{
+        error::CliError,
+        output::{OutputArgs, Table, note, write},
+    },
     text::printable_json,
 };
 
@@ -14,9 +19,8 @@ const PAGE: u64 = 500;
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct List {
-    /// Print a JSON array
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Show at most N accounts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -27,20 +31,40 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) async fn run(self, accounts: &AccountStore) -> Result<(), CliError> {
-        if self.json {
+        if self.output.json {
             return self.print_array(accounts).await;
         }
-        self.each_page(accounts, |accounts: Vec<Summary>| {
-            let lines: Vec<_> = accounts.into_iter().map(line).collect();
-            write(&(lines.join("\n") + "\n"))
+        let mut is_empty = true;
+        self.each_page(accounts, |accounts| {
+            is_empty = false;
+            let mut table = Table::new(["ID", "EMAIL", "STATUS", "LAST LOGIN"]);
+            for Details {
+                summary,
+                last_login,
+                ..
+            } in accounts
+            {
+                let last_login = last_login.and_then(|at| at.format(&Rfc3339).ok());
+                table.row([
+                    summary.id.to_string(),
+                    summary.email.clone(),
+                    status(&summary).into(),
+                    last_login.unwrap_or_default(),
+                ]);
+            }
+            table.print()
         })
-        .await
+        .await?;
+        if is_empty {
+            note("no accounts");
+        }
+        Ok(())
     }
 
     /// Prints one JSON array in pages.
     async fn print_array(&self, accounts: &AccountStore) -> Result<(), CliError> {
         let mut separator = "[";
-        self.each_page(accounts, |accounts: Vec<Details>| {
+        self.each_page(accounts, |accounts| {
             let mut text = String::new();
             for account in accounts {
                 let json = format!("{:#}", as_json(account)).replace('\n', "\n  ");
@@ -55,21 +79,19 @@ impl List {
         write(end).map(drop)
     }
 
-    /// Passes all pages to `print`, until `print` returns false.
-    async fn each_page<T: Listed>(
+    /// Calls `print` with each page, until `print` returns false.
+    async fn each_page(
         &self,
         accounts: &AccountStore,
-        mut print: impl FnMut(Vec<T>) -> Result<bool, CliError>,
+        mut print: impl FnMut(Vec<Details>) -> Result<bool, CliError>,
     ) -> Result<(), CliError> {
         let mut after = self.after;
         let mut left = self.limit.unwrap_or(u64::MAX);
         while left > 0 {
-            let page: Vec<T> = accounts
-                .page(after, left.min(PAGE))
-                .await
-                .map_err(CliError::database)?;
+            let page = accounts.page(after, left.min(PAGE)).await;
+            let page = page.map_err(CliError::database)?;
             let Some(last) = page.last() else { break };
-            after = Some(last.id());
+            after = Some(last.summary.id);
             left -= page.len() as u64;
             if !print(page)? {
                 break;

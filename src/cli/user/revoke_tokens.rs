@@ -3,9 +3,14 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{counted, failed, line},
+    format::{change, failed, name},
 };
-use crate::cli::{error::CliError, output::print};
+use serde_json::json;
+
+use crate::cli::{
+    error::CliError,
+    output::{OutputArgs, counted},
+};
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct RevokeTokens {
@@ -14,6 +19,8 @@ pub(in crate::cli) struct RevokeTokens {
     /// Revoke the tokens of all accounts
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl RevokeTokens {
@@ -22,7 +29,8 @@ impl RevokeTokens {
             let accounts = context.accounts.revoke_all(|| context.now()).await;
             let accounts = accounts.map_err(CliError::database)?;
             context.audit.all_revoked(accounts);
-            return print(format!("tokens revoked: {}", counted(accounts, "account")));
+            let text = format!("revoked the tokens of {}", counted(accounts, "account"));
+            return self.output.confirm(text, json!({ "accounts": accounts }));
         };
         let account = account.find(context.accounts).await?;
         context
@@ -31,6 +39,9 @@ impl RevokeTokens {
             .await
             .map_err(|error| failed(&account.email, &error))?;
         context.audit.changed("tokens_revoked", &account);
-        print(format!("tokens revoked: {}", line(&account)))
+        self.output.confirm(
+            format!("revoked the tokens of {}", name(&account)),
+            change(true, &account),
+        )
     }
 }

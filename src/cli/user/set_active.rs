@@ -3,28 +3,37 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{failed, line},
+    format::{change, failed, name},
 };
-use crate::cli::{error::CliError, output::print};
+use crate::cli::{error::CliError, output::OutputArgs};
 
-pub(super) async fn run(
-    account: &AccountArgs,
-    is_active: bool,
-    context: &Context<'_>,
-) -> Result<(), CliError> {
-    let account = account.find(context.accounts).await?;
-    let changed = context
-        .accounts
-        .set_active(account.id, is_active)
-        .await
-        .map_err(|error| failed(&account.email, &error))?;
-    let state = if is_active { "enabled" } else { "disabled" };
-    let Some(changed) = changed else {
-        return print(format!(
-            "unchanged, the account is {state} already: {}",
-            line(&account)
-        ));
-    };
-    context.audit.changed(&format!("account_{state}"), &changed);
-    print(format!("{state} {}", line(&changed)))
+#[derive(clap::Args)]
+pub(in crate::cli) struct SetActive {
+    #[command(flatten)]
+    account: AccountArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl SetActive {
+    pub(super) async fn run(&self, is_active: bool, context: &Context<'_>) -> Result<(), CliError> {
+        let account = self.account.find(context.accounts).await?;
+        let changed = context
+            .accounts
+            .set_active(account.id, is_active)
+            .await
+            .map_err(|error| failed(&account.email, &error))?;
+        let state = if is_active { "enabled" } else { "disabled" };
+        let Some(changed) = changed else {
+            return self.output.confirm(
+                format!("unchanged: {} is already {state}", name(&account)),
+                change(false, &account),
+            );
+        };
+        context.audit.changed(&format!("account_{state}"), &changed);
+        self.output.confirm(
+            format!("{state} {}", name(&changed)),
+            change(true, &changed),
+        )
+    }
 }

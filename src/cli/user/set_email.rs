@@ -3,9 +3,9 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{failed, line, valid_email},
+    format::{change, failed, name, valid_email},
 };
-use crate::cli::{error::CliError, output::print};
+use crate::cli::{error::CliError, output::OutputArgs};
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct SetEmail {
@@ -13,6 +13,8 @@ pub(in crate::cli) struct SetEmail {
     account: AccountArgs,
     /// The new email
     new: String,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl SetEmail {
@@ -25,12 +27,18 @@ impl SetEmail {
             .await
             .map_err(|error| failed(&new, &error))?;
         let Some(changed) = changed else {
-            return print(format!(
-                "unchanged, the account already has this email: {}",
-                line(&account)
-            ));
+            return self.output.confirm(
+                format!("unchanged: {} already has this email", name(&account)),
+                change(false, &account),
+            );
         };
         context.audit.changed("email_changed", &changed);
-        print(format!("email set, tokens revoked: {}", line(&changed)))
+        self.output.confirm(
+            format!(
+                "set the email of {}, and revoked its tokens",
+                name(&changed)
+            ),
+            change(true, &changed),
+        )
     }
 }

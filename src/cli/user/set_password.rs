@@ -3,9 +3,9 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{failed, line},
+    format::{change, failed, name},
 };
-use crate::cli::{error::CliError, output::print, password::PasswordArgs};
+use crate::cli::{error::CliError, output::OutputArgs, password::PasswordArgs};
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct SetPassword {
@@ -13,6 +13,8 @@ pub(in crate::cli) struct SetPassword {
     account: AccountArgs,
     #[command(flatten)]
     password: PasswordArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl SetPassword {
@@ -32,6 +34,12 @@ impl SetPassword {
             .clear_account(context.accounts, context.now(), &account)
             .await
             .map_err(CliError::database)?;
-        print(format!("password set, tokens revoked: {}", line(&account)))
+        self.output.confirm(
+            format!(
+                "set the password of {}, and revoked its tokens",
+                name(&account)
+            ),
+            change(true, &account),
+        )
     }
 }

@@ -1,13 +1,18 @@
 //! `signet user unlock`
 
+use serde_json::json;
+
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{counted, line},
+    format::{as_json, name},
 };
 use crate::{
     auth::ip_bucket,
-    cli::{error::CliError, output::print},
+    cli::{
+        error::CliError,
+        output::{OutputArgs, confirm, counted, print_json},
+    },
 };
 
 #[derive(clap::Args)]
@@ -17,33 +22,43 @@ pub(in crate::cli) struct Unlock {
     /// Client address: an IP address, or `unix` for all clients of Unix sockets
     #[arg(long, value_parser = parse_address)]
     address: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 impl Unlock {
     pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
         let (accounts, now) = (context.accounts, context.now());
         let throttle = context.settings.throttle();
+        let mut cleared = Vec::new();
         if let Some(account) = &self.account {
             let account = account.find(accounts).await?;
             let failures = throttle.clear_account(accounts, now, &account).await;
             let failures = failures.map_err(CliError::database)?;
             context.audit.changed("account_unlocked", &account);
-            print(format!(
-                "{} cleared: {}",
-                counted(failures, "failed login"),
-                line(&account)
-            ))?;
+            let account_json = as_json(&account);
+            cleared.push(json!({ "account": account_json, "failures": failures }));
+            self.confirm_text(failures, &name(&account))?;
         }
         if let Some(address) = &self.address {
             let failures = throttle.clear_address(accounts, now, address).await;
             let failures = failures.map_err(CliError::database)?;
             context.audit.address_unlocked(address, failures);
-            print(format!(
-                "{} cleared: address {address}",
-                counted(failures, "failed login")
-            ))?;
+            cleared.push(json!({ "address": address, "failures": failures }));
+            self.confirm_text(failures, &format!("the address {address}"))?;
+        }
+        if self.output.json {
+            print_json(json!({ "cleared": cleared }))?;
         }
         Ok(())
+    }
+
+    fn confirm_text(&self, failures: u64, subject: &str) -> Result<(), CliError> {
+        if self.output.json {
+            return Ok(());
+        }
+        let failures = counted(failures, "failed login");
+        confirm(format!("cleared {failures} of {subject}"))
     }
 }
 

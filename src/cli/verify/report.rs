@@ -32,7 +32,7 @@ impl Report {
             })
         };
         if let Err(why) = check(new, &case.expect) {
-            let line = format!("{}: the new service answers {new}; {why}", case.name);
+            let line = format!("{}: the new service responds {new}; {why}", case.name);
             self.unexpected.push(line);
         } else if check(old, &case.expect).is_ok() {
             self.same += 1;
@@ -72,16 +72,16 @@ impl Report {
         for (issued, by, at) in [(&issued[0], old, new), (&issued[1], new, old)] {
             let Some(token) = issued.token() else {
                 self.unexpected
-                    .push(format!("obtain: the {} service answers {issued}", by.name));
+                    .push(format!("obtain: the {} service responds {issued}", by.name));
                 continue;
             };
             let refreshed = at.post(&refresh, &json!({ "token": token })).await?;
             let what = format!(
-                "refresh at the {} service what the {} one issued",
+                "refresh at the {} service of a token from the {} service",
                 at.name, by.name
             );
             if refreshed.token().is_none() {
-                let advice = "have both the same secret, and the account the same id and email?";
+                let advice = "check that both services have the same secret, and that the account has the same ID and email";
                 self.unexpected
                     .push(format!("{what}: {refreshed}; {advice}"));
                 continue;

@@ -33,9 +33,9 @@ impl<const MIN: u32, const MAX: u32> TryFrom<u64> for BoundedBytes<MIN, MAX> {
 
     fn try_from(bytes: u64) -> Result<Self, Self::Error> {
         match u32::try_from(bytes) {
-            Ok(bytes) if bytes < MIN => Err(format!("it is less than {MIN} bytes")),
+            Ok(bytes) if bytes < MIN => Err(format!("less than {MIN} bytes")),
             Ok(bytes) if bytes <= MAX => Ok(Self(bytes)),
-            _ => Err(format!("it is more than {MAX} bytes")),
+            _ => Err(format!("more than {MAX} bytes")),
         }
     }
 }

@@ -30,7 +30,7 @@ impl TryFrom<String> for ClientIpHeader {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let name = HeaderName::try_from(text);
         name.map(Self)
-            .map_err(|_| "it is not the name of one header, such as x-forwarded-for or forwarded")
+            .map_err(|_| "not the name of a header, such as x-forwarded-for or forwarded")
     }
 }
 

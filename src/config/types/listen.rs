@@ -55,7 +55,7 @@ impl TryFrom<String> for Listen {
             Some(("systemd", name)) if !name.is_empty() => Ok(Self::Systemd(Some(name.to_owned()))),
             None if text == "systemd" => Ok(Self::Systemd(None)),
             _ => text.parse().map(Self::Tcp).map_err(|_| {
-                "it is no address and port, such as 127.0.0.1:8000 or [::]:8000, nor unix:PATH, systemd or systemd:NAME"
+                "not an address with a port, such as 127.0.0.1:8000 or [::]:8000, and not unix:PATH, systemd or systemd:NAME"
             }),
         }
     }
@@ -88,7 +88,7 @@ impl TryFrom<String> for SocketMode {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        const NOT_OCTAL: &str = "it is not three octal digits, such as 660";
+        const NOT_OCTAL: &str = "not three octal digits, such as 660";
         let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3);
         let digits = digits.unwrap_or(&text);
         if digits.len() != 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

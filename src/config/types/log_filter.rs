@@ -11,10 +11,10 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// Returns the filter.
+    /// Returns the filter. The migration library logs several lines for each migration, so its lines need an explicit directive.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("sea_orm_migration=warn,{}", self.0))
     }
 }
 
@@ -34,12 +34,13 @@ impl TryFrom<String> for LogFilter {
         };
         if !text.split(',').all(is_known) {
             return Err(
-                "write a level (error, warn, info, debug, trace, off), or target=level".to_owned(),
+                "not a level (error, warn, info, debug, trace or off) and not target=level"
+                    .to_owned(),
             );
         }
         match EnvFilter::try_new(&text) {
             Ok(_) => Ok(Self(text)),
-            Err(error) => Err(error.to_string()),
+            Err(_) => Err("not a valid filter, such as warn,signet=debug".to_owned()),
         }
     }
 }

@@ -29,10 +29,10 @@ fn origin(text: &str) -> Result<String, &'static str> {
     const NO_ORIGIN: &str =
         "is not an origin, such as https://app.example.com or capacitor://localhost";
     const PATTERN: &str =
-        "is a pattern: an origin has to match exactly, so list each origin by its full host name";
+        "is a pattern: origins are compared exactly, so list each origin with its full host name";
     if text == "null" {
         return Err(
-            "is the origin of every sandboxed page and local file: serve the page from a web server",
+            "is the origin of all sandboxed pages and local files: serve the page from a web server",
         );
     }
     if text.contains('*') {
@@ -44,7 +44,7 @@ fn origin(text: &str) -> Result<String, &'static str> {
         return Err(NO_ORIGIN);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user name or a password, which an origin does not have");
+        return Err("has a user name or a password, which origins do not contain");
     }
     // The parser adds the path `/` to web URLs without a path.
     let has_path = text.ends_with('/') || !matches!(url.path(), "" | "/");
@@ -56,7 +56,9 @@ fn origin(text: &str) -> Result<String, &'static str> {
     match url.scheme() {
         "http" | "https" => {}
         "ws" | "wss" | "ftp" | "file" | "blob" => {
-            return Err("has a scheme that browsers send in no origin: give the URL of the page");
+            return Err(
+                "has a scheme that browsers never send as an origin: use the URL of the page",
+            );
         }
         // For pages of apps, such as `capacitor://localhost`, browsers send the scheme and the host.
         scheme => {

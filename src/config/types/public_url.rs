@@ -26,18 +26,18 @@ impl PublicUrl {
             start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         });
         let Some(scheme) = scheme else {
-            return Err("it is not an http or https URL".to_owned());
+            return Err("not an http or https URL".to_owned());
         };
         let authority = text[scheme.len()..].split(['/', '\\', '?', '#']).next();
         if authority.is_some_and(|authority| authority.contains('@')) {
-            return Err("it has a user name or a password; leave them out".to_owned());
+            return Err("the URL contains a user name or a password".to_owned());
         }
         // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
         let is_allowed =
             |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
         if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
             let other = if text.contains('@') {
-                "a character in it".to_owned()
+                "a character".to_owned()
             } else {
                 format!("{other:?}")
             };
@@ -48,15 +48,15 @@ impl PublicUrl {
         let parser = Url::options().syntax_violation_callback(Some(&note));
         let url = parser.parse(text).map_err(|error| error.to_string())?;
         if let Some(violation) = repaired.get() {
-            return Err(format!("it is not a valid URL: {violation}"));
+            return Err(format!("not a valid URL: {violation}"));
         }
         if let Some(Host::Domain(domain)) = url.host()
             && !is_host_name(domain)
         {
-            return Err("its host is not a host name".to_owned());
+            return Err("the host is not a host name".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("it has more than a host and a path: a query or a fragment".to_owned());
+            return Err("the URL contains a query or a fragment".to_owned());
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }

@@ -33,7 +33,9 @@ impl FromStr for Rate {
             let is_countable = u128::from(attempts) <= per.as_millis();
             (attempts > 0 && is_in_bounds && is_countable).then_some(Self { attempts, per })
         };
-        parse().ok_or("it is not a number of attempts per time, with the time in s, m, h or d")
+        parse().ok_or(
+            "not a number of attempts per time, such as 10/1m; units of time are s, m, h and d",
+        )
     }
 }
 

@@ -17,7 +17,7 @@ pub struct BoundedSeconds<const MIN: u32, const MAX: u32 = { u32::MAX }>(u32);
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "it is not a duration, such as 90s, 15m, 1h or 7d, of 136 years at most"
+    expecting = "not a duration of at most 136 years, such as 90s, 15m, 1h or 7d"
 )]
 enum Input {
     Seconds(u32),
@@ -49,10 +49,10 @@ impl<const MIN: u32, const MAX: u32> BoundedSeconds<MIN, MAX> {
 
     fn checked(seconds: u32) -> Result<Self, String> {
         if seconds < MIN {
-            return Err(format!("it is less than {MIN}s"));
+            return Err(format!("less than {MIN}s"));
         }
         if seconds > MAX {
-            return Err(format!("it is more than {}", format_seconds(MAX)));
+            return Err(format!("more than {}", format_seconds(MAX)));
         }
         Ok(Self(seconds))
     }
@@ -62,8 +62,7 @@ impl<const MIN: u32, const MAX: u32> FromStr for BoundedSeconds<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds =
-            parse_seconds(text).ok_or("it is not a duration, such as 90s, 15m, 1h or 7d")?;
+        let seconds = parse_seconds(text).ok_or("not a duration, such as 90s, 15m, 1h or 7d")?;
         Self::checked(seconds)
     }
 }
@@ -168,12 +167,12 @@ mod tests {
     fn durations_out_of_bounds_are_rejected() {
         for value in [json!(0), json!("0"), json!("0m")] {
             let error = serde_json::from_value::<BoundedSeconds<1>>(value).unwrap_err();
-            assert_eq!(error.to_string(), "it is less than 1s");
+            assert_eq!(error.to_string(), "less than 1s");
         }
         let error = serde_json::from_value::<BoundedSeconds<1>>(json!(1_u64 << 32)).unwrap_err();
         assert!(error.to_string().contains("136 years"), "{error}");
         assert!("1d".parse::<BoundedSeconds<1, 86_400>>().is_ok());
         let error = "25h".parse::<BoundedSeconds<1, 86_400>>().unwrap_err();
-        assert_eq!(error, "it is more than 1d");
+        assert_eq!(error, "more than 1d");
     }
 }

@@ -33,9 +33,7 @@ impl TryFrom<String> for TrustedProxies {
                 Ok(network) => proxies.networks.push(canonical(network)),
                 Err(_) if item == "unix" => proxies.unix = true,
                 Err(_) => {
-                    return Err(
-                        "it is not a list of addresses or networks, such as 10.0.0.0/8,::1",
-                    );
+                    return Err("not a list of addresses or networks, such as 10.0.0.0/8,::1");
                 }
             }
         }

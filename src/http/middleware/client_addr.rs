@@ -106,7 +106,8 @@ impl TrustedProxies {
             warn!(
                 peer,
                 header,
-                "a trusted proxy did not send the client's address: set this header in the proxy, or set SIGNET_CLIENT_IP_HEADER to the header that the proxy sets"
+                hint = "set this header in the proxy, or set SIGNET_CLIENT_IP_HEADER to the header that the proxy sets",
+                "a trusted proxy did not send the client address header"
             );
         }
     }

@@ -18,6 +18,34 @@ pub(super) struct Strict<R> {
     row: u64,
 }
 
+/// Why the quotes of a file are invalid.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum QuoteError {
+    #[error("a row is longer than 16 MiB")]
+    LongRow,
+    #[error(
+        "line {line}: text after the closing quote of a field, whose opening quote is in line {opened}"
+    )]
+    TextAfterQuote { line: u64, opened: u64 },
+    #[error("line {line}: a quote in a field without an opening quote")]
+    QuoteInField { line: u64 },
+    #[error("the closing quote is missing: the opening quote is in line {opened}")]
+    NotClosed { opened: u64 },
+}
+
+impl QuoteError {
+    pub(super) const fn hint(&self) -> &'static str {
+        match self {
+            Self::LongRow | Self::NotClosed { .. } => {
+                "add the missing quote: whole rows may be part of the field"
+            }
+            Self::TextAfterQuote { .. } | Self::QuoteInField { .. } => {
+                "enclose the field in quotes, and double each quote in the field"
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     FieldStart,
@@ -39,12 +67,10 @@ impl<R> Strict<R> {
         }
     }
 
-    fn check(&mut self, byte: u8) -> Result<(), String> {
+    fn check(&mut self, byte: u8) -> Result<(), QuoteError> {
         self.row += 1;
         if self.row > LONGEST_ROW {
-            return Err(
-                "a row is longer than 16 MiB: is there a quote that is never closed?".to_owned(),
-            );
+            return Err(QuoteError::LongRow);
         }
         self.state = match (self.state, byte) {
             (State::Quoted, b'"') => State::Quote,
@@ -60,18 +86,13 @@ impl<R> Strict<R> {
             (_, byte) if byte == self.delimiter => State::FieldStart,
             (State::FieldStart | State::Unquoted, byte) if byte != b'"' => State::Unquoted,
             (State::Quote, _) => {
-                return Err(format!(
-                    "line {}: there is text after the quote that closes a field, which began in line {}. A quote within a field \
-                     must be doubled, and the field be in quotes",
-                    self.line, self.opened
-                ));
+                return Err(QuoteError::TextAfterQuote {
+                    line: self.line,
+                    opened: self.opened,
+                });
             }
             _ => {
-                return Err(format!(
-                    "line {}: there is a quote in a field that does not begin with one. Put such a field in quotes, and double \
-                     the quotes within",
-                    self.line
-                ));
+                return Err(QuoteError::QuoteInField { line: self.line });
             }
         };
         self.line += u64::from(byte == b'\n');
@@ -86,10 +107,8 @@ impl<R: Read> Read for Strict<R> {
             self.check(*byte).map_err(io::Error::other)?;
         }
         if read == 0 && !buffer.is_empty() && self.state == State::Quoted {
-            return Err(io::Error::other(format!(
-                "the file stops within a quote that is never closed, opened in line {}: whole rows may be in it",
-                self.opened
-            )));
+            let opened = self.opened;
+            return Err(io::Error::other(QuoteError::NotClosed { opened }));
         }
         Ok(read)
     }
