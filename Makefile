@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -28,12 +28,16 @@ run: ## Build, and start a demo with Swagger UI on http://127.0.0.1:8000/docs/
 	$(CARGO) build --locked
 	@$(CARGO) run --locked --quiet -- serve --demo
 
-test: check contract-diff setup-test ## Run the linters, and all tests on SQLite and PostgreSQL
+test: check contract-diff docs setup-test ## Run the linters, and all tests on SQLite and PostgreSQL
 	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
 	python3 tests/postgres.py $(CARGO) $(TEST) --locked --test contract --no-fail-fast
 
 setup-test: ## Install PostgreSQL if it is missing
 	tests/setup-postgres
+
+docs: ## Build the book of docs/ into target/book, and check the links of all pages
+	tests/docs/setup
+	PATH="$(TOOLS):$$PATH" tests/docs/check
 
 check:
 	$(CARGO) fmt --all --check
@@ -53,7 +57,7 @@ setup-contract: ## Install the tools of test-contract into folders that git igno
 	tests/browser/setup
 	tests/sdk/setup
 
-test-django: setup-django ## Compare the service with a Django service, and run docs/moving-from-django.md
+test-django: setup-django ## Compare the service with a Django service, and run docs/guides/moving-from-django.md
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/django/run
 
@@ -67,7 +71,7 @@ test-faults: setup-faults ## Break the database, the disk, the network, the cloc
 setup-faults: ## Install the tools of test-faults: PostgreSQL, HAProxy and faketime
 	tests/faults/setup
 
-test-package: setup-package supply-chain ## Test the Debian package in a booted system, docs/operations.md, and the container files
+test-package: setup-package supply-chain ## Test the Debian package in a booted system, the commands of the guides, and the container files
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/package/run
 	SIGNET="$(BINARY)" packaging/containers/check
@@ -91,7 +95,7 @@ reproducible: setup-package ## Build the release twice in different folders, and
 
 ##@ Benchmarks
 
-measure: setup-bench ## Measure the CPU time of requests, and write the table of docs/scaling.md
+measure: setup-bench ## Measure the CPU time of requests, and write the table of docs/explanation/scaling.md
 	$(call MEASURE,release) measure.py
 
 bench: setup-bench ## Compare the release with echo servers, bare Argon2 and Django, and write bench/results.md
@@ -159,6 +163,7 @@ reference: ## Write packaging/signet.toml, its schema and docs/reference/, after
 	$(CARGO) run --locked --quiet -- config schema > packaging/signet.schema.json
 	$(CARGO) run --locked --quiet -- config reference > docs/reference/configuration.md
 	$(CARGO) run --locked --quiet -- man --markdown > docs/reference/cli.md
+	UPDATE_PAGES=1 $(CARGO) test --locked --quiet --test contract docs::metrics_page
 
 sample: reference
 

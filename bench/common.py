@@ -92,7 +92,7 @@ def target_table(targets):
     rows = []
     for name, value, bound, budget, unit in targets:
         met = value <= budget if bound == "at most" else value >= budget
-        verdict = "met" if met else "**missed**: [reason](../docs/performance.md#missed-targets)"
+        verdict = "met" if met else "**missed**: [reason](../docs/explanation/performance.md#missed-targets)"
         rows.append([name, f"{value:.2f} {unit}".strip(), f"{bound} {budget:g} {unit}".strip(), verdict])
     return table(["target", "measured", "budget", ""], rows)
 

@@ -161,7 +161,7 @@ def main():
     notes = "\n".join(f"- {name}: {note}" for name, (_, _, note) in SERVERS.items())
     body = f"""{target_table(targets(refreshes, logins, growth, counts))}
 
-Figures are medians of {ROUNDS} rounds. [`main.py`](main.py) measures them, and [performance.md](../docs/performance.md) explains them.
+Figures are medians of {ROUNDS} rounds. [`main.py`](main.py) measures them, and [performance.md](../docs/explanation/performance.md) explains them.
 
 ## Refreshes
 

@@ -1,4 +1,4 @@
-"""Measures CPU time per request and memory per connection, and writes the table of docs/scaling.md."""
+"""Measures CPU time per request and memory per connection, and writes the table of docs/explanation/scaling.md."""
 
 import socket
 import time
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from common import ALL_CORES, BENCH_DIR, CPUS, LONG_SECONDS, SHORT, WARMUP_SECONDS, cpu_model, run_wrk, table
 from servers import Signet, SignetOnPostgres, cpu_seconds
 
-PAGE = BENCH_DIR.parent / "docs/scaling.md"
+PAGE = BENCH_DIR.parent / "docs/explanation/scaling.md"
 START, END = "<!-- measured -->", "<!-- /measured -->"
 # Names in the table, operations, clients and accounts.
 REQUESTS = [("refresh", "refresh", 16, 64), ("login", "obtain", 8, 1)]

@@ -74,14 +74,14 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     });
     let mut registry = Registry::with_prefix("signet");
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "What runs", version);
+    registry.register("build", "Version of the service", version);
     let metrics = HttpMetrics::new(&mut registry);
     auth.register(&mut registry);
     if let Some(expiry) = config.certificate_expiry {
         let name = "tls_certificate_expiry_timestamp_seconds";
-        registry.register(name, "When the certificate expires, in Unix time", expiry);
+        registry.register(name, "Expiry of the certificate, in Unix seconds", expiry);
     }
-    let lost = "Lines of the log that were lost, because it was too slow";
+    let lost = "Log lines lost because the reader of the log was too slow";
     registry.register("log_lines_lost", lost, config.lost_lines);
     let shutdown = ShutdownFlag::default();
     let root = RootEndpoint {

@@ -43,13 +43,13 @@ postgres_server() {
     fi
 }
 
-# cargo_tool NAME@VERSION: builds a tool of crates.io, beside the build.
+# cargo_tool NAME@VERSION [FLAG...]: builds a tool of crates.io into the target folder.
 cargo_tool() {
     local here tools
     here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
     tools=${CARGO_TARGET_DIR:-$here/../target}/tools
     if [ "$(cat "$tools/${1%@*}.version" 2>/dev/null)" != "$1" ]; then
-        cargo install --quiet --locked --root "$tools" "$1"
+        cargo install --quiet --locked --root "$tools" "$@"
         echo "$1" >"$tools/${1%@*}.version"
     fi
 }

@@ -1,7 +1,7 @@
 //! Loads the accounts that tokens refer to. Concurrent loads share a query.
 //!
 //! A query needs a round trip to the thread of SQLite or to PostgreSQL. A refresh uses about 60 us of CPU time if it is alone, and 17 us
-//! if 64 refreshes share a query (docs/performance.md).
+//! if 64 refreshes share a query (docs/explanation/performance.md).
 
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 

@@ -52,12 +52,12 @@ impl AuthService {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "tokens_issued",
-            "Tokens issued, by what for: a login or a refresh",
+            "Issued tokens, by grant",
             self.metrics.issued.clone(),
         );
         registry.register(
             "tokens_refused",
-            "Requests for a token that got none, by what for and reason",
+            "Rejected requests for a token, by grant and reason",
             self.metrics.refused.clone(),
         );
         self.passwords.register(registry);
@@ -73,7 +73,7 @@ impl Collector for CurrentValues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut verifications = encoder.encode_descriptor(
             "secret_verifications",
-            "Tokens that each secret verified since it was read",
+            "Tokens verified by each secret since the secrets were loaded",
             None,
             MetricType::Counter,
         )?;
@@ -87,7 +87,7 @@ impl Collector for CurrentValues {
         }
         let mut connections = encoder.encode_descriptor(
             "database_connections",
-            "Connections to the database, by state, and how many there may be",
+            "Connections to the database: used, idle, and their limit",
             None,
             MetricType::Gauge,
         )?;

@@ -41,12 +41,12 @@ impl HttpMetrics {
         };
         registry.register(
             "http_requests",
-            "Requests answered, by operation and status",
+            "Completed requests, by operation and status",
             metrics.requests.clone(),
         );
         registry.register(
             "http_request_duration_seconds",
-            "How long requests took, from their head to the head of their answer",
+            "Duration of requests, from the request headers to the response headers",
             metrics.durations.clone(),
         );
         metrics

@@ -1,4 +1,4 @@
-"""Tests Signet together with a Django service: tokens, imports, `verify-compat`, and docs/moving-from-django.md."""
+"""Tests Signet together with a Django service: tokens, imports, `verify-compat`, and docs/guides/moving-from-django.md."""
 
 import base64
 import http.client
@@ -324,7 +324,7 @@ class RunBook(unittest.TestCase):
     def test_every_command_works_as_it_stands(self):
         home = Home()
         self.addCleanup(home.close)
-        text = (ROOT / "docs/moving-from-django.md").read_text()
+        text = (ROOT / "docs/guides/moving-from-django.md").read_text()
         commands = re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)
         self.assertGreaterEqual(len(commands), 9)
         self.assertEqual(text.count("```") // 2, len(commands), "the page has other code blocks")

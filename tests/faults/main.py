@@ -1,4 +1,4 @@
-"""Tests all faults with real processes and sockets, prints the table, and writes docs/faults.md."""
+"""Tests all faults with real processes and sockets, prints the table, and writes docs/explanation/faults.md."""
 
 import shutil
 import signal

@@ -6,7 +6,7 @@ from load import WRONG
 
 # Limit of the recovery time, in seconds.
 RECOVERY = 10
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs/faults.md"
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs/explanation/faults.md"
 COLUMNS = ["fault", "load", "requests", "errors seen", "lost", "recovery time"]
 HEAD = """\
 # Faults

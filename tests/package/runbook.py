@@ -1,7 +1,8 @@
-"""Runs every `console` block of a page in order, and compares the output with the page.
+"""Runs every `console` block of several pages in order, and compares the output with the pages.
 
 `$ ` starts a command, and `> ` starts the next line of the same command. All other lines are output. In the output, `…` matches any
-text that is not empty. A line that contains only `…` matches any number of lines.
+text that is not empty. A line that contains only `…` matches any number of lines. Columns are aligned on the page, and have tabs in
+the output of a pipe.
 """
 
 import re
@@ -23,13 +24,19 @@ def exchanges(block):
     return found
 
 
+def joined(text):
+    """Replaces white space between columns by one space."""
+    return "".join(" ".join(line.split()) + "\n" for line in text.splitlines())
+
+
 def pattern(lines):
     """Returns a regular expression that matches the output on the page."""
+    lines = [" ".join(line.split()) for line in lines]
     return "".join("(?:.*\n)*" if line == "…" else ".+".join(map(re.escape, line.split("…"))) + "\n?" for line in lines)
 
 
-def run(test, machine, page):
-    text = page.read_text()
+def run(test, machine, pages):
+    text = "\n".join(page.read_text() for page in pages)
     blocks = BLOCK.findall(text)
     test.assertGreater(len(blocks), 10)
     test.assertEqual(text.count("```console"), len(blocks))
@@ -38,4 +45,4 @@ def run(test, machine, page):
             done = machine.run("bash", "-uc", f"cd /root; {command}")
             context = f"{command}\n{done.stdout}{done.stderr}\n{machine.journal()[-2000:]}"
             test.assertEqual(done.returncode, 0, context)
-            test.assertRegex(done.stdout, rf"\A{pattern(shown)}\Z", context)
+            test.assertRegex(joined(done.stdout), rf"\A{pattern(shown)}\Z", context)

@@ -1,4 +1,4 @@
-"""Extracts the files and commands of docs/clients.md, so that `run` tests the page itself.
+"""Extracts the files and commands of docs/guides/clients.md, so that `run` tests the page itself.
 
 `page.py FOLDER` writes into the folder:
 
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent.parent / "docs/clients.md"
+PAGE = HERE.parent.parent / "docs/guides/clients.md"
 PART = re.compile(r"^## (?P<heading>[^\n]+)$|^```\w+ ?(?P<role>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 FILE = re.compile(r"(?:#|//) (?P<name>[\w./]+)\n")
 

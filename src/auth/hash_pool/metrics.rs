@@ -47,17 +47,17 @@ impl HashQueueMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "hash_queue_depth",
-            "Hashes that wait for their turn",
+            "Hashes in the queue",
             self.waiting.clone(),
         );
         registry.register(
             "hash_wait_seconds",
-            "How long hashes waited for their turn",
+            "Time that hashes waited in the queue",
             self.waited.clone(),
         );
         registry.register(
             "hash_rejections",
-            "Hashes whose turn would not have come in time: 503",
+            "Hashes rejected because the queue was too long (status 503)",
             self.rejected.clone(),
         );
     }
