@@ -53,7 +53,7 @@ use trace::OtlpTracing;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Color the output
+    /// Color the output; `auto` respects `NO_COLOR` and `TERM=dumb`
     #[arg(
         long,
         global = true,
@@ -77,10 +77,9 @@ struct Cli {
     verbose: bool,
 }
 
-/// When to color the output. The environment variable `NO_COLOR` also disables colors.
+/// When to color the output. `auto` colors the output on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum Color {
-    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`
     #[default]
     Auto,
     Always,

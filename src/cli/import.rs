@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::atomic::Ordering};
 
+use clap::ArgGroup;
 use jiff::tz::TimeZone;
 use time::OffsetDateTime;
 
@@ -32,12 +33,9 @@ use report::Report;
 use source::{Batches, Source};
 
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("source").args(["file", "from_database"]).required(true))]
 pub(super) struct Import {
     /// Output of `manage.py dumpdata`, or a CSV file of the user table; `-` for standard input
-    #[arg(
-        required_unless_present = "from_database",
-        conflicts_with = "from_database"
-    )]
     file: Option<PathBuf>,
     /// Format of the file. The default is `csv` for names that end in `.csv`, otherwise `dumpdata`
     #[arg(long, value_enum, conflicts_with = "from_database")]

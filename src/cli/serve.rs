@@ -1,5 +1,7 @@
 //! `signet serve`
 
+use std::io::{self, IsTerminal};
+
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -67,7 +69,10 @@ impl Serve {
             secrets,
             certificate: certificate.clone(),
         };
-        reloader.spawn_sighup_handler()?;
+        // The terminal of a demo sends SIGHUP when it is closed. The default action of the signal stops the demo.
+        if !(self.demo && io::stderr().is_terminal()) {
+            reloader.spawn_sighup_handler()?;
+        }
         let BuiltApp { app, shutdown } = build_app(&auth, config, &admin);
         // Until the service can answer, the kernel refuses connections, so that clients do not wait.
         let (listener, socket_file) = socket.listen()?;

@@ -114,6 +114,10 @@ fn value_name(name: &str, schema: &Value, values: &[String]) -> String {
         _ if name.ends_with("listen") => "ADDR",
         _ if name.ends_with("_file") || name.starts_with("tls_") => "PATH",
         _ if name.ends_with("_url") => "URL",
+        _ if name.ends_with("_mode") => "MODE",
+        _ if name.ends_with("_header") => "HEADER",
+        _ if name.starts_with("throttle_") => "RATE",
+        _ if name == "log" => "FILTER",
         _ => "VALUE",
     };
     kind.to_owned()

@@ -187,11 +187,14 @@ fn account_must_be_named_exactly_once() {
 #[test]
 fn missing_target_is_reported_with_every_way_to_name_it() {
     let home = Home::on_sqlite();
-    for (command, flag) in [("unlock", "--address <ADDRESS>"), ("revoke", "--all")] {
+    for (command, targets) in [
+        ("unlock", "<EMAIL|--id <N>|--address <ADDRESS>>"),
+        ("revoke", "<EMAIL|--id <N>|--all>"),
+        ("import", "<FILE|--from-database <URL>>"),
+    ] {
         let (code, message) = failure(&home.run(&["user", command]));
         assert_eq!(code, 2, "{message}");
-        let targets = format!("<EMAIL|--id <N>|{flag}>");
-        assert!(message.contains(&targets), "{message}");
+        assert!(message.contains(targets), "{message}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -33,7 +33,7 @@ impl Session {
 
     /// Starts the command in this folder.
     fn run(folder: &Path, signet: &Command) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
@@ -261,6 +261,22 @@ fn errors_are_colored_only_on_terminals_that_want_colors() {
         assert_eq!(shown.contains(ERROR), is_colored, "{flags:?}: {shown:?}");
         assert_eq!(shown.contains('\u{1b}'), is_colored, "{flags:?}: {shown:?}");
     }
+}
+
+#[test]
+fn closing_the_terminal_stops_a_demo() {
+    let home = Home::on_sqlite();
+    let args = ["serve", "--demo", "--listen", "127.0.0.1:0"];
+    let mut session = Session::start(&home, &args);
+    // The last line of the banner.
+    let mut byte = [0];
+    while !session.shown.contains("Ctrl-C") {
+        session.keyboard.read_exact(&mut byte).unwrap();
+        session.shown.push(byte[0].into());
+    }
+    drop((session.keyboard, session.terminal));
+    let status = session.child.wait().unwrap();
+    assert_eq!(status.signal(), Some(1), "{status}");
 }
 
 #[test]
