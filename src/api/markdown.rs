@@ -7,7 +7,7 @@ use minijinja::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Document, json::MEDIA_TYPE};
+use super::{Document, claims_schema, json::MEDIA_TYPE};
 
 const TEMPLATE: &str = include_str!("contract.md.jinja");
 
@@ -29,6 +29,8 @@ impl Document {
             tag["prefix"] = common_prefix(&tagged).into();
             tag["operations"] = json!(tagged);
         }
+        context["errors"] = all_errors(&operations).into();
+        context["claims"] = serde_json::from_str(&claims_schema()).expect("a schema is JSON");
         let schemas = TemplateValue::from(Serde(&context["components"]["schemas"]));
         // Lines that contain only a tag are not part of the page.
         let syntax = SyntaxConfig::builder()
@@ -74,6 +76,7 @@ fn operations(document: &Value) -> Vec<Value> {
             view["name"] = name.into();
             view["main_statuses"] = main_statuses(operation).into();
             view["headers"] = response_headers(operation).into();
+            view["errors"] = errors(operation).into();
             view
         })
         .collect()
@@ -104,6 +107,46 @@ fn response_headers(operation: &Value) -> Vec<Value> {
         }
     }
     headers.into_iter().map(|(_, header)| header).collect()
+}
+
+/// Returns each message of the examples of errors, with its status, field and summary.
+fn errors(operation: &Value) -> Vec<Value> {
+    let mut errors = Vec::new();
+    for (status, response) in entries(&operation["responses"]) {
+        let examples = entries(&media_type(response)["examples"]);
+        for (_, example) in examples.filter(|_| !status.starts_with('2')) {
+            for (field, messages) in entries(&example["value"]) {
+                // `detail` is one message, and the other fields have lists.
+                let messages = messages
+                    .as_array()
+                    .map_or(std::slice::from_ref(messages), |it| it);
+                errors.extend(messages.iter().map(|message| {
+                    json!({ "status": status, "field": field, "message": message, "summary": example["summary"] })
+                }));
+            }
+        }
+    }
+    errors
+}
+
+/// Returns the errors of all operations by status. Each error is listed once, with the names of its operations.
+fn all_errors(operations: &[Value]) -> Vec<Value> {
+    let mut all: Vec<(&Value, Vec<&Value>)> = Vec::new();
+    for operation in operations {
+        for error in operation["errors"].as_array().into_iter().flatten() {
+            match all.iter_mut().find(|(known, _)| *known == error) {
+                Some((_, names)) => names.push(&operation["name"]),
+                None => all.push((error, vec![&operation["name"]])),
+            }
+        }
+    }
+    all.sort_by_key(|(error, _)| error["status"].as_str());
+    let with_names = |(error, names): (&Value, Vec<&Value>)| {
+        let mut error = error.clone();
+        error["operations"] = json!(names);
+        error
+    };
+    all.into_iter().map(with_names).collect()
 }
 
 /// Returns the longest path that contains all operations.

@@ -3,8 +3,6 @@
 //! All links are relative, so the pages work below any path prefix. Only the documents need `SIGNET_PUBLIC_URL` there. The pages load all
 //! files from this service.
 
-use std::fmt::Write;
-
 use poem::{
     EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
@@ -14,21 +12,24 @@ use poem::{
         header::{CONTENT_SECURITY_POLICY, LOCATION},
     },
 };
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, html};
 
 use super::method_router::MethodRouter;
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
 use assets::Assets;
+use contract::ContractHtml;
 use static_file::{Content, StaticFile};
 
 mod assets;
+mod contract;
 mod static_file;
 
 /// The paths of the pages.
-pub(super) const PAGE_PATHS: [&str; 8] = [
+pub(super) const PAGE_PATHS: [&str; 10] = [
     "/",
     "/docs",
     "/docs/",
+    "/contract",
+    "/contract/",
     "/redoc",
     "/redoc/",
     "/openapi.json",
@@ -50,8 +51,10 @@ pub(super) fn routes(document: &Document) -> Route {
         .unwrap_or_default();
     let page = |template: &str| assets.rewrite_urls(&template.replace("{title}", title));
     let swagger = page(include_str!("docs/swagger.html"));
-    let reading =
-        page(include_str!("docs/reading.html")).replace("{contract}", &contract_html(document));
+    let html = ContractHtml::render(&document.to_markdown());
+    let contract = page(include_str!("docs/contract.html"))
+        .replace("{contents}", &html.contents)
+        .replace("{contract}", &html.body);
     let files = assets.by_hashed_name;
     let files = make_sync(move |request: Request| {
         let name = request.raw_path_param("name").unwrap_or_default();
@@ -60,12 +63,15 @@ pub(super) fn routes(document: &Document) -> Route {
             .ok_or_else(|| poem::Error::from(NotFoundError))
     });
     Route::new()
-        .at("/", endpoint(|| redirect("docs/")))
-        .at("/docs", endpoint(|| redirect("docs/")))
+        .at("/", temporary_redirect("docs/"))
+        .at("/docs", temporary_redirect("docs/"))
         .at("/docs/", html_page(swagger))
         .at("/docs/assets/:name", MethodRouter::get(boxed(files)))
-        .at("/redoc", endpoint(|| redirect("redoc/")))
-        .at("/redoc/", html_page(reading))
+        .at("/contract", temporary_redirect("contract/"))
+        .at("/contract/", html_page(contract))
+        // The former paths of the contract.
+        .at("/redoc", permanent_redirect("contract/"))
+        .at("/redoc/", permanent_redirect("../contract/"))
         .at(
             "/openapi.json",
             text("application/json", document.to_json()),
@@ -78,32 +84,6 @@ pub(super) fn routes(document: &Document) -> Route {
             CLAIMS_PATH,
             text("application/schema+json", claims_schema()),
         )
-}
-
-/// Renders the contract as HTML with a table of contents.
-fn contract_html(document: &Document) -> String {
-    let markdown = document.to_markdown();
-    let mut events: Vec<_> = Parser::new_ext(&markdown, Options::ENABLE_TABLES).collect();
-    let mut contents = String::from("<nav><ul>");
-    for at in 1..events.len() {
-        let (before, rest) = events.split_at_mut(at);
-        if let (
-            Some(Event::Start(Tag::Heading {
-                level: HeadingLevel::H3,
-                id,
-                ..
-            })),
-            Some(Event::Text(title)),
-        ) = (before.last_mut(), rest.first())
-        {
-            let slug = title.to_lowercase().replace(' ', "-");
-            let _ = write!(contents, "<li><a href=\"#{slug}\">{title}</a></li>");
-            *id = Some(slug.into());
-        }
-    }
-    let mut page = contents + "</ul></nav>\n";
-    html::push_html(&mut page, events.into_iter());
-    page
 }
 
 fn html_page(page: String) -> MethodRouter {
@@ -129,15 +109,21 @@ fn document(media_type: &str, text: String) -> StaticFile {
     StaticFile::new(media_type, "no-cache", Content::Plain(text.into()))
 }
 
-fn redirect(to: &'static str) -> Response {
-    Response::builder()
-        .status(StatusCode::TEMPORARY_REDIRECT)
-        .header(LOCATION, to)
-        .finish()
+fn temporary_redirect(to: &'static str) -> MethodRouter {
+    redirect(StatusCode::TEMPORARY_REDIRECT, to)
 }
 
-fn endpoint(response: impl Fn() -> Response + Send + Sync + 'static) -> MethodRouter {
-    MethodRouter::get(boxed(make_sync(move |_| response())))
+fn permanent_redirect(to: &'static str) -> MethodRouter {
+    redirect(StatusCode::PERMANENT_REDIRECT, to)
+}
+
+fn redirect(status: StatusCode, to: &'static str) -> MethodRouter {
+    MethodRouter::get(boxed(make_sync(move |_| {
+        Response::builder()
+            .status(status)
+            .header(LOCATION, to)
+            .finish()
+    })))
 }
 
 fn boxed(

@@ -100,8 +100,8 @@ for (const colorScheme of ["light", "dark"]) {
         { colorScheme },
       ),
     );
-    await t.test(`Redoc, ${colorScheme}`, (t) =>
-      visit(t, `${service.origin}/redoc/`, examine, { colorScheme }),
+    await t.test(`contract, ${colorScheme}`, (t) =>
+      visit(t, `${service.origin}/contract/`, examine, { colorScheme }),
     );
   });
 }
@@ -118,8 +118,8 @@ test("below the path prefix of a reverse proxy, all requests have the prefix", a
     assert.equal(status, 200);
     await followLinks(page);
   });
-  await visit(t, `${proxy.url}/redoc`, async (page) => {
-    assert.equal(page.url(), `${proxy.url}/redoc/`);
+  await visit(t, `${proxy.url}/contract`, async (page) => {
+    assert.equal(page.url(), `${proxy.url}/contract/`);
     await followLinks(page);
   });
   assert.deepEqual(proxy.astray, []);

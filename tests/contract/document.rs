@@ -178,7 +178,7 @@ async fn documents_state_the_lifetimes_of_the_settings() {
         ..Setup::default()
     })
     .await;
-    for path in ["/openapi.json", "/openapi.yaml", "/redoc/"] {
+    for path in ["/openapi.json", "/openapi.yaml", "/contract/"] {
         let text = world.send(request("GET", path, &[], "".into())).await.text;
         assert!(
             text.contains("5 minutes") && text.contains("2 days"),

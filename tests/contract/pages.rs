@@ -34,11 +34,19 @@ fn links(page: &str) -> Vec<&str> {
 #[tokio::test]
 async fn root_and_incomplete_paths_redirect_to_the_pages() {
     let world = World::new().await;
-    for (path, location) in [("/", "docs/"), ("/docs", "docs/"), ("/redoc", "redoc/")] {
+    for (path, status, location) in [
+        ("/", 307, "docs/"),
+        ("/docs", 307, "docs/"),
+        ("/contract", 307, "contract/"),
+        // The former paths of the contract.
+        ("/redoc", 308, "contract/"),
+        ("/redoc/", 308, "../contract/"),
+    ] {
         let answer = get(&world, path).await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("location")),
-            (307, Some(location))
+            (status, Some(location)),
+            "{path}"
         );
     }
 }
@@ -46,7 +54,7 @@ async fn root_and_incomplete_paths_redirect_to_the_pages() {
 #[tokio::test]
 async fn page_loads_only_files_of_this_service() {
     let world = World::new().await;
-    for path in ["/docs/", "/redoc/"] {
+    for path in ["/docs/", "/contract/"] {
         let page = get(&world, path).await;
         assert_eq!(page.status, 200);
         assert_eq!(
@@ -93,9 +101,9 @@ async fn page_loads_only_files_of_this_service() {
 #[tokio::test]
 async fn every_url_in_a_table_of_the_contract_is_served() {
     let world = World::new().await;
-    let page = get(&world, "/redoc/").await.text;
+    let page = get(&world, "/contract/").await.text;
     let urls: Vec<_> = page
-        .split("<td><code>/")
+        .split("<td data-header=\"URL\"><code>/")
         .skip(1)
         .map(|rest| format!("/{}", rest.split('<').next().unwrap()))
         .collect();
@@ -166,7 +174,7 @@ async fn asset_is_immutable_and_compressed_if_the_client_accepts_gzip() {
 async fn documents_and_assets(world: &World) -> Vec<(String, &'static str)> {
     let documents = [
         "/docs/",
-        "/redoc/",
+        "/contract/",
         "/openapi.json",
         "/openapi.yaml",
         "/openapi/claims.schema.json",
@@ -293,6 +301,7 @@ async fn unknown_page_gets_404_and_wrong_method_gets_405() {
         "/docs/nope.js",
         "/docs/assets/nope.js",
         "/docs/assets/",
+        "/contract/nope",
         "/redoc/nope",
     ] {
         let missing = get(&world, path).await;

@@ -13,7 +13,7 @@ use super::static_file::{Content, StaticFile};
 pub(super) const FOLDER: &str = "assets";
 
 /// Files with their media type, as they are sent.
-const PLAIN: [(&str, &str, &[u8]); 3] = [
+const PLAIN: [(&str, &str, &[u8]); 5] = [
     (
         "favicon-32x32.png",
         "image/png",
@@ -24,6 +24,12 @@ const PLAIN: [(&str, &str, &[u8]); 3] = [
         "text/javascript",
         include_bytes!("swagger.js"),
     ),
+    (
+        "contract.js",
+        "text/javascript",
+        include_bytes!("contract.js"),
+    ),
+    ("theme.js", "text/javascript", include_bytes!("theme.js")),
     ("page.css", "text/css", include_bytes!("page.css")),
 ];
 /// Files of Swagger UI, which are compressed in this repository.
