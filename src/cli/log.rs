@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::{
     Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -19,7 +20,11 @@ use writer::LineWriter;
 /// Starts logging the events that match the filter. From now on, panics are logged as well.
 pub(super) fn init(filter: &LogFilter, traces: Option<&OtlpTracing>) {
     let log = if io::stderr().is_terminal() {
-        fmt::layer().with_writer(|| LineWriter).boxed()
+        let has_colors = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        fmt::layer()
+            .with_ansi(has_colors)
+            .with_writer(|| LineWriter)
+            .boxed()
     } else {
         json_layer(|| LineWriter).boxed()
     };

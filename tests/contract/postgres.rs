@@ -100,7 +100,7 @@ fn service_logs_a_refused_connection() {
     let is_named = (0..20).any(|_| {
         assert_eq!(service.post(OBTAIN, &credentials).0, 503);
         let event: Value = service.wait_for("service unavailable");
-        faults.push(event["fault"].as_str().unwrap().to_owned());
+        faults.push(event["error"].as_str().unwrap().to_owned());
         faults.last().unwrap().contains("Connection refused")
     });
     assert!(is_named, "{faults:?}");

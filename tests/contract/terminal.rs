@@ -49,6 +49,8 @@ impl Session {
             .arg("--ctty")
             .arg(signet.get_program())
             .args(signet.get_args())
+            .env_clear()
+            .env("TERM", "xterm")
             .envs(
                 signet
                     .get_envs()
@@ -277,6 +279,21 @@ fn closing_the_terminal_stops_a_demo() {
     drop((session.keyboard, session.terminal));
     let status = session.child.wait().unwrap();
     assert_eq!(status.signal(), Some(1), "{status}");
+}
+
+#[test]
+fn log_has_colors_only_on_terminals_that_want_colors() {
+    let home = Home::on_sqlite();
+    for (flags, is_colored) in [(&[][..], true), (&["--color", "never"], false)] {
+        let mut signet = home.command(&[&["migrate", "status"], flags].concat());
+        // The command warns of an unknown variable.
+        signet.env("TERM", "xterm").env("SIGNET_COLOUR", "red");
+        let (code, shown) = Session::run(home.path(), &signet).end();
+        assert_eq!(code, Some(0), "{shown}");
+        let warning = shown.lines().find(|line| line.contains("SIGNET_COLOUR"));
+        let is_warning_colored = warning.unwrap().contains('\u{1b}');
+        assert_eq!(is_warning_colored, is_colored, "{flags:?}: {shown:?}");
+    }
 }
 
 #[test]
