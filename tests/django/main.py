@@ -244,14 +244,14 @@ class Together(unittest.TestCase):
         # Compares Django with itself. Each difference that the contract requires is missing, and therefore unexpected.
         compared = self.compare(self.home.old, self.home.old)
         self.assertEqual(compared.returncode, 1)
-        self.assertIn("UNEXPECTED  path/unknown: the new service answers 404", compared.stdout)
+        self.assertIn("UNEXPECTED  path/unknown: the new service responds 404", compared.stdout)
         self.assertIn("15 differ unexpectedly", compared.stdout)
         other = self.home.serve(SIGNET_JWT_SECRET="x" * 32, SIGNET_THROTTLE="off")
         compared = self.compare(
             self.home.old, other, "--email", EMAIL, "--password-stdin", input=f"{PASSWORD}\n"
         )
         self.assertEqual(compared.returncode, 1)
-        self.assertIn("have both the same secret", compared.stdout)
+        self.assertIn("check that both services have the same secret", compared.stdout)
 
     def test_a_service_that_throttles_is_told_of(self):
         other = self.home.serve(SIGNET_THROTTLE_ADDRESS="1/1h")
@@ -280,7 +280,7 @@ class FromPostgres(unittest.TestCase):
 
         table = ["user", "import", "--from-database", postgres.url(), "--table"]
         self.assertIn("the table accounts_user is empty", signet(*table, "accounts_user").stderr)
-        self.assertIn("it has no table auth_user", signet(*table, "auth_user").stderr)
+        self.assertIn("there is no table auth_user", signet(*table, "auth_user").stderr)
         postgres.sql(
             """INSERT INTO accounts_user VALUES
                 (3, '!', '2018-10-17 00:54:56.125+00', false, 'Jane@example.com', true, '2017-01-01 00:00:00+05:30'),
