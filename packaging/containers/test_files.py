@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parent
+GUIDE = FOLDER.parent.parent / "docs/guides/containers.md"
 REPOSITORY = FOLDER.parent.parent
 sys.path.append(str(REPOSITORY / "tests"))
 import postgres  # noqa: E402
@@ -238,8 +239,8 @@ def test_service_rejects_the_example_secret(tmp_path, manifests):
     assert process.returncode == 2 and "too short" in output
 
 
-def test_readme_command_creates_the_secret(tmp_path):
-    [command] = re.findall(r"^kubectl .* create secret (?:.*\\\n)*.*$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+def test_command_of_the_guide_creates_the_secret(tmp_path):
+    [command] = re.findall(r"^kubectl .* create secret (?:.*\\\n)*.*$", GUIDE.read_text(), re.MULTILINE)
     (tmp_path / "password").write_text(PASSWORD)
     made = subprocess.run(
         ["bash", "-c", f"{command} --dry-run=client --output=json"], cwd=tmp_path, capture_output=True, check=True

@@ -23,15 +23,15 @@ use secrets::KeySet;
 /// The payload of a token, in the order in which it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Claims {
-    /// The account's id.
+    /// The ID of the account.
     pub user_id: i64,
-    /// The account's email, as stored.
+    /// The email of the account, as stored.
     pub username: String,
-    /// When the token expires, in Unix seconds: it is good in that second, and expired after it.
+    /// The last second in which the token is valid, in Unix seconds.
     pub exp: i64,
-    /// The account's email, as stored.
+    /// The email of the account, as stored.
     pub email: String,
-    /// When the password was given, in Unix seconds: a refresh keeps it.
+    /// The time of the login, in Unix seconds. Refreshes preserve this time.
     pub orig_iat: i64,
 }
 

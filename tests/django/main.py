@@ -292,7 +292,7 @@ class FromPostgres(unittest.TestCase):
             self.assertEqual(imported.returncode, 0, imported)
         self.assertTrue(imported.stdout.startswith("0 added, 0 updated, 2 unchanged, 1 skipped"), imported)
         # Rows are sorted by numeric ID. If two emails collide, the first row is imported.
-        self.assertIn("row 2, id 10: account 3 has the same email", imported.stderr)
+        self.assertIn("row 2, ID 10: account 3 has the same email", imported.stderr)
         jane, large = json.loads(signet("user", "list", "--json").stdout)
         self.assertEqual((jane["id"], jane["email"], jane["is_active"]), (3, "Jane@example.com", True))
         self.assertEqual(jane["last_login"], "2018-10-17T00:54:56.125Z")
