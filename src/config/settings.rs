@@ -83,9 +83,9 @@ pub struct Settings {
     /// Rate limit for failed logins: `on` or `off`
     #[schemars(extend("x-group" = "Rate limiting"))]
     pub throttle: Throttling,
-    /// Number of failed logins that an account may have at once, and the time after which that many are allowed again
+    /// Limit of failed logins for an account: `10/15m` allows 10 failed logins, and then one more every 90 seconds
     pub throttle_account: Rate,
-    /// The same for each client address. IPv6 addresses count by their network of 64 bits
+    /// Limit of failed logins for a client address, in the same format. All IPv6 addresses of a /64 network count as one address
     pub throttle_address: Rate,
     /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses
     #[schemars(example = "10.0.0.0/8,unix")]
