@@ -6,10 +6,9 @@
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, ExprTrait, RuntimeErr,
-    sea_query::{Expr, Func, Query},
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QuerySelect, QueryTrait, RuntimeErr,
 };
-use serde_json::value::RawValue;
 use tokio::{
     sync::{
         Mutex,
@@ -26,7 +25,7 @@ use super::{
 };
 
 /// The fields of an account that decide whether its token is refreshed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct TokenSubject {
     /// The ID of the account.
     pub id: i64,
@@ -173,50 +172,32 @@ where
 type Accounts = HashMap<i64, Result<TokenSubject, DbErr>>;
 
 /// Returns the accounts with these IDs. If a row is invalid, only the load of this account fails.
-///
-/// The result is one JSON array: `[[ID, [EMAIL, IS_ACTIVE, TOKENS_VALID_AFTER]], ...]`. The driver needs 3 us for each row of a result.
 async fn load(database: DatabaseClient, mut ids: Vec<i64>) -> Result<Accounts, DbErr> {
     ids.sort_unstable();
     ids.dedup();
     // A connection caches a prepared statement for each number of IDs. With powers of two there are seven.
     ids.resize(ids.len().next_power_of_two(), ids[0]);
-    let [array, aggregate] = match database.db().get_database_backend() {
-        DbBackend::Sqlite => ["json_array", "json_group_array"],
-        _ => ["json_build_array", "json_agg"],
-    };
-    let fields = Func::cust(array).args([
-        Expr::col(Column::Email),
-        Expr::col(Column::IsActive).cast_as("integer"),
-        Expr::col(Column::TokensValidAfter),
-    ]);
-    let account = Func::cust(array).args([Expr::col(Column::Id), fields.into()]);
-    let accounts = Expr::from(Func::cust(aggregate).arg(account)).cast_as("text");
-    let query = Query::select()
-        .expr(accounts)
-        .from(Entity)
-        .and_where(Column::Id.is_in(ids))
-        .to_owned();
-    let row = database
-        .run_shared_query(database.db().query_one(&query))
+    let accounts = Entity::find()
+        .select_only()
+        .columns([
+            Column::Id,
+            Column::Email,
+            Column::IsActive,
+            Column::TokensValidAfter,
+        ])
+        .filter(Column::Id.is_in(ids))
+        .into_query();
+    let rows = database
+        .run_shared_query(database.db().query_all(&accounts))
         .await?;
-    let json: Option<String> = match row {
-        Some(row) => row.try_get_by_index(0)?,
-        None => None,
-    };
-    let invalid = |error: serde_json::Error| DbErr::Type(error.to_string());
-    let rows: Vec<(i64, &RawValue)> =
-        serde_json::from_str(json.as_deref().unwrap_or("[]")).map_err(invalid)?;
-    let account = |(id, fields): (i64, &RawValue)| {
-        let fields: Result<(String, u8, i64), _> = serde_json::from_str(fields.get());
-        let account = fields.map(|(email, is_active, tokens_valid_after)| TokenSubject {
-            id,
-            email,
-            is_active: is_active != 0,
-            tokens_valid_after,
-        });
-        (id, account.map_err(invalid))
-    };
-    Ok(rows.into_iter().map(account).collect())
+    rows.iter()
+        .map(|row| {
+            Ok((
+                row.try_get("", "id")?,
+                TokenSubject::from_query_result(row, ""),
+            ))
+        })
+        .collect()
 }
 
 #[cfg(test)]
