@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{
     Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
-    builder::PossibleValuesParser,
+    builder::PossibleValuesParser, error::ErrorKind,
 };
 
 use crate::{
@@ -54,6 +54,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Color the output; `auto` respects `NO_COLOR` and `TERM=dumb`
+    // `apply_color` reads this option.
     #[arg(
         long,
         global = true,
@@ -63,17 +64,11 @@ struct Cli {
         help_heading = "Global options"
     )]
     color: Color,
-    /// Print only errors: no confirmations, and the log level `error`
-    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "log"], help_heading = "Global options")]
+    /// Print only errors: no confirmations, notes or warnings, and the log level `error`
+    #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Set the log level to `debug`
-    #[arg(
-        short,
-        long,
-        global = true,
-        conflicts_with = "log",
-        help_heading = "Global options"
-    )]
+    #[arg(short, long, global = true, help_heading = "Global options")]
     verbose: bool,
 }
 
@@ -86,21 +81,37 @@ enum Color {
     Never,
 }
 
-impl Cli {
-    /// Applies the options of the output, which every command has.
-    fn apply_output_options(&self) {
-        match self.color {
-            Color::Auto => {}
-            Color::Always => anstream::ColorChoice::Always.write_global(),
-            Color::Never => anstream::ColorChoice::Never.write_global(),
-        }
-        if self.quiet {
-            output::set_quiet();
-        }
+/// Applies `--color` before the arguments are parsed, because help and errors in the arguments have colors, too.
+fn apply_color() {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let given = |value: &str| {
+        arguments
+            .iter()
+            .any(|it| *it == *format!("--color={value}"))
+            || arguments.windows(2).any(|pair| pair == ["--color", value])
+    };
+    if given("always") {
+        anstream::ColorChoice::Always.write_global();
+    } else if given("never") {
+        anstream::ColorChoice::Never.write_global();
     }
+}
 
-    /// Returns the log level of `--quiet` or `--verbose`.
-    fn log_level(&self) -> Option<&'static str> {
+impl Cli {
+    /// Returns the log level of `--quiet` or `--verbose`. Conflicts are errors. clap finds conflicts only between options on the same side
+    /// of a command's name.
+    fn log_level(&self, matches: &ArgMatches) -> Option<&'static str> {
+        let has_log = flag_value(matches, "log").is_some();
+        let given = [
+            (self.quiet, "--quiet"),
+            (self.verbose, "--verbose"),
+            (has_log, "--log"),
+        ];
+        let given: Vec<_> = given.iter().filter(|(is_given, _)| *is_given).collect();
+        if let [(_, first), (_, second), ..] = given[..] {
+            let message = format!("the argument '{first}' cannot be used with '{second}'");
+            command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
         match (self.quiet, self.verbose) {
             (true, _) => Some("error"),
             (_, true) => Some("debug"),
@@ -140,12 +151,13 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    apply_color();
     let matches = parse();
     let done = run(&matches);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("{error}");
+            output::print_error(format_args!("{error}\n"));
             error.code.into()
         }
     }
@@ -164,7 +176,10 @@ fn parse() -> ArgMatches {
 fn run(matches: &ArgMatches) -> Result<(), CliError> {
     let _flush = log::FlushOnDrop;
     let cli = Cli::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
-    cli.apply_output_options();
+    if cli.quiet {
+        output::set_quiet();
+    }
+    let log_level = cli.log_level(matches);
     match &cli.command {
         Command::Completions(command) => return command.run(self::command()),
         Command::Man(command) => return command.run(self::command()),
@@ -190,7 +205,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
             Command::Serve(_) => OtlpTracing::from_environment(&environment)?,
             _ => None,
         };
-        let config = load_config(matches, cli.log_level(), &environment, traces.as_ref())?;
+        let config = load_config(matches, log_level, &environment, traces.as_ref())?;
         let settings = config.settings.clone();
         match cli.command {
             Command::Serve(command) => {

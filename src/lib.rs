@@ -13,6 +13,9 @@
 //!
 //! Imports point one way: `cli` to `server` and `http`, then to `api`, `auth` and `accounts`. Only `cli` imports `config`.
 
+// The macros panic if the output is closed. `cli::output` prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod accounts;
 pub mod api;
 pub mod auth;

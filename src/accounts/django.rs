@@ -55,7 +55,7 @@ impl TableError {
     pub fn hint(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Url(error) => error.hint(),
-            Self::NoFile(_) => None,
+            Self::NoFile(_) => Some("use the path of the Django service's database".into()),
             Self::NoTable(_) | Self::NoColumn { .. } => {
                 Some("name the table of the user model with --table".into())
             }

@@ -42,7 +42,8 @@ impl Man {
             return print_unchanged(page.trim_end());
         };
         clap_mangen::generate_to(command, folder).map_err(|error: io::Error| {
-            format!("cannot write into {}: {error}", folder.display()).into()
+            CliError::from(format!("cannot write into {}: {error}", folder.display()))
+                .hint("create the folder, or use another folder")
         })
     }
 }

@@ -84,6 +84,10 @@ fn check(config: &LoadedConfig, output: OutputArgs) -> Result<(), CliError> {
     let file = path.map_or_else(String::new, |file| format!("; file {}", file.display()));
     output.confirm(
         format!("configuration valid ({given}{file})"),
-        json!({ "valid": true, "settings": settings, "file": path }),
+        json!({
+            "valid": true,
+            "settings": settings,
+            "file": path.map(|path| path.to_string_lossy()),
+        }),
     )
 }

@@ -54,13 +54,13 @@ impl CliError {
 
     /// Appends the state after the failure, such as `nothing was changed`.
     pub(super) fn state(self, state: &str) -> Self {
-        let message = format!("{}; {state}", self.message);
+        let message = format!("{}; {}", self.message, printable(state));
         Self { message, ..self }
     }
 
     /// Adds what failed to the start of the message.
     pub(super) fn in_context(self, context: &str) -> Self {
-        let message = format!("{context}: {}", self.message);
+        let message = format!("{}: {}", printable(context), self.message);
         Self { message, ..self }
     }
 

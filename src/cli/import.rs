@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{
     database::Destination,
     error::CliError,
-    output::{OutputArgs, print, print_json},
+    output::{OutputArgs, print_json},
     signal,
 };
 use crate::{
@@ -139,7 +139,7 @@ impl Import {
         };
         let Some(import) = import.filter(|_| !report.is_empty()) else {
             if self.output.json {
-                print_json(report)?;
+                print_json(&report)?;
             }
             return Err("no account could be imported; nothing was changed".into());
         };
@@ -152,11 +152,7 @@ impl Import {
                 audit.imported(report.added, report.updated, report.revoked);
             }
         }
-        if self.output.json {
-            print_json(report)
-        } else {
-            print(report)
-        }
+        self.output.confirm(&report, &report)
     }
 
     /// Writes all records in a transaction, and returns the open transaction. Without a valid record there is no transaction.

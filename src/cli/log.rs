@@ -3,11 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
-use tracing_subscriber::{
-    Layer, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
-};
+use tracing_subscriber::{Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
 mod json;
+mod text;
 mod writer;
 
 pub use json::json_layer;
@@ -15,16 +14,14 @@ pub(super) use writer::{FlushOnDrop, flush, start_writer_thread};
 
 use super::trace::OtlpTracing;
 use crate::config::LogFilter;
+use text::text_layer;
 use writer::LineWriter;
 
 /// Starts logging the events that match the filter. From now on, panics are logged as well.
 pub(super) fn init(filter: &LogFilter, traces: Option<&OtlpTracing>) {
     let log = if io::stderr().is_terminal() {
         let has_colors = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-        fmt::layer()
-            .with_ansi(has_colors)
-            .with_writer(|| LineWriter)
-            .boxed()
+        text_layer(|| LineWriter, has_colors).boxed()
     } else {
         json_layer(|| LineWriter).boxed()
     };

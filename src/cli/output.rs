@@ -38,34 +38,52 @@ impl OutputArgs {
         json: impl Serialize,
     ) -> Result<(), CliError> {
         if self.json {
-            print_json(json)
+            print_json(json).map_err(succeeded)
         } else {
             confirm(text)
         }
     }
 }
 
+/// Whether `--quiet` is given.
+pub(super) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Prints the result of a change, unless `--quiet` is given.
 pub(super) fn confirm(text: impl fmt::Display) -> Result<(), CliError> {
-    if IS_QUIET.load(Ordering::Relaxed) {
+    if is_quiet() {
         return Ok(());
     }
-    print(text)
+    print(text).map_err(succeeded)
+}
+
+/// An error after the work of the command.
+fn succeeded(error: CliError) -> CliError {
+    error.state("the command itself succeeded")
 }
 
 /// Prints a note for the person at the terminal to standard error, unless `--quiet` is given.
 pub(super) fn note(text: impl fmt::Display) {
-    if !IS_QUIET.load(Ordering::Relaxed) {
-        anstream::eprintln!("{}", printable_lines(&text.to_string()));
+    if !is_quiet() {
+        print_error(format_args!("{}\n", printable_lines(&text.to_string())));
     }
 }
 
-/// Prints a warning to standard error.
+/// Prints a warning to standard error, unless `--quiet` is given.
 pub(super) fn warn(text: impl fmt::Display) {
-    let style = Styles::styled();
-    let style = style.get_invalid();
-    let text = printable_lines(&text.to_string());
-    anstream::eprintln!("{style}warning:{style:#} {text}");
+    if !is_quiet() {
+        let style = Styles::styled();
+        let style = style.get_invalid();
+        let text = printable_lines(&text.to_string());
+        print_error(format_args!("{style}warning:{style:#} {text}\n"));
+    }
+}
+
+/// Prints to standard error. If standard error is closed or full, nobody reads the text, and the command continues.
+pub(super) fn print_error(text: impl fmt::Display) {
+    let mut stderr = AutoStream::auto(io::stderr().lock());
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
 }
 
 /// Prints one or several lines. Control characters are replaced.
@@ -94,20 +112,23 @@ pub(super) fn write(text: &str) -> Result<bool, CliError> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(format!("done, but cannot print: {error}").into()),
+        Err(error) => Err(format!("cannot print: {error}").into()),
     }
 }
 
 /// A table: aligned columns with a header on a terminal, otherwise rows with tabs between the columns.
 pub(super) struct Table<const COLUMNS: usize> {
-    header: [&'static str; COLUMNS],
+    header: Option<[&'static str; COLUMNS]>,
     rows: Vec<[String; COLUMNS]>,
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    pub(super) fn new(header: [&'static str; COLUMNS]) -> Self {
-        let rows = Vec::new();
-        Self { header, rows }
+    /// Creates a table. The further pages of a long table have no header.
+    pub(super) fn new(header: impl Into<Option<[&'static str; COLUMNS]>>) -> Self {
+        Self {
+            header: header.into(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row. Control characters are replaced.
@@ -137,9 +158,11 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     fn aligned(&self) -> String {
         let bold = Style::new().bold();
         let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
-        let header = self.header.map(|name| format!("{bold}{name}{bold:#}"));
         // Writing to a vector does not fail.
-        let _ = writeln!(table, "{}", header.join("\t"));
+        if let Some(header) = self.header {
+            let header = header.map(|name| format!("{bold}{name}{bold:#}"));
+            let _ = writeln!(table, "{}", header.join("\t"));
+        }
         for row in &self.rows {
             let _ = writeln!(table, "{}", row.join("\t"));
         }

@@ -10,7 +10,7 @@ use std::{
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::sync::oneshot;
 
-use super::{error::CliError, signal};
+use super::{error::CliError, output::print_error, signal};
 use crate::{
     accounts::{PasswordHash, email},
     auth::{PasswordHasher, policy},
@@ -112,7 +112,7 @@ async fn from_prompt() -> Result<String, CliError> {
         () = &mut stop => {
             let (attributes, terminal) = before;
             let _ = tcsetattr(terminal, OptionalActions::Now, &attributes);
-            eprintln!();
+            print_error("\n");
             Err(CliError::interrupted())
         }
     }
@@ -126,13 +126,16 @@ fn ask_twice() -> Result<String, CliError> {
         if password == prompt("Repeat the password: ")? {
             return Ok(password);
         }
-        eprintln!("the passwords differ, please try again");
+        print_error("the passwords differ, please try again\n");
     }
 }
 
 fn no_prompt(error: io::Error) -> CliError {
     if error.kind() == io::ErrorKind::Interrupted {
         return CliError::interrupted();
+    }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return CliError::from("canceled: no password was entered, and no changes were made");
     }
     CliError::from(format!("cannot ask for the password: {error}"))
         .hint("without a terminal, use --password-stdin")

@@ -1,6 +1,6 @@
 //! `signet serve`
 
-use std::io::{self, IsTerminal};
+use std::fs::File;
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -18,7 +18,7 @@ mod systemd;
 
 pub(super) use activation::ActivationSockets;
 
-use super::{database, error::CliError, log, output::print, prepared::ServeContext, secret};
+use super::{database, error::CliError, log, output::confirm, prepared::ServeContext, secret};
 use crate::{
     accounts::{AccountStore, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
@@ -70,7 +70,8 @@ impl Serve {
             certificate: certificate.clone(),
         };
         // The terminal of a demo sends SIGHUP when it is closed. The default action of the signal stops the demo.
-        if !(self.demo && io::stderr().is_terminal()) {
+        let has_terminal = File::open("/dev/tty").is_ok();
+        if !(self.demo && has_terminal) {
             reloader.spawn_sighup_handler()?;
         }
         let BuiltApp { app, shutdown } = build_app(&auth, config, &admin);
@@ -171,7 +172,7 @@ impl Serve {
             email = demo::EMAIL,
             "demo: the password is public, and all data is lost when the service stops"
         );
-        url.map_or(Ok(()), |url| print(demo::banner(&url)))
+        url.map_or(Ok(()), |url| confirm(demo::banner(&url)))
     }
 }
 

@@ -61,7 +61,9 @@ impl File {
             file.errors.push(FileError {
                 line: error.span().map(|span| line(span.start)),
                 // Only the message: the whole error quotes the line, which may contain a secret.
-                problem: Problem::new(format!("invalid TOML: {}", error.message())),
+                problem: Problem::new(format!("invalid TOML: {}", error.message())).hint(
+                    "write each setting as NAME = VALUE, and text in quotes, as in log = \"info\"",
+                ),
             });
         }
         // The entries of a file with syntax errors are not reliable.
@@ -76,7 +78,7 @@ impl File {
                     file.errors.push(FileError {
                         line: Some(line),
                         problem: Problem::new(format!(
-                            "{key} is neither a whole number nor a string in quotes"
+                            "{key} is neither a whole number of 64 bits nor a string in quotes"
                         )),
                     });
                 }

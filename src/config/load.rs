@@ -14,7 +14,7 @@ use super::{
     file::File,
     loaded::{LoadedConfig, ValueSource},
     settings::Settings,
-    suggest::{closest, has_more_or_fewer_words, is_typo},
+    suggest::{closest, has_more_or_fewer_words, is_similar, is_typo},
 };
 
 /// Settings with the same meaning. A value in the environment or a flag overrides the other setting in the file. Otherwise, setting both
@@ -121,7 +121,8 @@ impl Loader {
             Some(_) => "the value is empty",
             None => "the value is not UTF-8",
         };
-        self.reject(&source, Problem::new(message));
+        let problem = Problem::new(message).hint("set the path of a file, or unset the setting");
+        self.reject(&source, problem);
         Err(())
     }
 
@@ -200,8 +201,11 @@ impl Loader {
                 name = format!("{name}_{inner}");
             }
         }
-        let meant = closest(&name, self.names()).unwrap_or(CONFIG);
-        let hint = format!("did you mean {meant}?{advice}");
+        let similar = self.names().filter(|known| is_similar(&name, known));
+        let hint = match closest(&name, similar) {
+            Some(meant) => format!("did you mean {meant}?{advice}"),
+            None => "`signet config sample` shows every setting".to_owned(),
+        };
         self.reject(source, Problem::new("unknown setting").hint(hint));
     }
 
@@ -316,6 +320,8 @@ fn validate(setting: &Setting, value: Value) -> Result<Value, Problem> {
         Some("not a string in quotes".to_owned())
     } else if setting.is_numeric && error.to_string().starts_with("invalid type") {
         Some("not a whole number".to_owned())
+    } else if setting.is_numeric && error.to_string().starts_with("invalid value: integer") {
+        Some("the number is too small or too large".to_owned())
     } else if is_hidden && setting.name != "public_url" {
         // Errors may quote the value. Errors of `PublicUrl` do not.
         None

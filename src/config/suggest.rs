@@ -14,6 +14,11 @@ pub(super) fn is_typo(name: &str, known: &str) -> bool {
     strsim::damerau_levenshtein(name, known) <= max_distance
 }
 
+/// Whether at least half of the letters of `name` are in `known`, in the same order.
+pub(super) fn is_similar(name: &str, known: &str) -> bool {
+    strsim::normalized_damerau_levenshtein(name, known) >= 0.5
+}
+
 /// Whether `name` has the words of `known`, and further words, or only some of the words. Words are separated by `_`.
 pub(super) fn has_more_or_fewer_words(name: &str, known: &str) -> bool {
     let words = |name: &'_ str| name.split('_').map(str::to_owned).collect::<BTreeSet<_>>();

@@ -441,12 +441,21 @@ async fn unreadable_row_fails_only_refreshes_of_this_account() {
     world.add(2, "other@example.com", Some(PASSWORD)).await;
     let good = world.token().await;
     let bad = world.obtain("other@example.com", PASSWORD).await.token();
-    let spoil = "UPDATE users SET tokens_valid_after = 'soon' WHERE id = 2";
-    world.db.execute_unprepared(spoil).await.unwrap();
-
-    let (good, bad) = tokio::join!(world.refresh(&good), world.refresh(&bad));
-    assert_eq!(bad.status, 500);
-    assert_eq!(good.status, 200);
+    for spoil in [
+        "tokens_valid_after = 'soon'",
+        "email = x'7531'",
+        "email = CAST(x'75ff31' AS TEXT)",
+    ] {
+        let spoil = format!("UPDATE users SET {spoil} WHERE id = 2");
+        world.db.execute_unprepared(&spoil).await.unwrap();
+        // Concurrent refreshes share a query.
+        let (bad, good) = tokio::join!(world.refresh(&bad), world.refresh(&good));
+        assert_eq!(bad.status, 500, "{spoil}");
+        assert_eq!(good.status, 200, "{spoil}");
+        let repair =
+            "UPDATE users SET tokens_valid_after = 0, email = 'other@example.com' WHERE id = 2";
+        world.db.execute_unprepared(repair).await.unwrap();
+    }
 }
 
 #[tokio::test]

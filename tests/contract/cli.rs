@@ -672,7 +672,11 @@ fn start_fails_on_an_invalid_setting_and_names_it() {
             "postgres://signet:hunter2@127.0.0.1:1/signet",
             "the same secret for every replica",
         ),
-        ("SIGNET_DATABASE_CONNECTIONS", "0", "nonzero"),
+        (
+            "SIGNET_DATABASE_CONNECTIONS",
+            "0",
+            "the number is too small",
+        ),
         ("SIGNET_JWT_SECRET", "hunter2", "at least 32"),
         ("SIGNET_JWT_SECRET", "", "empty"),
         ("SIGNET_JWT_SECRET_FILE", "missing", "missing"),

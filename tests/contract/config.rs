@@ -154,9 +154,33 @@ fn unreadable_or_invalid_file_is_an_error() {
     let (code, said) = failure(&home.run(&["--config", "", "serve"]));
     assert_eq!(
         (code, said.as_str()),
-        (2, "error: --config: the value is empty\n")
+        (
+            2,
+            "error: --config: the value is empty\nhint: set the path of a file, or unset the setting\n"
+        )
     );
     assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn error_of_the_file_has_a_hint() {
+    let home = Home::on_sqlite();
+    for (file, hint) in [
+        ("log = info", "text in quotes, as in log = \"info\""),
+        (
+            "argon2_iterations = -5",
+            "too small or too large\nhint: argon2_iterations: ",
+        ),
+        ("[jwt]\nexpires_in = 5", "did you mean jwt_expires_in?"),
+        (
+            "colour = 'red'",
+            "`signet config sample` shows every setting",
+        ),
+    ] {
+        let (code, said) = failure(&with(&home, file, &["config", "check"]));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
 }
 
 #[test]

@@ -1,5 +1,15 @@
 //! The output of commands: JSON for scripts, `--quiet`, `--verbose`, and errors with hints.
 
+use std::{
+    ffi::OsStr,
+    fs::Permissions,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
+    process::Stdio,
+};
+
 use serde_json::{Value, json};
 
 use crate::binary::{Home, failure, stdout};
@@ -49,6 +59,12 @@ fn json_of_account_commands_has_stable_keys() {
         assert_eq!(keys(&change), ["changed", "account"], "{args:?}");
         assert_eq!(change["changed"], is_changed, "{args:?}");
         assert_eq!(keys(&change["account"]), ACCOUNT, "{args:?}");
+        // The account is the one after the change.
+        assert_eq!(
+            change["account"],
+            json_of(&home, &["user", "list"])[0],
+            "{args:?}"
+        );
     }
     let list = json_of(&home, &["user", "list"]);
     assert_eq!(keys(&list[0]), ACCOUNT);
@@ -131,10 +147,114 @@ fn quiet_command_prints_only_errors_and_verbose_command_logs_more() {
         serde_json::from_str::<Value>(&shown).unwrap()["log"]["value"].clone()
     };
     assert_eq!([level("-q"), level("-v")], ["error", "debug"]);
-    for args in [["-q", "-v"].as_slice(), &["-v", "--log", "info"]] {
-        let (code, said) = failure(&home.run(&[&["user", "list"], args].concat()));
+    for args in [
+        ["user", "list", "-q", "-v"].as_slice(),
+        &["-q", "user", "list", "-v"],
+        &["-v", "user", "list", "--log", "info"],
+        &["--log", "info", "user", "list", "-q"],
+    ] {
+        let (code, said) = failure(&home.run(args));
         assert_eq!(code, 2, "{said}");
+        assert!(said.contains("cannot be used with"), "{said}");
     }
+}
+
+#[test]
+fn quiet_import_reports_only_records_that_were_not_imported() {
+    let home = Home::new();
+    let user = |id: i64, email: &str, password: &str| {
+        let fields =
+            json!({ "email": email, "password": password, "date_joined": "2020-01-31T12:00:00" });
+        json!({ "model": "auth.user", "pk": id, "fields": fields })
+    };
+    let dump = json!([user(1, EMAIL, "!"), user(2, "", "!")]);
+    std::fs::write(home.path().join("dump.json"), dump.to_string()).unwrap();
+    let output = home.run(&["user", "import", "dump.json", "--quiet"]);
+    assert_eq!(stdout(&output), "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("skipped: ") && said.lines().count() == 1,
+        "{said}"
+    );
+}
+
+#[test]
+fn error_of_the_system_has_a_hint_that_fits() {
+    let home = Home::on_sqlite();
+    std::fs::create_dir(home.path().join("folder")).unwrap();
+    std::fs::write(home.path().join("text"), "text ".repeat(100)).unwrap();
+    for (args, hint) in [
+        (
+            &["user", "list", "--database-url", "sqlite:folder"][..],
+            "use the path of a file, not of a folder",
+        ),
+        (
+            &["user", "list", "--database-url", "sqlite:text"],
+            "the file is not a database of SQLite",
+        ),
+        (
+            &["serve", "--database-url", "sqlite:text/signet.db"],
+            "create the folder with write permission",
+        ),
+        (
+            &[
+                "user",
+                "list",
+                "--database-url",
+                "postgres://db/x?sslmode=off",
+            ],
+            "correct the options after the `?` of the URL",
+        ),
+        (
+            &["serve", "--listen", "unix:missing/socket"],
+            "create the folder of the socket",
+        ),
+        (&["man", "missing"], "create the folder"),
+        (
+            &["user", "import", "--from-database", "sqlite:missing"],
+            "use the path of the Django service's database",
+        ),
+    ] {
+        let (_, said) = failure(&home.run(args));
+        assert!(said.contains(hint), "{args:?}: {said}");
+    }
+    let (_, said) = failure(&home.feed(&["user", "import", "-"], "{"));
+    assert!(said.contains("error: standard input: line 1: "), "{said}");
+}
+
+/// A script may close standard error, or the disk of its file may be full.
+#[test]
+fn command_succeeds_without_a_reader_of_its_notes() {
+    let home = Home::new();
+    stdout(&home.run(&["migrate"]));
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let closed = || std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1);
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let mut signet = home.command(&["user", "list"]);
+        let status = signet.stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let mut signet = home.command(&["user", "show", "nobody@example.com"]);
+        let status = signet.stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(1));
+    }
+}
+
+#[test]
+fn path_that_is_not_utf_8_is_shown_with_replacement_characters() {
+    let home = Home::on_sqlite();
+    let target = home.path().join(OsStr::from_bytes(b"secret-\xff"));
+    std::fs::write(&target, "a secret of at least thirty-two bytes\n").unwrap();
+    std::fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
+    symlink(&target, home.path().join("secret")).unwrap();
+    let rotate = ["secret", "rotate", "--json"];
+    let mut signet = home.command(&rotate);
+    signet.env("SIGNET_JWT_SECRET_FILE", "secret");
+    signet.env("SIGNET_JWT_PREVIOUS_SECRETS_FILE", "previous");
+    let rotated: Value = serde_json::from_str(&stdout(&signet.output().unwrap())).unwrap();
+    let file = rotated["secret_file"].as_str().unwrap();
+    assert!(file.ends_with("/secret-\u{fffd}"), "{file}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
@@ -265,11 +265,20 @@ fn errors_are_colored_only_on_terminals_that_want_colors() {
     }
 }
 
+/// Also if standard error is a file.
 #[test]
 fn closing_the_terminal_stops_a_demo() {
     let home = Home::on_sqlite();
-    let args = ["serve", "--demo", "--listen", "127.0.0.1:0"];
-    let mut session = Session::start(&home, &args);
+    let mut shell = std::process::Command::new("/bin/sh");
+    let signet = home.command(&[]);
+    shell.envs(
+        signet
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    shell.args(["-c", "exec \"$0\" serve --demo --listen 127.0.0.1:0 2>log"]);
+    shell.arg(signet.get_program());
+    let mut session = Session::run(home.path(), &shell);
     // The last line of the banner.
     let mut byte = [0];
     while !session.shown.contains("Ctrl-C") {
@@ -279,6 +288,55 @@ fn closing_the_terminal_stops_a_demo() {
     drop((session.keyboard, session.terminal));
     let status = session.child.wait().unwrap();
     assert_eq!(status.signal(), Some(1), "{status}");
+}
+
+#[test]
+fn help_and_errors_of_arguments_respect_the_color_option() {
+    let home = Home::on_sqlite();
+    for args in [&["user", "--help"][..], &["user", "lost"]] {
+        for (color, is_colored) in [
+            (&["--color", "never"][..], false),
+            (&["--color=never"], false),
+            (&["--color", "auto"], true),
+        ] {
+            let signet = home.command(&[args, color].concat());
+            let (_, shown) = Session::run(home.path(), &signet).end();
+            assert_eq!(shown.contains('\u{1b}'), is_colored, "{color:?}: {shown:?}");
+        }
+    }
+}
+
+#[test]
+fn long_table_has_one_header() {
+    let home = Home::new();
+    let user = |id| {
+        let email = format!("user{id}@example.com");
+        let fields = serde_json::json!({ "email": email, "password": "!" });
+        serde_json::json!({ "model": "auth.user", "pk": id, "fields": fields })
+    };
+    let dump: serde_json::Value = (1..=501).map(user).collect();
+    std::fs::write(home.path().join("dump.json"), dump.to_string()).unwrap();
+    stdout(&home.run(&["user", "import", "dump.json"]));
+    let mut session = Session::start(&home, &["user", "list"]);
+    let mut lines = BufReader::new(&mut session.keyboard).lines();
+    let shown: Vec<_> = lines.by_ref().take(502).map(Result::unwrap).collect();
+    let headers = shown.iter().filter(|line| line.contains("LAST LOGIN"));
+    assert_eq!(headers.count(), 1);
+    assert!(shown[501].starts_with("501 "), "{}", shown[501]);
+}
+
+#[test]
+fn end_of_input_cancels_a_prompt() {
+    let home = Home::new();
+    let mut session = Session::start(&home, &ADD);
+    session.wait_for("Password: ");
+    session.type_in("\u{4}");
+    let (code, shown) = session.end();
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(
+        shown.contains("canceled: no password was entered"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ const READ_ONLY: i32 = 8;
 const IO: i32 = 10;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
+const NOT_A_DATABASE: i32 = 26;
 
 /// Returns whether a retry may succeed soon. Temporary errors are connection errors, locks of other writers, and missing disk space or
 /// permissions, which an operator can fix.
@@ -46,8 +47,14 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
         Some(Code::Sqlite(FULL | IO) | Code::Postgres("53100")) => {
             "check for free disk space, and try again; nothing was lost"
         }
-        Some(Code::Sqlite(READ_ONLY | CANNOT_OPEN)) => {
+        Some(Code::Sqlite(READ_ONLY)) => {
             "make the file and its folder writable: SQLite creates files next to the database, even to read it"
+        }
+        Some(Code::Sqlite(CANNOT_OPEN)) => {
+            "use the path of a file, not of a folder, and make the file and its folder writable"
+        }
+        Some(Code::Sqlite(NOT_A_DATABASE)) => {
+            "the file is not a database of SQLite: use the path of another file"
         }
         _ if is_contention(error) => "another process has locked the database; try again later",
         Some(Code::Postgres("53300")) => {
@@ -58,6 +65,7 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
             "use a connection pooler in session mode, or PgBouncer 1.21 or newer with max_prepared_statements"
         }
         Some(Code::Postgres("42501")) => "ask the owner of the table for the permission",
+        _ if is_invalid_option(error) => "correct the options after the `?` of the URL",
         _ if is_connection_error(error) => {
             "check that the database server is running, and that this user may connect"
         }
@@ -100,6 +108,14 @@ fn is_connection_error(error: &DbErr) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns whether the URL has an invalid option.
+fn is_invalid_option(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else {
+        return false;
+    };
+    matches!(**error, sqlx::Error::Configuration(_))
 }
 
 fn code(error: &DbErr) -> Option<Code<'_>> {

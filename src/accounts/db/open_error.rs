@@ -76,7 +76,9 @@ impl OpenError {
             Self::Tilde => {
                 "use the absolute path, such as sqlite:/home/you/signet.db, or sqlite:./~ for a name that begins with `~`"
             }
-            Self::Make { .. } => return None,
+            Self::Make { .. } => {
+                "create the folder with write permission for this user, or use another path"
+            }
             Self::Connect { source, .. } => operator_hint(source)?,
         };
         Some(hint.into())

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     accounts::{ImportOutcome, ImportRecord, LocalChange},
-    cli::output::{counted, warn},
+    cli::output::{counted, is_quiet, print_error, warn},
     text::printable,
 };
 
@@ -171,14 +171,17 @@ impl Report {
     }
 
     fn problem(&mut self, kind: &str, position: SourcePosition, id: &str, reason: &str) {
+        let is_skipped = kind == "skipped";
         if !self.json {
-            self.bar
-                .suspend(|| eprintln!("{kind}: {position}, ID {id}: {}", printable(reason)));
+            if is_skipped || !is_quiet() {
+                let line = format!("{kind}: {position}, ID {id}: {}\n", printable(reason));
+                self.bar.suspend(|| print_error(line));
+            }
         } else if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem {
                 place: position.to_string(),
                 id: id.to_owned(),
-                skipped: kind == "skipped",
+                skipped: is_skipped,
                 reason: reason.to_owned(),
             });
         } else {
@@ -189,10 +192,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.json {
-            let json = serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?;
-            return f.write_str(&json);
-        }
         if self.dry_run {
             f.write_str("dry run, nothing was changed: ")?;
         }
@@ -220,7 +219,7 @@ impl fmt::Display for Report {
 
 /// Returns a progress bar, which is hidden if stderr is no terminal.
 fn bar(json: bool, size: Option<u64>) -> ProgressBar {
-    if json || !io::stderr().is_terminal() {
+    if json || is_quiet() || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let (bar, template) = match size {

@@ -27,6 +27,9 @@ use crate::{
 /// The number of records per message.
 const BATCH: usize = accounts::Import::BATCH;
 
+/// The argument that means standard input.
+const STDIN: &str = "-";
+
 /// The source of the accounts.
 pub(super) enum Source {
     /// The output of `manage.py dumpdata`.
@@ -120,7 +123,7 @@ impl Source {
         let last = match read {
             Ok(()) => Ok(batch),
             Err(Stop::Invalid(error)) => {
-                let error = error.in_context(&path.display().to_string());
+                let error = error.in_context(&name(path));
                 Err(error.state("nothing was changed"))
             }
             Err(Stop::Canceled) => return,
@@ -187,12 +190,20 @@ async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
     let _ = sender.send(last).await;
 }
 
+/// Names a file in messages.
+fn name(path: &Path) -> String {
+    if path == Path::new(STDIN) {
+        return "standard input".to_owned();
+    }
+    path.display().to_string()
+}
+
 /// Opens a file or standard input. Returns the size of a regular file, too.
 fn open_file(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), CliError> {
-    if path == Path::new("-") {
+    if path == Path::new(STDIN) {
         return Ok((Box::new(io::stdin()), None));
     }
-    let failed = |error| format!("cannot read {}: {error}", path.display());
+    let failed = |error| format!("cannot read {}: {error}", name(path));
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {

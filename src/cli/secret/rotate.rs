@@ -71,9 +71,10 @@ impl Done {
         if output.json {
             return print_json(json!({
                 "action": self.action,
-                "secret_file": files.current,
-                "previous_secrets_file": files.previous,
-                "staged_secret_file": (self.action == "staged").then_some(&files.staged),
+                "secret_file": files.current.to_string_lossy(),
+                "previous_secrets_file": files.previous.to_string_lossy(),
+                "staged_secret_file": (self.action == "staged")
+                    .then(|| files.staged.to_string_lossy()),
             }));
         }
         confirm(self.text)?;

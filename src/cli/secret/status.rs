@@ -113,7 +113,7 @@ impl Row {
     fn json(&self) -> serde_json::Value {
         json!({
             "secret": self.name,
-            "file": self.file,
+            "file": self.file.as_ref().map(|file| file.to_string_lossy()),
             "changed": self.changed.map(text),
             "until": self.until.map(text),
             "verified": self.verified,

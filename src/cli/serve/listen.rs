@@ -92,6 +92,7 @@ fn hint(error: &io::Error, listen: &Listen) -> &'static str {
         io::ErrorKind::PermissionDenied if is_privileged => {
             "use a port from 1024 on, or systemd:NAME: only root and systemd can bind lower ports"
         }
+        io::ErrorKind::NotFound => "create the folder of the socket, or use another address",
         _ => "use another address",
     }
 }

@@ -1,6 +1,6 @@
 //! `signet user delete`
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use super::{
     account::AccountArgs,
@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     accounts::Account,
-    cli::{error::CliError, output::OutputArgs},
+    cli::{
+        error::CliError,
+        output::{OutputArgs, print_error},
+    },
 };
 
 #[derive(clap::Args)]
@@ -47,9 +50,11 @@ fn confirm(account: &Account) -> Result<(), CliError> {
         let error = CliError::from("cannot ask for confirmation without a terminal");
         return Err(error.hint("confirm with --yes"));
     }
-    eprint!("Delete {}? Its ID is never reused. [y/N] ", name(account));
+    print_error(format_args!(
+        "Delete {}? Its ID is never reused. [y/N] ",
+        name(account)
+    ));
     let mut answer = String::new();
-    let _ = io::stderr().flush();
     io::stdin()
         .read_line(&mut answer)
         .map_err(|error| format!("cannot read the answer: {error}"))?;

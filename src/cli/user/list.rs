@@ -34,10 +34,9 @@ impl List {
         if self.output.json {
             return self.print_array(accounts).await;
         }
-        let mut is_empty = true;
+        let mut header = Some(["ID", "EMAIL", "STATUS", "LAST LOGIN"]);
         self.each_page(accounts, |accounts| {
-            is_empty = false;
-            let mut table = Table::new(["ID", "EMAIL", "STATUS", "LAST LOGIN"]);
+            let mut table = Table::new(header.take());
             for Details {
                 summary,
                 last_login,
@@ -55,7 +54,7 @@ impl List {
             table.print()
         })
         .await?;
-        if is_empty {
+        if header.is_some() {
             note("no accounts");
         }
         Ok(())

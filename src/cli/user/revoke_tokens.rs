@@ -33,15 +33,15 @@ impl RevokeTokens {
             return self.output.confirm(text, json!({ "accounts": accounts }));
         };
         let account = account.find(context.accounts).await?;
-        context
+        let revoked = context
             .accounts
             .revoke(account.id, || context.now())
             .await
             .map_err(|error| failed(&account.email, &error))?;
-        context.audit.changed("tokens_revoked", &account);
+        context.audit.changed("tokens_revoked", &revoked);
         self.output.confirm(
-            format!("revoked the tokens of {}", name(&account)),
-            change(true, &account),
+            format!("revoked the tokens of {}", name(&revoked)),
+            change(true, &revoked),
         )
     }
 }
