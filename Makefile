@@ -145,7 +145,10 @@ picture: setup-contract ## Write docs/swagger-ui.png, a screenshot of Swagger UI
 	SIGNET="$(BINARY)" tests/browser/run picture
 
 contract-diff: ## List changes of the contract since its release, and fail if clients break
-	@$(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/openapi.json
+	@for document in openapi.json openapi-verify.json; do \
+	    echo "$$document:"; \
+	    $(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/$$document || exit 1; \
+	done
 
 release: contract-diff ## Make the current document the released one, after CHANGELOG.md and the version are updated
 	cp openapi/openapi.json openapi/released/openapi.json
@@ -156,6 +159,8 @@ openapi: ## Write openapi/, after a change of the contract
 	    $(CARGO) run --locked --quiet -- openapi --format $${file#*:} > openapi/new || exit 1; \
 	    mv openapi/new openapi/$${file%:*}; \
 	done
+	SIGNET_VERIFY=on $(CARGO) run --locked --quiet -- openapi > openapi/new
+	mv openapi/new openapi/openapi-verify.json
 
 reference: ## Write packaging/signet.toml, its schema and docs/reference/, after a change of settings or commands
 	$(CARGO) build --locked --quiet

@@ -19,7 +19,7 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     accounts::{self, AccountStore, Limits, NewAccount},
-    api::{Document, Rejection, Validators},
+    api::{Document, Operations, Rejection, Validators},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits,
         IssuedToken, Lifetimes, PasswordHasher, RateLimiter, Secrets, TokenError, Tokens,
@@ -69,7 +69,7 @@ fn token_decode((tokens, token): (Tokens, String)) -> (Result<VerifiedClaims, To
 
 fn body(body: Value) -> (Validators, String) {
     let (schemas, body) = (
-        Validators::compile(&Document::build(None, LIFETIMES)),
+        Validators::compile(&Document::build(Operations::Contract, None, LIFETIMES)),
         body.to_string(),
     );
     let _ = schemas.get("ObtainRequest").unwrap().parse(&body);

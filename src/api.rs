@@ -5,8 +5,8 @@
 //! 1. Write `api/<operation>.rs` as [`obtain`] is written, with `impl Operation`, and declare the module here. A string that must not be
 //!    blank needs a type in `api/text.rs`. Rules beyond the schema belong to `auth`, such as `auth/login.rs`.
 //! 2. Write `api/examples/<operation>.rs`, and declare and export it in `api/examples.rs`.
-//! 3. Add the operation to [`Operations`], [`operations`] and [`documentation`].
-//! 4. Add its path to `tests/contract/examples.rs`, and the requests that cause its examples.
+//! 3. Add the operation to `Contract`, or to `WithVerify` if the operation is optional.
+//! 4. Add the requests that cause its examples to `tests/contract/examples.rs`.
 //! 5. Run `make openapi` and `make snapshots`, and describe the change in `openapi/CHANGELOG.md`.
 //!
 //! Routes, metrics, the log and the access log follow from these steps.
@@ -32,6 +32,7 @@ mod schema;
 mod sender;
 mod text;
 mod token;
+pub mod verify;
 
 pub use body::{BodyLimits, RequestContext};
 pub use claims::{CLAIMS_PATH, claims_schema};
@@ -44,14 +45,69 @@ pub use schema::Validators;
 use obtain::Obtain;
 use refresh::Refresh;
 use response::Operation;
+use verify::Verify;
 
-/// All operations of the contract.
-pub type Operations = (Obtain, Refresh);
+/// The operations that a service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operations {
+    /// The operations of the contract.
+    #[default]
+    Contract,
+    /// The operations of the contract, and `verify`.
+    WithVerify,
+}
 
-/// Returns the operations.
-#[must_use]
-pub fn operations(auth: &AuthService) -> Operations {
-    (Obtain(auth.clone()), Refresh(auth.clone()))
+/// A list of operations.
+trait OperationList: OpenApi {
+    fn new(auth: &AuthService) -> Self;
+    fn documentation(expires_in: i64) -> Vec<OperationDocs>;
+}
+
+macro_rules! operation_list {
+    ($name:ident: $($operation:ident),+) => {
+        type $name = ($($operation,)+);
+
+        impl OperationList for $name {
+            fn new(auth: &AuthService) -> Self {
+                ($($operation(auth.clone()),)+)
+            }
+
+            fn documentation(expires_in: i64) -> Vec<OperationDocs> {
+                vec![$(docs_of::<$operation>(expires_in)),+]
+            }
+        }
+    };
+}
+
+operation_list!(Contract: Obtain, Refresh);
+operation_list!(WithVerify: Obtain, Refresh, Verify);
+
+impl Operations {
+    /// Returns the documentation of the operations. Tokens in the examples expire after `expires_in` seconds.
+    #[must_use]
+    pub fn documentation(self, expires_in: i64) -> Vec<OperationDocs> {
+        match self {
+            Self::Contract => Contract::documentation(expires_in),
+            Self::WithVerify => WithVerify::documentation(expires_in),
+        }
+    }
+
+    /// Returns the handlers of the operations by path and method. Paths end with a slash, as in the contract.
+    #[must_use]
+    pub fn routes(
+        self,
+        auth: &AuthService,
+    ) -> HashMap<String, HashMap<Method, BoxEndpoint<'static>>> {
+        let mut routes = HashMap::new();
+        match self {
+            Self::Contract => Contract::new(auth).add_routes(&mut routes),
+            Self::WithVerify => WithVerify::new(auth).add_routes(&mut routes),
+        }
+        routes
+            .into_iter()
+            .map(|(path, methods)| (document::with_slash(&path), methods))
+            .collect()
+    }
 }
 
 /// The texts and examples of an operation in the document.
@@ -59,6 +115,8 @@ pub fn operations(auth: &AuthService) -> Operations {
 pub struct OperationDocs {
     /// The ID of the operation.
     pub id: &'static str,
+    /// The path, with the final slash.
+    pub path: String,
     /// The description of the response 200.
     pub ok: &'static str,
     /// The description of the response 400.
@@ -67,40 +125,17 @@ pub struct OperationDocs {
     pub examples: Vec<Exchange>,
 }
 
-/// Returns the documentation of all operations. Tokens in the examples expire after `expires_in` seconds.
-#[must_use]
-pub fn documentation(expires_in: i64) -> Vec<OperationDocs> {
-    vec![
-        docs_of::<Obtain>(expires_in),
-        docs_of::<Refresh>(expires_in),
-    ]
-}
-
 fn docs_of<O: Operation>(expires_in: i64) -> OperationDocs {
-    let mut operations = O::meta()
-        .into_iter()
-        .flat_map(|api| api.paths)
-        .flat_map(|path| path.operations);
-    let id = operations.find_map(|operation| operation.operation_id);
+    let mut paths = O::meta().into_iter().flat_map(|api| api.paths);
+    let path = paths.next().expect("every operation has a path");
+    let id = path.operations[0].operation_id;
     OperationDocs {
         id: id.expect("every operation has an id"),
+        path: document::with_slash(&path.path),
         ok: O::OK,
         bad_request: O::BAD_REQUEST,
         examples: O::examples(expires_in),
     }
-}
-
-/// Returns the IDs of all operations by path.
-#[must_use]
-pub fn operation_ids() -> HashMap<String, &'static str> {
-    let paths = Operations::meta().into_iter().flat_map(|api| api.paths);
-    paths
-        .filter_map(|path| {
-            let mut operations = path.operations.iter();
-            let id = operations.find_map(|operation| operation.operation_id)?;
-            Some((document::with_slash(&path.path), id))
-        })
-        .collect()
 }
 
 /// Returns the path of an operation.
@@ -112,17 +147,6 @@ pub fn path_of<T: OpenApi>() -> String {
     let mut paths = T::meta().into_iter().flat_map(|api| api.paths);
     let path = paths.next().expect("every operation has a path").path;
     document::with_slash(&path)
-}
-
-/// Returns the handlers of all operations by path and method. Paths end with a slash, as in the contract.
-#[must_use]
-pub fn routes(operations: Operations) -> HashMap<String, HashMap<Method, BoxEndpoint<'static>>> {
-    let mut routes = HashMap::new();
-    operations.add_routes(&mut routes);
-    routes
-        .into_iter()
-        .map(|(path, methods)| (document::with_slash(&path), methods))
-        .collect()
 }
 
 /// The groups of operations.

@@ -1,6 +1,6 @@
 //! Authentication: login and refresh, with their passwords, tokens, rate limits and audit log.
 //!
-//! This module is independent of HTTP. [`LoginError`] and [`RefreshError`] name the cause of a rejection for code and log;
+//! This module is independent of HTTP. [`LoginError`] and [`TokenRejection`] name the cause of a rejection for code and log;
 //! the module [`api`](crate::api) maps the cause to the response of the contract.
 
 use std::{sync::Arc, time::Duration};
@@ -18,6 +18,7 @@ pub mod random;
 mod rate_limit;
 mod refresh;
 mod token;
+mod verify;
 
 use password::SchemeHistogram;
 
@@ -29,11 +30,12 @@ pub use login::{LoginError, login};
 pub use metrics::AuthMetrics;
 pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, policy, scheme_of};
 pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
-pub use refresh::{RefreshError, refresh};
+pub use refresh::refresh;
 pub use token::{
     Claims, Lifetimes, PreviousSecret, SecretTooShort, Secrets, TokenError, Tokens, VerifiedClaims,
     weak_secret_reason,
 };
+pub use verify::{TokenRejection, ValidToken, verify, verify_for_gateway};
 
 /// The state of authentication. A clone shares it.
 #[derive(Clone, Debug)]

@@ -40,5 +40,5 @@ pub use settings::Settings;
 pub use template::{json_schema, reference, template};
 pub use types::{
     AuditEmails, BoundedBytes, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter,
-    Origins, PublicUrl, Rate, Secret, SocketMode, Throttling, TrustedProxies,
+    Origins, PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
 };

@@ -10,8 +10,8 @@ use prometheus_client::{
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{self, Document, RequestContext, Validators},
-    auth::{AuthService, Lifetimes},
+    api::{Document, Operations, RequestContext, Validators},
+    auth::AuthService,
 };
 
 mod admin;
@@ -33,15 +33,11 @@ use router::{Operation, RootEndpoint};
 /// The service as one endpoint.
 pub type App = BoxEndpoint<'static, Response>;
 
-/// Returns the OpenAPI document. `public_url` is the URL of the service if it differs from the origin of the document.
-#[must_use]
-pub fn document(public_url: Option<&str>, lifetimes: Lifetimes) -> Document {
-    Document::build(public_url, lifetimes)
-}
-
 /// The configuration of the service.
 #[derive(Clone, Debug, Default)]
 pub struct AppConfig {
+    /// The operations of the service.
+    pub operations: Operations,
     /// Limits of request bodies.
     pub limits: BodyLimits,
     /// The proxies that may set the address of the client, the request ID and the trace.
@@ -67,7 +63,8 @@ pub struct BuiltApp {
 /// Builds the service. The server, the tests and `signet openapi` all use this function.
 #[must_use]
 pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> BuiltApp {
-    let document = document(config.public_url.as_deref(), auth.tokens.lifetimes);
+    let public_url = config.public_url.as_deref();
+    let document = Document::build(config.operations, public_url, auth.tokens.lifetimes);
     let context = Arc::new(RequestContext {
         limits: config.limits,
         validators: Validators::compile(&document),
@@ -85,7 +82,7 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     registry.register("log_lines_lost", lost, config.lost_lines);
     let shutdown = ShutdownFlag::default();
     let root = RootEndpoint {
-        operations: operations(auth),
+        operations: operations(config.operations, auth),
         pages: docs::routes(&document),
         context,
         proxies: TrustedProxies::new(config.proxies),
@@ -101,17 +98,18 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
 }
 
 /// Returns the operations by path. A path without its final slash is handled like the documented path.
-fn operations(auth: &AuthService) -> HashMap<String, Operation> {
-    let ids = api::operation_ids();
-    let mut operations = HashMap::new();
-    for (path, handlers) in api::routes(api::operations(auth)) {
+fn operations(operations: Operations, auth: &AuthService) -> HashMap<String, Operation> {
+    let docs = operations.documentation(auth.tokens.lifetimes.expires_in);
+    let mut by_path = HashMap::new();
+    for (path, handlers) in operations.routes(auth) {
+        let docs = docs.iter().find(|docs| docs.path == path);
+        let id = docs.expect("every operation has documentation").id;
         let without_slash = path.trim_end_matches('/').to_owned();
         let handlers = Arc::new(MethodRouter::new(handlers));
-        let id = ids[&path];
         for path in [path, without_slash] {
             let handlers = Arc::clone(&handlers);
-            operations.insert(path, Operation { id, handlers });
+            by_path.insert(path, Operation { id, handlers });
         }
     }
-    operations
+    by_path
 }

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, OperationDocs, Operations, documentation};
+use super::{CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify};
 use crate::auth::Lifetimes;
 
 /// The version of the contract. A change that clients could notice requires a new major version.
@@ -19,6 +19,9 @@ const VERSION: &str = "1.0.0";
 
 const DESCRIPTION: &str = "\
 Exchanges the email and the password of an account for a signed JSON Web Token, and refreshes the token.
+
+A client presents a token to other services in the header `Authorization: Bearer TOKEN`. Services with
+djangorestframework-jwt expect `Authorization: JWT TOKEN`.
 
 A token is valid for {lifetime}. Within {window} of the login, a valid token can be exchanged for a newer
 token, as often as needed. Tokens are signed with HS256: a service with the secret can verify tokens, and
@@ -39,22 +42,12 @@ impl Document {
     /// # Panics
     /// If an operation has no examples, or an example has an undocumented status.
     #[must_use]
-    pub fn build(public_url: Option<&str>, lifetimes: Lifetimes) -> Self {
-        let base = public_url.unwrap_or_default();
-        let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
-            .description("The claims of a token, as JSON Schema");
-        let request_id =
-            ExtraHeader::new("X-Request-Id").description("The ID of the request in the log");
-        let operations = SpecOnly::<Operations>(PhantomData);
-        let spec = OpenApiService::<_, ()>::new(operations, "Signet", VERSION)
-            .description(DESCRIPTION)
-            .contact(ContactObject::new().name("Signet"))
-            .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
-            // Not `/`: some generators append the path, and `//v1/` would be another host.
-            .server(ServerObject::new(base).description("This service"))
-            .external_document(claims)
-            .extra_response_header::<Option<String>, _>(request_id)
-            .spec()
+    pub fn build(operations: Operations, public_url: Option<&str>, lifetimes: Lifetimes) -> Self {
+        let spec = match operations {
+            Operations::Contract => spec::<Contract>(public_url),
+            Operations::WithVerify => spec::<WithVerify>(public_url),
+        };
+        let spec = spec
             .replace("{lifetime}", &in_words(lifetimes.expires_in))
             .replace("{window}", &in_words(lifetimes.refresh_window));
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
@@ -62,7 +55,7 @@ impl Document {
         document["openapi"] = json!("3.0.3");
         // No operation requires authentication.
         document["security"] = json!([]);
-        let docs = documentation(lifetimes.expires_in);
+        let docs = operations.documentation(lifetimes.expires_in);
         for operation in operations_of(&mut document) {
             let docs = docs.iter().find(|docs| operation["operationId"] == docs.id);
             fix_header_names(operation);
@@ -99,6 +92,24 @@ impl Document {
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(&self.0).expect("a JSON value is YAML")
     }
+}
+
+/// Returns the document as poem-openapi writes it.
+fn spec<T: OpenApi>(public_url: Option<&str>) -> String {
+    let base = public_url.unwrap_or_default();
+    let claims = ExternalDocumentObject::new(format!("{base}{CLAIMS_PATH}"))
+        .description("The claims of a token, as JSON Schema");
+    let request_id =
+        ExtraHeader::new("X-Request-Id").description("The ID of the request in the log");
+    OpenApiService::<_, ()>::new(SpecOnly::<T>(PhantomData), "Signet", VERSION)
+        .description(DESCRIPTION)
+        .contact(ContactObject::new().name("Signet"))
+        .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+        // Not `/`: some generators append the path, and `//v1/` would be another host.
+        .server(ServerObject::new(base).description("This service"))
+        .external_document(claims)
+        .extra_response_header::<Option<String>, _>(request_id)
+        .spec()
 }
 
 /// Formats a time in its largest whole unit, such as `1 hour`, `90 minutes` or `7 days`.

@@ -9,14 +9,17 @@ use super::{
     body,
     rejection::{ErrorMessages, Rejection},
     response::{Operation, ResponseOf},
+    schema::message::{BLANK, NOT_A_STRING, NUL, NULL, REQUIRED},
 };
-use crate::auth::RateLimited;
+use crate::auth::{RateLimited, TokenError, TokenRejection};
 
 mod obtain;
 mod refresh;
+mod verify;
 
 pub(super) use obtain::obtain;
 pub(super) use refresh::refresh;
+pub(super) use verify::verify;
 
 /// A request and its response, or only a response if no valid request causes it.
 #[derive(Clone, Debug)]
@@ -89,6 +92,65 @@ fn invalid<O: Operation, const N: usize>(
 ) -> Exchange {
     let messages = ErrorMessages::of_fields(messages);
     Exchange::rejected::<O>(name, summary, Rejection::Invalid(messages))
+}
+
+/// Returns the examples of tokens that are not valid. `not_a_token` is the request of the first example.
+fn invalid_tokens<O: Operation>(not_a_token: &impl ToJSON) -> [Exchange; 3] {
+    let error = TokenRejection::InvalidToken(TokenError::Segments);
+    [
+        Exchange::rejected::<O>("invalid_token", "The token is invalid", error)
+            .with_request(not_a_token),
+        invalid_token_field::<O>("blank_token", "An empty token", BLANK),
+        invalid_token_field::<O>("null_character", "A null character in the token", NUL),
+    ]
+}
+
+/// Returns the examples of tokens with a valid signature that every operation rejects.
+fn rejected_tokens<O: Operation>() -> [Exchange; 4] {
+    [
+        (
+            "expired_token",
+            "The token has expired",
+            TokenRejection::Expired,
+        ),
+        (
+            "no_subject",
+            "The token has no account ID",
+            TokenRejection::NoSubject,
+        ),
+        (
+            "unknown_user",
+            "The account was deleted, or has another email",
+            TokenRejection::UnknownAccount,
+        ),
+        (
+            "disabled_user",
+            "The account is disabled",
+            TokenRejection::Disabled,
+        ),
+    ]
+    .map(|(name, summary, error)| Exchange::rejected::<O>(name, summary, error))
+}
+
+/// Returns the examples of requests without a token.
+fn invalid_token_fields<O: Operation>() -> [Exchange; 3] {
+    [
+        invalid_token_field::<O>(
+            "missing_token",
+            "The payload must contain a token",
+            REQUIRED,
+        ),
+        invalid_token_field::<O>("null_token", "A token that is null", NULL),
+        invalid_token_field::<O>("not_a_string", "A token of another JSON type", NOT_A_STRING),
+    ]
+}
+
+fn invalid_token_field<O: Operation>(
+    name: &'static str,
+    summary: &'static str,
+    message: &str,
+) -> Exchange {
+    invalid::<O, 1>(name, summary, [("token", message)])
 }
 
 /// Returns the examples of errors that all operations have in common.

@@ -13,7 +13,7 @@ use super::{
     text::PresentedToken,
     token::Token,
 };
-use crate::auth::{self, AuthService, RefreshError};
+use crate::auth::{self, AuthService, TokenRejection};
 
 /// The operation.
 #[derive(Debug)]
@@ -86,21 +86,21 @@ impl From<ErrorMessages> for Errors {
     }
 }
 
-impl From<RefreshError> for Rejection {
-    fn from(error: RefreshError) -> Self {
+impl From<TokenRejection> for Rejection {
+    fn from(error: TokenRejection) -> Self {
         Self::refused(match error {
             // The response does not reveal whether a token was valid before.
-            RefreshError::InvalidToken(_) | RefreshError::Revoked { .. } => {
+            TokenRejection::InvalidToken(_) | TokenRejection::Revoked { .. } => {
                 "Error decoding signature."
             }
-            RefreshError::Expired => "Signature has expired.",
-            RefreshError::NoSubject => "Invalid payload.",
-            RefreshError::UnknownAccount => "User doesn't exist.",
-            RefreshError::Disabled => "User account is disabled.",
-            RefreshError::NoOrigIat => "orig_iat field is required.",
-            RefreshError::WindowPassed => "Refresh has expired.",
-            RefreshError::RateLimited(limited) => return Self::RateLimited(limited),
-            RefreshError::Internal(error) => return error.into(),
+            TokenRejection::Expired => "Signature has expired.",
+            TokenRejection::NoSubject => "Invalid payload.",
+            TokenRejection::UnknownAccount => "User doesn't exist.",
+            TokenRejection::Disabled => "User account is disabled.",
+            TokenRejection::NoOrigIat => "orig_iat field is required.",
+            TokenRejection::WindowPassed => "Refresh has expired.",
+            TokenRejection::RateLimited(limited) => return Self::RateLimited(limited),
+            TokenRejection::Internal(error) => return error.into(),
         })
     }
 }

@@ -184,7 +184,10 @@ fn not_an_object(body: &Value, raw: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::text::PATTERN, Document, Validators, email};
+    use super::{
+        super::{Operations, text::PATTERN},
+        Document, Validators, email,
+    };
     use crate::auth::Lifetimes;
 
     const LIFETIMES: Lifetimes = Lifetimes {
@@ -194,7 +197,7 @@ mod tests {
 
     #[test]
     fn schema_is_the_only_validator() {
-        let mut document = Document::build(None, LIFETIMES);
+        let mut document = Document::build(Operations::Contract, None, LIFETIMES);
         let accepts_empty_object = |document: &Document| {
             let schemas = Validators::compile(document);
             let schema = schemas.get("ObtainRequest").unwrap();
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "`exclusiveMinimum`")]
     fn keyword_of_a_field_without_a_message_is_rejected() {
-        let mut document = Document::build(None, LIFETIMES);
+        let mut document = Document::build(Operations::Contract, None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["properties"]["email"]["exclusiveMinimum"] = true.into();
         let _ = Validators::compile(&document);
@@ -221,7 +224,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "`additionalProperties`")]
     fn keyword_of_a_body_without_a_message_is_rejected() {
-        let mut document = Document::build(None, LIFETIMES);
+        let mut document = Document::build(Operations::Contract, None, LIFETIMES);
         let schemas = &mut document.value_mut()["components"]["schemas"];
         schemas["ObtainRequest"]["additionalProperties"] = false.into();
         let _ = Validators::compile(&document);
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn blank_means_white_space_only() {
-        let document = Document::build(None, LIFETIMES);
+        let document = Document::build(Operations::Contract, None, LIFETIMES);
         let schemas = Validators::compile(&document);
         let schema = schemas.get("RefreshRequest").unwrap();
         for c in '\u{1}'..'\u{11000}' {

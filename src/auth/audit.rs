@@ -6,8 +6,15 @@ use std::net::IpAddr;
 
 use tracing::{info, warn};
 
-use super::{IssuedToken, login::LoginError, refresh::RefreshError};
+use super::{IssuedToken, login::LoginError, verify::TokenRejection};
 use crate::accounts::Account;
+
+/// The operation that received a token.
+#[derive(Clone, Copy)]
+pub(super) enum PresentedFor {
+    Refresh,
+    Verify,
+}
 
 /// Writes the audit log.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +49,25 @@ impl Audit {
         }
     }
 
-    pub(super) fn refresh(address: Option<IpAddr>, error: &RefreshError) {
+    /// Records the use of a revoked token, and a rate limit.
+    pub(super) fn token_rejected(
+        operation: PresentedFor,
+        address: Option<IpAddr>,
+        error: &TokenRejection,
+    ) {
         let address = address.map(tracing::field::display);
-        match error {
-            RefreshError::Revoked { user_id } => {
+        match (operation, error) {
+            (PresentedFor::Refresh, TokenRejection::Revoked { user_id }) => {
                 warn!(target: Audit::TARGET, event = "refresh_after_revocation", user_id, address);
             }
-            RefreshError::RateLimited(limited) => {
+            (PresentedFor::Verify, TokenRejection::Revoked { user_id }) => {
+                warn!(target: Audit::TARGET, event = "verify_after_revocation", user_id, address);
+            }
+            (PresentedFor::Refresh, TokenRejection::RateLimited(limited)) => {
                 warn!(target: Audit::TARGET, event = "refresh_throttled", address, wait = limited.seconds);
+            }
+            (PresentedFor::Verify, TokenRejection::RateLimited(limited)) => {
+                warn!(target: Audit::TARGET, event = "verify_throttled", address, wait = limited.seconds);
             }
             _ => {}
         }

@@ -14,7 +14,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{AuthService, IssuedToken, login::LoginError, refresh::RefreshError};
+use super::{
+    AuthService, IssuedToken,
+    login::LoginError,
+    verify::{TokenRejection, ValidToken},
+};
 use crate::accounts::Account;
 
 /// Counts issued tokens and rejections.
@@ -22,6 +26,7 @@ use crate::accounts::Account;
 pub struct AuthMetrics {
     issued: Family<[(&'static str, &'static str); 1], Counter>,
     refused: Family<[(&'static str, &'static str); 2], Counter>,
+    verified: Family<[(&'static str, &'static str); 2], Counter>,
 }
 
 impl AuthMetrics {
@@ -30,9 +35,21 @@ impl AuthMetrics {
         self.count("obtain", rejection.map(LoginError::metric_label));
     }
 
-    pub(super) fn record_refresh(&self, outcome: &Result<IssuedToken, RefreshError>) {
+    pub(super) fn record_refresh(&self, outcome: &Result<IssuedToken, TokenRejection>) {
         let rejection = outcome.as_ref().err();
-        self.count("refresh", rejection.map(RefreshError::metric_label));
+        self.count("refresh", rejection.map(TokenRejection::metric_label));
+    }
+
+    /// Counts a verification by the operation `verify`, or for a gateway.
+    pub(super) fn record_verification(
+        &self,
+        by: &'static str,
+        outcome: &Result<ValidToken, TokenRejection>,
+    ) {
+        let rejection = outcome.as_ref().err();
+        let result = rejection.map_or("valid", TokenRejection::metric_label);
+        let labels = [("by", by), ("result", result)];
+        self.verified.get_or_create(&labels).inc();
     }
 
     fn count(&self, grant: &'static str, rejection: Option<&'static str>) {
@@ -59,6 +76,11 @@ impl AuthService {
             "tokens_refused",
             "Rejected requests for a token, by grant and reason",
             self.metrics.refused.clone(),
+        );
+        registry.register(
+            "tokens_verified",
+            "Verified tokens, by the operation `verify` or for a gateway, and by result",
+            self.metrics.verified.clone(),
         );
         self.passwords.register(registry);
         registry.register_collector(Box::new(CurrentValues(self.clone())));

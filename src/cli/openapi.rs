@@ -1,10 +1,7 @@
 //! `signet openapi`
 
 use super::{error::CliError, output::print_unchanged};
-use crate::{
-    config::Settings,
-    http::{self, claims_schema},
-};
+use crate::{config::Settings, http::claims_schema};
 
 #[derive(clap::Args)]
 pub(super) struct Openapi {
@@ -25,7 +22,7 @@ enum Format {
 
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
-        let document = http::document(settings.public_url(), settings.token_lifetimes());
+        let document = settings.document();
         let text = match self.format {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),

@@ -32,7 +32,7 @@ use reload::Reloader;
 
 #[derive(clap::Args)]
 pub(super) struct Serve {
-    /// Start with a temporary database and the account of the documentation. Accepts only loopback addresses
+    /// Start with a temporary database and a demo account, and print how to log in. Accepts only loopback addresses
     #[arg(long)]
     demo: bool,
     /// Fail if migrations are pending, instead of applying them

@@ -11,10 +11,11 @@ use tracing::warn;
 use super::{
     settings::Settings,
     system,
-    types::{self, AuditEmails, PublicUrl, Throttling},
+    types::{self, AuditEmails, PublicUrl, Switch},
 };
 use crate::{
     accounts::{DatabaseUrl, Limits, OpenError},
+    api::{Document, Operations},
     auth::{Argon2Params, Audit, HashPoolLimits, Lifetimes, Quota, Quotas, RateLimiter},
     http::{AppConfig, BodyLimits, Proxies},
     server::ConnectionLimits,
@@ -83,8 +84,8 @@ impl Settings {
     #[must_use]
     pub fn throttle(&self) -> RateLimiter {
         let rates = match self.throttle {
-            Throttling::On => Some(self.rate_limits()),
-            Throttling::Off => {
+            Switch::On => Some(self.rate_limits()),
+            Switch::Off => {
                 warn!("rate limiting is off; passwords can be guessed without limit");
                 None
             }
@@ -115,6 +116,21 @@ impl Settings {
         self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
     }
 
+    /// Returns the operations of the service.
+    #[must_use]
+    pub fn operations(&self) -> Operations {
+        match self.verify {
+            Switch::On => Operations::WithVerify,
+            Switch::Off => Operations::Contract,
+        }
+    }
+
+    /// Returns the OpenAPI document of the service.
+    #[must_use]
+    pub fn document(&self) -> Document {
+        Document::build(self.operations(), self.public_url(), self.token_lifetimes())
+    }
+
     /// Returns the URL at which clients reach the service.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
@@ -135,6 +151,7 @@ impl Settings {
     #[must_use]
     pub fn app_config(&self) -> AppConfig {
         AppConfig {
+            operations: self.operations(),
             limits: BodyLimits {
                 read_timeout: self.body_timeout.duration(),
                 ..BodyLimits::default()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::{
     AuditEmails, BoundedBytes, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter,
-    Origins, PublicUrl, Rate, Secret, SocketMode, Throttling, TrustedProxies,
+    Origins, PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
 };
 
 /// The settings of a service.
@@ -31,23 +31,23 @@ pub struct Settings {
     pub header_timeout: BoundedSeconds<1>,
     /// Timeout for receiving the request body
     pub body_timeout: BoundedSeconds<1>,
-    /// Timeout of each write to a client that does not read its response
+    /// How long the service waits until a client accepts the next part of its response
     pub write_timeout: BoundedSeconds<1>,
     /// How long to accept connections after SIGTERM while `/readyz` already fails, so that load balancers notice
     pub stop_delay: BoundedSeconds<0>,
-    /// How long to wait for requests in flight after `SIGNET_STOP_DELAY`
+    /// How long to wait for requests in flight after the stop delay
     pub stop_timeout: BoundedSeconds<1>,
-    /// File with the certificate chain in PEM, the server's certificate first. If set, the service accepts only TLS connections
+    /// File with the certificate chain in PEM, the server's certificate first. If set, clients can connect only with TLS, and `tls_key` is required. The listener of `admin_listen` has no TLS
     #[schemars(example = "/etc/signet/tls/fullchain.pem")]
     #[schemars(extend("x-group" = "TLS"))]
     pub tls_certificate: Option<PathBuf>,
     /// File with the private key of the certificate in PEM. The service reloads both files when they change
     #[schemars(example = "/etc/signet/tls/privkey.pem")]
     pub tls_key: Option<PathBuf>,
-    /// Database of the accounts: `sqlite:PATH`, `sqlite::memory:` for a temporary database, or `postgres://USER@HOST/DATABASE`
+    /// Database of the accounts: `sqlite:PATH`, `sqlite::memory:` for a temporary database, or `postgres://USER@HOST/DATABASE` with the password in PGPASSWORD
     #[schemars(extend("x-group" = "Database"))]
     pub database_url: DatabaseUrl,
-    /// Maximum number of database connections; with a SQLite file at most 4. All replicas together must stay below the limit of PostgreSQL
+    /// Maximum number of database connections. A SQLite file uses at most 4 of them. All replicas together must stay below the limit of PostgreSQL
     pub database_connections: NonZeroU32,
     /// Time limit for all database queries of a request together. After it, the response is 503 with `Retry-After`
     pub database_wait: BoundedSeconds<1, 86_400>,
@@ -55,25 +55,27 @@ pub struct Settings {
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]
     #[schemars(extend("x-group" = "Tokens"))]
     pub jwt_secret: Option<Secret>,
-    /// File with the secret. A line break at the end is ignored
+    /// File with the secret that signs the tokens, at least 32 bytes. A line break at the end is ignored. With SQLite, the service generates a secret next to the database if no secret is set
     #[schemars(example = "/etc/signet/secret")]
     pub jwt_secret_file: Option<PathBuf>,
     /// Previous secrets, one per line. Their tokens are still accepted, with `2027-01-31T00:00:00Z SECRET` only until that time
     #[schemars(extend("writeOnly" = true), example = "2027-01-31T00:00:00Z (the secret until today)")]
     pub jwt_previous_secrets: Option<Secret>,
-    /// File with the previous secrets, one per line
+    /// File with the previous secrets, one per line. Tokens of these secrets are still accepted
     #[schemars(example = "/etc/signet/previous-secrets")]
     pub jwt_previous_secrets_file: Option<PathBuf>,
     /// Lifetime of a token
     pub jwt_expires_in: BoundedSeconds<1>,
-    /// Time after a login in which its tokens can be refreshed
+    /// Time after a login in which its tokens can be refreshed. An expired token cannot be refreshed
     pub jwt_refresh_window: BoundedSeconds<0>,
+    /// Operation `POST /v1/auth/jwt/verify/`, which checks a token and its account: `on` or `off`
+    pub verify: Switch,
     /// Memory of a password hash (Argon2id), in KiB
     #[schemars(extend("x-group" = "Password hashing"))]
     pub argon2_memory_kib: u32,
     /// Number of passes of a password hash over its memory
     pub argon2_iterations: u32,
-    /// Number of lanes of a password hash
+    /// Degree of parallelism of a password hash (the lanes of Argon2)
     pub argon2_parallelism: u32,
     /// Memory limit for all concurrent password hashes, in KiB. The default is half of the memory of the machine or cgroup
     #[schemars(example = 524_288)]
@@ -82,27 +84,27 @@ pub struct Settings {
     pub hashing_wait: BoundedSeconds<1>,
     /// Rate limit for failed logins: `on` or `off`
     #[schemars(extend("x-group" = "Rate limiting"))]
-    pub throttle: Throttling,
+    pub throttle: Switch,
     /// Limit of failed logins for an account: `10/15m` allows 10 failed logins, and then one more every 90 seconds
     pub throttle_account: Rate,
     /// Limit of failed logins for a client address, in the same format. All IPv6 addresses of a /64 network count as one address
     pub throttle_address: Rate,
-    /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. An IPv6 network that contains `::ffff:0:0/96`, such as `::/0`, contains all IPv4 addresses
+    /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. `::/0` contains all IPv6 and IPv4 addresses
     #[schemars(example = "10.0.0.0/8,unix")]
     #[schemars(extend("x-group" = "Proxies and CORS"))]
     pub trusted_proxies: TrustedProxies,
-    /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. All other headers are ignored
+    /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. The client address in other headers is ignored
     pub client_ip_header: ClientIpHeader,
-    /// URL of the service for clients behind a proxy, such as `https://host/auth`. The OpenAPI document contains it
+    /// URL of the service for clients behind a proxy, such as `https://host/auth`: the server URL in the OpenAPI document
     #[schemars(example = "https://host/auth")]
     pub public_url: Option<PublicUrl>,
     /// Origins of web pages that may call the service from a browser, separated by commas, such as `https://app.example.com` or `capacitor://localhost`. Patterns are not supported
     #[schemars(example = "https://app.example.com")]
     pub cors_origins: Origins,
-    /// How the audit log shows emails: `masked` or `whole`
+    /// How audit events in the log show emails: `masked` or `whole`
     #[schemars(extend("x-group" = "Logs"))]
     pub audit_emails: AuditEmails,
-    /// Filter of the log, such as `info` or `signet=debug` (directives of the `tracing` crate)
+    /// Level of the log: `error`, `warn`, `info`, `debug` or `trace`. Levels by module are separated by commas, such as `info,signet=debug`
     pub log: LogFilter,
 }
 
@@ -137,7 +139,8 @@ impl Default for Settings {
             argon2_parallelism: 1,
             hashing_memory_kib: None,
             hashing_wait: BoundedSeconds::new(3),
-            throttle: Throttling::On,
+            verify: Switch::Off,
+            throttle: Switch::On,
             throttle_account: "10/15m".parse().expect("valid rate"),
             throttle_address: "100/15m".parse().expect("valid rate"),
             trusted_proxies: TrustedProxies::default(),

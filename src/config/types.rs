@@ -25,5 +25,5 @@ pub use rate::Rate;
 pub use seconds::BoundedSeconds;
 pub(super) use secret::MASK;
 pub use secret::Secret;
-pub use switches::{AuditEmails, Throttling};
+pub use switches::{AuditEmails, Switch};
 pub use trusted_proxies::TrustedProxies;

@@ -1,4 +1,4 @@
-//! The endpoints for operators on a separate listener: `/healthz`, `/readyz` and `/metrics`.
+//! The endpoints on a separate listener: `/healthz`, `/readyz` and `/metrics` for operators, and `/verify` for gateways.
 
 use std::sync::{
     Arc, OnceLock,
@@ -6,13 +6,15 @@ use std::sync::{
 };
 
 use poem::{
-    Endpoint, EndpointExt, Response, Route,
+    Endpoint, EndpointExt, Request, Response, Route,
     endpoint::make,
     http::{StatusCode, header::CACHE_CONTROL},
 };
 use prometheus_client::{encoding::text, registry::Registry};
 use serde_json::json;
 use tracing::warn;
+
+mod verify;
 
 use super::{App, method_router::MethodRouter, middleware::InvalidHost, response};
 use crate::{accounts::ReadinessError, auth::AuthService};
@@ -62,7 +64,15 @@ impl AdminApi {
     #[must_use]
     pub fn app(&self) -> App {
         let (for_ready, for_metrics) = (self.clone(), self.clone());
+        let for_verify = self.clone();
+        // Gateways may forward the method and the path of the client's request.
+        let verify = Arc::new(make(move |request| {
+            let admin = for_verify.clone();
+            async move { admin.verify(&request).await }
+        }));
         Route::new()
+            .at("/verify", Arc::clone(&verify))
+            .at("/verify/*path", verify)
             .at(
                 "/healthz",
                 get(make(|_| async { state(StatusCode::OK, "alive") })),
@@ -110,6 +120,13 @@ impl AdminApi {
                 };
                 state(StatusCode::SERVICE_UNAVAILABLE, &reason)
             }
+        }
+    }
+
+    async fn verify(&self, request: &Request) -> Response {
+        match self.0.get() {
+            Some(service) => verify::verify(&service.auth, request.headers()).await,
+            None => verify::unavailable(1),
         }
     }
 

@@ -12,9 +12,10 @@ const MAX_CLOSE_TIME: Duration = SHUTDOWN_GRACE
     .saturating_mul(3)
     .saturating_add(LINGER_TIMEOUT);
 
-/// File descriptors that connections do not use: for the database, the log, the certificate and 64 connections of the admin
-/// listener.
-const RESERVED_FDS: u32 = 320;
+/// The limit of connections of the admin listener. A gateway reuses its connections.
+const ADMIN_CONNECTIONS: u32 = 256;
+/// File descriptors that connections of clients do not use: for the admin listener, the database, the log and the certificate.
+const RESERVED_FDS: u32 = ADMIN_CONNECTIONS + 256;
 
 /// Limits of the connections of one listener.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +34,11 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Returns the limits of the admin listener, which few clients use.
+    /// Returns the limits of the admin listener, which only operators and gateways use.
     #[must_use]
     pub fn for_admin(self) -> Self {
         Self {
-            connections: 64,
+            connections: ADMIN_CONNECTIONS,
             shutdown_timeout: MAX_CLOSE_TIME,
             ..self
         }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     binary::{Home, stdout},
-    world::{OBTAIN, REFRESH},
+    world::{OBTAIN, REFRESH, VERIFY},
 };
 
 const PAGES: [&str; 2] = [
@@ -41,12 +41,13 @@ fn reference_pages_are_current() {
 #[test]
 fn metrics_page_is_current() {
     let home = Home::new();
-    let admin = ["--demo", "--admin-listen", "unix:admin.sock"];
+    let admin = ["--demo", "--verify=on", "--admin-listen", "unix:admin.sock"];
     let service = home.serve(&admin);
     let login = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
     let (_, token) = service.post(OBTAIN, &login);
     service.post(REFRESH, &json!({ "token": token["token"] }));
     service.post(REFRESH, &json!({ "token": "invalid" }));
+    service.post(VERIFY, &json!({ "token": "invalid" }));
     let metrics = home.metrics();
     drop(service);
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use signet::{
-    api::{Document, claims_schema},
+    api::{Document, Operations, claims_schema},
     auth::Lifetimes,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 
 #[test]
 fn committed_documents_equal_the_generated_documents() {
-    let document = Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
     for (name, committed, emitted) in [
         (
             "openapi.json",
@@ -42,7 +42,7 @@ fn committed_documents_equal_the_generated_documents() {
 #[tokio::test]
 async fn served_documents_equal_the_generated_documents() {
     let world = World::new().await;
-    let document = Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
     let get = async |path: &str| {
         let answer = world.send(request("GET", path, &[], "".into())).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -70,12 +70,12 @@ async fn served_documents_equal_the_generated_documents() {
 
 #[test]
 fn document_contains_the_public_url() {
-    let document = Document::build(Some("https://host/auth"), LIFETIMES);
+    let document = Document::build(Operations::Contract, Some("https://host/auth"), LIFETIMES);
     assert_eq!(document.value()["servers"][0]["url"], "https://host/auth");
     let claims = "https://host/auth/openapi/claims.schema.json";
     assert_eq!(document.value()["externalDocs"]["url"], claims);
     assert_eq!(
-        Document::build(None, LIFETIMES).value()["servers"][0]["url"],
+        Document::build(Operations::Contract, None, LIFETIMES).value()["servers"][0]["url"],
         ""
     );
 }
@@ -152,7 +152,7 @@ fn markdown_page_contains_the_documented_contract() {
             ],
         ),
     ];
-    let page = Document::build(None, LIFETIMES).to_markdown();
+    let page = Document::build(Operations::Contract, None, LIFETIMES).to_markdown();
     let mut rest = &*page;
     for (heading, facts) in chapters {
         rest = &rest[rest
@@ -255,7 +255,7 @@ fn openapi_command_states_the_lifetimes_of_the_settings() {
 #[test]
 fn document_is_valid_openapi() {
     let schema: Value = serde_json::from_str(include_str!("openapi-3.0.schema.json")).unwrap();
-    let document = Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
     let validator = jsonschema::draft4::new(&schema).unwrap();
     let errors: Vec<_> = validator
         .iter_errors(document.value())
@@ -290,7 +290,7 @@ fn document_is_valid_openapi() {
 /// The examples of responses match their schemas. The documented requests are the requests of the contract.
 #[test]
 fn examples_match_their_schemas() {
-    let document = Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
     let document = document.value();
     let documented = |path: &str| {
         &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]["documented"]
@@ -326,7 +326,7 @@ fn examples_match_their_schemas() {
 async fn schema_and_service_reject_the_same_requests() {
     let world = World::new().await;
     world.add_documented().await;
-    let document = Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
     for (name, bad) in [
         ("ObtainRequest", json!({ "email": "jonhdoeqa@email.com" })),
         (

@@ -6,26 +6,20 @@ use std::collections::BTreeSet;
 use poem::Body;
 use serde_json::{Value, json};
 use signet::{
-    api::{Exchange, documentation},
+    api::{Document, Exchange, Operations},
     auth::{ClientInfo, Quotas},
 };
 
 use crate::throttle::RATES;
 use crate::world::{
-    Answer, EXPIRES_IN, LIFETIMES, NOW, OBTAIN, REFRESH, REFRESH_WINDOW, Setup, World, post,
-    request,
+    Answer, EXPIRES_IN, LIFETIMES, NOW, REFRESH_WINDOW, Setup, World, post, request,
 };
 
 #[tokio::test]
 async fn documented_examples_match_the_responses_of_the_service() {
-    for docs in documentation(EXPIRES_IN) {
-        let (operation, path) = match docs.id {
-            "obtainToken" => ("obtain", OBTAIN),
-            "refreshToken" => ("refresh", REFRESH),
-            other => panic!(
-                "add the path of {other} here, and the requests for the examples to `perform`"
-            ),
-        };
+    for docs in Operations::WithVerify.documentation(EXPIRES_IN) {
+        let operation = docs.id.strip_suffix("Token").unwrap();
+        let path = docs.path.as_str();
         for exchange in docs.examples {
             let (sent, answer) = perform(operation, path, &exchange).await;
             let name = format!("{operation}.{}.{}", exchange.status.as_str(), exchange.name);
@@ -64,28 +58,32 @@ fn pin(name: &str, path: &str, sent: &Value, answer: &Answer) {
 
 /// Sends the request of the example in a world that causes its response. Returns the body of the request, and the response.
 async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, Answer) {
-    let world = match exchange.name {
-        "failed" => World::that_panics().await,
-        "too_slow" => World::impatient().await,
+    let setup = match exchange.name {
+        "failed" => Setup::that_panics(),
+        "too_slow" => Setup::impatient(),
         // Accounts and addresses have the same quota here: one failure expires every 90 seconds.
         "throttled" => {
             let rates = Quotas {
                 address: RATES.account,
                 ..RATES
             };
-            World::of(Setup {
+            Setup {
                 rates: Some(rates),
                 ..Setup::default()
-            })
-            .await
+            }
         }
-        _ => World::new().await,
+        _ => Setup::default(),
     };
+    let world = World::of(Setup {
+        operations: Operations::WithVerify,
+        ..setup
+    })
+    .await;
     world.add_documented().await;
     let sent = match (operation, exchange.name) {
         ("obtain", "missing_email") => json!({ "password": "1234ABCD" }),
         ("obtain", "missing_password") => json!({ "email": "jonhdoeqa@email.com" }),
-        ("refresh", "missing_token") => json!({}),
+        ("refresh" | "verify", "missing_token") => json!({}),
         ("obtain", "null_fields") => json!({ "email": null, "password": null }),
         ("obtain", "not_a_string") => json!({ "email": "jonhdoeqa@email.com", "password": 1234 }),
         ("obtain", "null_character") => {
@@ -95,14 +93,16 @@ async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, An
         ("obtain", "failed" | "unavailable") => {
             json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" })
         }
-        ("refresh", "blank_token") => json!({ "token": " " }),
-        ("refresh", "null_token") => json!({ "token": null }),
-        ("refresh", "not_a_string") => json!({ "token": 1234 }),
-        ("refresh", "null_character") => json!({ "token": "a.b.c\0" }),
-        ("refresh", "failed") => json!({ "token": "a.b.c" }),
-        ("refresh", "refreshed" | "unavailable") => json!({ "token": world.token().await }),
+        ("refresh" | "verify", "blank_token") => json!({ "token": " " }),
+        ("refresh" | "verify", "null_token") => json!({ "token": null }),
+        ("refresh" | "verify", "not_a_string") => json!({ "token": 1234 }),
+        ("refresh" | "verify", "null_character") => json!({ "token": "a.b.c\0" }),
+        ("refresh" | "verify", "failed") => json!({ "token": "a.b.c" }),
+        ("refresh" | "verify", "refreshed" | "verified" | "unavailable") => {
+            json!({ "token": world.token().await })
+        }
         (
-            "refresh",
+            "refresh" | "verify",
             name @ ("expired_token" | "unknown_user" | "disabled_user" | "window_passed"
             | "no_orig_iat" | "no_subject"),
         ) => {
@@ -172,7 +172,7 @@ async fn invalid_token(world: &World, name: &str) -> String {
 /// The examples have exactly the statuses of the document.
 #[test]
 fn every_documented_status_has_an_example() {
-    let document = signet::api::Document::build(None, LIFETIMES);
+    let document = Document::build(Operations::WithVerify, None, LIFETIMES);
     let documented: BTreeSet<_> = document.value()["paths"]
         .as_object()
         .unwrap()
@@ -184,7 +184,8 @@ fn every_documented_status_has_an_example() {
             statuses.map(move |status| (id.clone(), status.clone()))
         })
         .collect();
-    let exercised: BTreeSet<_> = documentation(EXPIRES_IN)
+    let exercised: BTreeSet<_> = Operations::WithVerify
+        .documentation(EXPIRES_IN)
         .into_iter()
         .flat_map(|docs| {
             let status = |exchange: &Exchange| exchange.status.as_str().to_owned();

@@ -17,7 +17,7 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     accounts::{self, Account, AccountStore, Database, Limits, NewAccount},
-    api::{BodyLimits, Document},
+    api::{BodyLimits, Document, Operations},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits, Lifetimes,
         PasswordHasher, Quotas, RateLimiter, Secrets, Tokens,
@@ -34,6 +34,7 @@ use crate::{
 
 pub(crate) const OBTAIN: &str = "/v1/auth/jwt/obtain/";
 pub(crate) const REFRESH: &str = "/v1/auth/jwt/refresh/";
+pub(crate) const VERIFY: &str = "/v1/auth/jwt/verify/";
 /// The Unix time at which the documented token was issued.
 pub(crate) const NOW: i64 = 1_539_737_696;
 pub(crate) const EXPIRES_IN: i64 = 3600;
@@ -58,6 +59,7 @@ pub(crate) const GENEROUS: HashPoolLimits = HashPoolLimits {
 };
 
 pub(crate) struct World {
+    operations: Operations,
     pub(crate) auth: AuthService,
     pub(crate) app: App,
     pub(crate) admin: App,
@@ -79,6 +81,7 @@ pub(crate) struct Answer {
 
 /// Options of a [`World`]. Most tests use the default.
 pub(crate) struct Setup {
+    pub(crate) operations: Operations,
     pub(crate) cost: Argon2Params,
     pub(crate) budget: HashPoolLimits,
     pub(crate) limits: BodyLimits,
@@ -100,6 +103,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            operations: Operations::Contract,
             cost: CHEAP,
             budget: GENEROUS,
             limits: BodyLimits::default(),
@@ -117,6 +121,26 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    /// A clock that panics simulates any bug that panics.
+    pub(crate) fn that_panics() -> Self {
+        Self {
+            clock: Some(Clock::new(|| panic!("simulated bug: the clock panics"))),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn impatient() -> Self {
+        Self {
+            limits: BodyLimits {
+                read_timeout: Duration::from_millis(1),
+                ..BodyLimits::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::of(Setup::default()).await
@@ -130,26 +154,9 @@ impl World {
         .await
     }
 
-    /// Creates a world whose clock panics. This simulates any bug that panics.
-    pub(crate) async fn that_panics() -> Self {
-        Self::of(Setup {
-            clock: Some(Clock::new(|| panic!("simulated bug: the clock panics"))),
-            ..Setup::default()
-        })
-        .await
-    }
-
     /// Creates a world that reads a request body for at most one millisecond.
     pub(crate) async fn impatient() -> Self {
-        let limits = BodyLimits {
-            read_timeout: Duration::from_millis(1),
-            ..BodyLimits::default()
-        };
-        Self::of(Setup {
-            limits,
-            ..Setup::default()
-        })
-        .await
+        Self::of(Setup::impatient()).await
     }
 
     pub(crate) async fn of(setup: Setup) -> Self {
@@ -182,6 +189,7 @@ impl World {
             clock: setup.clock.unwrap_or(settable),
         });
         let options = AppConfig {
+            operations: setup.operations,
             limits: setup.limits,
             proxies: Proxies {
                 networks: proxies.networks,
@@ -194,6 +202,7 @@ impl World {
         let admin = AdminApi::default();
         let built = build_app(&auth, options, &admin);
         Self {
+            operations: setup.operations,
             app: built.app,
             admin: admin.app(),
             shutdown: built.shutdown,
@@ -254,7 +263,7 @@ impl World {
                 .into_owned(),
         };
         if operation {
-            answer.assert_documented(&path);
+            answer.assert_documented(self.operations, &path);
         }
         answer
     }
@@ -322,10 +331,16 @@ impl Answer {
     }
 
     /// Asserts that the document contains the status, the body and the headers of this response.
-    fn assert_documented(&self, path: &str) {
-        static DOCUMENT: LazyLock<Value> =
-            LazyLock::new(|| Document::build(None, LIFETIMES).value().clone());
-        let Some(operation) = DOCUMENT["paths"].get(path) else {
+    fn assert_documented(&self, operations: Operations, path: &str) {
+        static CONTRACT: LazyLock<Document> =
+            LazyLock::new(|| Document::build(Operations::Contract, None, LIFETIMES));
+        static WITH_VERIFY: LazyLock<Document> =
+            LazyLock::new(|| Document::build(Operations::WithVerify, None, LIFETIMES));
+        let document = match operations {
+            Operations::Contract => CONTRACT.value(),
+            Operations::WithVerify => WITH_VERIFY.value(),
+        };
+        let Some(operation) = document["paths"].get(path) else {
             return;
         };
         let response = &operation["post"]["responses"][self.status.as_str()];
@@ -336,7 +351,7 @@ impl Answer {
         );
         let schema = &response["content"]["application/json"]["schema"];
         let mut schema = schema.clone();
-        schema["components"] = DOCUMENT["components"].clone();
+        schema["components"] = document["components"].clone();
         jsonschema::draft4::validate(&schema, &self.json())
             .unwrap_or_else(|error| panic!("{path} {}: {error}: {}", self.status, self.text));
         let documented = response["headers"].as_object();

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whether failed logins are limited.
+/// Whether a part of the service is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Throttling {
-    /// Failed logins are limited.
+pub enum Switch {
+    /// The part is on.
     On,
-    /// Failed logins are not limited, for tests.
+    /// The part is off.
     Off,
 }
 

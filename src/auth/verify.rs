@@ -1,0 +1,196 @@
+//! Verification of a token that a client presents.
+
+use time::OffsetDateTime;
+
+use super::{
+    Audit, AuthService, ClientInfo, InternalError,
+    audit::PresentedFor,
+    clock::unix_milliseconds,
+    rate_limit::RateLimited,
+    token::{TokenError, VerifiedClaims},
+};
+use crate::accounts::{DatabaseError, TokenSubject};
+
+/// A presented token was rejected. The variants are in the order of the checks of a refresh. A verification does not need `orig_iat`.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenRejection {
+    /// The token does not verify.
+    #[error("the token is invalid: {0}")]
+    InvalidToken(#[from] TokenError),
+    /// The token has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// The claim `user_id` or `username` is missing or empty.
+    #[error("the token has no account ID")]
+    NoSubject,
+    /// The account does not exist, or its email has changed.
+    #[error("the account was deleted, or has another email")]
+    UnknownAccount,
+    /// The account is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+    /// The claim `orig_iat` is missing or zero.
+    #[error("orig_iat is missing")]
+    NoOrigIat,
+    /// The refresh window has passed.
+    #[error("the refresh window has ended")]
+    WindowPassed,
+    /// The tokens of the account were revoked after the login.
+    #[error("the token was revoked")]
+    Revoked {
+        /// The ID of the account.
+        user_id: i64,
+    },
+    /// The client sent too many invalid tokens.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// The service failed.
+    #[error(transparent)]
+    Internal(#[from] InternalError),
+}
+
+impl From<DatabaseError> for TokenRejection {
+    fn from(error: DatabaseError) -> Self {
+        InternalError::from(error).into()
+    }
+}
+
+impl TokenRejection {
+    /// Returns the value of the label `reason` in metrics.
+    pub(super) const fn metric_label(&self) -> &'static str {
+        match self {
+            Self::InvalidToken(_) => "invalid",
+            Self::Expired => "expired",
+            Self::NoSubject => "no_subject",
+            Self::UnknownAccount => "unknown_account",
+            Self::Disabled => "disabled",
+            Self::NoOrigIat => "no_orig_iat",
+            Self::WindowPassed => "window_passed",
+            Self::Revoked { .. } => "revoked",
+            Self::RateLimited(_) => "throttled",
+            Self::Internal(error) => error.metric_label(),
+        }
+    }
+}
+
+/// A valid token.
+#[derive(Debug)]
+pub struct ValidToken {
+    /// The ID of the account.
+    pub user_id: i64,
+    /// The email of the account, as stored.
+    pub email: String,
+    /// Seconds until the token expires.
+    pub expires_in: i64,
+}
+
+/// Verifies a token of a client. Invalid tokens count against the rate limit of the client.
+///
+/// # Errors
+/// If the token is rejected, or the service fails.
+pub async fn verify(
+    auth: &AuthService,
+    client: &ClientInfo,
+    token: &str,
+) -> Result<ValidToken, TokenRejection> {
+    let now = auth.clock.now();
+    let outcome = match authenticate_client(auth, client, token, now).await {
+        Ok(presented) => presented.into_valid(now),
+        Err(error) => Err(error),
+    };
+    auth.metrics.record_verification("operation", &outcome);
+    outcome.inspect_err(|error| Audit::token_rejected(PresentedFor::Verify, client.address, error))
+}
+
+/// Verifies a token that a gateway received. All requests come from the gateway, so there is no rate limit.
+///
+/// # Errors
+/// If the token is rejected, or the service fails.
+pub async fn verify_for_gateway(
+    auth: &AuthService,
+    token: &str,
+) -> Result<ValidToken, TokenRejection> {
+    let now = auth.clock.now();
+    let outcome = match authenticate(auth, token, now).await {
+        Ok(presented) => presented.into_valid(now),
+        Err(error) => Err(error),
+    };
+    auth.metrics.record_verification("gateway", &outcome);
+    outcome
+}
+
+/// A token with a valid signature that has not expired, and its enabled account. The token may be revoked.
+pub(super) struct PresentedToken {
+    pub(super) claims: VerifiedClaims,
+    pub(super) user: TokenSubject,
+}
+
+impl PresentedToken {
+    /// Rejects a token of a login before the account's tokens were revoked.
+    pub(super) fn check_revocation(&self, orig_iat: i64) -> Result<(), TokenRejection> {
+        if orig_iat < self.user.tokens_valid_after {
+            return Err(TokenRejection::Revoked {
+                user_id: self.user.id,
+            });
+        }
+        Ok(())
+    }
+
+    fn into_valid(self, now: OffsetDateTime) -> Result<ValidToken, TokenRejection> {
+        // A token without the time of its login may be older than a revocation. Without a revocation, the cutoff is 0.
+        self.check_revocation(self.claims.orig_iat.unwrap_or(0))?;
+        Ok(ValidToken {
+            user_id: self.user.id,
+            email: self.user.email,
+            expires_in: self.claims.exp - now.unix_timestamp(),
+        })
+    }
+}
+
+/// Checks the signature, the expiry, the payload and the account of a client's token. Valid tokens need no query of the rate limits.
+pub(super) async fn authenticate_client(
+    auth: &AuthService,
+    client: &ClientInfo,
+    token: &str,
+    now: OffsetDateTime,
+) -> Result<PresentedToken, TokenRejection> {
+    let outcome = authenticate(auth, token, now).await;
+    if let Err(TokenRejection::InvalidToken(_)) = outcome {
+        let users = auth.users.for_request();
+        let limiter = &auth.rate_limiter;
+        let milliseconds = unix_milliseconds(now);
+        let attempt = limiter.check_invalid_token(&users, milliseconds, client.address);
+        let attempt = attempt.await??;
+        let recorded = limiter.record_failure(&users, milliseconds, &attempt);
+        recorded.await?;
+    }
+    outcome
+}
+
+async fn authenticate(
+    auth: &AuthService,
+    token: &str,
+    now: OffsetDateTime,
+) -> Result<PresentedToken, TokenRejection> {
+    let now = now.unix_timestamp();
+    let claims = auth.tokens.verify(token, now)?;
+    if claims.exp < now {
+        return Err(TokenRejection::Expired);
+    }
+    let (Some(id), Some(username)) = (claims.user_id, claims.username.as_deref()) else {
+        return Err(TokenRejection::NoSubject);
+    };
+    if username.is_empty() {
+        return Err(TokenRejection::NoSubject);
+    }
+    let user = auth
+        .users
+        .token_subject(id)
+        .await?
+        .filter(|user| user.email == username)
+        .ok_or(TokenRejection::UnknownAccount)?;
+    if !user.is_active {
+        return Err(TokenRejection::Disabled);
+    }
+    Ok(PresentedToken { claims, user })
+}
