@@ -14,6 +14,7 @@ use crate::accounts::Account;
 pub(super) enum PresentedFor {
     Refresh,
     Verify,
+    Gateway,
 }
 
 /// Writes the audit log.
@@ -60,7 +61,7 @@ impl Audit {
             (PresentedFor::Refresh, TokenRejection::Revoked { user_id }) => {
                 warn!(target: Audit::TARGET, event = "refresh_after_revocation", user_id, address);
             }
-            (PresentedFor::Verify, TokenRejection::Revoked { user_id }) => {
+            (PresentedFor::Verify | PresentedFor::Gateway, TokenRejection::Revoked { user_id }) => {
                 warn!(target: Audit::TARGET, event = "verify_after_revocation", user_id, address);
             }
             (PresentedFor::Refresh, TokenRejection::RateLimited(limited)) => {

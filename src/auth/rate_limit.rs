@@ -4,7 +4,7 @@
 //! |---|---|
 //! | login from the address of the account's last login | the account at this address, and the address |
 //! | login from another address | the account, and the address |
-//! | refresh with an invalid token | the address |
+//! | refresh or verification with an invalid token | the address |
 //!
 //! The owner's address has a separate counter, so an attacker at another address cannot lock the owner out. A repeated password counts
 //! once against an account, because an attacker learns only once from it. It counts each time against an address, because each login

@@ -1,6 +1,7 @@
 //! Verification of a token that a client presents.
 
 use time::OffsetDateTime;
+use tracing::debug;
 
 use super::{
     Audit, AuthService, ClientInfo, InternalError,
@@ -102,7 +103,8 @@ pub async fn verify(
     outcome.inspect_err(|error| Audit::token_rejected(PresentedFor::Verify, client.address, error))
 }
 
-/// Verifies a token that a gateway received. All requests come from the gateway, so there is no rate limit.
+/// Verifies the token of a gateway's request. An empty token means that the request has no token. There is no rate limit, because the
+/// gateway sends the requests of all clients.
 ///
 /// # Errors
 /// If the token is rejected, or the service fails.
@@ -116,7 +118,11 @@ pub async fn verify_for_gateway(
         Err(error) => Err(error),
     };
     auth.metrics.record_verification("gateway", &outcome);
-    outcome
+    // The address of the client is only in the log of the gateway.
+    outcome.inspect_err(|error| {
+        Audit::token_rejected(PresentedFor::Gateway, None, error);
+        debug!(%error, "token of a gateway rejected");
+    })
 }
 
 /// A token with a valid signature that has not expired, and its enabled account. The token may be revoked.
@@ -137,7 +143,7 @@ impl PresentedToken {
     }
 
     fn into_valid(self, now: OffsetDateTime) -> Result<ValidToken, TokenRejection> {
-        // A token without the time of its login may be older than a revocation. Without a revocation, the cutoff is 0.
+        // A token without `orig_iat` may be older than a revocation. Without a revocation, the cutoff is 0.
         self.check_revocation(self.claims.orig_iat.unwrap_or(0))?;
         Ok(ValidToken {
             user_id: self.user.id,

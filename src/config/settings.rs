@@ -17,7 +17,7 @@ pub struct Settings {
     /// Address of the service: an IP address and port, `unix:PATH`, or `systemd:NAME` for a socket from systemd (`systemd`: the first socket)
     #[schemars(extend("x-group" = "Network"))]
     pub listen: Listen,
-    /// Address of `/healthz`, `/readyz` and `/metrics`, in the same format. Only operators should have access. If unset, these pages do not exist
+    /// Address of `/healthz`, `/readyz` and `/metrics` for operators, and of `/verify` and `/ext-authz` for gateways, in the same format. Other clients should have no access. If unset, these paths do not exist
     #[schemars(example = "127.0.0.1:9000")]
     pub admin_listen: Option<Listen>,
     /// File mode of the Unix sockets, in octal

@@ -1,14 +1,21 @@
 //! The endpoints on a separate listener: `/healthz`, `/readyz` and `/metrics` for operators, and `/verify` for gateways.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use futures_util::FutureExt;
 use poem::{
     Endpoint, EndpointExt, Request, Response, Route,
     endpoint::make,
-    http::{StatusCode, header::CACHE_CONTROL},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONNECTION},
+    },
 };
 use prometheus_client::{encoding::text, registry::Registry};
 use serde_json::json;
@@ -64,15 +71,20 @@ impl AdminApi {
     #[must_use]
     pub fn app(&self) -> App {
         let (for_ready, for_metrics) = (self.clone(), self.clone());
-        let for_verify = self.clone();
         // Gateways may forward the method and the path of the client's request.
-        let verify = Arc::new(make(move |request| {
-            let admin = for_verify.clone();
-            async move { admin.verify(&request).await }
-        }));
+        let verify = |accepted| {
+            let admin = self.clone();
+            Arc::new(make(move |request| {
+                let admin = admin.clone();
+                async move { admin.verify(&request, accepted).await }
+            }))
+        };
+        let [verify, ext_authz] = [StatusCode::NO_CONTENT, StatusCode::OK].map(verify);
         Route::new()
             .at("/verify", Arc::clone(&verify))
             .at("/verify/*path", verify)
+            .at("/ext-authz", Arc::clone(&ext_authz))
+            .at("/ext-authz/*path", ext_authz)
             .at(
                 "/healthz",
                 get(make(|_| async { state(StatusCode::OK, "alive") })),
@@ -92,12 +104,15 @@ impl AdminApi {
                 })),
             )
             .catch_all_error(async |error| response::from_poem_error(error))
-            .around(
-                async |endpoint, request| match InvalidHost::reject(&request) {
-                    Some(rejection) => Ok(rejection),
-                    None => endpoint.call(request).await,
-                },
-            )
+            .around(async |endpoint, request| {
+                if let Some(rejection) = InvalidHost::reject(&request) {
+                    return Ok(rejection);
+                }
+                let response = AssertUnwindSafe(endpoint.call(request)).catch_unwind();
+                response
+                    .await
+                    .unwrap_or_else(|_| Ok(response::internal_error()))
+            })
             .boxed()
     }
 
@@ -123,11 +138,16 @@ impl AdminApi {
         }
     }
 
-    async fn verify(&self, request: &Request) -> Response {
-        match self.0.get() {
-            Some(service) => verify::verify(&service.auth, request.headers()).await,
-            None => verify::unavailable(1),
+    async fn verify(&self, request: &Request, accepted: StatusCode) -> Response {
+        let Some(service) = self.0.get() else {
+            return verify::unavailable(1);
+        };
+        let mut response = verify::verify(&service.auth, request.headers(), accepted).await;
+        if service.shutdown.is_set() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
+        response
     }
 
     fn metrics(&self) -> Response {

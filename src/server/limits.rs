@@ -12,10 +12,12 @@ const MAX_CLOSE_TIME: Duration = SHUTDOWN_GRACE
     .saturating_mul(3)
     .saturating_add(LINGER_TIMEOUT);
 
-/// The limit of connections of the admin listener. A gateway reuses its connections.
-const ADMIN_CONNECTIONS: u32 = 256;
-/// File descriptors that connections of clients do not use: for the admin listener, the database, the log and the certificate.
-const RESERVED_FDS: u32 = ADMIN_CONNECTIONS + 256;
+/// The largest number of connections of the admin listener. A gateway keeps connections open for all its workers.
+const MAX_ADMIN_CONNECTIONS: u32 = 1024;
+/// The part of the file descriptors that the admin listener may use.
+const ADMIN_SHARE: u32 = 8;
+/// File descriptors that connections do not use: for the database, the log and the certificate.
+const RESERVED_FDS: u32 = 320;
 
 /// Limits of the connections of one listener.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +39,9 @@ impl ConnectionLimits {
     /// Returns the limits of the admin listener, which only operators and gateways use.
     #[must_use]
     pub fn for_admin(self) -> Self {
+        let share = self.increased_nofile() / ADMIN_SHARE;
         Self {
-            connections: ADMIN_CONNECTIONS,
+            connections: MAX_ADMIN_CONNECTIONS.min(share).max(1),
             shutdown_timeout: MAX_CLOSE_TIME,
             ..self
         }
@@ -46,15 +49,27 @@ impl ConnectionLimits {
 
     /// Returns limits with no more connections than this process may open files. Raises the soft limit of open files first.
     #[must_use]
-    pub fn capped_by_nofile(self) -> Self {
-        let wanted = u64::from(self.connections) + u64::from(RESERVED_FDS);
-        let files = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
-        let available = u32::try_from(files)
-            .unwrap_or(u32::MAX)
-            .saturating_sub(RESERVED_FDS);
+    pub fn capped_by_nofile(self, has_admin: bool) -> Self {
+        let admin = if has_admin {
+            self.for_admin().connections
+        } else {
+            0
+        };
+        let available = self
+            .increased_nofile()
+            .saturating_sub(RESERVED_FDS)
+            .saturating_sub(admin);
         Self {
             connections: self.connections.min(available).max(1),
             ..self
         }
+    }
+
+    /// Raises the soft limit of open files, and returns the limit.
+    fn increased_nofile(self) -> u32 {
+        let others = u64::from(RESERVED_FDS + MAX_ADMIN_CONNECTIONS);
+        let wanted = u64::from(self.connections) + others;
+        let files = rlimit::increase_nofile_limit(wanted).unwrap_or(1024);
+        u32::try_from(files).unwrap_or(u32::MAX)
     }
 }

@@ -1,6 +1,8 @@
 //! The audit trail: its events and accounts, and the absence of secrets.
 
 use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     binary::{Home, Service, exchange, stdout},
     socket::obtain_request,
-    world::{OBTAIN, REFRESH},
+    world::{OBTAIN, REFRESH, VERIFY},
 };
 
 const EMAIL: &str = "you@example.com";
@@ -40,6 +42,9 @@ fn login_events_are_logged_without_secrets() {
     stdout(&add(&home));
     let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("SIGNET_THROTTLE_ACCOUNT", "1/1h");
+    command.env("SIGNET_THROTTLE_ADDRESS", "2/1h");
+    command.env("SIGNET_VERIFY", "on");
+    command.env("SIGNET_ADMIN_LISTEN", "unix:admin.sock");
     let service = Service::start(command);
     let login = |email: &str, password: &str| {
         service.post(OBTAIN, &json!({ "email": email, "password": password }))
@@ -48,10 +53,24 @@ fn login_events_are_logged_without_secrets() {
     assert_eq!(login("other@example.com", "hunter2").0, 400);
     assert_eq!(login("other@example.com", "hunter2").0, 429);
     stdout(&home.run(&["user", "revoke-tokens", "--all"]));
-    assert_eq!(
-        service.post(REFRESH, &json!({ "token": body["token"] })).0,
-        400
+    for path in [REFRESH, VERIFY] {
+        assert_eq!(
+            service.post(path, &json!({ "token": body["token"] })).0,
+            400
+        );
+    }
+    let mut gateway = UnixStream::connect(home.path().join("admin.sock")).unwrap();
+    let token = body["token"].as_str().unwrap();
+    let ask = format!(
+        "GET /verify HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
     );
+    gateway.write_all(ask.as_bytes()).unwrap();
+    let mut answer = String::new();
+    gateway.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    for (path, status) in [(VERIFY, 400), (REFRESH, 400), (VERIFY, 429), (REFRESH, 429)] {
+        assert_eq!(service.post(path, &json!({ "token": "x" })).0, status);
+    }
     service.signal("-TERM");
     let (_, log) = service.wait();
 
@@ -63,6 +82,10 @@ fn login_events_are_logged_without_secrets() {
             event("login_failed", None, "o…@example.com"),
             event("login_throttled", None, "o…@example.com"),
             event("refresh_after_revocation", Some(1), ""),
+            event("verify_after_revocation", Some(1), ""),
+            event("verify_after_revocation", Some(1), ""),
+            event("verify_throttled", None, ""),
+            event("refresh_throttled", None, ""),
         ]
     );
     for secret in [

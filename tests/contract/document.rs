@@ -9,7 +9,7 @@ use signet::{
 
 use crate::{
     binary::{Home, stdout},
-    world::{LIFETIMES, OBTAIN, REFRESH, Setup, World, request},
+    world::{LIFETIMES, OBTAIN, REFRESH, Setup, VERIFY, World, request},
 };
 
 #[test]
@@ -41,8 +41,18 @@ fn committed_documents_equal_the_generated_documents() {
 
 #[tokio::test]
 async fn served_documents_equal_the_generated_documents() {
-    let world = World::new().await;
-    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    for operations in [Operations::Contract, Operations::WithVerify] {
+        assert_served(operations).await;
+    }
+}
+
+async fn assert_served(operations: Operations) {
+    let world = World::of(Setup {
+        operations,
+        ..Setup::default()
+    })
+    .await;
+    let document = Document::build(operations, None, LIFETIMES);
     let get = async |path: &str| {
         let answer = world.send(request("GET", path, &[], "".into())).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -151,8 +161,20 @@ fn markdown_page_contains_the_documented_contract() {
                 "| `non_field_errors` | Signature has expired. | The token has expired |",
             ],
         ),
+        // The optional operation has a chapter of the same form.
+        (
+            "### VERIFY",
+            &[
+                "**Permission required**: None",
+                "| `token` | String | Yes | User's token |",
+                "| `expires_in` | Integer | Seconds remaining for the token to expire |",
+                "**Event**: Anonymous `POST` to `/v1/auth/jwt/verify/`  ",
+                "**HTTP Status Code**: `200`  ",
+                "| `non_field_errors` | Error decoding signature. | The token is invalid |",
+            ],
+        ),
     ];
-    let page = Document::build(Operations::Contract, None, LIFETIMES).to_markdown();
+    let page = Document::build(Operations::WithVerify, None, LIFETIMES).to_markdown();
     let mut rest = &*page;
     for (heading, facts) in chapters {
         rest = &rest[rest
@@ -255,7 +277,7 @@ fn openapi_command_states_the_lifetimes_of_the_settings() {
 #[test]
 fn document_is_valid_openapi() {
     let schema: Value = serde_json::from_str(include_str!("openapi-3.0.schema.json")).unwrap();
-    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    let document = Document::build(Operations::WithVerify, None, LIFETIMES);
     let validator = jsonschema::draft4::new(&schema).unwrap();
     let errors: Vec<_> = validator
         .iter_errors(document.value())
@@ -283,14 +305,14 @@ fn document_is_valid_openapi() {
         .unwrap()
         .keys()
         .collect();
-    assert_eq!(paths, [OBTAIN, REFRESH]);
+    assert_eq!(paths, [OBTAIN, REFRESH, VERIFY]);
     assert!(!document.to_json().contains("allOf"));
 }
 
 /// The examples of responses match their schemas. The documented requests are the requests of the contract.
 #[test]
 fn examples_match_their_schemas() {
-    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    let document = Document::build(Operations::WithVerify, None, LIFETIMES);
     let document = document.value();
     let documented = |path: &str| {
         &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]["documented"]
@@ -324,9 +346,13 @@ fn examples_match_their_schemas() {
 /// The service validates requests with the schema of the document. No second definition of a valid request exists.
 #[tokio::test]
 async fn schema_and_service_reject_the_same_requests() {
-    let world = World::new().await;
+    let world = World::of(Setup {
+        operations: Operations::WithVerify,
+        ..Setup::default()
+    })
+    .await;
     world.add_documented().await;
-    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    let document = Document::build(Operations::WithVerify, None, LIFETIMES);
     for (name, bad) in [
         ("ObtainRequest", json!({ "email": "jonhdoeqa@email.com" })),
         (
@@ -340,16 +366,18 @@ async fn schema_and_service_reject_the_same_requests() {
         ("ObtainRequest", json!({ "email": [], "password": 1 })),
         ("RefreshRequest", json!({ "token": null })),
         ("RefreshRequest", json!({ "token": "" })),
+        ("VerifyRequest", json!({ "token": null })),
+        ("VerifyRequest", json!({ "token": "" })),
     ] {
         let schema = &document.value()["components"]["schemas"][name];
         assert!(
             !jsonschema::draft4::is_valid(schema, &bad),
             "{name} accepts {bad}"
         );
-        let path = if name == "ObtainRequest" {
-            OBTAIN
-        } else {
-            REFRESH
+        let path = match name {
+            "ObtainRequest" => OBTAIN,
+            "RefreshRequest" => REFRESH,
+            _ => VERIFY,
         };
         assert_eq!(world.post(path, &bad).await.status, 400, "{bad}");
     }

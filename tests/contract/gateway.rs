@@ -5,6 +5,7 @@ use poem::{
     http::{HeaderMap, StatusCode},
 };
 use serde_json::json;
+use signet::http::AdminApi;
 
 use crate::{
     token::with,
@@ -110,6 +111,51 @@ async fn method_and_path_below_verify_are_ignored() {
             .await;
         assert_eq!(response.status(), expected, "{method} {path}");
     }
+}
+
+/// Envoy accepts only the status 200.
+#[tokio::test]
+async fn ext_authz_answers_200_instead_of_204() {
+    let world = world().await;
+    let bearer = format!("Bearer {}", world.token().await);
+    for path in ["/ext-authz", "/ext-authz/app/page?a=b"] {
+        let headers = [("authorization", bearer.as_str())];
+        let valid = request("GET", path, &headers, "".into());
+        let valid = world.admin.get_response(valid).await;
+        assert_eq!(valid.status(), 200);
+        assert_eq!(text(valid.headers(), "signetuserid"), "1");
+        let missing = request("GET", path, &[], "".into());
+        assert_eq!(world.admin.get_response(missing).await.status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn gateway_gets_503_until_the_service_has_started() {
+    let admin = AdminApi::default().app();
+    let response = admin
+        .get_response(request("GET", "/verify", &[], "".into()))
+        .await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(text(response.headers(), "retry-after"), "1");
+}
+
+#[tokio::test]
+async fn connection_of_a_gateway_closes_during_the_shutdown() {
+    let world = world().await;
+    let bearer = format!("Bearer {}", world.token().await);
+    world.shutdown.set();
+    let response = send(&world, &[("authorization", &bearer)]).await;
+    assert_eq!(response.status(), 204);
+    assert_eq!(text(response.headers(), "connection"), "close");
+}
+
+#[tokio::test]
+async fn bug_gets_500_without_its_cause() {
+    let world = World::that_panics().await;
+    let response = send(&world, &[("authorization", "Bearer x")]).await;
+    assert_eq!(response.status(), 500);
+    let body = response.into_body().into_string().await.unwrap();
+    assert_eq!(body, r#"{"detail":"A server error occurred."}"#);
 }
 
 #[tokio::test]

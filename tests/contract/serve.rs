@@ -310,7 +310,7 @@ fn serve_with_files(home: &Home, files: u32) -> Service {
 #[test]
 fn few_file_descriptors_are_reported_at_start() {
     let home = Home::new();
-    for (files, connections) in [(64, 1), (600, 88)] {
+    for (files, connections) in [(64, 1), (400, 80)] {
         let service = serve_with_files(&home, files);
         let lines = service.started.lines();
         let events: Vec<Value> = lines

@@ -132,6 +132,23 @@ async fn invalid_tokens_are_throttled_together_with_refreshes() {
     assert_eq!(send(VERIFY, &token).await, 200);
 }
 
+/// The document of the option differs from the contract only by additions.
+#[test]
+fn document_with_verify_adds_only_the_operation() {
+    let contract = Document::build(Operations::Contract, None, LIFETIMES);
+    let with_verify = Document::build(Operations::WithVerify, None, LIFETIMES);
+    let mut rest = with_verify.value().clone();
+    for (parent, name) in [
+        ("/paths", VERIFY),
+        ("/components/schemas", "VerifyRequest"),
+        ("/components/schemas", "VerifyError"),
+    ] {
+        let parent = rest.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        parent.shift_remove(name).unwrap();
+    }
+    assert_eq!(rest, *contract.value());
+}
+
 #[tokio::test]
 async fn operation_does_not_exist_by_default() {
     let world = World::new().await;
@@ -158,24 +175,4 @@ fn setting_adds_the_operation_to_the_service_and_its_document() {
         printed == include_str!("../../openapi/openapi-verify.json"),
         "openapi/openapi-verify.json is out of date: run `make openapi`"
     );
-}
-
-#[test]
-fn revoked_token_is_in_the_audit_log() {
-    let home = Home::new();
-    let add = ["user", "create", "you@example.com", "--password-stdin"];
-    stdout(&home.feed(&add, "correct horse\n"));
-    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
-    command.env("SIGNET_VERIFY", "on");
-    let mut service = Service::start(command);
-    let credentials = json!({ "email": "you@example.com", "password": "correct horse" });
-    let (_, token) = service.post(crate::world::OBTAIN, &credentials);
-    stdout(&home.run(&["user", "revoke-tokens", "--all"]));
-    let (status, _) = service.post(VERIFY, &json!({ "token": token["token"] }));
-    assert_eq!(status, 400);
-    let completed = service.wait_for("request completed");
-    assert_eq!(completed["span"]["path"], crate::world::OBTAIN);
-    let completed = service.wait_for("request completed");
-    assert_eq!(completed["span"]["reason"], "the token was revoked");
-    service.signal("-TERM");
 }

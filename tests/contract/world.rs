@@ -154,6 +154,10 @@ impl World {
         .await
     }
 
+    pub(crate) async fn that_panics() -> Self {
+        Self::of(Setup::that_panics()).await
+    }
+
     /// Creates a world that reads a request body for at most one millisecond.
     pub(crate) async fn impatient() -> Self {
         Self::of(Setup::impatient()).await

@@ -64,7 +64,9 @@ async fn measure(passwords: &PasswordHasher, settings: &Settings) -> Result<Chec
 
 fn check_connections(settings: &Settings) -> Check {
     let configured = settings.connection_limits();
-    let possible = configured.capped_by_nofile().connections;
+    let possible = configured
+        .capped_by_nofile(settings.admin_listen.is_some())
+        .connections;
     if possible < configured.connections {
         let message = format!(
             "too few file descriptors for {} connections; at most {possible} are possible",

@@ -1,5 +1,7 @@
 //! The demo: the documented account in a database in memory.
 
+use std::iter;
+
 use crate::{
     accounts::{AccountStore, NewAccount},
     auth::{Clock, PasswordHasher},
@@ -12,10 +14,10 @@ const PASSWORD: &str = "1234ABCD";
 
 /// Returns the settings with a database in memory. The password is public, so only a loopback address is allowed.
 pub(super) fn demo_settings(settings: Settings) -> Result<Settings, CliError> {
-    if !settings.listen.is_local() {
+    let mut addresses = iter::once(&settings.listen).chain(&settings.admin_listen);
+    if let Some(address) = addresses.find(|address| !address.is_local()) {
         return Err(CliError::usage(format!(
-            "--demo cannot listen on {}: its password is public, so only loopback addresses are allowed",
-            settings.listen
+            "--demo cannot listen on {address}: its password is public, so only loopback addresses are allowed"
         ))
         .hint("use 127.0.0.1:8000"));
     }

@@ -1,4 +1,5 @@
-//! `/verify` verifies the token of a client for a gateway: nginx `auth_request`, `forward_auth` of Caddy and Traefik, `ext_authz` of Envoy.
+//! `/verify` verifies the token of a client for a gateway: nginx `auth_request`, and `forward_auth` of Caddy and Traefik. `/ext-authz` does
+//! the same for `ext_authz` of Envoy, which accepts only the status 200.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use poem::{
@@ -27,13 +28,15 @@ const ENCODED_IN_EMAIL: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// Verifies the token in the headers. The database is only queried for a token with a valid signature.
 ///
-/// The status is 204 with the account in two headers, 401 without a valid token, or 503 if the service is temporarily unavailable.
-pub(super) async fn verify(auth: &AuthService, headers: &HeaderMap) -> Response {
-    let Some(token) = presented_token(headers) else {
-        return unauthorized();
-    };
+/// The status is `accepted` with the account in two headers, 401 without a valid token, or 503 if the service is temporarily unavailable.
+pub(super) async fn verify(
+    auth: &AuthService,
+    headers: &HeaderMap,
+    accepted: StatusCode,
+) -> Response {
+    let token = presented_token(headers).unwrap_or_default();
     match verify_for_gateway(auth, token).await {
-        Ok(valid) => accepted(&valid),
+        Ok(valid) => identity(&valid, accepted),
         Err(TokenRejection::Internal(error)) => failed(&Rejection::from(error)),
         Err(_) => unauthorized(),
     }
@@ -52,10 +55,10 @@ fn presented_token(headers: &HeaderMap) -> Option<&str> {
     is_known.then(|| token.trim_matches(' '))
 }
 
-fn accepted(valid: &ValidToken) -> Response {
+fn identity(valid: &ValidToken, status: StatusCode) -> Response {
     let email = utf8_percent_encode(&valid.email, ENCODED_IN_EMAIL).to_string();
     Response::builder()
-        .status(StatusCode::NO_CONTENT)
+        .status(status)
         .header(CACHE_CONTROL, "no-store")
         .header(USER_ID, valid.user_id)
         .header(USER_EMAIL, email)
