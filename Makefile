@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -63,6 +63,13 @@ test-django: setup-django ## Compare the service with a Django service, and run 
 
 setup-django: ## Install the Django service into folders that git ignores
 	tests/django/setup
+
+test-verify: setup-verify ## Test the recipes of docs/guides/verify-tokens.md
+	$(CARGO) build --locked --bins --example mint
+	SIGNET="$(BINARY)" MINT="$(dir $(BINARY))examples/mint" tests/verify/run
+
+setup-verify: ## Install the libraries and gateways of test-verify
+	tests/verify/setup
 
 test-faults: setup-faults ## Break the database, the disk, the network, the clock and the service under load
 	$(CARGO) build --locked

@@ -153,7 +153,7 @@ class Together(unittest.TestCase):
             "user", "import", "--from-database", "sqlite:django.sqlite3", "--table", "refapi_user"
         )
         assert imported.stdout.startswith("28 added, 0 updated, 0 unchanged, 0 skipped"), imported
-        cls.new = cls.home.serve(SIGNET_THROTTLE="off")
+        cls.new = cls.home.serve(SIGNET_THROTTLE="off", SIGNET_VERIFY="on")
 
     def test_tokens_of_either_service_refresh_at_the_other(self):
         for by, at in [(self.home.old, self.new), (self.new, self.home.old)]:
@@ -170,6 +170,40 @@ class Together(unittest.TestCase):
         token = obtain(other)[1]["token"]
         refusal = (400, {"non_field_errors": ["Error decoding signature."]})
         self.assertEqual([refresh(self.home.old, token), refresh(self.new, token)], [refusal] * 2)
+
+    def test_verify_answers_as_djangorestframework_jwt(self):
+        token = obtain(self.new)[1]["token"]
+        status, verified = post(self.new, "verify", {"token": token})
+        self.assertEqual((status, verified["type"], verified["token"]), (200, "JWT", token))
+        self.assertEqual(post(self.home.old, "verify", {"token": token})[1]["token"], token)
+        claims = {"user_id": 1, "username": EMAIL, "exp": int(time.time()) + 60, "email": EMAIL}
+        for changes in [
+            {},
+            {"orig_iat": 1},
+            {"exp": int(time.time()) - 60},
+            {"exp": int(time.time()) - 60, "username": "nobody@example.com"},
+            {"username": ""},
+            {"username": "nobody@example.com"},
+        ]:
+            command = [OLD_PYTHON, HERE / "pyjwt.py", "make", SECRET, json.dumps(claims | changes)]
+            token = subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
+            self.assert_same_verification({"token": token}, changes)
+        header, payload, signature = token.split(".")
+        for body in [
+            {"token": f"{header}.{payload}.{signature[::-1]}"},
+            {"token": "x"},
+            {"token": ""},
+            {"token": None},
+            {},
+        ]:
+            self.assert_same_verification(body, body)
+
+    def assert_same_verification(self, body, case):
+        with self.subTest(case=case):
+            (old, expected), (new, answer) = (post(url, "verify", body) for url in [self.home.old, self.new])
+            if old == 200:
+                expected, answer = expected["token"], answer["token"]
+            self.assertEqual((new, answer), (old, expected))
 
     def test_pyjwt_1_and_2_read_and_make_tokens(self):
         token = obtain(self.new)[1]["token"]

@@ -1,6 +1,6 @@
 from rest_framework import serializers
 from rest_framework_jwt.serializers import JSONWebTokenSerializer
-from rest_framework_jwt.views import ObtainJSONWebToken, RefreshJSONWebToken
+from rest_framework_jwt.views import ObtainJSONWebToken, RefreshJSONWebToken, VerifyJSONWebToken
 
 
 class LoginSerializer(JSONWebTokenSerializer):
@@ -14,4 +14,8 @@ class Obtain(ObtainJSONWebToken):
 
 
 class Refresh(RefreshJSONWebToken):
+    pass
+
+
+class Verify(VerifyJSONWebToken):
     pass
