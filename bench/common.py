@@ -61,7 +61,7 @@ def run_wrk_on_new_process(server, operation, bodies, **options):
     """Starts the server, warms it up, and returns the result of wrk."""
     server.start()
     try:
-        run_wrk(server, operation, bodies, seconds=WARMUP_SECONDS)
+        run_wrk(server, operation, bodies, **options | {"seconds": WARMUP_SECONDS})
         return run_wrk(server, operation, bodies, **options)
     finally:
         server.stop()

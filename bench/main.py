@@ -13,7 +13,7 @@ import scale
 from common import ALL_CORES, CONNECTIONS, CPUS, LONG_SECONDS, OUTPUT_DIR, ROUNDS, SERVER_CORE, SHORT
 from common import medians, pinned, run_wrk, run_wrk_on_new_process, table, target_table, write_page
 from instructions import committed, count
-from servers import BENCH, SIGNET, Django, Echo, Signet, SignetOnPostgres, argon2_cost, copy_binary
+from servers import BENCH, SIGNET, Django, Echo, Gateway, Signet, SignetOnPostgres, argon2_cost, copy_binary
 
 SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
 # Classes, environments and notes.
@@ -25,6 +25,7 @@ SERVERS = {
     "hyper echo": (Echo, {"FRAMEWORK": "hyper"}, "the same without a framework: the limit of the runtime"),
     "Django": (Django, {}, "Django 3.2 and djangorestframework-jwt 1.11 on SQLite, two gunicorn workers without keep-alive"),
 }
+GATEWAY = "Signet, /verify for gateways"
 CLIENTS = [1, CONNECTIONS, 512]
 STORM_REFRESH_RATE = 1_000
 ACCOUNTS = 4_000 if SHORT else 100_000
@@ -36,9 +37,12 @@ IDLE_SECONDS = 1 if SHORT else 12
 def measure_refreshes():
     """Returns results of wrk by server name, and for Signet on SQLite also by number of clients."""
     with ExitStack() as stack:
+        gateway = stack.enter_context(Gateway(SERVER_CORE))
         servers = {name: stack.enter_context(kind(SERVER_CORE, **environment)) for name, (kind, environment, _) in SERVERS.items()}
         bodies = servers[SQLITE].bodies("refresh")
         measurements = {name: partial(run_wrk_on_new_process, server, "refresh", bodies) for name, server in servers.items()}
+        tokens = gateway.bodies("refresh")
+        measurements[GATEWAY] = partial(run_wrk_on_new_process, gateway, "verify", tokens, bearer=True)
         for clients in CLIENTS:
             measurements[clients] = partial(run_wrk_on_new_process, servers[SQLITE], "refresh", bodies, connections=clients)
         return medians(measurements)
@@ -118,6 +122,7 @@ def targets(refreshes, logins, growth, counts):
         ("refresh against the poem echo, requests per second", ours["rate"] / echo["rate"], "at least", 0.45, ""),
         ("CPU per refresh against the poem echo", ours["cost"] / echo["cost"], "at most", 2.6, ""),
         ("refreshes with SIGNET_LOG=info into a file against warn", ours["rate"] / quiet["rate"], "at least", 0.75, ""),
+        ("verifications for a gateway against refreshes, requests per second", refreshes[GATEWAY]["rate"] / ours["rate"], "at least", 0.8, ""),
         ("p99 of refreshes in a login storm", process["p99"], "at most", 10, "ms"),
         ("logins against bare Argon2", logins["logins"]["rate"] / logins["argon2"]["rate"], "at least", 0.95, ""),
         ("start", process["start_ms"], "at most", 50, "ms"),
@@ -174,6 +179,10 @@ The server has one core, and wrk another. {CONNECTIONS} connections send refresh
 Signet on SQLite by number of clients:
 
 {refresh_table("clients", {clients: refreshes[clients] for clients in CLIENTS})}
+
+The same tokens in the header of `GET /verify`, which verifies tokens for gateways:
+
+{refresh_table("server", {GATEWAY: refreshes[GATEWAY]})}
 
 ## Logins
 

@@ -156,6 +156,18 @@ class Signet(Server):
         return [copy_binary(SIGNET, self.directory), "serve", "--listen", f"127.0.0.1:{self.port}"]
 
 
+class Gateway(Signet):
+    """Signet, and the listener to which gateways send `verify`."""
+
+    def prepare(self, cleanup):
+        self.gateway = f"127.0.0.1:{free_port()}"
+        self.environment["SIGNET_ADMIN_LISTEN"] = self.gateway
+        super().prepare(cleanup)
+
+    def url(self, operation):
+        return f"http://{self.gateway}/verify" if operation == "verify" else super().url(operation)
+
+
 class SignetOnPostgres(Signet):
     """Signet on a PostgreSQL that shares its cores. Its CPU time includes that of PostgreSQL."""
 

@@ -1,5 +1,6 @@
 -- Sends the request bodies of the file BODIES in turn, and prints the result as JSON on stderr.
 -- DELAY_MS: each connection waits between requests, for a random time with this mean.
+-- BEARER: the tokens of the bodies are in the header `Authorization` of requests without a body.
 -- ADDRESSES: requests come from this number of client addresses, and the result contains the number of responses by status.
 local requests, sent, threads = {}, 0, {}
 local delay_ms, addresses = tonumber(os.getenv("DELAY_MS")), tonumber(os.getenv("ADDRESSES"))
@@ -14,7 +15,12 @@ function init()
         if addresses then
             wrk.headers["X-Forwarded-For"] = "192.0.2." .. #requests % addresses
         end
-        table.insert(requests, wrk.format("POST", nil, nil, body))
+        if os.getenv("BEARER") then
+            wrk.headers["Authorization"] = "Bearer " .. body:match('"token": "([^"]+)"')
+            table.insert(requests, wrk.format("GET"))
+        else
+            table.insert(requests, wrk.format("POST", nil, nil, body))
+        end
     end
 end
 
