@@ -3,6 +3,7 @@
 //! No other module uses SQL, and this module does not depend on HTTP or tokens.
 
 mod attempts;
+mod copy;
 mod db;
 mod django;
 pub mod email;
@@ -15,6 +16,7 @@ mod revocation;
 mod store;
 
 pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
+pub use copy::{Contents, CopyError, Rows};
 pub use db::{
     Access, DatabaseUrl, Diagnostics, FileError, Limits, OpenError, PoolStats, ReadinessError,
     is_temporary, open, open_with, operator_hint,

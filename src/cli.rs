@@ -29,6 +29,7 @@ mod output;
 mod password;
 mod paths;
 mod prepared;
+mod question;
 mod secret;
 mod serve;
 mod signal;
@@ -126,6 +127,9 @@ enum Command {
     Serve(serve::Serve),
     /// Migrate the database, revert a migration, or show the status
     Migrate(migrate::Migrate),
+    /// Copy, back up and check the database
+    #[command(subcommand)]
+    Database(database::DatabaseCommand),
     /// Show, check and document the settings
     #[command(subcommand)]
     Config(config::Config),
@@ -216,6 +220,7 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
                 served
             }
             Command::Migrate(command) => command.run(&settings).await,
+            Command::Database(command) => command.run(&settings).await,
             Command::User(command) => command.run(&settings).await,
             Command::Secret(command) => command.run(&settings).await,
             Command::VerifyCompat(command) => command.run().await,

@@ -1,5 +1,7 @@
 //! The accounts in one database.
 
+use std::path::Path;
+
 use migration::{Lock, begin_locked};
 use sea_orm::{
     ActiveModelTrait,
@@ -107,6 +109,25 @@ impl AccountStore {
     /// When the database does not answer.
     pub async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
         self.database.diagnostics().await
+    }
+
+    /// Returns descriptions of damage in the database. PostgreSQL checks its pages itself, so the list is empty.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn damages(&self) -> Result<Vec<String>, DbErr> {
+        self.database.damages().await
+    }
+
+    /// Writes a snapshot of a SQLite database into an empty file. The service may write meanwhile.
+    ///
+    /// # Errors
+    /// When the path is not UTF-8, or the database fails.
+    pub async fn backup(&self, path: &Path) -> Result<(), DbErr> {
+        let path = path
+            .to_str()
+            .ok_or_else(|| DbErr::Custom("the path is not UTF-8".to_owned()))?;
+        self.database.backup(path).await
     }
 
     /// Returns the accounts for one request. The queries of the request share one time limit.

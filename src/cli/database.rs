@@ -1,10 +1,11 @@
-//! Opens the database of the settings, and applies migrations.
+//! `signet database`, and the functions with which all commands open the database and apply migrations.
 
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use clap::Subcommand;
 use migration::MigrationStatus;
 use tracing::info;
 
@@ -16,9 +17,34 @@ use crate::{
     config::Settings,
 };
 
+mod backup;
+mod check;
+mod contents;
+mod copy;
 mod new;
 
 pub(super) use new::NewDatabase;
+
+/// The commands for whole databases.
+#[derive(Subcommand)]
+pub(super) enum DatabaseCommand {
+    /// Copy all rows to another database: accounts, retired IDs and rate limits
+    Copy(copy::Copy),
+    /// Write a backup of a SQLite database into a new file, also while the service runs
+    Backup(backup::Backup),
+    /// Check the database for damage, and count its rows
+    Check(check::Check),
+}
+
+impl DatabaseCommand {
+    pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
+        match self {
+            Self::Copy(command) => command.run(settings).await,
+            Self::Backup(command) => command.run(settings).await,
+            Self::Check(command) => command.run(settings).await,
+        }
+    }
+}
 
 /// How long to wait for another process that applies migrations.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
@@ -290,8 +316,10 @@ fn failed(error: migration::Error) -> CliError {
 
 /// Returns the message about a database that does not open.
 pub(super) fn unopened(error: OpenError) -> CliError {
-    CliError::from(format!(
-        "cannot use the database in SIGNET_DATABASE_URL: {error}"
-    ))
-    .hint_option(error.hint())
+    unopened_from("SIGNET_DATABASE_URL", error)
+}
+
+/// Returns the message about a database that does not open. The URL is from this setting or flag.
+fn unopened_from(name: &str, error: OpenError) -> CliError {
+    CliError::from(format!("cannot use the database in {name}: {error}")).hint_option(error.hint())
 }

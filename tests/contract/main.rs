@@ -15,6 +15,7 @@ mod body;
 mod cli;
 mod config;
 mod corpus;
+mod database_commands;
 mod databases;
 mod docs;
 mod doctor;

@@ -15,6 +15,27 @@ pub struct Diagnostics {
 }
 
 impl DatabaseClient {
+    /// Returns descriptions of damage in a SQLite database. PostgreSQL checks its pages itself.
+    pub(in crate::accounts) async fn damages(&self) -> Result<Vec<String>, DbErr> {
+        let backend = self.db().get_database_backend();
+        if backend != DbBackend::Sqlite {
+            return Ok(Vec::new());
+        }
+        let check = Statement::from_string(backend, "PRAGMA integrity_check");
+        let rows = self.db().query_all_raw(check).await?;
+        let lines = rows.iter().map(|row| row.try_get_by_index::<String>(0));
+        let lines: Vec<_> = lines.collect::<Result<_, _>>()?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// Writes a snapshot of a SQLite database into an empty file.
+    pub(in crate::accounts) async fn backup(&self, path: &str) -> Result<(), DbErr> {
+        let backend = self.db().get_database_backend();
+        let backup = Statement::from_sql_and_values(backend, "VACUUM INTO ?", [path.into()]);
+        self.db().execute_raw(backup).await?;
+        Ok(())
+    }
+
     /// Returns facts about the database.
     pub(in crate::accounts) async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
         let backend = self.db().get_database_backend();

@@ -61,14 +61,27 @@ impl NewDatabase {
         format!("sqlite:/{}", encoded.join("/"))
     }
 
+    /// The path of the database under its temporary name.
+    pub(super) fn temp_path(&self) -> &Path {
+        &self.temp_path
+    }
+
     /// Closes the database, and renames the file to its final path, which is logged.
-    pub(in crate::cli) async fn publish(mut self, users: &AccountStore) -> Result<(), CliError> {
+    pub(in crate::cli) async fn publish(self, users: &AccountStore) -> Result<(), CliError> {
         // The last connection writes the log back to the file.
         users.close().await;
         let path = self.path.clone();
+        self.persist()?;
+        log_created(&path);
+        Ok(())
+    }
+
+    /// Renames the file of a closed database to its final path.
+    pub(super) fn persist(mut self) -> Result<(), CliError> {
+        let path = self.path.clone();
         let failed = |error: &io::Error| {
             CliError::from(format!(
-                "cannot create the database {}: {error}; no accounts were imported",
+                "cannot create the database {}: {error}; no accounts were written",
                 path.display()
             ))
         };
@@ -88,9 +101,7 @@ impl NewDatabase {
             }
             Err(error) => return Err(failed(&error.error)),
         }
-        sync_folder_of(&place).map_err(|error| failed(&error))?;
-        log_created(&place);
-        Ok(())
+        sync_folder_of(&place).map_err(|error| failed(&error))
     }
 }
 

@@ -1,19 +1,11 @@
 //! `signet user delete`
 
-use std::io::{self, IsTerminal};
-
 use super::{
     account::AccountArgs,
     context::Context,
     format::{change, failed, name},
 };
-use crate::{
-    accounts::Account,
-    cli::{
-        error::CliError,
-        output::{OutputArgs, print_error},
-    },
-};
+use crate::cli::{error::CliError, output::OutputArgs, question};
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct Delete {
@@ -30,7 +22,8 @@ impl Delete {
     pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), CliError> {
         let account = self.account.find(context.accounts).await?;
         if !self.yes {
-            confirm(&account)?;
+            let question = format!("Delete {}? Its ID is never reused.", name(&account));
+            question::ask(&question, "nothing was deleted")?;
         }
         context
             .accounts
@@ -42,25 +35,5 @@ impl Delete {
             format!("deleted {}", name(&account)),
             change(true, &account),
         )
-    }
-}
-
-fn confirm(account: &Account) -> Result<(), CliError> {
-    if !io::stdin().is_terminal() {
-        let error = CliError::from("cannot ask for confirmation without a terminal");
-        return Err(error.hint("confirm with --yes"));
-    }
-    print_error(format_args!(
-        "Delete {}? Its ID is never reused. [y/N] ",
-        name(account)
-    ));
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| format!("cannot read the answer: {error}"))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err("canceled; nothing was deleted".into())
     }
 }

@@ -1,0 +1,292 @@
+//! `signet database`: copies, backups and checks of whole databases.
+
+use std::{
+    fs,
+    os::unix::{
+        fs::PermissionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    binary::{Home, Service, failure, stdout},
+    store::Store,
+    world::{OBTAIN, REFRESH, SECRET},
+};
+
+const PASSWORD: &str = "correct horse\n";
+
+/// Returns a database with every kind of row: accounts of an import and of a command, a retired ID, and a failed login.
+fn filled(home: &Home) {
+    let user = |id: i64, email: &str, joined: &str| {
+        let fields =
+            json!({ "email": email, "password": "!", "is_active": id != 2, "date_joined": joined });
+        json!({ "model": "auth.user", "pk": id, "fields": fields })
+    };
+    let dump = json!([
+        user(1, "Ünï@example.com", "1969-12-31T23:59:59.1234567Z"),
+        user(2, "disabled@example.com", "1999-01-31T12:00:00.999999Z"),
+        user(7, "deleted@example.com", "2027-01-31T12:00:00Z"),
+    ]);
+    fs::write(home.path().join("dump.json"), dump.to_string()).unwrap();
+    stdout(&home.run(&["user", "import", "dump.json"]));
+    stdout(&home.run(&["user", "delete", "--id", "7", "--yes"]));
+    let create = ["user", "create", "you@example.com", "--password-stdin"];
+    stdout(&home.feed(&create, PASSWORD));
+    let service = home.serve(&[]);
+    let wrong = json!({ "email": "you@example.com", "password": "wrong" });
+    assert_eq!(service.post(OBTAIN, &wrong).0, 400);
+    let right = json!({ "email": "you@example.com", "password": "correct horse" });
+    assert_eq!(service.post(OBTAIN, &right).0, 200);
+}
+
+/// Runs a command with another database than that of the home.
+fn run_on(home: &Home, url: &str, args: &[&str]) -> Output {
+    let mut signet = home.command(args);
+    signet.env("SIGNET_DATABASE_URL", url).stdin(Stdio::null());
+    signet.output().unwrap()
+}
+
+fn contents(home: &Home, url: &str) -> Value {
+    let check = run_on(home, url, &["database", "check", "--json"]);
+    let check: Value = serde_json::from_str(&stdout(&check)).unwrap();
+    check["contents"].clone()
+}
+
+fn copy(home: &Home, from: &str, to: &str, flags: &[&str]) -> Output {
+    let args = ["database", "copy", "--from", from, "--to", to];
+    home.run(&[&args, flags].concat())
+}
+
+/// Copies to SQLite and back. On PostgreSQL, each copy changes the kind of the database.
+#[test]
+fn copy_has_equal_rows_in_both_directions() {
+    let home = Home::new();
+    filled(&home);
+    let original = home.database();
+    let rows = contents(&home, &original);
+    assert_eq!(rows["accounts"]["rows"], 3);
+    assert_eq!(rows["retired_ids"]["rows"], 1);
+    assert!(rows["attempts"]["rows"].as_u64() >= Some(1), "{rows}");
+
+    let sqlite = "sqlite:copies/signet.db";
+    let printed = stdout(&copy(&home, &original, sqlite, &["--json"]));
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), rows);
+    assert_eq!(contents(&home, sqlite), rows);
+
+    let second = Home::new();
+    let back = if Store::is_postgres() {
+        second.database()
+    } else {
+        "sqlite:second.db".to_owned()
+    };
+    stdout(&copy(&home, sqlite, &back, &[]));
+    assert_eq!(contents(&home, &back), rows);
+    // New IDs follow the largest ID that was ever used.
+    let create = ["user", "create", "new@example.com", "--password-stdin"];
+    let mut create = home.command(&create);
+    create.env("SIGNET_DATABASE_URL", &back);
+    create.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut create = create.spawn().unwrap();
+    std::io::Write::write_all(&mut create.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
+    let created = stdout(&create.wait_with_output().unwrap());
+    assert_eq!(created, "created account 9 (new@example.com)\n");
+}
+
+#[test]
+fn token_stays_valid_after_a_copy() {
+    let home = Home::new();
+    filled(&home);
+    let serve = |url: &str| {
+        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .env("SIGNET_DATABASE_URL", url)
+            .env("SIGNET_JWT_SECRET", SECRET);
+        Service::start(command)
+    };
+    let old = serve(&home.database());
+    let login = json!({ "email": "you@example.com", "password": "correct horse" });
+    let (_, token) = old.post(OBTAIN, &login);
+    let copied = copy(&home, &home.database(), "sqlite:copy.db", &[]);
+    stdout(&copied);
+    let new = serve("sqlite:copy.db");
+    let refresh = json!({ "token": token["token"] });
+    assert_eq!(new.post(REFRESH, &refresh).0, 200);
+    assert_eq!(new.post(OBTAIN, &login).0, 200);
+}
+
+#[test]
+fn rows_of_the_target_are_replaced_only_on_request() {
+    let home = Home::new();
+    filled(&home);
+    let original = home.database();
+    stdout(&copy(&home, &original, "sqlite:copy.db", &[]));
+    let rows = contents(&home, "sqlite:copy.db");
+    stdout(&run_on(
+        &home,
+        "sqlite:copy.db",
+        &["user", "delete", "--id", "2", "--yes"],
+    ));
+    let changed = contents(&home, "sqlite:copy.db");
+
+    for (flags, reason) in [
+        (&[][..], "the target has"),
+        (&["--replace"], "cannot ask for confirmation"),
+    ] {
+        let (code, said) = failure(&copy(&home, &original, "sqlite:copy.db", flags));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(reason) && said.contains("hint: "), "{said}");
+        assert_eq!(contents(&home, "sqlite:copy.db"), changed);
+    }
+    stdout(&copy(
+        &home,
+        &original,
+        "sqlite:copy.db",
+        &["--replace", "--yes"],
+    ));
+    assert_eq!(contents(&home, "sqlite:copy.db"), rows);
+}
+
+/// Adds accounts until a copy takes a noticeable time.
+fn grow(home: &Home, accounts: i64) {
+    let rows = (100..100 + accounts).map(|id| format!("{id},user{id}@example.com,!,t\n"));
+    let csv = "id,email,password,is_active\n".to_owned() + &rows.collect::<Vec<_>>().concat();
+    fs::write(home.path().join("users.csv"), csv).unwrap();
+    stdout(&home.run(&["user", "import", "users.csv", "--quiet"]));
+}
+
+#[test]
+fn killed_copy_leaves_no_file() {
+    let home = Home::on_sqlite();
+    grow(&home, 20_000);
+    let args = ["database", "copy", "--from", "sqlite:data/signet.db"];
+    let mut signet = home.command(&[&args[..], &["--to", "sqlite:copy.db"]].concat());
+    let mut signet = signet.stdout(Stdio::null()).spawn().unwrap();
+    // The write-ahead log of the new file grows during the copy.
+    while !is_copying(home.path()) {
+        std::thread::yield_now();
+    }
+    signet.kill().unwrap();
+    assert_eq!(signet.wait().unwrap().signal(), Some(9));
+    assert!(!home.path().join("copy.db").exists());
+    // The next copy is complete.
+    stdout(&copy(&home, "sqlite:data/signet.db", "sqlite:copy.db", &[]));
+    let original = contents(&home, "sqlite:data/signet.db");
+    assert_eq!(contents(&home, "sqlite:copy.db"), original);
+}
+
+fn is_copying(folder: &Path) -> bool {
+    let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    files
+        .filter(|file| file.file_name().to_string_lossy().ends_with("-wal"))
+        .any(|file| file.metadata().is_ok_and(|file| file.len() > 200_000))
+}
+
+#[test]
+fn full_disk_leaves_no_rows() {
+    let home = Home::on_sqlite();
+    grow(&home, 5_000);
+    let signet = home.command(&["database", "copy"]);
+    let mut limited = Command::new("sh");
+    // A write beyond the limit fails as on a full disk.
+    limited.args([
+        "-c",
+        "trap '' XFSZ; ulimit -f 600; exec \"$0\" database copy --from sqlite:data/signet.db --to sqlite:copy.db",
+    ]);
+    limited.arg(signet.get_program()).env_clear();
+    for (name, value) in signet.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    limited.current_dir(home.path()).arg0("sh");
+    let (code, said) = failure(&limited.output().unwrap());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("no rows were changed"), "{said}");
+    let names = fs::read_dir(home.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| !Path::new(name).starts_with("copy.db")
+                && !name.to_string_lossy().starts_with(".signet-new")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn unusable_source_or_target_is_named() {
+    let home = Home::on_sqlite();
+    fs::write(home.path().join("text"), "text ".repeat(100)).unwrap();
+    let copy_db = "sqlite:copy.db";
+    for (from, to, code, reason) in [
+        (
+            "sqlite:none.db",
+            copy_db,
+            1,
+            "--from: the file none.db does not exist",
+        ),
+        ("sqlite:text", copy_db, 1, "--from"),
+        ("mysql://x", copy_db, 2, "cannot use the database in --from"),
+        (
+            "sqlite::memory:",
+            copy_db,
+            2,
+            "--from is a database in memory",
+        ),
+        (
+            "postgres://u:hunter2@h/d",
+            copy_db,
+            2,
+            "--from: the URL contains a password",
+        ),
+    ] {
+        let (actual, said) = failure(&copy(&home, from, to, &[]));
+        assert_eq!(actual, code, "{said}");
+        assert!(said.contains(reason) && !said.contains("hunter2"), "{said}");
+        assert!(!home.path().join("copy.db").exists());
+    }
+}
+
+#[test]
+fn backup_of_a_running_service_is_complete_and_private() {
+    let home = Home::on_sqlite();
+    filled(&home);
+    let _service = home.serve(&[]);
+    let printed = stdout(&home.run(&["database", "backup", "backup.db"]));
+    assert_eq!(printed, "wrote backup.db\n");
+    let original = contents(&home, &home.database());
+    assert_eq!(contents(&home, "sqlite:backup.db"), original);
+    let mode = fs::metadata(home.path().join("backup.db")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let (code, said) = failure(&home.run(&["database", "backup", "backup.db"]));
+    assert_eq!(code, 1);
+    assert!(said.contains("the file exists"), "{said}");
+}
+
+#[test]
+fn backup_of_postgresql_names_its_tool() {
+    if Store::is_postgres() {
+        let (_, said) = failure(&Home::new().run(&["database", "backup", "backup.db"]));
+        assert!(said.contains("pg_dump"), "{said}");
+    }
+}
+
+#[test]
+fn check_finds_damage() {
+    let home = Home::on_sqlite();
+    grow(&home, 1_000);
+    let path = home.path().join("data/signet.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4096].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let (code, said) = failure(&home.run(&["database", "check"]));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("damaged") || said.contains("malformed"),
+        "{said}"
+    );
+}
