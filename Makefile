@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -112,6 +112,9 @@ bench: setup-bench ## Compare the release with echo servers, bare Argon2 and Dja
 bench-scale: setup-bench ## Measure the CPU time of requests with ten million accounts, and write bench/scale.md
 	$(call MEASURE,release) scale.py 10000000
 
+bench-copy: setup-bench ## Measure copies of a database with a million accounts, and write bench/copies.md
+	$(call MEASURE,release) copies.py 1000000
+
 bench-fairness: setup-bench ## Measure logins of a user during floods from other addresses, and write bench/fairness.md
 	$(call MEASURE,release) fairness.py
 
@@ -135,10 +138,10 @@ test-instructions: ## Compare these counts with bench/instructions.json
 	bench/setup-instructions
 	$(COUNT)
 
-test-bench: setup-bench ## Run bench, bench-scale, bench-fairness, measure and flamegraph briefly, to test them
+test-bench: setup-bench ## Run bench, bench-scale, bench-copy, bench-fairness, measure and flamegraph briefly, to test them
 	bench/setup-instructions
 	bench/setup-flamegraph
-	for program in main.py "scale.py 4000" fairness.py measure.py flamegraph.py; do \
+	for program in main.py "scale.py 4000" "copies.py 4000" fairness.py measure.py flamegraph.py; do \
 	    $(call MEASURE,release) $$program --short || exit 1; \
 	done
 
