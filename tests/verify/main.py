@@ -339,7 +339,7 @@ def table(answers: dict[Recipe, dict[str, Answer]]) -> str:
     for case in CORPUS:
         expected = {"accept": "yes", "reject": "401", "any": "either"}[case["expected"]]
         if "expected_offline" in case:
-            expected += ", or yes without asking"
+            expected += ", or yes with the secret"
         cells = [by_case[case["name"]] for by_case in answers.values()]
         cells = ["yes" if answer.is_accepted else str(answer.status or "closed") for answer in cells]
         rows.append([case["meaning"], expected, *cells])
