@@ -12,11 +12,12 @@ mod hash_sample;
 mod import;
 mod list;
 mod loader;
+mod maintenance;
 mod revocation;
 mod store;
 
 pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
-pub use copy::{Contents, CopyError, Rows};
+pub use copy::{Contents, CopyError, PreparedCopy, Rows};
 pub use db::{
     Access, DatabaseUrl, Diagnostics, FileError, Limits, OpenError, PoolStats, ReadinessError,
     is_temporary, open, open_with, operator_hint,

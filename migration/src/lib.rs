@@ -13,9 +13,11 @@ mod m20261123_000001_users;
 mod m20261123_000002_attempts;
 mod m20261123_000003_imported;
 mod m20261128_000004_expand_imported_fields;
+mod m20261129_000005_expand_maintenance;
 
 pub use apply::{Error, MigrationStatus, apply, status, step_back};
 pub use lock::{Lock, begin_locked, is_contention};
+pub use m20261129_000005_expand_maintenance::MAINTENANCE;
 
 /// Every migration, in the order of application.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_attempts::Migration),
             Box::new(m20261123_000003_imported::Migration),
             Box::new(m20261128_000004_expand_imported_fields::Migration),
+            Box::new(m20261129_000005_expand_maintenance::Migration),
         ]
     }
 }

@@ -3,19 +3,19 @@
 use std::fmt;
 
 use sea_orm::{
-    AccessMode, ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    FromQueryResult, IntoActiveModel, IsolationLevel, ModelTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, TransactionTrait, Value,
+    AccessMode, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend,
+    DbErr, EntityTrait, FromQueryResult, IntoActiveModel, IsolationLevel, ModelTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait, Value,
 };
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{attempts, entity, entity::retired, store::AccountStore};
+use super::{attempts, entity, entity::retired, maintenance, store::AccountStore};
 
 /// The number of rows in a query. SQLite accepts 32,766 parameters in a query, and an account has 13.
 const BATCH: u64 = 1_000;
 
-/// Why a copy failed. The rows of the target did not change.
+/// Why a copy failed. The rows of the target did not change, except perhaps after [`CopyError::Commit`].
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The target has rows, and they must not be replaced.
@@ -29,9 +29,38 @@ pub enum CopyError {
         /// The contents of the target.
         target: Contents,
     },
-    /// A database failed.
+    /// A database failed before the commit.
     #[error(transparent)]
     Database(#[from] DbErr),
+    /// The commit failed. It is unknown whether the rows of the target have changed.
+    #[error("the commit failed: {0}")]
+    Commit(DbErr),
+}
+
+/// A copy that is complete, but not committed. Dropping the copy rolls it back.
+pub struct PreparedCopy {
+    transaction: DatabaseTransaction,
+    /// The contents of both databases.
+    pub contents: Contents,
+    /// Whether the source was in maintenance, so that no change of an account is missing.
+    pub in_maintenance: bool,
+}
+
+impl PreparedCopy {
+    /// Commits the copy. Must not be canceled, because the result would be unknown.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn commit(self) -> Result<(), CopyError> {
+        let backend = self.transaction.get_database_backend();
+        self.transaction.commit().await.map_err(|error| {
+            if backend == DbBackend::Sqlite {
+                // A failed commit of SQLite changes nothing.
+                return CopyError::Database(error);
+            }
+            CopyError::Commit(error)
+        })
+    }
 }
 
 /// The contents of a database.
@@ -92,8 +121,8 @@ impl fmt::Display for Rows {
 impl AccountStore {
     /// Copies all rows to `target`, which must be empty or is emptied. Calls `progress` with the number of accounts of each batch.
     ///
-    /// The copy is one transaction of the target. The source is read in one snapshot. Before the commit, the rows in the target are read
-    /// and compared.
+    /// The copy is one transaction of the target. The source is read in one snapshot. At the end, the rows in the target are read and
+    /// compared.
     ///
     /// # Errors
     /// When the target has rows, or a database fails. No row of the target has changed then.
@@ -102,17 +131,21 @@ impl AccountStore {
         target: &Self,
         replace: bool,
         mut progress: impl FnMut(u64),
-    ) -> Result<Contents, CopyError> {
+    ) -> Result<PreparedCopy, CopyError> {
         let source = self.begin_snapshot().await?;
+        let in_maintenance = maintenance::Entity::find().one(&source).await?.is_some();
         let target = target.begin_exclusive().await?;
+        if target.get_database_backend() == DbBackend::Postgres {
+            // A service on the target would otherwise add rows during the copy.
+            let lock = "LOCK TABLE users, retired_ids, attempts IN EXCLUSIVE MODE";
+            target.execute_unprepared(lock).await?;
+        }
         if replace {
             attempts::Entity::delete_many().exec(&target).await?;
             retired::Entity::delete_many().exec(&target).await?;
             entity::Entity::delete_many().exec(&target).await?;
         } else {
-            let rows = entity::Entity::find().count(&target).await?
-                + retired::Entity::find().count(&target).await?
-                + attempts::Entity::find().count(&target).await?;
+            let rows = count(&target).await?.into_iter().sum();
             if rows > 0 {
                 return Err(CopyError::NotEmpty(rows));
             }
@@ -122,6 +155,8 @@ impl AccountStore {
             retired_ids: copy::<retired::Model>(&source, &target, |_| {}).await?,
             attempts: copy::<attempts::Model>(&source, &target, |_| {}).await?,
         };
+        // The snapshot of the source is no longer needed.
+        drop(source);
         let copied = Contents {
             accounts: read::<entity::Model>(&target).await?,
             retired_ids: read::<retired::Model>(&target).await?,
@@ -133,8 +168,19 @@ impl AccountStore {
                 target: copied,
             });
         }
-        target.commit().await?;
-        Ok(original)
+        Ok(PreparedCopy {
+            transaction: target,
+            contents: original,
+            in_maintenance,
+        })
+    }
+
+    /// Returns the numbers of accounts, of retired IDs, and of counters of failed attempts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn row_counts(&self) -> Result<[u64; 3], DbErr> {
+        count(&self.begin_snapshot().await?).await
     }
 
     /// Returns the contents of one snapshot of the database.
@@ -154,13 +200,21 @@ impl AccountStore {
     async fn begin_snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
         let db = self.database.db();
         if db.get_database_backend() == DbBackend::Sqlite {
-            // The write-ahead log gives each transaction of SQLite a snapshot.
+            // Each transaction of SQLite has a snapshot. Without a write-ahead log, it blocks writers.
             return db.begin().await;
         }
         let isolation = Some(IsolationLevel::RepeatableRead);
         db.begin_with_config(isolation, Some(AccessMode::ReadOnly))
             .await
     }
+}
+
+async fn count(db: &DatabaseTransaction) -> Result<[u64; 3], DbErr> {
+    Ok([
+        entity::Entity::find().count(db).await?,
+        retired::Entity::find().count(db).await?,
+        attempts::Entity::find().count(db).await?,
+    ])
 }
 
 /// A row that is copied.
@@ -255,9 +309,13 @@ async fn copy<R: Row>(
             rows.add(row);
         }
         progress(page.len() as u64);
-        let models = page
-            .into_iter()
-            .map(|row| row.in_microseconds().into_active_model().reset_all());
+        let models = page.into_iter().map(|row| {
+            let row = match target.get_database_backend() {
+                DbBackend::Postgres => row.in_microseconds(),
+                _ => row,
+            };
+            row.into_active_model().reset_all()
+        });
         let insert = R::Entity::insert_many(models).exec_without_returning(target);
         // One database reads while the other database writes.
         let (inserted, next) = tokio::join!(insert, next_page::<R>(source, Some(after)));

@@ -111,11 +111,11 @@ impl AccountStore {
         self.database.diagnostics().await
     }
 
-    /// Returns descriptions of damage in the database. PostgreSQL checks its pages itself, so the list is empty.
+    /// Returns descriptions of damage in a SQLite database, or `None` for PostgreSQL, which has the program `pg_amcheck`.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn damages(&self) -> Result<Vec<String>, DbErr> {
+    pub async fn damages(&self) -> Result<Option<Vec<String>>, DbErr> {
         self.database.damages().await
     }
 

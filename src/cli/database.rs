@@ -21,6 +21,7 @@ mod backup;
 mod check;
 mod contents;
 mod copy;
+mod maintenance;
 mod new;
 
 pub(super) use new::NewDatabase;
@@ -32,6 +33,8 @@ pub(super) enum DatabaseCommand {
     Copy(copy::Copy),
     /// Write a backup of a SQLite database into a new file, also while the service runs
     Backup(backup::Backup),
+    /// Reject changes of accounts until the maintenance ends, by all replicas and commands
+    Maintenance(maintenance::Maintenance),
     /// Check the database for damage, and count its rows
     Check(check::Check),
 }
@@ -41,6 +44,7 @@ impl DatabaseCommand {
         match self {
             Self::Copy(command) => command.run(settings).await,
             Self::Backup(command) => command.run(settings).await,
+            Self::Maintenance(command) => command.run(settings).await,
             Self::Check(command) => command.run(settings).await,
         }
     }

@@ -59,7 +59,7 @@ pub(super) fn confirm(text: impl fmt::Display) -> Result<(), CliError> {
 }
 
 /// An error after the work of the command.
-fn succeeded(error: CliError) -> CliError {
+pub(super) fn succeeded(error: CliError) -> CliError {
     error.state("the command itself succeeded")
 }
 

@@ -8,6 +8,7 @@ use std::{
     },
     path::Path,
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use serde_json::{Value, json};
@@ -289,4 +290,101 @@ fn check_finds_damage() {
         said.contains("damaged") || said.contains("malformed"),
         "{said}"
     );
+}
+
+#[test]
+fn maintenance_rejects_changes_and_answers_refreshes() {
+    let home = Home::new();
+    filled(&home);
+    let service = home.serve(&[]);
+    let login = json!({ "email": "you@example.com", "password": "correct horse" });
+    let (_, token) = service.post(OBTAIN, &login);
+    let refresh = json!({ "token": token["token"] });
+
+    let csv = "id,email,password,is_active\n50,new@example.com,!,t\n";
+    fs::write(home.path().join("new.csv"), csv).unwrap();
+    let on = ["database", "maintenance", "on"];
+    stdout(&home.run(&on));
+    let (status, body) = service.post(OBTAIN, &login);
+    let unavailable = "Service temporarily unavailable, try again later.";
+    assert_eq!((status, &body["detail"]), (503, &json!(unavailable)));
+    assert_eq!(service.post(REFRESH, &refresh).0, 200);
+    for change in [
+        &["user", "create", "new@example.com", "--password-stdin"][..],
+        &["user", "disable", "--id", "1"],
+        &["user", "revoke-tokens", "--all"],
+        &["user", "delete", "--id", "1", "--yes"],
+        &["user", "import", "new.csv"],
+    ] {
+        let (code, said) = failure(&home.feed(change, PASSWORD));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("the database is in maintenance"), "{said}");
+        assert!(said.contains("hint: wait for the end"), "{said}");
+    }
+    let again: Value =
+        serde_json::from_str(&stdout(&home.run(&[&on[..], &["--json"]].concat()))).unwrap();
+    assert_eq!(again, json!({ "maintenance": true, "changed": false }));
+
+    stdout(&home.run(&["database", "maintenance", "off"]));
+    assert_eq!(service.post(OBTAIN, &login).0, 200);
+}
+
+/// Moves a service with traffic to another database: refreshes succeed all the time, and no acknowledged change is lost.
+#[test]
+fn service_moves_without_loss() {
+    let home = Home::new();
+    filled(&home);
+    let serve = |url: &str| {
+        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .env("SIGNET_DATABASE_URL", url)
+            .env("SIGNET_JWT_SECRET", SECRET);
+        Service::start(command)
+    };
+    let old = serve(&home.database());
+    let login = json!({ "email": "you@example.com", "password": "correct horse" });
+    let (_, token) = old.post(OBTAIN, &login);
+    let refresh = json!({ "token": token["token"] });
+    let is_moving = AtomicBool::new(true);
+    let created = std::thread::scope(|scope| {
+        let refreshes = scope.spawn(|| {
+            while is_moving.load(Ordering::Relaxed) {
+                assert_eq!(old.post(REFRESH, &refresh).0, 200);
+            }
+        });
+        let writer = scope.spawn(|| {
+            let mut created = Vec::new();
+            loop {
+                let email = format!("user{}@example.com", created.len());
+                let create = ["user", "create", &email, "--password-stdin"];
+                if !home.feed(&create, PASSWORD).status.success() {
+                    return created;
+                }
+                created.push(email);
+            }
+        });
+        while home
+            .run(&["user", "show", "user1@example.com"])
+            .status
+            .code()
+            != Some(0)
+        {}
+        stdout(&home.run(&["database", "maintenance", "on"]));
+        let created = writer.join().unwrap();
+        let copied = copy(&home, &home.database(), "sqlite:moved.db", &[]);
+        let said = String::from_utf8_lossy(&copied.stderr).into_owned();
+        stdout(&copied);
+        assert!(said.contains("no change of an account is lost"), "{said}");
+        let new = serve("sqlite:moved.db");
+        assert_eq!(new.post(REFRESH, &refresh).0, 200);
+        assert_eq!(new.post(OBTAIN, &login).0, 200);
+        is_moving.store(false, Ordering::Relaxed);
+        refreshes.join().unwrap();
+        created
+    });
+    let moved = stdout(&run_on(&home, "sqlite:moved.db", &["user", "list"]));
+    assert!(created.len() >= 2);
+    for email in created {
+        assert!(moved.contains(&format!("\t{email}\t")), "{email} is lost");
+    }
 }

@@ -15,17 +15,19 @@ pub struct Diagnostics {
 }
 
 impl DatabaseClient {
-    /// Returns descriptions of damage in a SQLite database. PostgreSQL checks its pages itself.
-    pub(in crate::accounts) async fn damages(&self) -> Result<Vec<String>, DbErr> {
+    /// Returns descriptions of damage in a SQLite database, or `None` for PostgreSQL, which has the program `pg_amcheck`.
+    pub(in crate::accounts) async fn damages(&self) -> Result<Option<Vec<String>>, DbErr> {
         let backend = self.db().get_database_backend();
         if backend != DbBackend::Sqlite {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let check = Statement::from_string(backend, "PRAGMA integrity_check");
         let rows = self.db().query_all_raw(check).await?;
         let lines = rows.iter().map(|row| row.try_get_by_index::<String>(0));
         let lines: Vec<_> = lines.collect::<Result<_, _>>()?;
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        Ok(Some(
+            lines.into_iter().filter(|line| line != "ok").collect(),
+        ))
     }
 
     /// Writes a snapshot of a SQLite database into an empty file.

@@ -1,6 +1,6 @@
 //! Classifies database errors: whether to retry, and how an operator can fix the cause.
 
-use migration::is_contention;
+use migration::{MAINTENANCE, is_contention};
 use sea_orm::{
     ConnAcquireErr, DbErr, RuntimeErr,
     sqlx::{self, postgres::PgDatabaseError},
@@ -24,7 +24,7 @@ const NOT_A_DATABASE: i32 = 26;
 /// permissions, which an operator can fix.
 #[must_use]
 pub fn is_temporary(error: &DbErr) -> bool {
-    if is_connection_error(error) || is_contention(error) {
+    if is_connection_error(error) || is_contention(error) || is_maintenance(error) {
         return true;
     }
     match code(error) {
@@ -44,6 +44,9 @@ pub fn is_temporary(error: &DbErr) -> bool {
 #[must_use]
 pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
     Some(match code(error) {
+        _ if is_maintenance(error) => {
+            "wait for the end of the maintenance, or end it with `signet database maintenance off`"
+        }
         Some(Code::Sqlite(FULL | IO) | Code::Postgres("53100")) => {
             "check for free disk space, and try again; nothing was lost"
         }
@@ -71,6 +74,17 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// Returns whether a trigger rejected a change because of the maintenance mode.
+fn is_maintenance(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.message() == MAINTENANCE)
 }
 
 /// Returns whether the disk is full.

@@ -23,9 +23,9 @@ impl Check {
         let accounts = existing_users(settings, Access::Read).await?;
         let checked = async {
             let damages = accounts.damages().await?;
-            let contents = match damages[..] {
-                [] => Some(accounts.contents().await?),
-                _ => None,
+            let contents = match damages.as_deref() {
+                None | Some([]) => Some(accounts.contents().await?),
+                Some(_) => None,
             };
             Ok((damages, contents))
         };
@@ -33,14 +33,19 @@ impl Check {
         accounts.close().await;
         let (damages, contents) = checked.map_err(CliError::database)?;
         let Some(contents) = contents else {
-            let error = CliError::from(format!("the database is damaged: {}", damages.join("; ")));
+            let damages = damages.unwrap_or_default().join("; ");
+            let error = CliError::from(format!("the database is damaged: {damages}"));
             return Err(error.hint("stop the service, and restore a backup"));
         };
         if self.output.json {
             let contents = contents::as_json(&contents);
-            return print_json(json!({ "damaged": false, "contents": contents }));
+            let is_damaged = damages.map(|damages| !damages.is_empty());
+            return print_json(json!({ "damaged": is_damaged, "contents": contents }));
         }
-        confirm("the database has no damage, and all migrations are applied")?;
+        confirm(match damages {
+            Some(_) => "the database has no damage, and all migrations are applied",
+            None => "all rows can be read, and all migrations are applied",
+        })?;
         contents::print(&contents, self.output)
     }
 }

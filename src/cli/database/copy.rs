@@ -7,12 +7,16 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{NewDatabase, contents, current, migrate, unopened_from};
+use super::{
+    NewDatabase, contents, current, is_without_accounts, migrate, migration_status, unopened_from,
+};
 use crate::{
-    accounts::{self, Access, AccountStore, Contents, CopyError, DatabaseUrl, Limits, OpenError},
+    accounts::{
+        self, Access, AccountStore, Contents, CopyError, Database, DatabaseUrl, Limits, OpenError,
+    },
     cli::{
         error::CliError,
-        output::{OutputArgs, confirm, counted, is_quiet, note},
+        output::{OutputArgs, confirm, counted, is_quiet, note, succeeded, warn},
         question, signal,
     },
     config::{self, Settings},
@@ -44,53 +48,77 @@ impl Copy {
         let copied = self.copy(&source, &target).await;
         source.close().await;
         target.close().await;
-        let copied = copied?;
+        let (copied, in_maintenance) = copied?;
         if let Some(new) = new {
             new.publish(&target).await?;
         }
-        self.report(&copied)
+        self.report(&copied, in_maintenance).map_err(succeeded)
     }
 
+    /// Returns the contents of both databases, and whether the source was in maintenance.
     async fn copy(
         &self,
         source: &AccountStore,
         target: &AccountStore,
-    ) -> Result<Contents, CliError> {
-        let stop = signal::stop()?;
-        let accounts = source.count().await.map_err(CliError::database)?;
+    ) -> Result<(Contents, bool), CliError> {
         if self.replace && !self.yes {
-            let rows = target.count().await.map_err(CliError::database)?;
-            let rows = counted(rows.unsigned_abs(), "account");
-            question::ask(
-                &format!("Delete {rows} of the target?"),
-                "no rows were changed",
-            )?;
+            self.ask(target).await?;
         }
-        let bar = bar(accounts.unsigned_abs(), self.output.json);
-        let copy = source.copy_to(target, self.replace, |rows| bar.inc(rows));
-        let copied = tokio::select! {
-            biased;
-            () = stop => Err(CliError::interrupted()),
-            copied = copy => copied.map_err(failed),
+        let stop = signal::stop()?;
+        let prepare = async {
+            let accounts = source.count().await?;
+            let bar = bar(accounts.unsigned_abs(), self.output.json);
+            let prepared = source.copy_to(target, self.replace, |rows| bar.inc(rows));
+            let prepared = prepared.await;
+            bar.finish_and_clear();
+            prepared
         };
-        bar.finish_and_clear();
-        copied
+        let prepared = tokio::select! {
+            biased;
+            () = stop => return Err(CliError::interrupted()),
+            prepared = prepare => prepared.map_err(failed)?,
+        };
+        let copied = (prepared.contents, prepared.in_maintenance);
+        // A signal does not interrupt the commit, because its result would be unknown.
+        prepared.commit().await.map_err(failed)?;
+        Ok(copied)
     }
 
-    fn report(&self, copied: &Contents) -> Result<(), CliError> {
-        contents::print(copied, self.output)?;
-        if self.output.json {
+    /// Asks whether the rows of the target may be deleted.
+    async fn ask(&self, target: &AccountStore) -> Result<(), CliError> {
+        let counts = target.row_counts().await.map_err(CliError::database)?;
+        if counts == [0; 3] {
             return Ok(());
         }
-        note(
-            "the rows of both databases are equal; changes of the source since the start of the copy are not in the target",
+        let [accounts, retired_ids, attempts] = counts;
+        let question = format!(
+            "Delete {}, {} and {} in {}?",
+            counted(accounts, "account"),
+            counted(retired_ids, "retired ID"),
+            counted(attempts, "counter"),
+            config::DatabaseUrl(self.to.clone()).masked()
         );
+        question::ask(&question, "no rows were changed")
+    }
+
+    fn report(&self, copied: &Contents, in_maintenance: bool) -> Result<(), CliError> {
+        contents::print(copied, self.output)?;
+        if in_maintenance {
+            note(
+                "the rows of both databases are equal; the source is in maintenance, so no change of an account is lost",
+            );
+        } else {
+            warn(
+                "the source is not in maintenance: logins and changes since the start of the copy are not in the target; stop the \
+                 service before the copy, or run `signet database maintenance on`",
+            );
+        }
         let to_postgres = matches!(DatabaseUrl::parse(&self.to), Ok(DatabaseUrl::Postgres(_)));
-        if to_postgres {
-            // PostgreSQL has no folder for the secret.
+        if to_postgres && !self.output.json {
+            // PostgreSQL has no folder for the files of secrets.
             confirm(
-                "next step: set SIGNET_DATABASE_URL to the new database, and SIGNET_JWT_SECRET_FILE to the file with the secret, \
-                 which is not in the database",
+                "next step: set SIGNET_DATABASE_URL to the new database, and SIGNET_JWT_SECRET_FILE and \
+                 SIGNET_JWT_PREVIOUS_SECRETS_FILE to the files with the secrets, which are not in the database",
             )?;
         }
         Ok(())
@@ -99,13 +127,16 @@ impl Copy {
 
 /// Parses the URL of a flag.
 fn parse(flag: &str, url: &str) -> Result<DatabaseUrl, CliError> {
-    if config::DatabaseUrl(url.to_owned()).has_password() {
+    let parsed =
+        DatabaseUrl::parse(url).map_err(|error| unopened_from(flag, error).of_settings())?;
+    let is_postgres = matches!(parsed, DatabaseUrl::Postgres(_));
+    if is_postgres && config::DatabaseUrl(url.to_owned()).has_password() {
         let error = CliError::usage(format!(
             "{flag}: the URL contains a password, and other users of this machine can read flags"
         ));
-        return Err(error.hint("set the password in PGPASSWORD or ~/.pgpass"));
+        return Err(error.hint("set the password in ~/.pgpass, or in PGPASSWORD"));
     }
-    DatabaseUrl::parse(url).map_err(|error| unopened_from(flag, error).of_settings())
+    Ok(parsed)
 }
 
 async fn open_source(url: &str, limits: Limits) -> Result<AccountStore, CliError> {
@@ -118,9 +149,25 @@ async fn open_source(url: &str, limits: Limits) -> Result<AccountStore, CliError
     }
     let db = accounts::open_with(url, limits, Access::Read).await;
     let db = db.map_err(|error| unopened_from("--from", error))?;
-    current(db, limits)
-        .await
-        .map_err(|error| error.in_context("--from"))
+    reject_newer(&db, "--from").await?;
+    current(db, limits).await.map_err(|error| {
+        error
+            .in_context("--from")
+            .hint("run `signet migrate --database-url URL` with the URL of --from")
+    })
+}
+
+/// Rejects a database with migrations of a newer version: this version would not copy the new columns.
+async fn reject_newer(db: &Database, flag: &str) -> Result<(), CliError> {
+    let status = migration_status(Some(db)).await?;
+    if status.unknown.is_empty() {
+        return Ok(());
+    }
+    let error = CliError::from(format!(
+        "{flag}: the database has migrations of a newer version: {}",
+        status.unknown.join(", ")
+    ));
+    Err(error.hint("run the newer version of signet"))
 }
 
 /// Opens or creates the target, and applies its migrations. A new file gets its path after the copy.
@@ -141,10 +188,16 @@ async fn open_target(
         .as_ref()
         .map_or_else(|| url.to_owned(), NewDatabase::url);
     let db = accounts::open(&url, limits).await.map_err(failed)?;
-    migrate(&db)
-        .await
-        .map_err(|error| error.in_context("--to"))?;
-    Ok((AccountStore::new(db, limits), new))
+    reject_newer(&db, "--to").await?;
+    let target = AccountStore::new(db.clone(), limits);
+    // The migrations of a database with accounts are not applied, because another version of the service may use the database.
+    let is_unmigrated = is_without_accounts(&db, &target).await;
+    if is_unmigrated.map_err(|error| error.in_context("--to"))? {
+        migrate(&db)
+            .await
+            .map_err(|error| error.in_context("--to"))?;
+    }
+    Ok((target, new))
 }
 
 fn failed(error: CopyError) -> CliError {
@@ -152,9 +205,14 @@ fn failed(error: CopyError) -> CliError {
         CopyError::NotEmpty(_) => Some("use an empty database, or delete the rows with --replace"),
         CopyError::Differs { .. } => Some("report this fault"),
         CopyError::Database(error) => accounts::operator_hint(error),
+        CopyError::Commit(_) => Some("compare both databases with `signet database check`"),
+    };
+    let state = match error {
+        CopyError::Commit(_) => "it is unknown whether the target has changed",
+        _ => "no rows were changed",
     };
     CliError::from(format!("cannot copy the database: {error}"))
-        .state("no rows were changed")
+        .state(state)
         .hint_option(hint)
 }
 
