@@ -51,11 +51,11 @@ pub struct Settings {
     pub database_connections: NonZeroU32,
     /// Time limit for all database queries of a request together. After it, the response is 503 with `Retry-After`
     pub database_wait: BoundedSeconds<1, 86_400>,
-    /// Secret that signs the tokens, at least 32 bytes. With SQLite, the service generates a secret next to the database if no secret is set
+    /// Secret that signs the tokens: text of at least 32 bytes. With SQLite, the service generates a secret next to the database if no secret is set
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]
     #[schemars(extend("x-group" = "Tokens"))]
     pub jwt_secret: Option<Secret>,
-    /// File with the secret that signs the tokens, at least 32 bytes. A line break at the end is ignored. With SQLite, the service generates a secret next to the database if no secret is set
+    /// File with the secret that signs the tokens: text of at least 32 bytes, such as the output of `openssl rand -hex 32`. A line break at the end is ignored. With SQLite, the service generates a secret next to the database if no secret is set
     #[schemars(example = "/etc/signet/secret")]
     pub jwt_secret_file: Option<PathBuf>,
     /// Previous secrets, one per line. Their tokens are still accepted, with `2027-01-31T00:00:00Z SECRET` only until that time
@@ -68,7 +68,7 @@ pub struct Settings {
     pub jwt_expires_in: BoundedSeconds<1>,
     /// Time after a login in which its tokens can be refreshed. An expired token cannot be refreshed
     pub jwt_refresh_window: BoundedSeconds<0>,
-    /// Operation `POST /v1/auth/jwt/verify/`, which checks a token and its account: `on` or `off`
+    /// Operation `POST /v1/auth/jwt/verify/`, with which other services check a token and its account: `on` or `off`. Gateways use `/verify` of `admin_listen` instead, which does not depend on this setting
     pub verify: Switch,
     /// Memory of a password hash (Argon2id), in KiB
     #[schemars(extend("x-group" = "Password hashing"))]
@@ -80,7 +80,7 @@ pub struct Settings {
     /// Memory limit for all concurrent password hashes, in KiB. The default is half of the memory of the machine or cgroup
     #[schemars(example = 524_288)]
     pub hashing_memory_kib: Option<NonZeroU32>,
-    /// Maximum time that a login waits for its password hash. A login that would wait longer gets a 503 immediately
+    /// Maximum time that a login waits in the queue until the computation of its password hash starts. A login that would wait longer gets a 503 immediately
     pub hashing_wait: BoundedSeconds<1>,
     /// Rate limit for failed logins: `on` or `off`
     #[schemars(extend("x-group" = "Rate limiting"))]
@@ -95,7 +95,7 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. The client address in other headers is ignored
     pub client_ip_header: ClientIpHeader,
-    /// URL of the service for clients behind a proxy, such as `https://host/auth`: the server URL in the OpenAPI document
+    /// URL under which clients reach the service if it is behind a proxy, such as `https://host/auth`. The OpenAPI document contains this URL
     #[schemars(example = "https://host/auth")]
     pub public_url: Option<PublicUrl>,
     /// Origins of web pages that may call the service from a browser, separated by commas, such as `https://app.example.com` or `capacitor://localhost`. Patterns are not supported
