@@ -45,6 +45,16 @@ fn demo_has_the_documented_account_and_leaves_no_files() {
 }
 
 #[test]
+fn demo_listens_on_loopback_addresses_only() {
+    let home = Home::new();
+    for flag in ["--listen", "--admin-listen"] {
+        let (code, said) = failure(&home.run(&["serve", "--demo", flag, "0.0.0.0:0"]));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("--demo cannot listen on 0.0.0.0:0"), "{said}");
+    }
+}
+
+#[test]
 fn tokens_survive_a_restart() {
     let home = Home::new();
     let add = ["user", "create", "you@example.com", "--password-stdin"];
@@ -295,10 +305,11 @@ fn unknown_variable_only_logs_a_warning() {
 }
 
 /// Starts a service with this limit of open files.
-fn serve_with_files(home: &Home, files: u32) -> Service {
+fn serve_with_files(home: &Home, files: u32, flags: &str) -> Service {
     let signet = home.command(&[]);
     let mut command = Command::new("sh");
-    let limit = format!("ulimit -n {files} && exec \"$0\" serve --demo --listen 127.0.0.1:0");
+    let limit =
+        format!("ulimit -n {files} && exec \"$0\" serve --demo --listen 127.0.0.1:0 {flags}");
     command.args(["-c", &limit]).arg(signet.get_program());
     command.current_dir(home.path()).env_clear();
     for (name, value) in signet.get_envs() {
@@ -310,8 +321,10 @@ fn serve_with_files(home: &Home, files: u32) -> Service {
 #[test]
 fn few_file_descriptors_are_reported_at_start() {
     let home = Home::new();
-    for (files, connections) in [(64, 1), (400, 80)] {
-        let service = serve_with_files(&home, files);
+    // The listener for operators may use an eighth of the files, which are 50 of 400.
+    let admin = "--admin-listen 127.0.0.1:0";
+    for (files, flags, connections) in [(64, "", 1), (400, "", 80), (400, admin, 30)] {
+        let service = serve_with_files(&home, files, flags);
         let lines = service.started.lines();
         let events: Vec<Value> = lines
             .filter_map(|it| serde_json::from_str(it).ok())
