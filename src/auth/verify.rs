@@ -95,10 +95,9 @@ pub async fn verify(
     token: &str,
 ) -> Result<ValidToken, TokenRejection> {
     let now = auth.clock.now();
-    let outcome = match authenticate_client(auth, client, token, now).await {
-        Ok(presented) => presented.into_valid(now),
-        Err(error) => Err(error),
-    };
+    let outcome = authenticate_client(auth, client, token, now)
+        .await
+        .and_then(|presented| presented.into_valid(now));
     auth.metrics.record_verification("operation", &outcome);
     outcome.inspect_err(|error| Audit::token_rejected(PresentedFor::Verify, client.address, error))
 }
@@ -113,10 +112,9 @@ pub async fn verify_for_gateway(
     token: &str,
 ) -> Result<ValidToken, TokenRejection> {
     let now = auth.clock.now();
-    let outcome = match authenticate(auth, token, now).await {
-        Ok(presented) => presented.into_valid(now),
-        Err(error) => Err(error),
-    };
+    let outcome = authenticate(auth, token, now)
+        .await
+        .and_then(|presented| presented.into_valid(now));
     auth.metrics.record_verification("gateway", &outcome);
     // The address of the client is only in the log of the gateway.
     outcome.inspect_err(|error| {

@@ -14,7 +14,7 @@ pub(super) fn is_typo(name: &str, known: &str) -> bool {
     strsim::damerau_levenshtein(name, known) <= max_distance
 }
 
-/// Whether at least half of the letters of `name` are in `known`, in the same order.
+/// Whether `name` and `known` differ in at most half of the letters of the longer name.
 pub(super) fn is_similar(name: &str, known: &str) -> bool {
     strsim::normalized_damerau_levenshtein(name, known) >= 0.5
 }

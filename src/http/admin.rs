@@ -1,4 +1,5 @@
-//! The endpoints on a separate listener: `/healthz`, `/readyz` and `/metrics` for operators, and `/verify` for gateways.
+//! The endpoints on a separate listener: `/healthz`, `/readyz` and `/metrics` for operators, and `/verify` and `/ext-authz`
+//! for gateways.
 
 use std::{
     panic::AssertUnwindSafe,
