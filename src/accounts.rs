@@ -3,6 +3,7 @@
 //! No other module uses SQL, and this module does not depend on HTTP or tokens.
 
 mod attempts;
+mod contents;
 mod copy;
 mod db;
 mod django;
@@ -17,10 +18,11 @@ mod revocation;
 mod store;
 
 pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
-pub use copy::{Contents, CopyError, PreparedCopy, Rows};
+pub use contents::{Contents, ReadError, Rows};
+pub use copy::{CopyError, PreparedCopy};
 pub use db::{
     Access, DatabaseUrl, Diagnostics, FileError, Limits, OpenError, PoolStats, ReadinessError,
-    is_temporary, open, open_with, operator_hint,
+    is_file_in_use, is_temporary, open, open_with, operator_hint,
 };
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as Account, PasswordHash};

@@ -19,5 +19,5 @@ pub use limits::Limits;
 pub use open::{Access, open, open_with};
 pub use open_error::OpenError;
 pub(super) use postgres::{find_cause, ping_timeout};
-pub use sqlite::FileError;
+pub use sqlite::{FileError, is_file_in_use};
 pub use url::DatabaseUrl;

@@ -119,6 +119,14 @@ impl AccountStore {
         self.database.damages().await
     }
 
+    /// Returns the number of connections of other Signet processes to a PostgreSQL database, and 0 for SQLite.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn other_connections(&self) -> Result<i64, DbErr> {
+        self.database.other_connections().await
+    }
+
     /// Writes a snapshot of a SQLite database into an empty file. The service may write meanwhile.
     ///
     /// # Errors

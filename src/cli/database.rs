@@ -119,12 +119,15 @@ pub(super) async fn existing_users(
     settings: &Settings,
     access: Access,
 ) -> Result<AccountStore, CliError> {
-    let limits = settings.database_limits();
+    let db = existing(settings, access).await?;
+    current(db, settings.database_limits()).await
+}
+
+/// Opens the database for a command that does not create it.
+async fn existing(settings: &Settings, access: Access) -> Result<Database, CliError> {
     refuse_memory(settings)?;
-    let Some(db) = open_existing(settings, limits, access).await? else {
-        return Err(no_database(settings));
-    };
-    current(db, limits).await
+    let db = open_existing(settings, settings.database_limits(), access).await?;
+    db.ok_or_else(|| no_database(settings))
 }
 
 /// Returns the accounts of `db`. Fails if migrations are pending.

@@ -1,4 +1,4 @@
-//! Standard output: tables, JSON and confirmations.
+//! The output of commands: tables, JSON, confirmations and progress bars.
 
 use std::{
     fmt,
@@ -8,6 +8,7 @@ use std::{
 
 use anstream::AutoStream;
 use clap::builder::styling::{Style, Styles};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
@@ -168,6 +169,22 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         }
         let bytes = table.into_inner().unwrap_or_default();
         String::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// Returns a progress bar on standard error. Without a size, the bar is a spinner with the message. The bar is hidden if standard error is
+/// no terminal.
+pub(super) fn progress_bar(json: bool, size: Option<u64>, template: &str) -> ProgressBar {
+    if json || is_quiet() || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), template),
+        None => (ProgressBar::no_length(), "{spinner} {msg} accounts"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 

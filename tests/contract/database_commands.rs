@@ -11,11 +11,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use signet::accounts;
 
 use crate::{
     binary::{Home, Service, failure, stdout},
-    store::Store,
+    store::{LIMITS, Store},
     world::{OBTAIN, REFRESH, SECRET},
 };
 
@@ -63,6 +65,26 @@ fn copy(home: &Home, from: &str, to: &str, flags: &[&str]) -> Output {
     home.run(&[&args, flags].concat())
 }
 
+/// Starts a service on this database, always with the same secret.
+fn serve(home: &Home, url: &str) -> Service {
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command
+        .env("SIGNET_DATABASE_URL", url)
+        .env("SIGNET_JWT_SECRET", SECRET);
+    Service::start(command)
+}
+
+/// Runs SQL on a database of the home.
+async fn execute(home: &Home, url: &str, sql: &str) {
+    let path = url.strip_prefix("sqlite:");
+    let url = path.map_or(url.to_owned(), |path| {
+        format!("sqlite:{}", home.path().join(path).display())
+    });
+    let db = accounts::open(&url, LIMITS).await.unwrap();
+    db.execute_unprepared(sql).await.unwrap();
+    db.close().await.unwrap();
+}
+
 /// Copies to SQLite and back. On PostgreSQL, each copy changes the kind of the database.
 #[test]
 fn copy_has_equal_rows_in_both_directions() {
@@ -102,19 +124,12 @@ fn copy_has_equal_rows_in_both_directions() {
 fn token_stays_valid_after_a_copy() {
     let home = Home::new();
     filled(&home);
-    let serve = |url: &str| {
-        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
-        command
-            .env("SIGNET_DATABASE_URL", url)
-            .env("SIGNET_JWT_SECRET", SECRET);
-        Service::start(command)
-    };
-    let old = serve(&home.database());
+    let old = serve(&home, &home.database());
     let login = json!({ "email": "you@example.com", "password": "correct horse" });
     let (_, token) = old.post(OBTAIN, &login);
     let copied = copy(&home, &home.database(), "sqlite:copy.db", &[]);
     stdout(&copied);
-    let new = serve("sqlite:copy.db");
+    let new = serve(&home, "sqlite:copy.db");
     let refresh = json!({ "token": token["token"] });
     assert_eq!(new.post(REFRESH, &refresh).0, 200);
     assert_eq!(new.post(OBTAIN, &login).0, 200);
@@ -158,6 +173,118 @@ fn grow(home: &Home, accounts: i64) {
     let csv = "id,email,password,is_active\n".to_owned() + &rows.collect::<Vec<_>>().concat();
     fs::write(home.path().join("users.csv"), csv).unwrap();
     stdout(&home.run(&["user", "import", "users.csv", "--quiet"]));
+}
+
+/// Copies more rows than a query reads.
+#[tokio::test]
+async fn copy_of_many_counters_is_complete() {
+    let home = Home::on_sqlite();
+    stdout(&home.run(&["migrate"]));
+    let insert = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+                  INSERT INTO attempts (subject, settled_at) SELECT printf('%064x', i * 7919), i FROM n";
+    execute(&home, &home.database(), insert).await;
+    let printed = stdout(&copy(
+        &home,
+        &home.database(),
+        "sqlite:copy.db",
+        &["--json"],
+    ));
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["attempts"]["rows"], 2500);
+    assert_eq!(contents(&home, "sqlite:copy.db"), printed);
+}
+
+/// A service on the source may change rows after the snapshot of the copy.
+#[test]
+fn use_of_the_source_is_reported() {
+    let home = Home::new();
+    filled(&home);
+    let original = home.database();
+    let said = |target: &str| {
+        let copied = copy(&home, &original, target, &[]);
+        let said = String::from_utf8_lossy(&copied.stderr).into_owned();
+        stdout(&copied);
+        said
+    };
+    let unused = said("sqlite:first.db");
+    assert!(unused.contains("no service used the source"), "{unused}");
+    let service = home.serve(&[]);
+    let used = said("sqlite:second.db");
+    assert!(used.contains("not in maintenance"), "{used}");
+    drop(service);
+}
+
+#[tokio::test]
+async fn row_that_cannot_be_read_is_named() {
+    let home = Home::on_sqlite();
+    filled(&home);
+    let original = home.database();
+    let spoil = "UPDATE users SET created = '294000-01-01 00:00:00+00:00' WHERE id = 2";
+    execute(&home, &original, spoil).await;
+    let (code, said) = failure(&copy(&home, &original, "sqlite:copy.db", &[]));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("the source failed: cannot read account 2"),
+        "{said}"
+    );
+    assert!(said.contains("no rows were changed"), "{said}");
+    let (_, said) = failure(&run_on(&home, &original, &["database", "check"]));
+    assert!(said.contains("cannot read account 2"), "{said}");
+}
+
+/// A trigger makes the copy fail after the rows of the target are deleted.
+#[tokio::test]
+async fn failed_copy_keeps_the_rows_of_the_target() {
+    let source = Home::on_sqlite();
+    grow(&source, 3_000);
+    let home = Home::new();
+    filled(&home);
+    let target = home.database();
+    let rows = contents(&home, &target);
+    for sql in if Store::is_postgres() {
+        &[
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted'; END $$",
+            "CREATE TRIGGER fail BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.id = 2500) EXECUTE FUNCTION fail()",
+        ][..]
+    } else {
+        &[
+            "CREATE TRIGGER fail BEFORE INSERT ON users WHEN NEW.id = 2500 BEGIN SELECT RAISE(FAIL, 'planted'); END",
+        ]
+    } {
+        execute(&home, &target, sql).await;
+    }
+    let from = format!("sqlite:{}", source.path().join("data/signet.db").display());
+    let (code, said) = failure(&copy(&home, &from, &target, &["--replace", "--yes"]));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains("the target failed: ") && said.contains("planted"),
+        "{said}"
+    );
+    assert!(said.contains("no rows were changed"), "{said}");
+    assert_eq!(contents(&home, &target), rows);
+}
+
+#[test]
+fn interrupted_copy_keeps_the_rows_of_the_target() {
+    let home = Home::on_sqlite();
+    filled(&home);
+    stdout(&copy(&home, &home.database(), "sqlite:copy.db", &[]));
+    let rows = contents(&home, "sqlite:copy.db");
+    grow(&home, 20_000);
+    let args = ["database", "copy", "--from", "sqlite:data/signet.db"];
+    let to = ["--to", "sqlite:copy.db", "--replace", "--yes"];
+    let mut signet = home.command(&[&args[..], &to].concat());
+    let signet = signet.stdout(Stdio::null()).stderr(Stdio::piped());
+    let signet = signet.spawn().unwrap();
+    while !is_copying(home.path()) {
+        std::thread::yield_now();
+    }
+    let mut kill = Command::new("kill");
+    kill.args(["-INT", &signet.id().to_string()]);
+    assert!(kill.status().unwrap().success());
+    let (code, said) = failure(&signet.wait_with_output().unwrap());
+    assert_eq!(code, 130, "{said}");
+    assert_eq!(contents(&home, "sqlite:copy.db"), rows);
 }
 
 #[test]
@@ -238,6 +365,12 @@ fn unusable_source_or_target_is_named() {
             "--from is a database in memory",
         ),
         (
+            "sqlite:text",
+            "sqlite:./text",
+            2,
+            "--from and --to are the same database",
+        ),
+        (
             "postgres://u:hunter2@h/d",
             copy_db,
             2,
@@ -292,6 +425,29 @@ fn check_finds_damage() {
     );
 }
 
+/// A backup may be older than the newest migration.
+#[test]
+fn check_reports_pending_migrations() {
+    let home = Home::new();
+    filled(&home);
+    stdout(&home.run(&["migrate", "down", "--yes"]));
+    let check = home.run(&["database", "check", "--json"]);
+    let check: Value = serde_json::from_str(&stdout(&check)).unwrap();
+    let damaged = if Store::is_postgres() {
+        Value::Null
+    } else {
+        json!(false)
+    };
+    let expected = json!({
+        "damaged": damaged,
+        "pending": ["m20261129_000005_expand_maintenance"],
+        "contents": null,
+    });
+    assert_eq!(check, expected);
+    let check = stdout(&home.run(&["database", "check"]));
+    assert!(check.contains("migrations are pending: m2026"), "{check}");
+}
+
 #[test]
 fn maintenance_rejects_changes_and_answers_refreshes() {
     let home = Home::new();
@@ -324,6 +480,12 @@ fn maintenance_rejects_changes_and_answers_refreshes() {
     let again: Value =
         serde_json::from_str(&stdout(&home.run(&[&on[..], &["--json"]].concat()))).unwrap();
     assert_eq!(again, json!({ "maintenance": true, "changed": false }));
+    let doctor = home.run(&["doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(
+        doctor.contains("warning\tmaintenance\ton since 20"),
+        "{doctor}"
+    );
 
     stdout(&home.run(&["database", "maintenance", "off"]));
     assert_eq!(service.post(OBTAIN, &login).0, 200);
@@ -334,14 +496,7 @@ fn maintenance_rejects_changes_and_answers_refreshes() {
 fn service_moves_without_loss() {
     let home = Home::new();
     filled(&home);
-    let serve = |url: &str| {
-        let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
-        command
-            .env("SIGNET_DATABASE_URL", url)
-            .env("SIGNET_JWT_SECRET", SECRET);
-        Service::start(command)
-    };
-    let old = serve(&home.database());
+    let old = serve(&home, &home.database());
     let login = json!({ "email": "you@example.com", "password": "correct horse" });
     let (_, token) = old.post(OBTAIN, &login);
     let refresh = json!({ "token": token["token"] });
@@ -375,7 +530,7 @@ fn service_moves_without_loss() {
         let said = String::from_utf8_lossy(&copied.stderr).into_owned();
         stdout(&copied);
         assert!(said.contains("no change of an account is lost"), "{said}");
-        let new = serve("sqlite:moved.db");
+        let new = serve(&home, "sqlite:moved.db");
         assert_eq!(new.post(REFRESH, &refresh).0, 200);
         assert_eq!(new.post(OBTAIN, &login).0, 200);
         is_moving.store(false, Ordering::Relaxed);

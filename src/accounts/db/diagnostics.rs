@@ -30,6 +30,19 @@ impl DatabaseClient {
         ))
     }
 
+    /// Returns the number of connections of other Signet processes to a PostgreSQL database, and 0 for SQLite.
+    pub(in crate::accounts) async fn other_connections(&self) -> Result<i64, DbErr> {
+        let backend = self.db().get_database_backend();
+        if backend != DbBackend::Postgres {
+            return Ok(0);
+        }
+        let query = "SELECT count(*) AS connections FROM pg_stat_activity WHERE datname = current_database() \
+                     AND application_name = 'signet' AND pid <> pg_backend_pid()";
+        let query = Statement::from_string(backend, query);
+        let row = self.with_timeout(self.db().query_one_raw(query)).await?;
+        row.map_or(Ok(0), |row| row.try_get("", "connections"))
+    }
+
     /// Writes a snapshot of a SQLite database into an empty file.
     pub(in crate::accounts) async fn backup(&self, path: &str) -> Result<(), DbErr> {
         let backend = self.db().get_database_backend();

@@ -16,6 +16,7 @@ enum Code<'a> {
 
 const READ_ONLY: i32 = 8;
 const IO: i32 = 10;
+const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
 const NOT_A_DATABASE: i32 = 26;
@@ -55,6 +56,9 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
         }
         Some(Code::Sqlite(CANNOT_OPEN)) => {
             "use the path of a file, not of a folder, and make the file and its folder writable"
+        }
+        Some(Code::Sqlite(CORRUPT)) => {
+            "the database is damaged: stop the service, and restore a backup"
         }
         Some(Code::Sqlite(NOT_A_DATABASE)) => {
             "the file is not a database of SQLite: use the path of another file"

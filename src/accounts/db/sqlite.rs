@@ -9,6 +9,7 @@ use std::{
     time::SystemTime,
 };
 
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbBackend, sqlx};
 
 use super::open_error::OpenError;
@@ -43,6 +44,21 @@ pub(super) fn is_closed_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     read.is_ok() && header[18] == 2 && !Path::new(&log).exists()
+}
+
+/// Returns whether another process has a database with a write-ahead log open. Call this before this process opens the database: the
+/// result does not include this process, and closing the file would release its locks.
+pub fn is_file_in_use(path: &Path) -> bool {
+    // Each process holds a shared lock of this byte (`UNIX_SHM_DMS` in os_unix.c of SQLite).
+    const LOCKED_BYTE: u64 = 128;
+    let mut index = path.as_os_str().to_owned();
+    index.push("-shm");
+    let lock = Flock {
+        start: LOCKED_BYTE,
+        length: 1,
+        ..Flock::from(FlockType::WriteLock)
+    };
+    File::open(index).is_ok_and(|index| matches!(fcntl_getlk(index, &lock), Ok(Some(_))))
 }
 
 /// Creates a missing file and its folder. Only the owner can read them, because the file contains password hashes.

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{contents, existing_users};
+use super::{contents, existing, failed, migration_status};
 use crate::{
-    accounts::Access,
+    accounts::{Access, AccountStore, Contents, Database, Limits, ReadError},
     cli::{
         error::CliError,
-        output::{OutputArgs, confirm, print_json},
+        output::{OutputArgs, confirm, note, print_json},
     },
     config::Settings,
 };
@@ -20,32 +20,70 @@ pub(in crate::cli) struct Check {
 
 impl Check {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
-        let accounts = existing_users(settings, Access::Read).await?;
-        let checked = async {
-            let damages = accounts.damages().await?;
-            let contents = match damages.as_deref() {
-                None | Some([]) => Some(accounts.contents().await?),
-                Some(_) => None,
-            };
-            Ok((damages, contents))
-        };
-        let checked = checked.await;
-        accounts.close().await;
-        let (damages, contents) = checked.map_err(CliError::database)?;
-        let Some(contents) = contents else {
-            let damages = damages.unwrap_or_default().join("; ");
-            let error = CliError::from(format!("the database is damaged: {damages}"));
-            return Err(error.hint("stop the service, and restore a backup"));
-        };
+        let db = existing(settings, Access::Read).await?;
+        let checked = check(&db, settings.database_limits()).await;
+        // The error of the check is more important.
+        let _ = db.close().await;
+        let checked = checked?;
         if self.output.json {
-            let contents = contents::as_json(&contents);
-            let is_damaged = damages.map(|damages| !damages.is_empty());
-            return print_json(json!({ "damaged": is_damaged, "contents": contents }));
+            return print_json(json!({
+                "damaged": checked.is_damaged,
+                "pending": checked.pending,
+                "contents": checked.contents.as_ref().map(contents::as_json),
+            }));
         }
-        confirm(match damages {
-            Some(_) => "the database has no damage, and all migrations are applied",
-            None => "all rows can be read, and all migrations are applied",
-        })?;
+        let damage = match checked.is_damaged {
+            Some(_) => "the database has no damage",
+            None => "PostgreSQL checks itself for damage (pg_amcheck)",
+        };
+        let Some(contents) = checked.contents else {
+            let pending = checked.pending.join(", ");
+            confirm(format!("{damage}, and migrations are pending: {pending}"))?;
+            note("the rows were not read; `signet migrate` applies the migrations");
+            return Ok(());
+        };
+        confirm(format!("{damage}, and all migrations are applied"))?;
         contents::print(&contents, self.output)
+    }
+}
+
+/// What the check found.
+struct Checked {
+    /// `None` for PostgreSQL.
+    is_damaged: Option<bool>,
+    pending: Vec<String>,
+    /// `None` if migrations are pending.
+    contents: Option<Contents>,
+}
+
+/// Checks for damage first, because a damaged database may fail each other query.
+async fn check(db: &Database, limits: Limits) -> Result<Checked, CliError> {
+    let accounts = AccountStore::new(db.clone(), limits);
+    let damages = accounts.damages().await.map_err(CliError::database)?;
+    if let Some(damages) = damages.as_ref().filter(|damages| !damages.is_empty()) {
+        let damages = damages.join("; ");
+        let error = CliError::from(format!("the database is damaged: {damages}"));
+        return Err(error.hint("stop the service, and restore a backup"));
+    }
+    let status = migration_status(Some(db)).await?;
+    status.check().map_err(failed)?;
+    let contents = if status.pending.is_empty() {
+        Some(accounts.contents().await.map_err(unreadable)?)
+    } else {
+        None
+    };
+    Ok(Checked {
+        is_damaged: damages.map(|_| false),
+        pending: status.pending,
+        contents,
+    })
+}
+
+fn unreadable(error: ReadError) -> CliError {
+    match error {
+        ReadError::Database(error) => CliError::database(error),
+        ReadError::Row { .. } => {
+            CliError::from(error.to_string()).hint("correct or delete the row, or restore a backup")
+        }
     }
 }

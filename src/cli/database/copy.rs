@@ -1,11 +1,6 @@
 //! `signet database copy`
 
-use std::{
-    io::{self, IsTerminal},
-    time::Duration,
-};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::{num::NonZeroU32, time::Duration};
 
 use super::{
     NewDatabase, contents, current, is_without_accounts, migrate, migration_status, unopened_from,
@@ -13,10 +8,11 @@ use super::{
 use crate::{
     accounts::{
         self, Access, AccountStore, Contents, CopyError, Database, DatabaseUrl, Limits, OpenError,
+        ReadError,
     },
     cli::{
         error::CliError,
-        output::{OutputArgs, confirm, counted, is_quiet, note, succeeded, warn},
+        output::{OutputArgs, confirm, counted, note, progress_bar, succeeded, warn},
         question, signal,
     },
     config::{self, Settings},
@@ -43,7 +39,8 @@ pub(in crate::cli) struct Copy {
 impl Copy {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let limits = settings.database_limits();
-        let source = open_source(&self.from, limits).await?;
+        self.reject_same_database()?;
+        let (source, is_served) = open_source(&self.from, limits).await?;
         let (target, new) = open_target(&self.to, limits).await?;
         let copied = self.copy(&source, &target).await;
         source.close().await;
@@ -52,7 +49,21 @@ impl Copy {
         if let Some(new) = new {
             new.publish(&target).await?;
         }
-        self.report(&copied, in_maintenance).map_err(succeeded)
+        self.report(&copied, in_maintenance, is_served)
+            .map_err(succeeded)
+    }
+
+    fn reject_same_database(&self) -> Result<(), CliError> {
+        let file = |flag, url| match parse(flag, url)? {
+            // Follows symbolic links. A file that does not exist is a different file.
+            DatabaseUrl::File(path) => Ok(path.canonicalize().ok()),
+            _ => Ok::<_, CliError>(None),
+        };
+        let (from, to) = (file("--from", &self.from)?, file("--to", &self.to)?);
+        if self.from == self.to || (from.is_some() && from == to) {
+            return Err(CliError::usage("--from and --to are the same database"));
+        }
+        Ok(())
     }
 
     /// Returns the contents of both databases, and whether the source was in maintenance.
@@ -66,17 +77,20 @@ impl Copy {
         }
         let stop = signal::stop()?;
         let prepare = async {
-            let accounts = source.count().await?;
-            let bar = bar(accounts.unsigned_abs(), self.output.json);
+            let accounts = source.count().await;
+            let accounts = accounts.map_err(CliError::database)?.unsigned_abs();
+            let template = "{bar:40} {percent} %, {per_sec}, {eta} left";
+            let bar = progress_bar(self.output.json, Some(accounts), template);
+            bar.enable_steady_tick(Duration::from_millis(200));
             let prepared = source.copy_to(target, self.replace, |rows| bar.inc(rows));
-            let prepared = prepared.await;
+            let prepared = prepared.await.map_err(failed);
             bar.finish_and_clear();
             prepared
         };
         let prepared = tokio::select! {
             biased;
             () = stop => return Err(CliError::interrupted()),
-            prepared = prepare => prepared.map_err(failed)?,
+            prepared = prepare => prepared?,
         };
         let copied = (prepared.contents, prepared.in_maintenance);
         // A signal does not interrupt the commit, because its result would be unknown.
@@ -101,16 +115,25 @@ impl Copy {
         question::ask(&question, "no rows were changed")
     }
 
-    fn report(&self, copied: &Contents, in_maintenance: bool) -> Result<(), CliError> {
+    fn report(
+        &self,
+        copied: &Contents,
+        in_maintenance: bool,
+        is_served: bool,
+    ) -> Result<(), CliError> {
         contents::print(copied, self.output)?;
         if in_maintenance {
             note(
                 "the rows of both databases are equal; the source is in maintenance, so no change of an account is lost",
             );
-        } else {
+        } else if is_served {
             warn(
-                "the source is not in maintenance: logins and changes since the start of the copy are not in the target; stop the \
-                 service before the copy, or run `signet database maintenance on`",
+                "a service or command uses the source, which is not in maintenance: logins and changes since the start of the copy are \
+                 not in the target; stop the service before the copy, or run `signet database maintenance on`",
+            );
+        } else {
+            note(
+                "the rows of both databases are equal; no service used the source at the start of the copy",
             );
         }
         let to_postgres = matches!(DatabaseUrl::parse(&self.to), Ok(DatabaseUrl::Postgres(_)));
@@ -139,22 +162,36 @@ fn parse(flag: &str, url: &str) -> Result<DatabaseUrl, CliError> {
     Ok(parsed)
 }
 
-async fn open_source(url: &str, limits: Limits) -> Result<AccountStore, CliError> {
-    match parse("--from", url)? {
+/// Opens the source. Also returns whether another process uses the source.
+async fn open_source(url: &str, limits: Limits) -> Result<(AccountStore, bool), CliError> {
+    let location = parse("--from", url)?;
+    let uses_file = match &location {
+        DatabaseUrl::File(path) => accounts::is_file_in_use(path),
+        _ => false,
+    };
+    match location {
         DatabaseUrl::Memory => return Err(CliError::usage("--from is a database in memory")),
         DatabaseUrl::File(path) if !path.exists() => {
             return Err(format!("--from: the file {} does not exist", path.display()).into());
         }
         _ => {}
     }
+    // With only one connection, all other connections to the source belong to other processes.
+    let limits = Limits {
+        connections: NonZeroU32::MIN,
+        ..limits
+    };
     let db = accounts::open_with(url, limits, Access::Read).await;
     let db = db.map_err(|error| unopened_from("--from", error))?;
     reject_newer(&db, "--from").await?;
-    current(db, limits).await.map_err(|error| {
+    let source = current(db, limits).await.map_err(|error| {
         error
             .in_context("--from")
             .hint("run `signet migrate --database-url URL` with the URL of --from")
-    })
+    })?;
+    let connections = source.other_connections().await;
+    let connections = connections.map_err(CliError::database)?;
+    Ok((source, uses_file || connections > 0))
 }
 
 /// Rejects a database with migrations of a newer version: this version would not copy the new columns.
@@ -204,7 +241,11 @@ fn failed(error: CopyError) -> CliError {
     let hint = match &error {
         CopyError::NotEmpty(_) => Some("use an empty database, or delete the rows with --replace"),
         CopyError::Differs { .. } => Some("report this fault"),
-        CopyError::Database(error) => accounts::operator_hint(error),
+        CopyError::Missed { .. } => Some("run `signet database check` on the source"),
+        CopyError::Source(ReadError::Row { .. }) => Some("correct or delete the row in the source"),
+        CopyError::Source(error) | CopyError::Target(error) => {
+            accounts::operator_hint(error.cause())
+        }
         CopyError::Commit(_) => Some("compare both databases with `signet database check`"),
     };
     let state = match error {
@@ -214,18 +255,4 @@ fn failed(error: CopyError) -> CliError {
     CliError::from(format!("cannot copy the database: {error}"))
         .state(state)
         .hint_option(hint)
-}
-
-/// Returns a progress bar, which is hidden if standard error is no terminal.
-fn bar(accounts: u64, json: bool) -> ProgressBar {
-    if json || is_quiet() || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "{bar:40} {percent} %, {per_sec}, {eta} left";
-    let bar = ProgressBar::new(accounts);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

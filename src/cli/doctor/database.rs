@@ -67,6 +67,9 @@ async fn check_all(
         checks.push(check_clock(now, diagnostics.now, None));
         return Ok(());
     }
+    if let Some(since) = accounts.maintenance().await? {
+        checks.push(check_maintenance(since));
+    }
     let last_login = accounts.latest_login().await?;
     checks.push(check_clock(now, diagnostics.now, last_login));
     let normal = now.unix_timestamp() + NORMAL_CUTOFF_SECONDS;
@@ -98,10 +101,7 @@ fn check_cutoffs(future: Option<(i64, i64)>) -> Check {
     let Some((accounts, latest)) = future else {
         return Check::ok("cutoffs", "no cutoff is in the future");
     };
-    let latest = OffsetDateTime::from_unix_timestamp(latest)
-        .ok()
-        .and_then(|latest| latest.format(&Rfc3339).ok())
-        .unwrap_or_else(|| latest.to_string());
+    let latest = format_seconds(latest);
     let accounts = counted(u64::try_from(accounts).unwrap_or_default(), "account");
     Check::warning(
         "cutoffs",
@@ -111,6 +111,20 @@ fn check_cutoffs(future: Option<(i64, i64)>) -> Check {
         ),
     )
     .hint("`signet user list --json` shows the cutoffs as `tokens_valid_after`; logins work")
+}
+
+/// Warns about a maintenance, which someone may have forgotten. The time is in Unix seconds.
+fn check_maintenance(since: i64) -> Check {
+    let since = format_seconds(since);
+    let message = format!("on since {since}: logins and changes of accounts are rejected with 503");
+    Check::warning("maintenance", message).hint("`signet database maintenance off` ends it")
+}
+
+/// Formats Unix seconds.
+fn format_seconds(seconds: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| seconds.to_string())
 }
 
 /// Checks for counts that a clock has stored which was ahead. The running service lowers them to the maximum.

@@ -1,12 +1,8 @@
 //! Reports the problems of an import, and a summary.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, IsTerminal},
-};
+use std::{collections::BTreeMap, fmt};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
@@ -16,7 +12,7 @@ use super::{
 };
 use crate::{
     accounts::{ImportOutcome, ImportRecord, LocalChange},
-    cli::output::{counted, is_quiet, print_error, warn},
+    cli::output::{counted, is_quiet, print_error, progress_bar, warn},
     text::printable,
 };
 
@@ -78,7 +74,7 @@ impl Report {
             problems: Vec::new(),
             problems_left_out: 0,
             json,
-            bar: bar(json, size),
+            bar: progress_bar(json, size, "{bar:40} {percent} %, {msg} accounts"),
         }
     }
 
@@ -214,24 +210,6 @@ impl fmt::Display for Report {
             write!(f, " ({})", schemes.join(", "))?;
         }
         Ok(())
-    }
-}
-
-/// Returns a progress bar, which is hidden if stderr is no terminal.
-fn bar(json: bool, size: Option<u64>) -> ProgressBar {
-    if json || is_quiet() || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match size {
-        Some(size) => (
-            ProgressBar::new(size),
-            "{bar:40} {percent} %, {msg} accounts",
-        ),
-        None => (ProgressBar::no_length(), "{spinner} {msg} accounts"),
-    };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
 

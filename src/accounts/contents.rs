@@ -1,0 +1,269 @@
+//! The contents of a database: the rows that outlive a process, with their number and digest.
+
+use std::fmt;
+
+use sea_orm::{
+    AccessMode, ColumnTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult,
+    IntoActiveModel, IsolationLevel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    TransactionTrait, Value, sea_query::ExprTrait,
+};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::{attempts, entity, entity::retired, store::AccountStore};
+
+/// The number of rows in a query. SQLite accepts 32,766 parameters in a query, and an account has 13.
+const BATCH: u64 = 1_000;
+
+/// Why the rows of a database cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A row has a value that this version cannot read, such as a year after 9999.
+    #[error("cannot read {row}: {source}")]
+    Row {
+        /// The table and the primary key of the row.
+        row: String,
+        /// The cause.
+        source: DbErr,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+impl ReadError {
+    /// Returns the error of the database.
+    #[must_use]
+    pub fn cause(&self) -> &DbErr {
+        match self {
+            Self::Row { source, .. } | Self::Database(source) => source,
+        }
+    }
+}
+
+/// The contents of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The accounts.
+    pub accounts: Rows,
+    /// The IDs of deleted accounts.
+    pub retired_ids: Rows,
+    /// The counters of failed attempts.
+    pub attempts: Rows,
+}
+
+impl Contents {
+    /// Returns the number of all rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.accounts.count + self.retired_ids.count + self.attempts.count
+    }
+
+    /// Reads the contents of a snapshot.
+    pub(super) async fn read(snapshot: &DatabaseTransaction) -> Result<Self, ReadError> {
+        Ok(Self {
+            accounts: read::<entity::Model>(snapshot).await?,
+            retired_ids: read::<retired::Model>(snapshot).await?,
+            attempts: read::<attempts::Model>(snapshot).await?,
+        })
+    }
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accounts,
+            retired_ids,
+            attempts,
+        } = self;
+        write!(
+            f,
+            "accounts {accounts}, retired IDs {retired_ids}, attempts {attempts}"
+        )
+    }
+}
+
+/// The number of rows in a table, and their digest. The digest does not depend on the order of the rows, because the order of text
+/// differs between databases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The number of rows.
+    pub count: u64,
+    digest: u128,
+}
+
+impl Rows {
+    pub(super) fn add(&mut self, row: &impl Row) {
+        let hash = Sha256::digest(row.canonical());
+        let start = hash.first_chunk().expect("a hash has 32 bytes");
+        self.count += 1;
+        self.digest = self.digest.wrapping_add(u128::from_be_bytes(*start));
+    }
+
+    /// Returns the digest in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        format!("{:032x}", self.digest)
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.count, self.digest())
+    }
+}
+
+impl AccountStore {
+    /// Returns the contents of one snapshot of the database.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn contents(&self) -> Result<Contents, ReadError> {
+        Contents::read(&self.begin_snapshot().await?).await
+    }
+
+    /// Begins a transaction whose queries all see the same rows.
+    pub(super) async fn begin_snapshot(&self) -> Result<DatabaseTransaction, DbErr> {
+        let db = self.database.db();
+        if db.get_database_backend() == DbBackend::Sqlite {
+            // Each transaction of SQLite has a snapshot. Without a write-ahead log, it blocks writers.
+            return db.begin().await;
+        }
+        let isolation = Some(IsolationLevel::RepeatableRead);
+        db.begin_with_config(isolation, Some(AccessMode::ReadOnly))
+            .await
+    }
+}
+
+/// A row of these tables.
+pub(super) trait Row:
+    ModelTrait + FromQueryResult + IntoActiveModel<<Self::Entity as EntityTrait>::ActiveModel>
+{
+    /// What a row is, in messages.
+    const NAME: &str;
+    /// The primary key.
+    const KEY: <Self::Entity as EntityTrait>::Column;
+
+    /// Returns the value of the primary key.
+    fn key(&self) -> Value {
+        self.get(Self::KEY)
+    }
+
+    /// Returns a text that is equal for equal rows.
+    fn canonical(&self) -> String;
+
+    /// Removes the part of the times that PostgreSQL cannot store.
+    fn in_microseconds(self) -> Self {
+        self
+    }
+}
+
+impl Row for entity::Model {
+    const NAME: &str = "account";
+    const KEY: entity::Column = entity::Column::Id;
+
+    fn canonical(&self) -> String {
+        let at = |at: OffsetDateTime| at.unix_timestamp_nanos().div_euclid(1_000);
+        let account = (
+            self.id,
+            &self.email,
+            &self.email_key,
+            self.password.as_ref().map(|hash| &hash.0),
+            self.is_active,
+            self.tokens_valid_after,
+        );
+        let times = (
+            at(self.created),
+            self.last_login.map(at),
+            at(self.password_changed),
+            &self.last_login_from,
+        );
+        let imported = (
+            &self.imported_password,
+            &self.imported_email,
+            self.imported_is_active,
+        );
+        format!("{account:?}{times:?}{imported:?}")
+    }
+
+    fn in_microseconds(self) -> Self {
+        let round = |at: OffsetDateTime| {
+            at.replace_nanosecond(at.microsecond() * 1_000)
+                .expect("fewer nanoseconds are valid")
+        };
+        Self {
+            created: round(self.created),
+            last_login: self.last_login.map(round),
+            password_changed: round(self.password_changed),
+            ..self
+        }
+    }
+}
+
+impl Row for retired::Model {
+    const NAME: &str = "retired ID";
+    const KEY: retired::Column = retired::Column::Id;
+
+    fn canonical(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Row for attempts::Model {
+    const NAME: &str = "counter";
+    const KEY: attempts::Column = attempts::Column::Subject;
+
+    fn canonical(&self) -> String {
+        format!("{:?}", (&self.subject, self.settled_at, &self.last_guess))
+    }
+}
+
+/// Reads a table.
+async fn read<R: Row>(snapshot: &DatabaseTransaction) -> Result<Rows, ReadError> {
+    let mut rows = Rows::default();
+    let mut page = next_page::<R>(snapshot, None).await?;
+    while let Some(last) = page.last() {
+        let after = last.key();
+        for row in &page {
+            rows.add(row);
+        }
+        page = next_page::<R>(snapshot, Some(after)).await?;
+    }
+    Ok(rows)
+}
+
+/// Returns the rows after a key.
+pub(super) async fn next_page<R: Row>(
+    snapshot: &DatabaseTransaction,
+    after: Option<Value>,
+) -> Result<Vec<R>, ReadError> {
+    let mut page = R::Entity::find().order_by_asc(R::KEY).limit(BATCH);
+    if let Some(after) = after {
+        page = page.filter(R::KEY.gt(after));
+    }
+    match page.clone().into_model::<R>().all(snapshot).await {
+        Ok(rows) => Ok(rows),
+        Err(source) => Err(name_row::<R>(snapshot, page, source).await),
+    }
+}
+
+/// Names the first row of a page that cannot be read.
+async fn name_row<R: Row>(
+    snapshot: &DatabaseTransaction,
+    page: Select<R::Entity>,
+    source: DbErr,
+) -> ReadError {
+    for offset in 0..BATCH {
+        let row = page.clone().limit(1).offset(offset);
+        let Err(source) = row.clone().into_model::<R>().one(snapshot).await else {
+            continue;
+        };
+        let key = row
+            .select_only()
+            .column_as(R::KEY.into_expr().cast_as("TEXT"), "key");
+        if let Ok(Some(key)) = key.into_tuple::<String>().one(snapshot).await {
+            let row = format!("{} {key}", R::NAME);
+            return ReadError::Row { row, source };
+        }
+    }
+    source.into()
+}
