@@ -22,7 +22,7 @@ pub use contents::{Contents, ReadError, Rows};
 pub use copy::{CopyError, PreparedCopy};
 pub use db::{
     Access, DatabaseUrl, Diagnostics, FileError, Limits, OpenError, PoolStats, ReadinessError,
-    is_file_in_use, is_temporary, open, open_with, operator_hint,
+    host_without_tls, is_file_in_use, is_temporary, open, open_with, operator_hint,
 };
 pub use django::{DjangoTable, TableError};
 pub use entity::{Model as Account, PasswordHash};

@@ -18,6 +18,7 @@ pub use error::{is_temporary, operator_hint};
 pub use limits::Limits;
 pub use open::{Access, open, open_with};
 pub use open_error::OpenError;
+pub use postgres::host_without_tls;
 pub(super) use postgres::{find_cause, ping_timeout};
 pub use sqlite::{FileError, is_file_in_use};
 pub use url::DatabaseUrl;

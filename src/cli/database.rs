@@ -53,6 +53,10 @@ impl DatabaseCommand {
 /// How long to wait for another process that applies migrations.
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
 
+/// How to encrypt the connection to PostgreSQL.
+pub(super) const TLS_HINT: &str =
+    "append ?sslmode=verify-full&sslrootcert=/path/ca.pem to SIGNET_DATABASE_URL";
+
 /// Opens the database, and creates it if it is missing.
 pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, CliError> {
     accounts::open(settings.database_url.as_str(), limits)

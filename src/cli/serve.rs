@@ -20,7 +20,7 @@ pub(super) use activation::ActivationSockets;
 
 use super::{database, error::CliError, log, output::confirm, prepared::ServeContext, secret};
 use crate::{
-    accounts::{AccountStore, Limits},
+    accounts::{self, AccountStore, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
     config::Settings,
     http::{AdminApi, AppConfig, BuiltApp, build_app},
@@ -148,6 +148,10 @@ impl Serve {
             enforce_statement_timeout: true,
             ..settings.database_limits()
         };
+        if let Some(host) = accounts::host_without_tls(settings.database_url.as_str()) {
+            let hint = database::TLS_HINT;
+            warn!(host, hint, "the connection to the database may have no TLS");
+        }
         if self.no_migrate {
             database::users_of_current(settings, limits).await
         } else {

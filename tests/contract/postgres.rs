@@ -52,6 +52,39 @@ fn commands_report_a_refused_connection() {
     }
 }
 
+/// The address 0.0.0.0 leads to this machine, and the port refuses connections. Only the address decides whether a host is remote.
+#[test]
+fn connection_to_a_remote_host_without_tls_is_reported() {
+    let home = Home::on_sqlite();
+    let warning = "may have no TLS";
+    for (server, is_reported) in [
+        ("signet@0.0.0.0:1/signet", true),
+        ("signet@0.0.0.0:1/signet?sslmode=require", false),
+        ("signet@0.0.0.0:1/signet?sslmode=verify-full", false),
+        ("signet@127.0.0.1:1/signet", false),
+        ("signet@[::1]:1/signet", false),
+        ("signet@localhost:1/signet", false),
+        ("signet@%2Fnowhere/signet", false),
+    ] {
+        let url = format!("postgres://{server}");
+        let run = |args: &[&str]| {
+            let mut signet = home.command(args);
+            let signet = signet.env("SIGNET_DATABASE_URL", &url);
+            let signet = signet.env("SIGNET_JWT_SECRET", SECRET);
+            String::from_utf8(signet.output().unwrap().stderr).unwrap()
+        };
+        let said = run(&["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(said.contains(warning), is_reported, "{server}: {said}");
+        assert_eq!(said.contains("sslmode=verify-full&"), is_reported, "{said}");
+        let doctor = home
+            .command(&["doctor"])
+            .env("SIGNET_DATABASE_URL", &url)
+            .output();
+        let doctor = String::from_utf8(doctor.unwrap().stdout).unwrap();
+        assert_eq!(doctor.contains(warning), is_reported, "{server}: {doctor}");
+    }
+}
+
 #[tokio::test]
 async fn commands_report_the_connection_limit_of_the_role() {
     if !Store::is_postgres() {

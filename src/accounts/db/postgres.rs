@@ -5,6 +5,7 @@
 //! keepalive probes so that firewalls remember the connections (sqlx 0.9 cannot enable the probes of the client).
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,13 +15,13 @@ use sea_orm::{
     Statement,
     sqlx::{
         self, AssertSqlSafe, ConnectOptions as _, Connection as _,
-        postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+        postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode},
     },
 };
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{error::is_pool_timeout, limits::Limits, open_error::OpenError};
+use super::{error::is_pool_timeout, limits::Limits, open_error::OpenError, url::DatabaseUrl};
 
 /// A connection that was idle for this time is tested before use, because the database may have been restarted.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
@@ -100,6 +101,28 @@ fn options(url: &str) -> Result<PgConnectOptions, DbErr> {
     Ok(options
         .application_name("signet")
         .disable_statement_logging())
+}
+
+/// Returns the host of a PostgreSQL server on another machine if the connection may have no TLS. In the default mode, `prefer`, anyone on
+/// the network path can prevent TLS.
+#[must_use]
+pub fn host_without_tls(url: &str) -> Option<String> {
+    let Ok(DatabaseUrl::Postgres(_)) = DatabaseUrl::parse(url) else {
+        return None;
+    };
+    let options = options(url).ok()?;
+    let host = options.get_host().trim_matches(['[', ']']);
+    let is_local = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+    let may_lack_tls = matches!(
+        options.get_ssl_mode(),
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+    );
+    (may_lack_tls && !is_local).then(|| host.to_owned())
 }
 
 fn connection_error(error: sqlx::Error) -> DbErr {

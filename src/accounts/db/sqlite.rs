@@ -48,6 +48,7 @@ pub(super) fn is_closed_log(path: &Path) -> bool {
 
 /// Returns whether another process has a database with a write-ahead log open. Call this before this process opens the database: the
 /// result does not include this process, and closing the file would release its locks.
+#[must_use]
 pub fn is_file_in_use(path: &Path) -> bool {
     // Each process holds a shared lock of this byte (`UNIX_SHM_DMS` in os_unix.c of SQLite).
     const LOCKED_BYTE: u64 = 128;

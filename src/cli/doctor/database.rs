@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::check::Check;
 use crate::{
-    accounts::{Access, AccountStore, Database, DatabaseError, DatabaseUrl},
+    accounts::{self, Access, AccountStore, Database, DatabaseError, DatabaseUrl},
     auth::{Clock, RateLimiter},
     cli::{database, error::CliError, output::counted},
     config::Settings,
@@ -20,6 +20,21 @@ const MAX_CLOCK_DIFFERENCE_MS: i128 = 1_000;
 const NORMAL_CUTOFF_SECONDS: i64 = 10;
 
 pub(super) async fn run_checks(settings: &Settings) -> Vec<Check> {
+    let mut checks = check_tls(settings);
+    checks.extend(check_database(settings).await);
+    checks
+}
+
+/// Warns about passwords and hashes that other machines of the network could read.
+fn check_tls(settings: &Settings) -> Vec<Check> {
+    let Some(host) = accounts::host_without_tls(settings.database_url.as_str()) else {
+        return Vec::new();
+    };
+    let message = format!("the connection to {host} may have no TLS");
+    vec![Check::warning("database TLS", message).hint(database::TLS_HINT)]
+}
+
+async fn check_database(settings: &Settings) -> Vec<Check> {
     let limits = settings.database_limits();
     let db = match database::open_existing(settings, limits, Access::ReadOnly).await {
         Ok(Some(db)) => db,
