@@ -84,6 +84,19 @@ class Database(unittest.TestCase):
 
         self.survive("PostgreSQL is frozen (SIGSTOP) and continued (SIGCONT)", freeze, thaw)
 
+    def test_standby(self):
+        """After a failover, the address may lead to the old primary. A standby may not have the newest revocations."""
+        def demote():
+            self.postgres.stop()
+            (self.postgres.data / "standby.signal").touch()
+            self.postgres.start()
+
+        def promote():
+            self.postgres.run("pg_ctl", "-D", self.postgres.data, "-w", "promote")
+            return time.monotonic()
+
+        self.survive("PostgreSQL is a standby and is promoted", demote, promote)
+
     def test_out_of_connections(self):
         hogs = Hogs(self.postgres)
         self.addCleanup(hogs.release)

@@ -28,6 +28,10 @@ const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Sends the first probe after a minute. Firewalls forget a connection after several minutes.
 const KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+/// A standby may not have the newest revocations. A server cannot become a standby while connections are open, so the test of new
+/// connections is enough.
+const REJECT_STANDBY: &str = "DO $$ BEGIN IF pg_is_in_recovery() THEN RAISE 'the server is a standby' USING ERRCODE = '25006'; \
+     END IF; END $$";
 /// The encoding that stores every email.
 const ENCODING: &str = "UTF8";
 
@@ -144,7 +148,11 @@ pub(super) async fn find_cause_with(
         return error;
     }
     match timeout(wait, options.connect()).await {
-        Ok(Ok(connection)) => {
+        Ok(Ok(mut connection)) => {
+            let checked = timeout(wait, sqlx::raw_sql(REJECT_STANDBY).execute(&mut connection));
+            if let Ok(Err(cause)) = checked.await {
+                return connection_error(cause);
+            }
             // An orderly close avoids a line in the log of PostgreSQL.
             let _ = timeout(wait, connection.close()).await;
             error
@@ -201,6 +209,7 @@ fn shell_word(name: &str) -> String {
 struct Connector {
     options: PgConnectOptions,
     settings: String,
+    read_only: bool,
     ping_timeout: Duration,
     last_timeout: Mutex<Option<Instant>>,
 }
@@ -221,6 +230,7 @@ impl Connector {
         Self {
             options,
             settings,
+            read_only,
             ping_timeout: ping_timeout(limits.wait),
             last_timeout: Mutex::default(),
         }
@@ -229,6 +239,10 @@ impl Connector {
     async fn prepare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let settings = sqlx::raw_sql(AssertSqlSafe(self.settings.clone()));
         settings.execute(&mut *connection).await?;
+        if !self.read_only {
+            let check = sqlx::raw_sql(REJECT_STANDBY);
+            check.execute(&mut *connection).await?;
+        }
         match sqlx::raw_sql(KEEPALIVE).execute(connection).await {
             // Engines that imitate PostgreSQL may not have these settings.
             Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
