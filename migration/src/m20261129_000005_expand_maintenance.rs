@@ -39,6 +39,9 @@ impl MigrationTrait for Migration {
             }
             return Ok(());
         }
+        // The triggers read the table with the privileges of each role that changes accounts.
+        db.execute_unprepared("GRANT SELECT ON maintenance TO PUBLIC")
+            .await?;
         // Replicas of any version answer 503 to a code of the class 57 (operator intervention).
         db.execute_unprepared(&format!(
             "CREATE FUNCTION reject_in_maintenance() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \

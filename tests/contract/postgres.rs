@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use signet::accounts;
 
 use crate::{
-    binary::{Home, failure, stdout},
+    binary::{Home, Service, failure, stdout},
     relay::Relay,
     store::{LIMITS, Store},
-    world::{OBTAIN, SECRET},
+    world::{OBTAIN, REFRESH, SECRET},
 };
 
 /// Runs commands with this database, asserts that all of them fail with this exit code, and returns their output. `doctor` always fails
@@ -83,6 +83,42 @@ fn connection_to_a_remote_host_without_tls_is_reported() {
         let doctor = String::from_utf8(doctor.unwrap().stdout).unwrap();
         assert_eq!(doctor.contains(warning), is_reported, "{server}: {doctor}");
     }
+}
+
+/// The role of the guide has the privileges for logins, failed logins and refreshes.
+#[tokio::test]
+async fn role_of_the_guide_serves_requests() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let home = Home::new();
+    let create = ["user", "create", "you@example.com", "--password-stdin"];
+    stdout(&home.feed(&create, "correct horse\n"));
+    let guide = include_str!("../../docs/guides/postgresql.md");
+    let (_, grants) = guide.split_once("> CREATE ROLE serving").unwrap();
+    let (grants, _) = grants.split_once("> END").unwrap();
+    let grants = format!("CREATE ROLE serving {}", grants.replace("\n> ", "\n"));
+    let db = accounts::open(&home.database(), LIMITS).await.unwrap();
+    db.execute_unprepared(&grants).await.unwrap();
+
+    let mut serve = home.command(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]);
+    let url = home.database().replace("//signet@", "//serving@");
+    serve.env("SIGNET_DATABASE_URL", url);
+    serve.env("SIGNET_JWT_SECRET", SECRET);
+    let service = Service::start(serve);
+    let login = |password| {
+        let credentials = json!({ "email": "you@example.com", "password": password });
+        service.post(OBTAIN, &credentials)
+    };
+    assert_eq!(login("wrong").0, 400);
+    let (status, token) = login("correct horse");
+    assert_eq!(status, 200);
+    let refresh = json!({ "token": token["token"] });
+    assert_eq!(service.post(REFRESH, &refresh).0, 200);
+    drop(service);
+    let forget = "DROP OWNED BY serving; DROP ROLE serving";
+    db.execute_unprepared(forget).await.unwrap();
+    db.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ RUN_BOOKS = [
     "start/install.md",
     "guides/reverse-proxy-and-tls.md",
     "guides/backup-and-restore.md",
-    "guides/postgresql-and-replicas.md",
+    "guides/postgresql.md",
     "guides/upgrade.md",
     "guides/rotate-secrets.md",
     "guides/accounts.md",
