@@ -1,5 +1,6 @@
 """Adds accounts during a fault. A separate process adds each account."""
 
+import itertools
 import threading
 
 from poll import until
@@ -7,24 +8,27 @@ from service import PASSWORD
 
 
 class Adding:
-    """Runs `signet user create` in a loop, for the duration of a `with` block."""
+    """Runs `signet user create` in a loop, for the duration of a `with` block. The emails begin with `prefix`."""
 
-    def __init__(self, service):
-        self.service = service
+    def __init__(self, service, prefix="added"):
+        self.service, self.prefix = service, prefix
         self.stopping = threading.Event()
         self.acknowledged, self.refused = [], []
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
-        number = 0
-        while not self.stopping.is_set():
-            number += 1
-            email = f"added-{number}@example.com"
-            added = self.service.command("user", "create", email, "--password-stdin", input=PASSWORD)
-            if added.returncode == 0:
+        for number in itertools.count(1):
+            if self.stopping.is_set():
+                break
+            email = f"{self.prefix}-{number}@example.com"
+            changed = self.change(email)
+            if changed.returncode == 0:
                 self.acknowledged.append(email)
             else:
-                self.refused.append(added)
+                self.refused.append(changed)
+
+    def change(self, email):
+        return self.service.command("user", "create", email, "--password-stdin", input=PASSWORD)
 
     def __enter__(self):
         self.thread.start()

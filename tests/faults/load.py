@@ -35,7 +35,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.load, self.email = load, email
         self.headers = {"Content-Type": "application/json"} | ({"Connection": "close"} if fresh else {})
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.connection = http.client.HTTPConnection(load.host, port, timeout=PATIENCE)
         self.token, self.turn, self.user_id = None, 0, None
         # The number of responses, and the number of the last response that was not correct.
         self.heard, self.broken = 0, 0
@@ -108,7 +108,8 @@ class Load:
     """Runs a client for each account, for the duration of a `with` block. Each client refreshes `refreshes` times between two logins. With
     `clock_steps`, a refresh may report an expired token, and the client then logs in."""
 
-    def __init__(self, port, emails, clock_steps=False, refreshes=3):
+    def __init__(self, port, emails, clock_steps=False, refreshes=3, host="127.0.0.1"):
+        self.host = host
         self.clock_steps = clock_steps
         self.refreshes = refreshes
         self.stopping = threading.Event()

@@ -24,19 +24,20 @@ WAIT = 1
 
 
 class Service:
-    """Runs `signet serve`. `inside` is a command that runs the service, for example in a mount namespace."""
+    """Runs `signet serve`. `inside` is a command that runs the service, for example in a mount namespace. `host` is the address of the
+    service."""
 
-    def __init__(self, database="sqlite:data/signet.db", inside=(), **settings):
+    def __init__(self, database="sqlite:data/signet.db", inside=(), host="127.0.0.1", **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="signet-faults-"))
-        self.port, self.admin_port = free_port(), free_port()
+        self.host, self.port, self.admin_port = host, free_port(), free_port()
         self.inside = inside
         self.process = None
         # The log is a file, because a pipe without a reader would block the service.
         self.log = self.folder / "log"
         self.environment = {
             "PATH": os.environ["PATH"],
-            "SIGNET_LISTEN": f"127.0.0.1:{self.port}",
-            "SIGNET_ADMIN_LISTEN": f"127.0.0.1:{self.admin_port}",
+            "SIGNET_LISTEN": f"{host}:{self.port}",
+            "SIGNET_ADMIN_LISTEN": f"{host}:{self.admin_port}",
             "SIGNET_DATABASE_URL": database,
             "SIGNET_DATABASE_WAIT": str(WAIT),
             "SIGNET_JWT_SECRET": SECRET,
@@ -88,7 +89,7 @@ class Service:
 
     def ask(self, method, path, body=None, port=None):
         """Sends a request. Returns the status and the body of the response."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, port or self.port, timeout=10)
         try:
             connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
             answer = connection.getresponse()
@@ -96,8 +97,8 @@ class Service:
         finally:
             connection.close()
 
-    def obtain(self, email):
-        return self.ask("POST", OBTAIN, {"email": email, "password": PASSWORD})
+    def obtain(self, email, password=PASSWORD):
+        return self.ask("POST", OBTAIN, {"email": email, "password": password})
 
     def refresh(self, token):
         return self.ask("POST", REFRESH, {"token": token})

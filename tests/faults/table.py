@@ -1,4 +1,4 @@
-"""The table of all faults. `survived` asserts the promises of each fault before it adds the row."""
+"""The table of all faults of a suite. `survived` asserts the promises of each fault before it adds the row."""
 
 from pathlib import Path
 
@@ -32,30 +32,32 @@ and sockets under load, checks all responses, and writes this page.
 rows = []
 
 
-def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside=""):
+def survived(test, fault, load, may_see=(), missing=(), recovery=None, beside="", limit=RECOVERY, more=()):
     """Asserts that the load received only correct responses and the errors in `may_see`, and adds the row. `missing` contains the lost
-    acknowledged changes. `recovery` is None if the test does not measure it."""
+    acknowledged changes. `recovery` is None if the test does not measure it. `more` contains the cells of columns that only another suite
+    has."""
     errors = load.errors()
     unforeseen = [answer for answer in load.answers if answer.kind in errors and answer.kind not in may_see]
     test.assertEqual(unforeseen[:3], [], f"{errors}")
     lost = errors[WRONG] + len(missing)
     test.assertEqual(lost, 0, missing)
     if recovery is not None:
-        test.assertLess(recovery, RECOVERY)
+        test.assertLess(recovery, limit)
     rows.append([
         fault,
         f"{len(load.clients)} client{'s' * (len(load.clients) > 1)}{beside}",
         f"{len(load.answers):,}",
         ", ".join(f"{count:,} × {kind}" for kind, count in errors.most_common()) or "-",
         str(lost),
+        *more,
         "" if recovery is None else f"{recovery:.2f} s",
     ])
 
 
-def markdown():
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+def markdown(columns=COLUMNS):
+    lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write():
-    PAGE.write_text(HEAD + markdown())
+def write(page=PAGE, head=HEAD, columns=COLUMNS):
+    page.write_text(head + markdown(columns))
