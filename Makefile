@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -77,6 +77,17 @@ test-faults: setup-faults ## Break the database, the disk, the network, the cloc
 
 setup-faults: ## Install the tools of test-faults: PostgreSQL, HAProxy and faketime
 	tests/faults/setup
+
+test-cluster: setup-cluster ## Fail over a PostgreSQL cluster under Patroni, with all faults
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/cluster/run
+
+test-cluster-short: setup-cluster ## Fail over this cluster with two faults
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/cluster/run short
+
+setup-cluster: ## Install the tools of test-cluster: PostgreSQL, Patroni, etcd and HAProxy
+	tests/cluster/setup
 
 test-package: setup-package supply-chain ## Test the Debian package in a booted system, the commands of the guides, and the container files
 	$(CARGO) build --locked
