@@ -3,9 +3,9 @@
 use std::fmt;
 
 use sea_orm::{
-    AccessMode, ColumnTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, IsolationLevel, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    TransactionTrait, Value, sea_query::ExprTrait,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    FromQueryResult, IntoActiveModel, IsolationLevel, ModelTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Statement, TransactionTrait, Value, sea_query::ExprTrait,
 };
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -53,6 +53,30 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// Rejects times of PostgreSQL that this version cannot read, because the driver panics for them.
+    pub(super) async fn check_times(snapshot: &DatabaseTransaction) -> Result<(), ReadError> {
+        let backend = snapshot.get_database_backend();
+        if backend != DbBackend::Postgres {
+            return Ok(());
+        }
+        let columns = ["created", "last_login", "password_changed"];
+        let conditions = columns.map(|column| {
+            format!("{column} NOT BETWEEN '0001-01-01 00:00Z' AND '9999-12-31 23:59:59Z'")
+        });
+        let query = format!(
+            "SELECT CAST(id AS TEXT) AS id FROM users WHERE {} ORDER BY users.id LIMIT 1",
+            conditions.join(" OR ")
+        );
+        let query = Statement::from_string(backend, query);
+        match snapshot.query_one_raw(query).await? {
+            None => Ok(()),
+            Some(row) => Err(ReadError::Row {
+                row: format!("account {}", row.try_get::<String>("", "id")?),
+                source: DbErr::Type("a time is not between the years 1 and 9999".to_owned()),
+            }),
+        }
+    }
+
     /// Returns the number of all rows.
     pub(super) fn rows(&self) -> u64 {
         self.accounts.count + self.retired_ids.count + self.attempts.count
@@ -60,6 +84,7 @@ impl Contents {
 
     /// Reads the contents of a snapshot.
     pub(super) async fn read(snapshot: &DatabaseTransaction) -> Result<Self, ReadError> {
+        Self::check_times(snapshot).await?;
         Ok(Self {
             accounts: read::<entity::Model>(snapshot).await?,
             retired_ids: read::<retired::Model>(snapshot).await?,

@@ -102,6 +102,8 @@ impl AccountStore {
         let source = self.begin_snapshot().await.map_err(CopyError::source)?;
         let maintenance = maintenance::Entity::find().one(&source).await;
         let in_maintenance = maintenance.map_err(CopyError::source)?.is_some();
+        let times = Contents::check_times(&source).await;
+        times.map_err(CopyError::source)?;
         let target = begin(target, replace).await?;
         let original = Contents {
             accounts: copy::<entity::Model>(&source, &target, &mut progress).await?,

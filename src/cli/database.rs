@@ -54,8 +54,7 @@ impl DatabaseCommand {
 const WAIT_FOR_MIGRATION: Duration = Duration::from_mins(1);
 
 /// How to encrypt the connection to PostgreSQL.
-pub(super) const TLS_HINT: &str =
-    "append ?sslmode=verify-full&sslrootcert=/path/ca.pem to SIGNET_DATABASE_URL";
+pub(super) const TLS_HINT: &str = "set the options of the URL: postgres://USER@HOST/DATABASE?sslmode=verify-full&sslrootcert=/path/ca.pem";
 
 /// Opens the database, and creates it if it is missing.
 pub(super) async fn open(settings: &Settings, limits: Limits) -> Result<Database, CliError> {

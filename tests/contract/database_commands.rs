@@ -211,12 +211,18 @@ fn use_of_the_source_is_reported() {
     let service = home.serve(&[]);
     let used = said("sqlite:second.db");
     assert!(used.contains("not in maintenance"), "{used}");
+    if !Store::is_postgres() {
+        std::os::unix::fs::symlink("data/signet.db", home.path().join("link.db")).unwrap();
+        let linked = copy(&home, "sqlite:link.db", "sqlite:third.db", &[]);
+        let linked = String::from_utf8_lossy(&linked.stderr).into_owned();
+        assert!(linked.contains("not in maintenance"), "{linked}");
+    }
     drop(service);
 }
 
 #[tokio::test]
 async fn row_that_cannot_be_read_is_named() {
-    let home = Home::on_sqlite();
+    let home = Home::new();
     filled(&home);
     let original = home.database();
     let spoil = "UPDATE users SET created = '294000-01-01 00:00:00+00:00' WHERE id = 2";
@@ -347,7 +353,9 @@ fn full_disk_leaves_no_rows() {
 #[test]
 fn unusable_source_or_target_is_named() {
     let home = Home::on_sqlite();
-    fs::write(home.path().join("text"), "text ".repeat(100)).unwrap();
+    let path = |name| home.path().join(name);
+    fs::write(path("text"), "text ".repeat(100)).unwrap();
+    fs::hard_link(path("text"), path("other name")).unwrap();
     let copy_db = "sqlite:copy.db";
     for (from, to, code, reason) in [
         (
@@ -366,7 +374,7 @@ fn unusable_source_or_target_is_named() {
         ),
         (
             "sqlite:text",
-            "sqlite:./text",
+            "sqlite:other name",
             2,
             "--from and --to are the same database",
         ),
@@ -400,6 +408,25 @@ fn backup_of_a_running_service_is_complete_and_private() {
     assert!(said.contains("the file exists"), "{said}");
 }
 
+/// SQLite would write the changes of the deleted database into the new database.
+#[test]
+fn files_of_a_deleted_database_are_not_used() {
+    let home = Home::on_sqlite();
+    filled(&home);
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let leftover = home.path().join(format!("new.db{suffix}"));
+        fs::write(&leftover, "left").unwrap();
+        let copied = copy(&home, &home.database(), "sqlite:new.db", &[]);
+        let backup = home.run(&["database", "backup", "new.db"]);
+        for output in [copied, backup] {
+            let (_, said) = failure(&output);
+            assert!(said.contains("belongs to a deleted database"), "{said}");
+        }
+        assert!(!home.path().join("new.db").exists());
+        fs::remove_file(leftover).unwrap();
+    }
+}
+
 #[test]
 fn backup_of_postgresql_names_its_tool() {
     if Store::is_postgres() {
@@ -419,10 +446,10 @@ fn check_finds_damage() {
     fs::write(&path, bytes).unwrap();
     let (code, said) = failure(&home.run(&["database", "check"]));
     assert_eq!(code, 1);
-    assert!(
-        said.contains("damaged") || said.contains("malformed"),
-        "{said}"
-    );
+    assert!(said.contains("the database is damaged: "), "{said}");
+    assert!(!said.contains('\u{fffd}'), "{said}");
+    let (_, said) = failure(&copy(&home, &home.database(), "sqlite:copy.db", &[]));
+    assert!(said.contains("--from: the database is damaged: "), "{said}");
 }
 
 /// A backup may be older than the newest migration.

@@ -90,6 +90,9 @@ class Database(unittest.TestCase):
             self.postgres.stop()
             (self.postgres.data / "standby.signal").touch()
             self.postgres.start()
+            doctor = self.service.command("doctor")
+            self.assertEqual(doctor.returncode, 1)
+            self.assertIn("is a standby, which rejects all changes", doctor.stdout)
 
         def promote():
             self.postgres.run("pg_ctl", "-D", self.postgres.data, "-w", "promote")

@@ -1,9 +1,9 @@
 //! Facts about the database, for operators.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, TryGetable};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use time::OffsetDateTime;
 
-use super::client::DatabaseClient;
+use super::{client::DatabaseClient, error::is_corrupt};
 
 /// Facts about the database.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Diagnostics {
     pub version: String,
     /// The clock of the database. `None` for SQLite, which uses the clock of this machine.
     pub now: Option<OffsetDateTime>,
+    /// Whether the server is a standby, which rejects changes.
+    pub is_standby: bool,
 }
 
 impl DatabaseClient {
@@ -22,12 +24,18 @@ impl DatabaseClient {
             return Ok(None);
         }
         let check = Statement::from_string(backend, "PRAGMA integrity_check");
-        let rows = self.db().query_all_raw(check).await?;
-        let lines = rows.iter().map(|row| row.try_get_by_index::<String>(0));
-        let lines: Vec<_> = lines.collect::<Result<_, _>>()?;
-        Ok(Some(
-            lines.into_iter().filter(|line| line != "ok").collect(),
-        ))
+        let rows = match self.db().query_all_raw(check).await {
+            Ok(rows) => rows,
+            // The damage prevents the check itself.
+            Err(error) if is_corrupt(&error) => return Ok(Some(vec![error.to_string()])),
+            Err(error) => return Err(error),
+        };
+        let texts = rows.iter().map(|row| row.try_get_by_index::<String>(0));
+        let texts: Vec<_> = texts.collect::<Result<_, _>>()?;
+        // A text may have several lines.
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let damages = lines.filter(|line| *line != "ok").map(str::to_owned);
+        Ok(Some(damages.collect()))
     }
 
     /// Returns the number of connections of other Signet processes to a PostgreSQL database, and 0 for SQLite.
@@ -58,20 +66,24 @@ impl DatabaseClient {
             DbBackend::Sqlite => ("SQLite", "SELECT sqlite_version() AS version"),
             _ => (
                 "PostgreSQL",
-                "SELECT current_setting('server_version') AS version, clock_timestamp() AS now",
+                "SELECT current_setting('server_version') AS version, clock_timestamp() AS now, pg_is_in_recovery() AS is_standby",
             ),
         };
         let query = Statement::from_string(backend, query);
         let row = self.with_timeout(self.db().query_one_raw(query)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("no answer to SELECT".to_owned()))?;
         let version: String = row.try_get("", "version")?;
-        let now = match backend {
-            DbBackend::Sqlite => None,
-            _ => Some(OffsetDateTime::try_get(&row, "", "now")?),
+        let (now, is_standby) = match backend {
+            DbBackend::Sqlite => (None, false),
+            _ => (
+                Some(row.try_get("", "now")?),
+                row.try_get("", "is_standby")?,
+            ),
         };
         Ok(Diagnostics {
             version: format!("{name} {version}"),
             now,
+            is_standby,
         })
     }
 }

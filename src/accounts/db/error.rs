@@ -91,6 +91,11 @@ fn is_maintenance(error: &DbErr) -> bool {
     error.is_some_and(|error| error.message() == MAINTENANCE)
 }
 
+/// Returns whether the file of SQLite is damaged.
+pub(super) fn is_corrupt(error: &DbErr) -> bool {
+    matches!(code(error), Some(Code::Sqlite(CORRUPT)))
+}
+
 /// Returns whether the disk is full.
 pub(in crate::accounts) fn is_full(error: &DbErr) -> bool {
     matches!(

@@ -41,9 +41,17 @@ pub(super) fn is_closed_log(path: &Path) -> bool {
     // The version of the file format, which is 2 with a write-ahead log (sqlite.org/fileformat.html section 1.3.3).
     let mut header = [0; 20];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    read.is_ok() && header[18] == 2 && !Path::new(&log).exists()
+    read.is_ok() && header[18] == 2 && !beside(path, "-wal").exists()
+}
+
+/// Returns the path of a file that SQLite creates next to the database. SQLite resolves symbolic links.
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let path = database.canonicalize();
+    let mut path = path
+        .unwrap_or_else(|_| database.to_owned())
+        .into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 /// Returns whether another process has a database with a write-ahead log open. Call this before this process opens the database: the
@@ -52,14 +60,13 @@ pub(super) fn is_closed_log(path: &Path) -> bool {
 pub fn is_file_in_use(path: &Path) -> bool {
     // Each process holds a shared lock of this byte (`UNIX_SHM_DMS` in os_unix.c of SQLite).
     const LOCKED_BYTE: u64 = 128;
-    let mut index = path.as_os_str().to_owned();
-    index.push("-shm");
     let lock = Flock {
         start: LOCKED_BYTE,
         length: 1,
         ..Flock::from(FlockType::WriteLock)
     };
-    File::open(index).is_ok_and(|index| matches!(fcntl_getlk(index, &lock), Ok(Some(_))))
+    File::open(beside(path, "-shm"))
+        .is_ok_and(|index| matches!(fcntl_getlk(index, &lock), Ok(Some(_))))
 }
 
 /// Creates a missing file and its folder. Only the owner can read them, because the file contains password hashes.

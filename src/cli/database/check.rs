@@ -60,11 +60,7 @@ struct Checked {
 async fn check(db: &Database, limits: Limits) -> Result<Checked, CliError> {
     let accounts = AccountStore::new(db.clone(), limits);
     let damages = accounts.damages().await.map_err(CliError::database)?;
-    if let Some(damages) = damages.as_ref().filter(|damages| !damages.is_empty()) {
-        let damages = damages.join("; ");
-        let error = CliError::from(format!("the database is damaged: {damages}"));
-        return Err(error.hint("stop the service, and restore a backup"));
-    }
+    reject_damage(damages.as_deref())?;
     let status = migration_status(Some(db)).await?;
     status.check().map_err(failed)?;
     let contents = if status.pending.is_empty() {
@@ -77,6 +73,18 @@ async fn check(db: &Database, limits: Limits) -> Result<Checked, CliError> {
         pending: status.pending,
         contents,
     })
+}
+
+/// Rejects a database with damage.
+pub(super) fn reject_damage(damages: Option<&[String]>) -> Result<(), CliError> {
+    match damages {
+        None | Some([]) => Ok(()),
+        Some(damages) => {
+            let damages = damages.join("; ");
+            let error = CliError::from(format!("the database is damaged: {damages}"));
+            Err(error.hint("stop the service, and restore a backup"))
+        }
+    }
 }
 
 fn unreadable(error: ReadError) -> CliError {

@@ -1,14 +1,15 @@
 //! `signet database copy`
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fs, num::NonZeroU32, os::unix::fs::MetadataExt, time::Duration};
 
 use super::{
-    NewDatabase, contents, current, is_without_accounts, migrate, migration_status, unopened_from,
+    NewDatabase, TLS_HINT, check::reject_damage, contents, current, is_without_accounts, migrate,
+    migration_status, unopened_from,
 };
 use crate::{
     accounts::{
-        self, Access, AccountStore, Contents, CopyError, Database, DatabaseUrl, Limits, OpenError,
-        ReadError,
+        self, Access, AccountStore, Contents, CopyError, Database, DatabaseError, DatabaseUrl,
+        Limits, OpenError, ReadError,
     },
     cli::{
         error::CliError,
@@ -40,6 +41,13 @@ impl Copy {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         let limits = settings.database_limits();
         self.reject_same_database()?;
+        for (flag, url) in [("--from", &self.from), ("--to", &self.to)] {
+            if let Some(host) = accounts::host_without_tls(url) {
+                warn(format!(
+                    "{flag}: the connection to {host} may have no TLS; {TLS_HINT}"
+                ));
+            }
+        }
         let (source, is_served) = open_source(&self.from, limits).await?;
         let (target, new) = open_target(&self.to, limits).await?;
         let copied = self.copy(&source, &target).await;
@@ -54,9 +62,9 @@ impl Copy {
     }
 
     fn reject_same_database(&self) -> Result<(), CliError> {
+        // A file may have several names. A file that does not exist is a different file.
         let file = |flag, url| match parse(flag, url)? {
-            // Follows symbolic links. A file that does not exist is a different file.
-            DatabaseUrl::File(path) => Ok(path.canonicalize().ok()),
+            DatabaseUrl::File(path) => Ok(fs::metadata(path).ok().map(|it| (it.dev(), it.ino()))),
             _ => Ok::<_, CliError>(None),
         };
         let (from, to) = (file("--from", &self.from)?, file("--to", &self.to)?);
@@ -78,7 +86,7 @@ impl Copy {
         let stop = signal::stop()?;
         let prepare = async {
             let accounts = source.count().await;
-            let accounts = accounts.map_err(CliError::database)?.unsigned_abs();
+            let accounts = accounts.map_err(in_flag("--from"))?.unsigned_abs();
             let template = "{bar:40} {percent} %, {per_sec}, {eta} left";
             let bar = progress_bar(self.output.json, Some(accounts), template);
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -100,7 +108,7 @@ impl Copy {
 
     /// Asks whether the rows of the target may be deleted.
     async fn ask(&self, target: &AccountStore) -> Result<(), CliError> {
-        let counts = target.row_counts().await.map_err(CliError::database)?;
+        let counts = target.row_counts().await.map_err(in_flag("--to"))?;
         if counts == [0; 3] {
             return Ok(());
         }
@@ -128,7 +136,7 @@ impl Copy {
             );
         } else if is_served {
             warn(
-                "a service or command uses the source, which is not in maintenance: logins and changes since the start of the copy are \
+                "a service or command may use the source, which is not in maintenance: logins and changes since the start of the copy are \
                  not in the target; stop the service before the copy, or run `signet database maintenance on`",
             );
         } else {
@@ -189,14 +197,20 @@ async fn open_source(url: &str, limits: Limits) -> Result<(AccountStore, bool), 
             .in_context("--from")
             .hint("run `signet migrate --database-url URL` with the URL of --from")
     })?;
+    let damages = source.damages().await.map_err(in_flag("--from"))?;
+    reject_damage(damages.as_deref()).map_err(|error| error.in_context("--from"))?;
     let connections = source.other_connections().await;
-    let connections = connections.map_err(CliError::database)?;
-    Ok((source, uses_file || connections > 0))
+    let connections = connections.map_err(in_flag("--from"))?;
+    let diagnostics = source.diagnostics().await.map_err(in_flag("--from"))?;
+    // A standby does not know the connections to its primary.
+    let is_served = uses_file || connections > 0 || diagnostics.is_standby;
+    Ok((source, is_served))
 }
 
 /// Rejects a database with migrations of a newer version: this version would not copy the new columns.
 async fn reject_newer(db: &Database, flag: &str) -> Result<(), CliError> {
-    let status = migration_status(Some(db)).await?;
+    let status = migration_status(Some(db)).await;
+    let status = status.map_err(|error| error.in_context(flag))?;
     if status.unknown.is_empty() {
         return Ok(());
     }
@@ -235,6 +249,11 @@ async fn open_target(
             .map_err(|error| error.in_context("--to"))?;
     }
     Ok((target, new))
+}
+
+/// Returns a function that names the flag of the database that failed.
+fn in_flag(flag: &str) -> impl Fn(DatabaseError) -> CliError {
+    move |error| CliError::database(error).in_context(flag)
 }
 
 fn failed(error: CopyError) -> CliError {

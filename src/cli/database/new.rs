@@ -38,6 +38,7 @@ impl NewDatabase {
                 target.display()
             )));
         }
+        reject_leftovers(path)?;
         let folder = folder_of(path);
         let folders = Folders::create(folder)?;
         let temp_path = Builder::new().prefix(".signet-new-").tempfile_in(folder)?;
@@ -90,6 +91,7 @@ impl NewDatabase {
                 "cannot write the write-ahead log back to the file",
             )));
         }
+        reject_leftovers(&self.path).map_err(|error| failed(&error))?;
         self.folders.0.clear();
         let (temp_path, place) = (self.temp_path, self.path);
         match temp_path.persist_noclobber(&place) {
@@ -103,6 +105,20 @@ impl NewDatabase {
         }
         sync_folder_of(&place).map_err(|error| failed(&error))
     }
+}
+
+/// Rejects a path next to the files of a deleted database, because SQLite would write their changes into the new database.
+fn reject_leftovers(path: &Path) -> io::Result<()> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let leftover = with_suffix(path, suffix);
+        if leftover.symlink_metadata().is_ok() {
+            return Err(io::Error::other(format!(
+                "{} belongs to a deleted database; delete this file first",
+                leftover.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Folders {

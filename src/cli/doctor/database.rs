@@ -68,7 +68,15 @@ async fn check_all(
     if matches!(settings.database_location(), Ok(DatabaseUrl::Memory)) {
         message += ", in memory: all accounts are lost when the process ends";
     }
-    checks.push(Check::ok("database", message));
+    checks.push(if diagnostics.is_standby {
+        Check::error(
+            "database",
+            message + ", but is a standby, which rejects all changes",
+        )
+        .hint("use the address of the primary")
+    } else {
+        Check::ok("database", message)
+    });
     let status = match database::migration_status(Some(db)).await {
         Ok(status) => status,
         Err(error) => {
