@@ -10,7 +10,7 @@ from hogs import Hogs
 from load import UNAVAILABLE, Load
 from poll import until
 from postgres import Postgres
-from service import WAIT, running
+from service import PASSWORD, WAIT, running
 
 # More clients than the 8 connections of the service to the database.
 EMAILS = [f"client-{number}@example.com" for number in range(12)]
@@ -93,6 +93,12 @@ class Database(unittest.TestCase):
             doctor = self.service.command("doctor")
             self.assertEqual(doctor.returncode, 1)
             self.assertIn("is a standby, which rejects all changes", doctor.stdout)
+            create = ["--log", "info", "user", "create", "standby@example.com", "--password-stdin"]
+            created = self.service.command(*create, input=PASSWORD)
+            self.assertEqual(created.returncode, 1)
+            self.assertIn("the server is a standby", created.stderr)
+            # Only the command reports the error, and the pool does not log each attempt.
+            self.assertNotIn("after_connect", created.stderr)
 
         def promote():
             self.postgres.run("pg_ctl", "-D", self.postgres.data, "-w", "promote")

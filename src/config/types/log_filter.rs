@@ -11,10 +11,14 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// Returns the filter. The migration library logs several lines for each migration, so its lines need an explicit directive.
+    /// Returns the filter. The migration library logs several lines for each migration, and the connection pool logs an error for each
+    /// connection to a standby. The log has one line of Signet for both, so their lines need an explicit directive.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("sea_orm_migration=warn,{}", self.0))
+        EnvFilter::new(format!(
+            "sea_orm_migration=warn,sqlx_core::pool::inner=off,{}",
+            self.0
+        ))
     }
 }
 
