@@ -27,15 +27,15 @@ pub struct Settings {
     /// Maximum size of the request line and headers, in bytes. Browsers send about 1,000 bytes
     // hyper never reads more than 417,792 bytes of a head.
     pub header_bytes: BoundedBytes<2048, 409_600>,
-    /// Timeout for receiving the request line and headers. Idle connections are closed after the same time
+    /// Timeout for receiving the request line and headers. Idle connections are closed after the same time, so the idle timeout of a load balancer should be shorter
     pub header_timeout: BoundedSeconds<1>,
     /// Timeout for receiving the request body
     pub body_timeout: BoundedSeconds<1>,
     /// How long the service waits until a client accepts the next part of its response
     pub write_timeout: BoundedSeconds<1>,
-    /// How long to accept connections after SIGTERM while `/readyz` already fails, so that load balancers notice
+    /// How long to accept connections after SIGTERM while `/readyz` of `admin_listen` already fails, so that load balancers notice
     pub stop_delay: BoundedSeconds<0>,
-    /// How long to wait for requests in flight after the stop delay
+    /// How long to wait for requests in flight after the stop delay. The process manager must allow both times together
     pub stop_timeout: BoundedSeconds<1>,
     /// File with the certificate chain in PEM, the server's certificate first. If set, clients can connect only with TLS, and `tls_key` is required. The listener of `admin_listen` has no TLS
     #[schemars(example = "/etc/signet/tls/fullchain.pem")]
@@ -55,13 +55,13 @@ pub struct Settings {
     #[schemars(extend("writeOnly" = true), example = "(64 characters of `openssl rand -hex 32`)")]
     #[schemars(extend("x-group" = "Tokens"))]
     pub jwt_secret: Option<Secret>,
-    /// File with the secret that signs the tokens: text of at least 32 bytes, such as the output of `openssl rand -hex 32`. A line break at the end is ignored. With SQLite, the service generates a secret next to the database if no secret is set
+    /// File with the secret that signs the tokens: text of at least 32 bytes, such as the output of `openssl rand -hex 32`. A line break at the end is ignored. All replicas need the same secret, and read it again after SIGHUP. With SQLite, the service generates a secret next to the database (`DATABASE.secret`) if no secret is set
     #[schemars(example = "/etc/signet/secret")]
     pub jwt_secret_file: Option<PathBuf>,
     /// Previous secrets, one per line. Their tokens are still accepted, with `2027-01-31T00:00:00Z SECRET` only until that time
     #[schemars(extend("writeOnly" = true), example = "2027-01-31T00:00:00Z (the secret until today)")]
     pub jwt_previous_secrets: Option<Secret>,
-    /// File with the previous secrets, one per line. Tokens of these secrets are still accepted
+    /// File with the previous secrets, one per line. Tokens of these secrets are still accepted. Delete a secret when its tokens have expired, and a leaked secret immediately
     #[schemars(example = "/etc/signet/previous-secrets")]
     pub jwt_previous_secrets_file: Option<PathBuf>,
     /// Lifetime of a token
@@ -85,17 +85,17 @@ pub struct Settings {
     /// Rate limit for failed logins: `on` or `off`
     #[schemars(extend("x-group" = "Rate limiting"))]
     pub throttle: Switch,
-    /// Limit of failed logins for an account: `10/15m` allows 10 failed logins, and then one more every 90 seconds
+    /// Limit of failed logins for an account: `10/15m` allows 10 failed logins, and then one more every 90 seconds. All replicas share the counts
     pub throttle_account: Rate,
     /// Limit of failed logins for a client address, in the same format. All IPv6 addresses of a /64 network count as one address
     pub throttle_address: Rate,
-    /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. `::/0` contains all IPv6 and IPv4 addresses
+    /// Proxies that may set the client address, `X-Request-Id` and `traceparent` of a request: IP addresses, networks, or `unix` for proxies on a Unix socket, separated by commas. Required behind a proxy, because otherwise all clients share one address and its rate limit. `::/0` trusts all addresses, so each client could choose its address
     #[schemars(example = "10.0.0.0/8,unix")]
     #[schemars(extend("x-group" = "Proxies and CORS"))]
     pub trusted_proxies: TrustedProxies,
-    /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. The client address in other headers is ignored
+    /// Header with the client address from a trusted proxy: `x-forwarded-for`, `forwarded` (RFC 7239), or another header in the format of `x-forwarded-for`, such as `x-real-ip`. The proxy must set the header, or append to it, in each request. The client address in other headers is ignored
     pub client_ip_header: ClientIpHeader,
-    /// URL under which clients reach the service if it is behind a proxy, such as `https://host/auth`. The OpenAPI document contains this URL
+    /// URL under which clients reach the service if it is behind a proxy, such as `https://host/auth`. The OpenAPI document contains this URL. The paths of the service stay the same, so the proxy must remove `/auth`
     #[schemars(example = "https://host/auth")]
     pub public_url: Option<PublicUrl>,
     /// Origins of web pages that may call the service from a browser, separated by commas, such as `https://app.example.com` or `capacitor://localhost`. Patterns are not supported
@@ -104,7 +104,7 @@ pub struct Settings {
     /// How audit events in the log show emails: `masked` or `whole`
     #[schemars(extend("x-group" = "Logs"))]
     pub audit_emails: AuditEmails,
-    /// Level of the log: `error`, `warn`, `info`, `debug` or `trace`. Levels by module are separated by commas, such as `info,signet=debug`
+    /// Level of the log: `error`, `warn`, `info`, `debug` or `trace`. Levels by module are separated by commas, such as `info,signet=debug`, or `warn,audit=info`, which keeps the audit events
     pub log: LogFilter,
 }
 
