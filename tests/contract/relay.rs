@@ -63,9 +63,11 @@ impl Relay {
     /// Closes all connections, and rejects new connections.
     pub(crate) fn hang_up(&self) {
         self.network.is_closed.store(true, Ordering::SeqCst);
-        // This connection wakes the thread of the listener. The thread then drops the listener.
-        let mut last = TcpStream::connect(self.address).unwrap();
-        last.read_to_end(&mut Vec::new()).unwrap();
+        // This connection wakes the thread of the listener. The thread then drops the listener, and closes or resets this connection. A
+        // connection of the service may have woken the thread before.
+        if let Ok(mut last) = TcpStream::connect(self.address) {
+            let _ = last.read_to_end(&mut Vec::new());
+        }
         for connection in self.network.open.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
