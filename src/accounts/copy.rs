@@ -38,7 +38,7 @@ pub enum CopyError {
     },
     /// The source failed.
     #[error("the source failed: {0}")]
-    Source(#[from] ReadError),
+    Source(ReadError),
     /// The target failed before the commit.
     #[error("the target failed: {0}")]
     Target(ReadError),
@@ -178,7 +178,8 @@ async fn copy<R: Row>(
     mut progress: impl FnMut(u64),
 ) -> Result<Rows, CopyError> {
     let mut rows = Rows::default();
-    let mut page = next_page::<R>(source, None).await?;
+    let page = next_page::<R>(source, None).await;
+    let mut page = page.map_err(CopyError::Source)?;
     while let Some(last) = page.last() {
         let after = last.key();
         for row in &page {
@@ -196,7 +197,7 @@ async fn copy<R: Row>(
         // One database reads while the other database writes.
         let (inserted, next) = tokio::join!(insert, next_page::<R>(source, Some(after)));
         inserted.map_err(CopyError::target)?;
-        page = next?;
+        page = next.map_err(CopyError::Source)?;
     }
     Ok(rows)
 }

@@ -28,7 +28,7 @@ const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
 /// Sends the first probe after a minute. Firewalls forget a connection after several minutes.
 const KEEPALIVE: &str =
     "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
-/// A standby may not have the newest revocations. A server cannot become a standby while connections are open, so the test of new
+/// A standby may not have the newest revocations. A server closes all connections before it becomes a standby, so the test of new
 /// connections is enough.
 const REJECT_STANDBY: &str = "DO $$ BEGIN IF pg_is_in_recovery() THEN RAISE 'the server is a standby' USING ERRCODE = '25006'; \
      END IF; END $$";
@@ -209,7 +209,6 @@ fn shell_word(name: &str) -> String {
 struct Connector {
     options: PgConnectOptions,
     settings: String,
-    read_only: bool,
     ping_timeout: Duration,
     last_timeout: Mutex<Option<Instant>>,
 }
@@ -222,15 +221,16 @@ impl Connector {
         } else {
             0
         };
+        // A command that only reads may use a standby.
+        let standby = if read_only { "" } else { REJECT_STANDBY };
         // The server limits the wait for a locked row.
         let settings = format!(
             "SET lock_timeout = {wait}; SET statement_timeout = {statement}; SET client_min_messages = warning; \
-             SET default_transaction_read_only = {read_only}"
+             SET default_transaction_read_only = {read_only}; {standby}"
         );
         Self {
             options,
             settings,
-            read_only,
             ping_timeout: ping_timeout(limits.wait),
             last_timeout: Mutex::default(),
         }
@@ -239,10 +239,6 @@ impl Connector {
     async fn prepare(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let settings = sqlx::raw_sql(AssertSqlSafe(self.settings.clone()));
         settings.execute(&mut *connection).await?;
-        if !self.read_only {
-            let check = sqlx::raw_sql(REJECT_STANDBY);
-            check.execute(&mut *connection).await?;
-        }
         match sqlx::raw_sql(KEEPALIVE).execute(connection).await {
             // Engines that imitate PostgreSQL may not have these settings.
             Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),

@@ -191,14 +191,16 @@ async fn open_source(url: &str, limits: Limits) -> Result<(AccountStore, bool), 
     };
     let db = accounts::open_with(url, limits, Access::Read).await;
     let db = db.map_err(|error| unopened_from("--from", error))?;
+    // Damage may also be in the tables that the next checks read.
+    let damages = AccountStore::new(db.clone(), limits).damages().await;
+    let damages = damages.map_err(in_flag("--from"))?;
+    reject_damage(damages.as_deref()).map_err(|error| error.in_context("--from"))?;
     reject_newer(&db, "--from").await?;
     let source = current(db, limits).await.map_err(|error| {
         error
             .in_context("--from")
             .hint("run `signet migrate --database-url URL` with the URL of --from")
     })?;
-    let damages = source.damages().await.map_err(in_flag("--from"))?;
-    reject_damage(damages.as_deref()).map_err(|error| error.in_context("--from"))?;
     let connections = source.other_connections().await;
     let connections = connections.map_err(in_flag("--from"))?;
     let diagnostics = source.diagnostics().await.map_err(in_flag("--from"))?;
