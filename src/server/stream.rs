@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    net::{RecvFlags, Shutdown, recv, shutdown},
-};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -20,9 +17,6 @@ use tokio::{
 };
 
 use crate::auth::DisconnectWatcher;
-
-/// How often to check whether a client has finished sending.
-const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A connection. Clones refer to the same socket.
 #[derive(Clone, Debug)]
@@ -53,20 +47,9 @@ impl Stream {
         with_socket!(self, socket => drop(socket.ready(Interest::ERROR).await));
     }
 
-    /// Completes when the client has closed its sending side (FIN).
-    ///
-    /// Polls the kernel: if unread input precedes the FIN, tokio only reports the FIN after its readiness was cleared, but then
-    /// the HTTP server would not see the input.
+    /// Completes when the client has closed its sending side (FIN). `Interest::PRIORITY` includes this state without unread input.
     async fn finished(&self) {
-        let is_open = || {
-            with_socket!(self, socket => {
-                let mut sockets = [PollFd::new(socket, PollFlags::RDHUP)];
-                poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
-            })
-        };
-        while is_open() {
-            sleep(CHECK_INTERVAL).await;
-        }
+        with_socket!(self, socket => drop(socket.ready(Interest::PRIORITY).await));
     }
 }
 
@@ -155,6 +138,7 @@ mod tests {
     use super::*;
 
     const GRACE: Duration = Duration::from_millis(10);
+    const SHORT: Duration = Duration::from_millis(100);
     const LONG: Duration = Duration::from_mins(1);
 
     async fn connect() -> (TcpStream, Stream) {
@@ -166,9 +150,7 @@ mod tests {
     }
 
     async fn has_left(stream: &Stream) -> bool {
-        timeout(3 * CHECK_INTERVAL, stream.disconnected(GRACE))
-            .await
-            .is_ok()
+        timeout(SHORT, stream.disconnected(GRACE)).await.is_ok()
     }
 
     #[tokio::test]
