@@ -82,15 +82,12 @@ fn operations(document: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// Returns the statuses of success, and the statuses that an example of a request causes.
+/// Returns the statuses that depend on the content of a request. The other statuses are the same for all operations.
 fn main_statuses(operation: &Value) -> Vec<&str> {
-    let requests = &media_type(&operation["requestBody"])["examples"];
-    let is_main = |(status, response): &(&str, &Value)| {
-        let mut examples = entries(&media_type(response)["examples"]);
-        status.starts_with('2') || examples.any(|(name, _)| !requests[name].is_null())
-    };
-    let responses = entries(&operation["responses"]).filter(is_main);
-    responses.map(|(status, _)| status).collect()
+    let statuses = entries(&operation["responses"]).map(|(status, _)| status);
+    statuses
+        .filter(|status| status.starts_with('2') || *status == "400")
+        .collect()
 }
 
 /// Returns each header of the responses once, with its statuses.
