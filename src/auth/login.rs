@@ -98,17 +98,9 @@ async fn authenticate(
     let milliseconds = unix_milliseconds(now);
     let credentials = format!("{}\0{password}", email::normalize(email));
     let fingerprint = auth.tokens.fingerprint(&credentials);
-    let address = client.address;
-    let attempt = limiter
-        .check_login(
-            &users,
-            milliseconds,
-            email,
-            fingerprint,
-            user.as_ref(),
-            address,
-        )
-        .await??;
+    let (known, address) = (user.as_ref(), client.address);
+    let attempt = limiter.check_login(&users, milliseconds, email, fingerprint, known, address);
+    let attempt = attempt.await??;
 
     // The login does not block a database connection while the password is hashed.
     let bucket = rate_limit::ip_bucket(address);

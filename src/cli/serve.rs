@@ -69,20 +69,17 @@ impl Serve {
             secrets,
             certificate: certificate.clone(),
         };
-        // The terminal of a demo sends SIGHUP when it is closed. The default action of the signal stops the demo.
-        let has_terminal = File::open("/dev/tty").is_ok();
-        if !(self.demo && has_terminal) {
+        if !self.stops_with_its_terminal() {
             reloader.spawn_sighup_handler()?;
         }
         let BuiltApp { app, shutdown } = build_app(&auth, config, &admin);
         // Until the service can answer, the kernel refuses connections, so that clients do not wait.
         let (listener, socket_file) = socket.listen()?;
         let admin_addr = admin_server.as_ref().map(|server| server.addr.as_str());
-        let is_https = certificate.is_some();
-        self.report_listening(&listener.display_addr(), admin_addr, is_https)?;
-        if let Some(certificate) = &certificate {
-            certificate.watch();
-        }
+        self.report_listening(&listener.display_addr(), admin_addr, certificate.is_some())?;
+        certificate
+            .as_ref()
+            .inspect(|certificate| certificate.watch());
         let maintenance = maintenance::spawn_maintenance(&auth);
         let stop = async {
             stop.await;
@@ -112,6 +109,11 @@ impl Serve {
         } else {
             Ok(settings)
         }
+    }
+
+    /// The terminal of a demo sends SIGHUP when it is closed. The default action of the signal stops the demo.
+    fn stops_with_its_terminal(&self) -> bool {
+        self.demo && File::open("/dev/tty").is_ok()
     }
 
     /// Opens the database and prepares obtain and refresh. Returns the secrets as well, for reloads.
