@@ -11,14 +11,18 @@ use std::{
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, EndpointExt, Request, Response, Route,
+    Endpoint, EndpointExt, FromRequest, Request, Response, Route,
     endpoint::make,
     http::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONNECTION},
     },
+    web::{Accept, headers::Mime},
 };
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::{
+    encoding::{prometheus_text, text},
+    registry::Registry,
+};
 use serde_json::json;
 use tracing::warn;
 
@@ -99,9 +103,9 @@ impl AdminApi {
             )
             .at(
                 "/metrics",
-                get(make(move |_| {
+                get(make(move |request| {
                     let admin = for_metrics.clone();
-                    async move { admin.metrics() }
+                    async move { admin.metrics(&request).await }
                 })),
             )
             .catch_all_error(async |error| response::from_poem_error(error))
@@ -151,19 +155,36 @@ impl AdminApi {
         response
     }
 
-    fn metrics(&self) -> Response {
+    async fn metrics(&self, request: &Request) -> Response {
         let Some(running) = self.0.get() else {
             return starting();
         };
         let mut metrics = String::new();
-        match text::encode(&mut metrics, &running.registry) {
+        let (content_type, encoded) = if prefers_classic_text(request).await {
+            let encoded = prometheus_text::encode(&mut metrics, &running.registry);
+            (prometheus_text::CONTENT_TYPE, encoded)
+        } else {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            (content_type, text::encode(&mut metrics, &running.registry))
+        };
+        match encoded {
             Ok(()) => Response::builder()
-                .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+                .content_type(content_type)
                 .header(CACHE_CONTROL, "no-store")
                 .body(metrics),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
         }
     }
+}
+
+/// Returns whether the client prefers the classic text format of Prometheus. The default is `OpenMetrics`.
+async fn prefers_classic_text(request: &Request) -> bool {
+    let Ok(Accept(types)) = Accept::from_request_without_body(request).await else {
+        return false;
+    };
+    let known = ["text/plain", "application/openmetrics-text", "*/*"];
+    let mut types = types.iter().map(Mime::essence_str);
+    types.find(|accepted| known.contains(accepted)) == Some("text/plain")
 }
 
 fn starting() -> Response {

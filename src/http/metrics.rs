@@ -5,17 +5,18 @@ use std::time::Duration;
 use poem::http::StatusCode;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 
-/// Buckets from 0.5 ms to 4 s: from a refresh to a login in a long hash queue.
+/// Buckets from a refresh to a login in a long hash queue. The thresholds of alerts must be bounds, because quantiles are estimates
+/// between bounds.
+const DURATION_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
 fn duration_histogram() -> Histogram {
-    Histogram::new(exponential_buckets(0.0005, 2.0, 14))
+    Histogram::new(DURATION_BUCKETS)
 }
 
 type Operation = [(&'static str, &'static str); 1];

@@ -151,6 +151,57 @@ async fn metrics_count_by_operation_status_and_reason() {
 }
 
 #[tokio::test]
+async fn metrics_are_openmetrics_unless_the_client_prefers_classic_text() {
+    let world = World::new().await;
+    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let classic = "text/plain; version=0.0.4; charset=utf-8";
+    for (accept, content_type) in [
+        (None, openmetrics),
+        (Some("*/*"), openmetrics),
+        (Some("text/html,*/*;q=0.8"), openmetrics),
+        (Some("image/png"), openmetrics),
+        (Some("text/plain"), classic),
+        (Some("text/plain;version=0.0.4;q=0.3,*/*;q=0.2"), classic),
+        (
+            Some("application/openmetrics-text;q=0.1,text/plain;q=0.2"),
+            classic,
+        ),
+        // Prometheus 2.42, and Prometheus 3.
+        (
+            Some(
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            ),
+            openmetrics,
+        ),
+        (
+            Some(
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;q=0.4,\
+                 text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            ),
+            openmetrics,
+        ),
+    ] {
+        let headers: Vec<_> = accept
+            .map(|accept| ("accept", accept))
+            .into_iter()
+            .collect();
+        let request = request("GET", "/metrics", &headers, Body::empty());
+        let response = world.admin.get_response(request).await;
+        assert_eq!(response.content_type(), Some(content_type), "{accept:?}");
+        let metrics = response.into_body().into_string().await.unwrap();
+        let is_openmetrics = metrics.ends_with("# EOF\n");
+        assert_eq!(is_openmetrics, content_type == openmetrics, "{accept:?}");
+        let counter = if is_openmetrics {
+            "# TYPE signet_log_lines_lost counter"
+        } else {
+            "# TYPE signet_log_lines_lost_total counter"
+        };
+        assert_has(&metrics, &[counter, "signet_log_lines_lost_total 0"]);
+    }
+}
+
+#[tokio::test]
 async fn request_id_is_accepted_only_from_a_trusted_proxy() {
     let world = World::of(Setup {
         proxies: "192.0.2.0/24",

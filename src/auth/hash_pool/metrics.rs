@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use prometheus_client::{
-    metrics::{
-        counter::Counter,
-        gauge::Gauge,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+
+/// The thresholds of alerts must be bounds, because quantiles are estimates between bounds.
+const WAIT_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 /// Measures the queue of hashes.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ impl Default for HashQueueMetrics {
     fn default() -> Self {
         Self {
             waiting: Gauge::default(),
-            // 1 ms to 4 s.
-            waited: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
+            waited: Histogram::new(WAIT_BUCKETS),
             rejected: Counter::default(),
         }
     }
