@@ -15,7 +15,7 @@ TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-monitoring setup-monitoring test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -70,6 +70,13 @@ test-verify: setup-verify ## Test the recipes of docs/guides/verify-tokens.md
 
 setup-verify: ## Install the libraries and gateways of test-verify
 	tests/verify/setup
+
+test-monitoring: setup-monitoring ## Test the alert rules and the dashboard with Prometheus
+	$(CARGO) build --locked
+	SIGNET="$(BINARY)" tests/monitoring/run
+
+setup-monitoring: ## Install the tools of test-monitoring: Prometheus, its exporter for probes, and the types of Grafana
+	tests/monitoring/setup
 
 test-faults: setup-faults ## Break the database, the disk, the network, the clock and the service under load
 	$(CARGO) build --locked

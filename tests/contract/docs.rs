@@ -71,8 +71,8 @@ fn metrics_page_is_current() {
 /// Returns a table with the name, the type, the labels and the description of each metric.
 fn metrics_page(metrics: &str) -> String {
     let mut page = String::from(
-        "# Metrics\n\n`/metrics` on the listener `SIGNET_ADMIN_LISTEN` returns these metrics in the OpenMetrics format. \
-         [Monitoring](../guides/monitoring.md#alerts)\nlists alerts.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n",
+        "# Metrics\n\n`/metrics` on the listener `SIGNET_ADMIN_LISTEN` returns these metrics. [Monitoring](../guides/monitoring.md) describes the \
+         formats,\nthe alerts, and a dashboard.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
     let mut rows = BTreeMap::new();
     let mut lines = metrics.lines().peekable();
