@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -34,7 +35,8 @@ CORPUS = json.loads((HERE / "corpus.json").read_text())
 TABLE = re.compile(r"(?<=<!-- answers -->\n).*?(?=<!-- end of answers -->)", re.S)
 BLOCK = re.compile(r"^```\w+\n(?:#|//) (?P<name>[\w.-]+)\n.*?^```$", re.M | re.S)
 SECRET, PREVIOUS = "5ecret" * 8, "previous" * 5
-EMAIL = "you@example.com"
+# Gateways must encode some characters of this email.
+EMAIL = "o'neil+%41@exämple.com"
 # The identity headers of a client must not reach the application.
 FORGED = {"SignetUserId": "999", "signetuseremail": "forged@example.com"}
 
@@ -78,6 +80,7 @@ RECIPES = [
 class Answer:
     status: int
     body: str
+    retry_after: str | None
 
     @property
     def is_accepted(self) -> bool:
@@ -98,8 +101,8 @@ def main() -> None:
         addresses = {SERVICE: service.admin, **recipes}
         answers = {recipe: {} for recipe in addresses}
         for case in CORPUS:
-            if case.get("token") == "at_expiry":
-                tokens |= {"at_expiry": service.mint_at_the_start_of_a_second()}
+            if case["name"] == "last-second":
+                tokens = service.mint_at_the_start_of_a_second()
             with ThreadPoolExecutor() as pool:
                 asked = {
                     recipe: pool.submit(ask, recipe, address, case, tokens)
@@ -109,6 +112,12 @@ def main() -> None:
                 answers[recipe][case["name"]] = answer.result()
         passed = [report(recipe, found(recipe, answers[recipe])) for recipe in addresses]
         passed.append(compare_table(answers))
+        with service.without_database():
+            passed += [
+                report_outage(recipe, ask(recipe, address, CORPUS[0], tokens))
+                for recipe, address in addresses.items()
+                if recipe.asks
+            ]
         passed += [plant(fault, service, application, tokens) for fault in FAULTS]
     sys.exit(not all(passed))
 
@@ -165,11 +174,22 @@ class Service:
         self.run("user", "revoke-tokens", "--id", "2")
         return tokens
 
-    def mint_at_the_start_of_a_second(self) -> str:
+    def mint_at_the_start_of_a_second(self) -> dict[str, str]:
+        """Mints tokens of the current second, so that the expired token has expired one second ago."""
         now = int(time.time()) + 2
-        token = self.mint(now)["at_expiry"]
+        tokens = self.mint(now)
         time.sleep(max(0, now + 0.1 - time.time()))
-        return token
+        return tokens
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """Moves the file of the database away. The service then answers with the status 503."""
+        file = self.folder / "signet.db"
+        moved = file.rename(self.folder / "moved.db")
+        try:
+            yield
+        finally:
+            moved.rename(file)
 
 
 @contextmanager
@@ -273,9 +293,11 @@ def ask(recipe: Recipe, address: str, case: dict, tokens: dict[str, str]) -> Ans
     values = [value.replace("{token}", token) for value in case.get("headers", ["Bearer {token}"])]
     headers = [f"Authorization: {value}" for value in values] + [f"{name}: {value}" for name, value in FORGED.items()]
     path = "/verify" if recipe is SERVICE else "/account"
+    # A proxy may remove the headers that `Connection` lists. Some libraries expect only one word.
+    connection_header = ", ".join(["close", *FORGED]) if recipe.is_gateway else "close"
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        lines = [f"GET {path} HTTP/1.1", "Host: example.com", "Connection: close", *headers]
+        lines = [f"GET {path} HTTP/1.1", "Host: example.com", f"Connection: {connection_header}", *headers]
         try:
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             received = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -283,7 +305,8 @@ def ask(recipe: Recipe, address: str, case: dict, tokens: dict[str, str]) -> Ans
             received = b""
     head, _, body = received.partition(b"\r\n\r\n")
     status = int(head.split(b" ")[1]) if head.startswith(b"HTTP/") else 0
-    return Answer(status, body.decode(errors="replace"))
+    retry_after = re.search(r"(?im)^retry-after: (\d+)", head.decode(errors="replace"))
+    return Answer(status, body.decode(errors="replace"), retry_after and retry_after[1])
 
 
 def found(recipe: Recipe, answers: dict[str, Answer]) -> Iterator[str]:
@@ -308,6 +331,7 @@ def wrong_identity(recipe: Recipe, case: dict, answer: Answer) -> Iterator[str]:
     email = EMAIL.replace("@", f"{user}@")
     if recipe.is_gateway:
         received = [pair for pair in json.loads(answer.body) if pair[0].startswith("signet")]
+        received = [[name, unquote(value)] for name, value in received]
         expected = [["signetuseremail", email], ["signetuserid", str(user)]]
         if sorted(received) != expected:
             yield f"identity forged: {case['name']} reaches the application with {received}"
@@ -318,6 +342,13 @@ def wrong_identity(recipe: Recipe, case: dict, answer: Answer) -> Iterator[str]:
 def report(recipe: Recipe, faults: Iterator[str]) -> bool:
     with line(f"{recipe.name}: {len(CORPUS)} cases") as wrong:
         wrong += faults
+    return not wrong
+
+
+def report_outage(recipe: Recipe, answer: Answer) -> bool:
+    with line(f"{recipe.name}: 503 with Retry-After without the database") as wrong:
+        if answer.status != 503 or answer.retry_after is None:
+            wrong.append(f"a valid token gets {answer}")
     return not wrong
 
 
