@@ -13,11 +13,13 @@ from threading import Thread
 from typing import Any
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parents[1] / "openapi" / "openapi.json"
+# The document with the optional operation. `openapi.json` is a part of this document, as a test of
+# `tests/contract` checks.
+DOCUMENT = HERE.parents[1] / "openapi" / "openapi-verify.json"
 JSON = "application/json"
 
 # These settings replace the SIGNET variables of the environment. The port is a free port.
-SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off"}
+SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off", "SIGNET_VERIFY": "on"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class Target:
     @property
     def refresh(self) -> Operation:
         return self.operations["refreshToken"]
+
+    @property
+    def verify(self) -> Operation:
+        return self.operations["verifyToken"]
 
     @property
     def credentials(self) -> Any:

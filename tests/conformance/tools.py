@@ -81,7 +81,9 @@ def failures_in(events: Path, examples: int) -> Iterator[str]:
 
 
 def specmatic(target: Target) -> Iterator[str]:
-    """Sends each example request with the name of a response, and refreshes a valid token."""
+    """Sends each example request with the name of a response, and refreshes and verifies a valid
+    token.
+    """
     expected = {
         (f"{operation.method} {operation.path} -> {status}", name)
         for operation in target.operations.values()
@@ -89,7 +91,7 @@ def specmatic(target: Target) -> Iterator[str]:
     }
     options = [f"--testBaseURL=http://{target.address}", "--examples=examples"]
     with TemporaryDirectory() as folder:
-        expected.add(write_refresh(target, Path(folder, "examples")))
+        expected |= write_valid_tokens(target, Path(folder, "examples"))
         copy(HERE / "specmatic.yaml", folder)
         reports = "--junitReportDir=reports"
         output = run(folder, "java", "-jar", SPECMATIC, "test", *options, reports, target.path)
@@ -116,23 +118,27 @@ def specmatic(target: Target) -> Iterator[str]:
         yield f"specmatic: {output.stdout}{output.stderr}"
 
 
-def write_refresh(target: Target, folder: Path) -> tuple[str, str]:
-    """Writes an example that refreshes a new token, under the name of the documented response.
+def write_valid_tokens(target: Target, folder: Path) -> set[tuple[str, str]]:
+    """Writes examples that refresh and verify a new token, under the names of the documented
+    responses.
 
-    Specmatic uses this file instead of the documented example. Without the file, Specmatic would
-    generate a token and expect a 200.
+    Specmatic uses these files instead of the documented examples. Without the files, Specmatic
+    would generate tokens and expect a 200.
     """
     login = post(target, target.obtain, encoded(target.credentials))
-    ((name, documented),) = target.refresh.answers("200").items()
-    method, path, headers = target.refresh.method, target.refresh.path, {"Content-Type": JSON}
-    body = {"token": json.loads(login.body)["token"]}
-    example = {
-        "http-request": {"method": method, "path": path, "headers": headers, "body": body},
-        "http-response": {"status": 200, "headers": headers, "body": documented},
-    }
+    headers, body = {"Content-Type": JSON}, {"token": json.loads(login.body)["token"]}
+    written = set()
     folder.mkdir()
-    Path(folder, f"{name}.json").write_text(json.dumps(example))
-    return f"{method} {path} -> 200", name
+    for operation in (target.refresh, target.verify):
+        ((name, documented),) = operation.answers("200").items()
+        method, path = operation.method, operation.path
+        example = {
+            "http-request": {"method": method, "path": path, "headers": headers, "body": body},
+            "http-response": {"status": 200, "headers": headers, "body": documented},
+        }
+        Path(folder, f"{name}.json").write_text(json.dumps(example))
+        written.add((f"{method} {path} -> 200", name))
+    return written
 
 
 def run(folder: str, *command: object) -> subprocess.CompletedProcess[str]:
