@@ -13,6 +13,8 @@ TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run |
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 # Runs a program of bench/ with the signet binary of a Cargo profile.
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
+# The format of contract-diff: text or markdown.
+FORMAT ?= text
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
 .PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-monitoring setup-monitoring test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
@@ -172,11 +174,11 @@ picture: setup-contract ## Write docs/swagger-ui.png, a screenshot of Swagger UI
 	$(CARGO) build --locked
 	SIGNET="$(BINARY)" tests/browser/run picture
 
-contract-diff: ## List changes of the contract since its release, and fail if clients break
-	@for document in openapi.json openapi-verify.json; do \
-	    echo "$$document:"; \
-	    $(CARGO) run --locked --quiet --package contract-diff -- openapi/released/openapi.json openapi/$$document || exit 1; \
-	done
+contract-diff: ## List changes of the contract since its release, and fail if clients break; FORMAT=markdown prints a comment for a pull request
+	@failed=0; for document in openapi.json openapi-verify.json; do \
+	    $(if $(filter markdown,$(FORMAT)),,echo "$$document:";) \
+	    $(CARGO) run --locked --quiet --package contract-diff -- --format $(FORMAT) openapi/released/openapi.json openapi/$$document || failed=1; \
+	done; exit $$failed
 
 release: contract-diff ## Make the current document the released one, after CHANGELOG.md and the version are updated
 	cp openapi/openapi.json openapi/released/openapi.json

@@ -50,7 +50,7 @@ fn judge(at: String, info: &ChangeInfo, said: &[Change]) -> Option<Change> {
     Some(Change {
         verdict,
         at,
-        what: info.message.clone(),
+        what: info.message.clone().into(),
         why,
     })
 }
@@ -116,7 +116,7 @@ mod tests {
         [Change {
             verdict,
             at: "#/components/schemas/ObtainRequest/properties/password".into(),
-            what: String::new(),
+            what: "".into(),
             why: "",
         }]
     }

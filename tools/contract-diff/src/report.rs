@@ -8,17 +8,20 @@ use serde_json::Value;
 use crate::{
     change::{Change, Verdict},
     operations, rules,
+    users::Users,
 };
 
 /// Every change between two documents, the gravest first.
 pub(crate) struct Report {
     released: Version,
     current: Version,
-    changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) users: Users,
 }
 
 impl Report {
     pub(crate) fn of(released: &Value, current: &Value) -> Result<Self> {
+        let users = Users::of([released, current]);
         let mut changes = rules::changes(released, current);
         changes.extend(operations::changes(released, current, &changes)?);
         if changes.is_empty() && released != current {
@@ -44,6 +47,7 @@ impl Report {
             released,
             current,
             changes,
+            users,
         })
     }
 
@@ -53,41 +57,48 @@ impl Report {
     }
 
     fn breaks(&self) -> bool {
-        self.changes
-            .iter()
-            .any(|change| change.verdict == Verdict::Breaking)
+        self.with(Verdict::Breaking).next().is_some()
+    }
+
+    /// Returns the version of the released document.
+    pub(crate) fn since(&self) -> &str {
+        &self.released.text
+    }
+
+    /// Returns the changes with a severity.
+    pub(crate) fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Change> {
+        let changes = self.changes.iter();
+        changes.filter(move |change| change.verdict == verdict)
+    }
+
+    /// Returns the sentence about clients of the release.
+    pub(crate) fn conclusion(&self) -> String {
+        let (released, current) = (&self.released.text, &self.current.text);
+        match (self.breaks(), self.fails()) {
+            (false, _) => format!("Clients of {released} can bear {current}."),
+            (true, true) => format!(
+                "Clients of {released} break: the major version must rise, and {current} does not raise it."
+            ),
+            (true, false) => {
+                format!("Clients of {released} break, as the major version of {current} says.")
+            }
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (released, current) = (&self.released.text, &self.current.text);
         if self.changes.is_empty() {
-            return writeln!(f, "no change since {released}");
+            return writeln!(f, "no change since {}", self.since());
         }
-        for (verdict, title) in [
-            (Verdict::Breaking, "Breaking"),
-            (Verdict::Additive, "Additive"),
-            (Verdict::Documentation, "Documentation"),
-        ] {
-            let of_it = || self.changes.iter().filter(|it| it.verdict == verdict);
-            if of_it().next().is_some() {
-                writeln!(f, "{title}\n")?;
-                of_it().try_for_each(|change| change.fmt(f))?;
+        for verdict in Verdict::ALL {
+            if self.with(verdict).next().is_some() {
+                writeln!(f, "{verdict}\n")?;
+                self.with(verdict).try_for_each(|change| change.fmt(f))?;
                 writeln!(f)?;
             }
         }
-        match (self.breaks(), self.fails()) {
-            (false, _) => writeln!(f, "Clients of {released} can bear {current}."),
-            (true, true) => writeln!(
-                f,
-                "Clients of {released} break: the major version must rise, and {current} does not raise it."
-            ),
-            (true, false) => writeln!(
-                f,
-                "Clients of {released} break, as the major version of {current} says."
-            ),
-        }
+        writeln!(f, "{}", self.conclusion())
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::change::{Change, GONE, Verdict, below};
+use crate::change::{Change, GONE, Values, Verdict, What, below};
 
 /// Fields for people. Programs do not read them.
 const PROSE: [&str; 7] = [
@@ -20,7 +20,7 @@ const PROSE: [&str; 7] = [
     "title",
 ];
 
-const METHODS: [&str; 8] = [
+pub(crate) const METHODS: [&str; 8] = [
     "delete", "get", "head", "options", "patch", "post", "put", "trace",
 ];
 
@@ -90,9 +90,16 @@ pub(crate) fn reference(value: &Value) -> Option<&str> {
 }
 
 /// Describes a changed field.
-pub(crate) fn became((key, was, is): Field<'_>) -> String {
-    let show = |it: Option<&Value>| it.map_or("absent".to_owned(), Value::to_string);
-    format!("{key} is {} (was {})", show(is), show(was))
+pub(crate) fn became(field: Field<'_>) -> What {
+    What::Field(values(field))
+}
+
+fn values((key, was, is): Field<'_>) -> Values {
+    Values {
+        key: key.to_owned(),
+        was: was.cloned(),
+        is: is.cloned(),
+    }
 }
 
 /// Visits both documents in parallel.
@@ -105,11 +112,17 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn say(&mut self, verdict: Verdict, at: &str, what: String, why: &'static str) {
+    pub(crate) fn say(
+        &mut self,
+        verdict: Verdict,
+        at: &str,
+        what: impl Into<What>,
+        why: &'static str,
+    ) {
         self.changes.push(Change {
             verdict,
             at: at.to_owned(),
-            what,
+            what: what.into(),
             why,
         });
     }
@@ -138,15 +151,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn prose(&mut self, at: &str, (key, was, is): Field<'_>) {
+    fn prose(&mut self, at: &str, field: Field<'_>) {
+        let (_, was, is) = field;
         if was != is {
             let why = "Only people read this text.";
-            self.say(Verdict::Documentation, at, format!("{key} changed"), why);
+            let what = What::Prose(values(field));
+            self.say(Verdict::Documentation, at, what, why);
         }
     }
 
     /// Applies the rule for sets of messages: a smaller set of requests is breaking, and a larger set of responses is breaking.
-    pub(crate) fn weigh(&mut self, at: &str, side: Side, effect: Effect, what: String) {
+    pub(crate) fn weigh(&mut self, at: &str, side: Side, effect: Effect, what: impl Into<What>) {
         let (verdict, why) = match (side, effect) {
             (_, Effect::Same) => (Verdict::Documentation, "The meaning is the same."),
             (Side::Request, Effect::Tighter) => (
@@ -353,11 +368,11 @@ impl<'a> Walk<'a> {
                     }
                     (_, None) => {
                         let why = "Generated clients have a type of this name.";
-                        self.say(Verdict::Breaking, &at, "the schema was removed".into(), why);
+                        self.say(Verdict::Breaking, &at, "the schema was removed", why);
                     }
                     (None, _) => {
                         let why = "No client of the release refers to it.";
-                        self.say(Verdict::Additive, &at, "the schema was added".into(), why);
+                        self.say(Verdict::Additive, &at, "the schema was added", why);
                     }
                 }
             }

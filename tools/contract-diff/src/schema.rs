@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         for name in names {
             let at = below(&below(at, "properties"), name);
             let (old, new) = (demands(was, name), demands(is, name));
-            let mut weigh = |effect, what: &str| self.weigh(&at, side, effect, what.to_owned());
+            let mut weigh = |effect, what: &str| self.weigh(&at, side, effect, what);
             match (old, new) {
                 (None, _) if side == Side::Response && was["additionalProperties"] == false => {
                     // The release promised that there is no other field.
@@ -87,11 +87,11 @@ impl<'a> Walk<'a> {
                     weigh(Effect::Looser, "the field is no longer required");
                 }
                 (None, Some(false)) => {
-                    let what = "the field was added, and is optional".to_owned();
+                    let what = "the field was added, and is optional";
                     self.say(Verdict::Additive, &at, what, UNKNOWN_BEFORE);
                 }
                 (_, None) => {
-                    self.say(Verdict::Breaking, &at, "the field was removed".into(), GONE);
+                    self.say(Verdict::Breaking, &at, "the field was removed", GONE);
                 }
                 _ => {}
             }

@@ -20,6 +20,8 @@ const RESPONSE_REQUIRED: &str = "/components/schemas/Token/required";
 const TOKEN: &str = "/components/schemas/Token/properties/token";
 const TYPES: &str = "/components/schemas/Token/properties/type/enum";
 
+mod markdown;
+
 /// The exit code and the output of the command.
 struct Outcome {
     code: Option<i32>,
@@ -52,9 +54,9 @@ impl Outcome {
     }
 }
 
-fn run(files: &[&Path]) -> Outcome {
+fn run(args: &[&Path]) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_contract-diff"))
-        .args(files)
+        .args(args)
         .output()
         .unwrap();
     Outcome {
@@ -67,30 +69,44 @@ fn run(files: &[&Path]) -> Outcome {
 /// Returns the released document with the version 1.4.0, so that the tests do not depend on the release.
 fn released() -> Value {
     let mut document: Value =
-        serde_json::from_str(include_str!("../../../openapi/released/openapi.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../openapi/released/openapi.json")).unwrap();
     set(&mut document, "/info", "version", json!("1.4.0"));
     document
 }
 
+/// Compares two documents. Every comparison also checks that the comment in Markdown has the same changes.
 fn compare(released: &Value, current: &Value) -> Outcome {
+    let outcome = print("text", released, current);
+    markdown::assert_same(&print("markdown", released, current), &outcome);
+    outcome
+}
+
+/// Compares two documents, and prints the report in a format.
+fn print(format: &str, released: &Value, current: &Value) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let files = [("released", released), ("current", current)].map(|(name, document)| {
         let path = folder.path().join(name);
         fs::write(&path, document.to_string()).unwrap();
         path
     });
-    run(&[&files[0], &files[1]])
+    run(&["--format".as_ref(), format.as_ref(), &files[0], &files[1]])
 }
 
 /// Applies `prepare` to the released document, and compares the result before and after `change`.
 fn between(prepare: impl FnOnce(&mut Value), change: impl FnOnce(&mut Value)) -> Outcome {
+    let (released, current) = documents(prepare, change);
+    let outcome = compare(&released, &current);
+    assert_eq!(outcome.error, "");
+    outcome
+}
+
+/// Returns the released document after `prepare`, and the current document, which is this document after `change`.
+fn documents(prepare: impl FnOnce(&mut Value), change: impl FnOnce(&mut Value)) -> (Value, Value) {
     let mut released = released();
     prepare(&mut released);
     let mut current = released.clone();
     change(&mut current);
-    let outcome = compare(&released, &current);
-    assert_eq!(outcome.error, "");
-    outcome
+    (released, current)
 }
 
 fn after(change: impl FnOnce(&mut Value)) -> Outcome {
@@ -680,7 +696,9 @@ fn documents_that_cannot_be_compared_are_an_error() {
         assert_eq!(said, format!("contract-diff: {error}\n"));
     };
 
-    refuse(&[&good], "usage: contract-diff RELEASED CURRENT");
+    let usage = "usage: contract-diff [--format text|markdown] RELEASED CURRENT";
+    refuse(&[&good], usage);
+    refuse(&["--format".as_ref(), "html".as_ref(), &good, &good], usage);
     let missing = "cannot read FILE: No such file or directory (os error 2)";
     refuse(&[&good, &bad], missing);
     refuse(&[&bad, &good], missing);
@@ -727,7 +745,7 @@ fn panic_of_drift_is_not_a_verdict() {
     );
     let reference = json!({ "$ref": "#/components/requestBodies/Login" });
     set(&mut moved, OBTAIN, "requestBody", reference);
-    let outcome = compare(&released(), &moved);
+    let outcome = print("text", &released(), &moved);
     assert_ne!(outcome.code, Some(0), "{}", outcome.text);
     assert_ne!(outcome.code, Some(101), "{}", outcome.error);
 }
