@@ -17,7 +17,7 @@ MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/s
 FORMAT ?= text
 COUNT := PATH="$(TOOLS):$$PATH" python3 bench/instructions.py
 
-.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-monitoring setup-monitoring test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
+.PHONY: help run test docs setup-test release check test-contract setup-contract test-django setup-django test-verify setup-verify test-monitoring setup-monitoring test-faults setup-faults test-cluster test-cluster-short setup-cluster test-package setup-package supply-chain advisories package clients reproducible measure bench bench-scale bench-copy bench-fairness flamegraph setup-bench instructions test-instructions test-bench picture swagger-ui openapi reference sample snapshots contract-diff
 
 help: ## List the targets
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -116,6 +116,10 @@ advisories: setup-package ## Check the dependencies for known vulnerabilities (R
 
 package: setup-package ## Build the release and its Debian package into target/package
 	packaging/release
+
+clients: ## Create client packages for five languages in target/clients; GO_MODULE sets the path of the Go module
+	tests/sdk/setup
+	packaging/clients/make
 
 reproducible: setup-package ## Build the release twice in different folders, and compare the files
 	packaging/reproduce

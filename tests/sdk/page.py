@@ -1,11 +1,11 @@
-"""Extracts the files and commands of docs/guides/clients.md, so that `run` tests the page itself.
+"""Extracts the files and commands of docs/guides/clients.md or of another page, so that `run` tests the page itself.
 
-`page.py FOLDER` writes into the folder:
+`page.py FOLDER [PAGE]` writes into the folder:
 
 - each block whose first line is a comment with a file name, under this name
 - each block ```sh ROLE, as `LANGUAGE.ROLE.sh`, where LANGUAGE is the heading above the block
 
-Fails if an install command names a version that the tests do not use.
+Fails if an install command of docs/guides/clients.md names a version that the tests do not use.
 """
 
 import json
@@ -19,14 +19,14 @@ PART = re.compile(r"^## (?P<heading>[^\n]+)$|^```\w+ ?(?P<role>\w*)\n(?P<text>.*
 FILE = re.compile(r"(?:#|//) (?P<name>[\w./]+)\n")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, page: Path = PAGE) -> None:
     heading = ""
-    for part in PART.finditer(PAGE.read_text()):
+    for part in PART.finditer(page.read_text()):
         text = part["text"]
         if part["heading"]:
             heading = part["heading"].lower().replace(" ", "-")
         elif part["role"]:
-            if part["role"] == "install":
+            if part["role"] == "install" and page == PAGE:
                 check_versions(text)
             write(folder / f"{heading}.{part['role']}.sh", text)
         elif name := FILE.match(text):
@@ -48,4 +48,4 @@ def check_versions(command: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

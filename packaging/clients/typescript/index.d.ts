@@ -1,0 +1,3 @@
+export * from "openapi-fetch";
+export { default } from "openapi-fetch";
+export type * from "./signet.js";
