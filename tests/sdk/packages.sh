@@ -73,7 +73,8 @@ new_cargo_project() {
     # Cargo must not search for a workspace in the folders above.
     printf '\n[workspace]\n' >>Cargo.toml
     tar -xzOf "signet-client-$version.crate" "signet-client-$version/Cargo.lock" >Cargo.lock
-    export CARGO_NET_OFFLINE=true
+    # All files in the archive have the same old time, so Cargo would reuse the build of an earlier package.
+    export TAR_OPTIONS=--touch CARGO_NET_OFFLINE=true
 }
 
 new_go_project() {
