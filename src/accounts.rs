@@ -21,10 +21,10 @@ pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
 pub use contents::{Contents, ReadError, Rows};
 pub use copy::{CopyError, PreparedCopy};
 pub use db::{
-    Access, DatabaseUrl, Diagnostics, FileError, Limits, OpenError, PoolStats, ReadinessError,
-    host_without_tls, is_file_in_use, is_temporary, open, open_with, operator_hint,
+    Access, DatabaseUrl, Diagnostics, FileError, Limits, PoolStats, ReadinessError,
+    host_without_tls, is_file_in_use, is_temporary, open, open_with, operator_hint, uncreated,
 };
-pub use django::{DjangoTable, TableError};
+pub use django::DjangoTable;
 pub use entity::{Model as Account, PasswordHash};
 pub use import::{
     ForcedFields, Import, ImportConflict, ImportOutcome, ImportRecord, LocalChange, UpdateEffects,

@@ -9,6 +9,7 @@
 //! | [`api`] | the contract, one file per operation |
 //! | [`auth`] | login and refresh as functions; tokens, passwords, rate limits |
 //! | [`accounts`] | the accounts in their database |
+//! | [`problem`] | an error with its remedy |
 //! | [`text`] | text that is safe for a terminal |
 //!
 //! Imports point one way: `cli` to `server` and `http`, then to `api`, `auth` and `accounts`. Only `cli` imports `config`.
@@ -22,5 +23,6 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod problem;
 pub mod server;
 pub mod text;

@@ -22,7 +22,7 @@ mod tls;
 
 pub use limits::ConnectionLimits;
 pub use listener::Listener;
-pub use tls::{ReloadableTls, TlsError};
+pub use tls::ReloadableTls;
 
 use crate::http::App;
 use connection::Connection;

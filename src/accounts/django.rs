@@ -1,6 +1,6 @@
 //! Reads the user table of a Django service from its database, without changes.
 
-use std::{borrow::Cow, path::PathBuf, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use futures_util::StreamExt;
 use sea_orm::{
@@ -8,7 +8,8 @@ use sea_orm::{
     IsolationLevel, Statement, StreamTrait, TransactionTrait,
 };
 
-use super::db::{DatabaseUrl, OpenError, find_cause, operator_hint};
+use super::db::{DatabaseUrl, find_cause};
+use crate::problem::Problem;
 
 /// The time limit for a connection or a lock.
 const WAIT: Duration = Duration::from_secs(5);
@@ -24,54 +25,19 @@ pub struct DjangoTable {
 /// The requested columns of a row as text. `None` if the column is NULL or missing.
 pub type Row = Vec<Option<String>>;
 
-/// Why a user table was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// The URL is invalid.
-    #[error(transparent)]
-    Url(#[from] OpenError),
-    /// The file does not exist.
-    #[error("the file {} does not exist", .0.display())]
-    NoFile(PathBuf),
-    /// The table does not exist.
-    #[error("there is no table {0}")]
-    NoTable(String),
-    /// The table is not the table of a user model.
-    #[error("the table {table} has no column {column}")]
-    NoColumn {
-        /// The table.
-        table: String,
-        /// The missing column.
-        column: &'static str,
-    },
-    /// The database failed.
-    #[error(transparent)]
-    Database(#[from] DbErr),
-}
-
-impl TableError {
-    /// Returns how an operator can fix the cause, if the cause is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Url(error) => error.hint(),
-            Self::NoFile(_) => Some("use the path of the Django service's database".into()),
-            Self::NoTable(_) | Self::NoColumn { .. } => {
-                Some("name the table of the user model with --table".into())
-            }
-            Self::Database(error) => operator_hint(error).map(Cow::from),
-        }
-    }
-}
-
 impl DjangoTable {
     /// Opens the table behind `url`.
     ///
     /// # Errors
     /// When the database does not open, or does not have such a table of users.
-    pub async fn open(url: &str, table: &str) -> Result<Self, TableError> {
+    pub async fn open(url: &str, table: &str) -> Result<Self, Problem> {
         match DatabaseUrl::parse(url)? {
-            DatabaseUrl::File(path) if !path.is_file() => return Err(TableError::NoFile(path)),
+            DatabaseUrl::File(path) if !path.is_file() => {
+                let problem = format!("the file {} does not exist", path.display());
+                return Err(
+                    Problem::new(problem).hint("use the path of the Django service's database")
+                );
+            }
             _ => {}
         }
         let mut options = ConnectOptions::new(url);
@@ -98,12 +64,9 @@ impl DjangoTable {
         let columns = columns(&db, table).await?;
         let has = |name: &str| columns.iter().any(|column| column == name);
         if columns.is_empty() {
-            return Err(TableError::NoTable(table.to_owned()));
+            return Err(wrong_table(format!("there is no table {table}")));
         }
-        let lacks = |column| TableError::NoColumn {
-            table: table.to_owned(),
-            column,
-        };
+        let lacks = |column| wrong_table(format!("the table {table} has no column {column}"));
         if !has("id") {
             return Err(lacks("id"));
         }
@@ -130,7 +93,7 @@ impl DjangoTable {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn count(&self) -> Result<u64, TableError> {
+    pub async fn count(&self) -> Result<u64, Problem> {
         let count = format!(
             "SELECT CAST(COUNT(*) AS TEXT) AS n FROM {}",
             quoted(&self.table)
@@ -148,7 +111,7 @@ impl DjangoTable {
         &self,
         wanted: &[&str],
         mut found: impl FnMut(Row) -> F,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), Problem> {
         // Both databases can convert every type to text.
         let selected: Vec<_> = wanted
             .iter()
@@ -186,6 +149,11 @@ impl DjangoTable {
     fn statement(&self, sql: String) -> Statement {
         Statement::from_string(self.db.get_database_backend(), sql)
     }
+}
+
+/// Returns the error of a table that is not the table of a user model.
+fn wrong_table(message: String) -> Problem {
+    Problem::new(message).hint("name the table of the user model with --table")
 }
 
 async fn columns(db: &DatabaseConnection, table: &str) -> Result<Vec<String>, DbErr> {

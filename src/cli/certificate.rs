@@ -28,8 +28,7 @@ impl Certificate {
         let Some((certificate, key)) = settings.tls_files() else {
             return Ok(None);
         };
-        let tls = ReloadableTls::load(certificate, key)
-            .map_err(|error| CliError::from(error.to_string()).hint(error.hint()))?;
+        let tls = ReloadableTls::load(certificate, key)?;
         Ok(Some(Self {
             tls: Arc::new(tls),
             expiry: Gauge::default(),
@@ -50,7 +49,7 @@ impl Certificate {
         match self.tls.reload() {
             Ok(()) => self.log("certificate reloaded"),
             Err(error) => {
-                error!(%error, hint = error.hint(), "cannot reload the certificate; the previous certificate stays in use");
+                error!(%error, hint = error.hint, "cannot reload the certificate; the previous certificate stays in use");
             }
         }
     }

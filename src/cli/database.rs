@@ -11,10 +11,9 @@ use tracing::info;
 
 use super::error::CliError;
 use crate::{
-    accounts::{
-        self, Access, AccountStore, Database, DatabaseError, DatabaseUrl, Limits, OpenError,
-    },
+    accounts::{self, Access, AccountStore, Database, DatabaseError, DatabaseUrl, Limits},
     config::Settings,
+    problem::Problem,
 };
 
 mod backup;
@@ -196,7 +195,7 @@ pub(super) async fn users_to_import(
     let mut destination = Destination::default();
     let users = if let Some(path) = missing(settings)? {
         let new = NewDatabase::create(&path)
-            .map_err(|source| unopened(OpenError::Make { path, source }))?;
+            .map_err(|error| unopened(accounts::uncreated(&path, &error)))?;
         let db = accounts::open(&new.url(), limits).await.map_err(unopened)?;
         migrate(&db).await?;
         destination.new = Some(new);
@@ -325,11 +324,11 @@ fn failed(error: migration::Error) -> CliError {
 }
 
 /// Returns the message about a database that does not open.
-pub(super) fn unopened(error: OpenError) -> CliError {
-    unopened_from("SIGNET_DATABASE_URL", error)
+pub(super) fn unopened(problem: Problem) -> CliError {
+    unopened_from("SIGNET_DATABASE_URL", problem)
 }
 
 /// Returns the message about a database that does not open. The URL is from this setting or flag.
-fn unopened_from(name: &str, error: OpenError) -> CliError {
-    CliError::from(format!("cannot use the database in {name}: {error}")).hint_option(error.hint())
+fn unopened_from(name: &str, problem: Problem) -> CliError {
+    CliError::from(problem).in_context(&format!("cannot use the database in {name}"))
 }

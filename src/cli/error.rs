@@ -7,6 +7,7 @@ use clap::builder::styling::{Style, Styles};
 use crate::{
     accounts::{ChangeError, DatabaseError},
     config::ConfigError,
+    problem::Problem,
     text::printable,
 };
 
@@ -69,7 +70,7 @@ impl CliError {
         Self::all(
             errors
                 .into_iter()
-                .map(|error| Self::usage(error.to_string()).hint_option(error.hint)),
+                .map(|error| Self::usage(error.to_string()).hint_option(error.problem.hint)),
         )
     }
 
@@ -105,6 +106,12 @@ impl From<String> for CliError {
 impl From<&str> for CliError {
     fn from(message: &str) -> Self {
         Self::new(message, 1)
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        Self::from(problem.message).hint_option(problem.hint)
     }
 }
 

@@ -14,10 +14,11 @@ use super::{
     types::{self, AuditEmails, PublicUrl, Switch},
 };
 use crate::{
-    accounts::{DatabaseUrl, Limits, OpenError},
+    accounts::{DatabaseUrl, Limits},
     api::{Document, Operations},
     auth::{Argon2Params, Audit, HashPoolLimits, Lifetimes, Quota, Quotas, RateLimiter},
     http::{AppConfig, BodyLimits, Proxies},
+    problem::Problem,
     server::ConnectionLimits,
 };
 
@@ -26,7 +27,7 @@ impl Settings {
     ///
     /// # Errors
     /// If this build does not support the scheme of the URL, or the URL is invalid.
-    pub fn database_location(&self) -> Result<DatabaseUrl, OpenError> {
+    pub fn database_location(&self) -> Result<DatabaseUrl, Problem> {
         DatabaseUrl::parse(self.database_url.as_str())
     }
 

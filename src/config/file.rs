@@ -8,7 +8,7 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-use super::error::Problem;
+use crate::problem::Problem;
 
 /// The file that is read if no file is named. This file may be missing.
 pub const DEFAULT_FILE: &str = "/etc/signet/signet.toml";

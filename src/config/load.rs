@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 use super::{
     describe::{CONFIG, PREFIX, Setting, settings, variable},
     environment::Environment,
-    error::{ConfigError, Problem},
+    error::ConfigError,
     file::File,
     loaded::{LoadedConfig, ValueSource},
     settings::Settings,
     suggest::{closest, has_more_or_fewer_words, is_similar, is_typo},
 };
+use crate::problem::Problem;
 
 /// Settings with the same meaning. A value in the environment or a flag overrides the other setting in the file. Otherwise, setting both
 /// is an error.
@@ -87,7 +88,10 @@ impl Loader {
             let line = error
                 .line
                 .map_or_else(String::new, |line| format!(":{line}"));
-            self.errors.push(error.problem.at(format!("{path}{line}")));
+            self.errors.push(ConfigError {
+                location: format!("{path}{line}"),
+                problem: error.problem,
+            });
         }
         for entry in file.entries {
             let source = ValueSource::File {
@@ -234,7 +238,8 @@ impl Loader {
     }
 
     fn reject(&mut self, source: &ValueSource, problem: Problem) {
-        self.errors.push(problem.at(source.location()));
+        let location = source.location();
+        self.errors.push(ConfigError { location, problem });
     }
 
     fn check_mutually_exclusive(&mut self) {
@@ -346,7 +351,10 @@ mod tests {
     const NO_FILE: [(&str, &str); 1] = [("SIGNET_CONFIG", "/dev/null")];
 
     fn with_hint(error: &ConfigError) -> String {
-        format!("{error} ({})", error.hint.as_deref().unwrap_or_default())
+        format!(
+            "{error} ({})",
+            error.problem.hint.as_deref().unwrap_or_default()
+        )
     }
 
     fn flags(pairs: &[(&str, &str)]) -> Result<LoadedConfig, Vec<ConfigError>> {

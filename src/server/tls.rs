@@ -10,7 +10,7 @@ use std::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        self, ServerConfig,
+        ServerConfig,
         crypto::ring::{self, sign::any_supported_type},
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     },
@@ -19,6 +19,7 @@ use tokio_rustls::{
 use x509_parser::{parse_x509_certificate, public_key::PublicKey};
 
 use super::stream::Stream;
+use crate::problem::Problem;
 
 /// A certificate and its key. New connections use the files that were loaded last.
 pub struct ReloadableTls {
@@ -37,54 +38,6 @@ struct LoadedTls {
 /// Device, inode, size, and time of the last change (seconds and nanoseconds). Another file at the same path has another ID.
 type FileId = (u64, u64, u64, i64, i64);
 
-/// Why a certificate and a key are rejected.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The certificate file is unreadable or invalid.
-    #[error("cannot read the certificate in {}: {}", .0.display(), reason(.1))]
-    Certificate(PathBuf, pem::Error),
-    /// The key file is unreadable or invalid.
-    #[error("cannot read the key in {}: {}", .0.display(), reason(.1))]
-    Key(PathBuf, pem::Error),
-    /// The service does not support this kind of key.
-    #[error("cannot use the key in {}: {cause}", .key.display())]
-    UnsupportedKey {
-        /// The key file.
-        key: PathBuf,
-        /// The kind of the key, if the certificate shows the kind.
-        cause: String,
-    },
-    /// The certificate and the key do not match, or rustls does not support them.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}", .certificate.display(), .key.display())]
-    Pair {
-        /// The certificate file.
-        certificate: PathBuf,
-        /// The key file.
-        key: PathBuf,
-        /// The error of rustls.
-        source: rustls::Error,
-    },
-}
-
-impl TlsError {
-    /// Returns how an operator can fix the files.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Certificate(..) => {
-                "use a PEM file with the certificate of the service, then the certificates of its issuers"
-            }
-            Self::Key(..) => "use a PEM file without a passphrase",
-            Self::UnsupportedKey { .. } => {
-                "use a key for ECDSA on P-256 or P-384, RSA with 2048 to 8192 bits, or Ed25519"
-            }
-            Self::Pair { .. } => {
-                "the first certificate in the file must have version 3 and match the key"
-            }
-        }
-    }
-}
-
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::NoItemsFound => "the file does not contain one".to_owned(),
@@ -99,7 +52,7 @@ impl ReloadableTls {
     ///
     /// # Errors
     /// A file is unreadable or invalid, or the certificate and the key do not match.
-    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, Problem> {
         let loaded = load(certificate, key)?;
         Ok(Self {
             certificate: certificate.to_owned(),
@@ -118,7 +71,7 @@ impl ReloadableTls {
     ///
     /// # Errors
     /// The same as [`ReloadableTls::load`].
-    pub fn reload(&self) -> Result<(), TlsError> {
+    pub fn reload(&self) -> Result<(), Problem> {
         let files = file_ids(&self.certificate, &self.key);
         match load(&self.certificate, &self.key) {
             Ok(loaded) => {
@@ -156,26 +109,40 @@ impl fmt::Debug for ReloadableTls {
     }
 }
 
-fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, TlsError> {
+fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, Problem> {
     // The IDs are read before the files, so that the next check finds changes that happen in between.
     let files = file_ids(certificate, key);
-    let invalid = |error| TlsError::Certificate(certificate.to_owned(), error);
+    let invalid = |error| {
+        Problem::new(format!(
+            "cannot read the certificate in {}: {}",
+            certificate.display(),
+            reason(&error)
+        ))
+        .hint("use a PEM file with the certificate of the service, then the certificates of its issuers")
+    };
     let chain = CertificateDer::pem_file_iter(certificate).map_err(invalid)?;
     let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(invalid)?;
     let leaf = chain
         .first()
         .cloned()
         .ok_or_else(|| invalid(pem::Error::NoItemsFound))?;
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Key(key.to_owned(), error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        Problem::new(format!(
+            "cannot read the key in {}: {}",
+            key.display(),
+            reason(&error)
+        ))
+        .hint("use a PEM file without a passphrase")
+    })?;
     if any_supported_type(&private).is_err() {
-        return Err(TlsError::UnsupportedKey {
-            key: key.to_owned(),
-            cause: unsupported_kind(&leaf).map_or_else(
-                || "it is damaged, or of a kind that is not supported".to_owned(),
-                |kind| format!("{kind} is not supported"),
-            ),
-        });
+        let cause = unsupported_kind(&leaf).map_or_else(
+            || "it is damaged, or of a kind that is not supported".to_owned(),
+            |kind| format!("{kind} is not supported"),
+        );
+        let problem = format!("cannot use the key in {}: {cause}", key.display());
+        return Err(Problem::new(problem).hint(
+            "use a key for ECDSA on P-256 or P-384, RSA with 2048 to 8192 bits, or Ed25519",
+        ));
     }
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -184,10 +151,13 @@ fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, TlsError> {
                 .with_no_client_auth()
                 .with_single_cert(chain, private)
         })
-        .map_err(|source| TlsError::Pair {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-            source,
+        .map_err(|error| {
+            Problem::new(format!(
+                "the certificate in {} and the key in {} cannot be used: {error}",
+                certificate.display(),
+                key.display()
+            ))
+            .hint("the first certificate in the file must have version 3 and match the key")
         })?;
     Ok(LoadedTls {
         config: Arc::new(config),

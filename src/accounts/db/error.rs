@@ -6,6 +6,8 @@ use sea_orm::{
     sqlx::{self, postgres::PgDatabaseError},
 };
 
+use crate::problem::Problem;
+
 /// The code of a database error.
 enum Code<'a> {
     /// The primary result code (<https://www.sqlite.org/rescode.html>).
@@ -78,6 +80,12 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+impl From<DbErr> for Problem {
+    fn from(error: DbErr) -> Self {
+        Self::new(error.to_string()).hint_option(operator_hint(&error))
+    }
 }
 
 /// Returns whether a trigger rejected a change because of the maintenance mode.

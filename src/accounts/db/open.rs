@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx::sqlite::SqliteJournalMode};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode,
+};
 use tokio::time::{Instant, sleep};
 
-use super::{limits::Limits, open_error::OpenError, postgres, sqlite, url::DatabaseUrl};
+use super::{error::operator_hint, limits::Limits, postgres, sqlite, url::DatabaseUrl};
+use crate::problem::Problem;
 
 /// The operations that a connection allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub enum Access {
 ///
 /// # Errors
 /// When the URL is invalid, or the database does not open.
-pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, OpenError> {
+pub async fn open(url: &str, limits: Limits) -> Result<DatabaseConnection, Problem> {
     open_with(url, limits, Access::Write).await
 }
 
@@ -34,7 +37,7 @@ pub async fn open_with(
     url: &str,
     limits: Limits,
     access: Access,
-) -> Result<DatabaseConnection, OpenError> {
+) -> Result<DatabaseConnection, Problem> {
     let database = DatabaseUrl::parse(url)?;
     if let DatabaseUrl::Postgres(host) = database {
         let what = format!("PostgreSQL at {}", host.as_deref().unwrap_or("its socket"));
@@ -85,7 +88,12 @@ pub async fn open_with(
             Err(error) if migration::is_contention(&error) && Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
-            connected => return connected.map_err(|source| OpenError::Connect { what, source }),
+            connected => return connected.map_err(|error| unopened(&what, &error)),
         }
     }
+}
+
+/// Returns the error of a database that did not open.
+pub(super) fn unopened(what: &str, error: &DbErr) -> Problem {
+    Problem::new(format!("cannot open {what}: {error}")).hint_option(operator_hint(error))
 }

@@ -21,7 +21,13 @@ use sea_orm::{
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{error::is_pool_timeout, limits::Limits, open_error::OpenError, url::DatabaseUrl};
+use super::{
+    error::is_pool_timeout,
+    limits::Limits,
+    open::unopened,
+    url::{DatabaseUrl, several_hosts},
+};
+use crate::problem::Problem;
 
 /// A connection that was idle for this time is tested before use, because the database may have been restarted.
 const TEST_IF_IDLE_FOR: Duration = Duration::from_secs(1);
@@ -50,16 +56,13 @@ pub(super) async fn open(
     limits: Limits,
     what: String,
     read_only: bool,
-) -> Result<DatabaseConnection, OpenError> {
-    let failed = |source| OpenError::Connect {
-        what: what.clone(),
-        source,
-    };
+) -> Result<DatabaseConnection, Problem> {
+    let failed = |error| unopened(&what, &error);
     let wait = limits.wait;
     let options = options(url).map_err(failed)?;
     // `PGHOST` may contain several hosts, too.
     if options.get_host().contains(',') {
-        return Err(OpenError::SeveralHosts);
+        return Err(several_hosts());
     }
     let connector = Arc::new(Connector::new(options.clone(), limits, read_only));
     let [to_connect, to_acquire, to_release] = [(); 3].map(|()| Arc::clone(&connector));
@@ -171,7 +174,7 @@ pub(in crate::accounts) async fn find_cause(url: &str, error: DbErr, wait: Durat
 }
 
 /// Rejects a database that does not use UTF-8, because it cannot store every email: a login of `you@почта.рф` would fail.
-async fn check_encoding(db: &DatabaseConnection) -> Result<Result<(), OpenError>, DbErr> {
+async fn check_encoding(db: &DatabaseConnection) -> Result<Result<(), Problem>, DbErr> {
     let query = "SELECT current_setting('server_encoding') AS encoding, CAST(current_database() AS TEXT) AS name, \
                  CAST(current_user AS TEXT) AS owner";
     let row = db
@@ -184,16 +187,15 @@ async fn check_encoding(db: &DatabaseConnection) -> Result<Result<(), OpenError>
     }
     let (name, owner): (String, String) = (row.try_get("", "name")?, row.try_get("", "owner")?);
     let new = format!("{name}_utf8");
-    Ok(Err(OpenError::Encoding {
-        // The locale C fits every encoding; the locale of the server may not.
-        command: format!(
-            "createdb --template=template0 --encoding={ENCODING} --locale=C --owner={} {}",
-            shell_word(&owner),
-            shell_word(&new)
-        ),
-        name,
-        encoding,
-    }))
+    let problem = Problem::new(format!(
+        "the database {name} has the encoding {encoding}, and emails need UTF-8"
+    ));
+    // The locale C fits every encoding; the locale of the server may not.
+    Ok(Err(problem.hint(format!(
+        "run `createdb --template=template0 --encoding={ENCODING} --locale=C --owner={} {}`, and use the new database in the URL",
+        shell_word(&owner),
+        shell_word(&new)
+    ))))
 }
 
 fn shell_word(name: &str) -> String {

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbBackend, sqlx};
 
-use super::open_error::OpenError;
+use crate::problem::Problem;
 
 /// The largest number of connections to a file. Each connection costs a thread and 0.5 MiB. More connections are not faster, because a
 /// query takes microseconds and SQLite has one writer at a time.
@@ -70,11 +70,7 @@ pub fn is_file_in_use(path: &Path) -> bool {
 }
 
 /// Creates a missing file and its folder. Only the owner can read them, because the file contains password hashes.
-pub(super) fn create_file(database: &Path) -> Result<(), OpenError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Make { path, source }
-    };
+pub(super) fn create_file(database: &Path) -> Result<(), Problem> {
     if let Some(folder) = database
         .parent()
         .filter(|path| !path.as_os_str().is_empty())
@@ -83,7 +79,7 @@ pub(super) fn create_file(database: &Path) -> Result<(), OpenError> {
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(failed(folder))?;
+            .map_err(|error| uncreated(folder, &error))?;
     }
     let created = OpenOptions::new()
         .write(true)
@@ -91,9 +87,16 @@ pub(super) fn create_file(database: &Path) -> Result<(), OpenError> {
         .mode(0o600)
         .open(database);
     match created {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(database)(error)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(uncreated(database, &error)),
         _ => Ok(()),
     }
+}
+
+/// Returns the error of a file or folder that was not created.
+#[must_use]
+pub fn uncreated(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot create {}: {error}", path.display()))
+        .hint("create the folder with write permission for this user, or use another path")
 }
 
 /// The file of a SQLite database, identified when it was opened.

@@ -8,7 +8,7 @@ use std::{
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::open_error::OpenError;
+use crate::problem::Problem;
 
 /// A parsed database URL, without its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,39 +26,60 @@ impl DatabaseUrl {
     ///
     /// # Errors
     /// When the scheme is unknown, or the URL is invalid.
-    pub fn parse(url: &str) -> Result<Self, OpenError> {
+    pub fn parse(url: &str) -> Result<Self, Problem> {
         let scheme = url.split(':').next().unwrap_or_default();
         if ["postgres", "postgresql"].contains(&scheme) {
             if has_several_hosts(url) {
-                return Err(OpenError::SeveralHosts);
+                return Err(several_hosts());
             }
             // The error of the driver would contain the password.
-            let url = Url::parse(url).map_err(|_| OpenError::Url)?;
+            let url = Url::parse(url).map_err(|_| {
+                Problem::new("the URL is invalid").hint(
+                    "in the password, write / as %2F, @ as %40, # as %23, ? as %3F and % as %25; a Unix socket has no host, as in \
+                     postgres:///DATABASE?host=/run/postgresql&user=USER",
+                )
+            })?;
             let host = url.host_str().filter(|host| !host.is_empty());
             return Ok(Self::Postgres(host.map(|host| {
                 percent_decode_str(host).decode_utf8_lossy().into_owned()
             })));
         }
-        let rest = url.strip_prefix("sqlite:").ok_or(OpenError::Scheme)?;
+        let rest = url.strip_prefix("sqlite:").ok_or_else(unknown_scheme)?;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         // The driver decodes the path, too.
         let decoded = percent_decode_str(path).decode_utf8_lossy();
         if decoded.starts_with("file:") {
-            return Err(OpenError::FileUrl);
+            return Err(Problem::new("file: URLs are not supported")
+                .hint("use the path itself, such as sqlite:data/signet.db"));
         }
         if path == ":memory:" || query.split('&').any(|pair| pair == "mode=memory") {
             Ok(Self::Memory)
         } else if path.is_empty() {
-            Err(OpenError::Scheme)
+            Err(unknown_scheme())
         } else {
             let path = PathBuf::from(decoded.into_owned());
             if has_tilde(&path) {
-                return Err(OpenError::Tilde);
+                return Err(Problem::new("`~` is not expanded in sqlite:PATH").hint(
+                    "use the absolute path, such as sqlite:/home/you/signet.db, or sqlite:./~ for a name that begins with `~`",
+                ));
             }
             Ok(Self::File(path))
         }
     }
+}
+
+/// The message omits the URL, which may contain a password.
+fn unknown_scheme() -> Problem {
+    Problem::new("the scheme of the URL is neither sqlite: nor postgres:")
+        .hint("use sqlite:PATH, such as sqlite:data/signet.db, or postgres://USER@HOST/DATABASE")
+}
+
+/// libpq accepts several hosts, but sqlx does not.
+pub(super) fn several_hosts() -> Problem {
+    Problem::new("several hosts in one URL are not supported").hint(
+        "use one host that leads to the primary, such as a virtual address, HAProxy or PgBouncer",
+    )
 }
 
 /// Returns whether a URL of PostgreSQL lists hosts, before its path or in a parameter. [`Url`] cannot parse such a URL if it has
@@ -93,7 +114,7 @@ fn has_tilde(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DatabaseUrl, OpenError};
+    use super::DatabaseUrl;
 
     #[test]
     fn file_url_is_rejected() {
@@ -106,7 +127,7 @@ mod tests {
             "sqlite:file:a?mode=memory",
         ] {
             let error = DatabaseUrl::parse(url).unwrap_err();
-            assert!(matches!(error, OpenError::FileUrl), "{url}: {error}");
+            assert_eq!(error.message, "file: URLs are not supported", "{url}");
         }
         let file = DatabaseUrl::parse("sqlite:./file:a.db").unwrap();
         assert_eq!(file, DatabaseUrl::File("./file:a.db".into()));
@@ -123,7 +144,7 @@ mod tests {
             "sqlite:~",
         ] {
             let error = DatabaseUrl::parse(url).unwrap_err();
-            assert!(matches!(error, OpenError::Tilde), "{url}: {error}");
+            assert_eq!(error.message, "`~` is not expanded in sqlite:PATH", "{url}");
         }
         for (url, path) in [
             ("sqlite:./~/a.db", "./~/a.db"),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     accounts::{
         self, Access, AccountStore, Contents, CopyError, Database, DatabaseError, DatabaseUrl,
-        Limits, OpenError, ReadError,
+        Limits, ReadError,
     },
     cli::{
         error::CliError,
@@ -233,7 +233,7 @@ async fn open_target(
         DatabaseUrl::Memory => return Err(CliError::usage("--to is a database in memory")),
         DatabaseUrl::File(path) if !path.exists() => {
             let new = NewDatabase::create(&path);
-            Some(new.map_err(|source| failed(OpenError::Make { path, source }))?)
+            Some(new.map_err(|error| failed(accounts::uncreated(&path, &error)))?)
         }
         _ => None,
     };

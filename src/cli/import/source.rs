@@ -20,8 +20,9 @@ use super::{
     table,
 };
 use crate::{
-    accounts::{self, DjangoTable, TableError},
+    accounts::{self, DjangoTable},
     cli::error::CliError,
+    problem::Problem,
 };
 
 /// The number of records per message.
@@ -148,11 +149,8 @@ async fn open_table(
     Ok(count)
 }
 
-fn unread(error: TableError) -> CliError {
-    CliError::from(format!(
-        "cannot read the database of --from-database: {error}"
-    ))
-    .hint_option(error.hint())
+fn unread(problem: Problem) -> CliError {
+    CliError::from(problem).in_context("cannot read the database of --from-database")
 }
 
 async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {

@@ -8,10 +8,11 @@ use super::{
     record::{FIELDS, FieldValue, Record, SourcePosition},
     stop::Stop,
 };
+use crate::problem::Problem;
 
 mod quoting;
 
-use quoting::{LONGEST_ROW, QuoteError, Strict};
+use quoting::{LONGEST_ROW, Strict};
 
 /// The delimiters that a header may have. The first is the default.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -178,8 +179,8 @@ fn invalid(error: csv::Error) -> Stop {
     });
     Stop::invalid(match error.into_kind() {
         ErrorKind::Io(error) => {
-            return match error.downcast::<QuoteError>() {
-                Ok(error) => Stop::with_hint(error.to_string(), error.hint()),
+            return match error.downcast::<Problem>() {
+                Ok(problem) => Stop::Invalid(problem.into()),
                 Err(error) => Stop::invalid(error.to_string()),
             };
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::problem::Problem;
+
 /// The longest row, in bytes. A longer row has a quote that is never closed.
 pub(super) const LONGEST_ROW: u64 = 16 * 1024 * 1024;
 
@@ -18,33 +20,8 @@ pub(super) struct Strict<R> {
     row: u64,
 }
 
-/// Why the quotes of a file are invalid.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum QuoteError {
-    #[error("a row is longer than 16 MiB")]
-    LongRow,
-    #[error(
-        "line {line}: text after the closing quote of a field, whose opening quote is in line {opened}"
-    )]
-    TextAfterQuote { line: u64, opened: u64 },
-    #[error("line {line}: a quote in a field without an opening quote")]
-    QuoteInField { line: u64 },
-    #[error("the closing quote is missing: the opening quote is in line {opened}")]
-    NotClosed { opened: u64 },
-}
-
-impl QuoteError {
-    pub(super) const fn hint(&self) -> &'static str {
-        match self {
-            Self::LongRow | Self::NotClosed { .. } => {
-                "add the missing quote: whole rows may be part of the field"
-            }
-            Self::TextAfterQuote { .. } | Self::QuoteInField { .. } => {
-                "enclose the field in quotes, and double each quote in the field"
-            }
-        }
-    }
-}
+const NOT_CLOSED: &str = "add the missing quote: whole rows may be part of the field";
+const NOT_QUOTED: &str = "enclose the field in quotes, and double each quote in the field";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -67,10 +44,10 @@ impl<R> Strict<R> {
         }
     }
 
-    fn check(&mut self, byte: u8) -> Result<(), QuoteError> {
+    fn check(&mut self, byte: u8) -> Result<(), Problem> {
         self.row += 1;
         if self.row > LONGEST_ROW {
-            return Err(QuoteError::LongRow);
+            return Err(Problem::new("a row is longer than 16 MiB").hint(NOT_CLOSED));
         }
         self.state = match (self.state, byte) {
             (State::Quoted, b'"') => State::Quote,
@@ -86,13 +63,18 @@ impl<R> Strict<R> {
             (_, byte) if byte == self.delimiter => State::FieldStart,
             (State::FieldStart | State::Unquoted, byte) if byte != b'"' => State::Unquoted,
             (State::Quote, _) => {
-                return Err(QuoteError::TextAfterQuote {
-                    line: self.line,
-                    opened: self.opened,
-                });
+                let (line, opened) = (self.line, self.opened);
+                return Err(Problem::new(format!(
+                    "line {line}: text after the closing quote of a field, whose opening quote is in line {opened}"
+                ))
+                .hint(NOT_QUOTED));
             }
             _ => {
-                return Err(QuoteError::QuoteInField { line: self.line });
+                let line = self.line;
+                return Err(Problem::new(format!(
+                    "line {line}: a quote in a field without an opening quote"
+                ))
+                .hint(NOT_QUOTED));
             }
         };
         self.line += u64::from(byte == b'\n');
@@ -107,8 +89,11 @@ impl<R: Read> Read for Strict<R> {
             self.check(*byte).map_err(io::Error::other)?;
         }
         if read == 0 && !buffer.is_empty() && self.state == State::Quoted {
-            let opened = self.opened;
-            return Err(io::Error::other(QuoteError::NotClosed { opened }));
+            let problem = Problem::new(format!(
+                "the closing quote is missing: the opening quote is in line {}",
+                self.opened
+            ));
+            return Err(io::Error::other(problem.hint(NOT_CLOSED)));
         }
         Ok(read)
     }
