@@ -1,6 +1,6 @@
 //! `signet user import`: imports the accounts of a Django service in one transaction.
 
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::path::PathBuf;
 
 use clap::ArgGroup;
 use jiff::tz::TimeZone;
@@ -30,7 +30,7 @@ mod table;
 use deferred::Deferred;
 use parse::{Origin, Rules};
 use report::Report;
-use source::{Batches, Source};
+use source::Source;
 
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("source").args(["file", "from_database"]).required(true))]
@@ -162,12 +162,8 @@ impl Import {
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
     ) -> Result<(Option<accounts::Import<'a>>, Report), CliError> {
-        let Batches {
-            mut receiver,
-            size,
-            progress,
-        } = self.source().open().await?;
-        let mut report = Report::new(self.dry_run, self.output.json, size);
+        let mut report = Report::new(self.dry_run, self.output.json);
+        let mut batches = self.source().read(report.bar.clone());
         // Begins with the first valid record, so that other writers wait as little as possible.
         let mut import = None;
         let mut deferred = Deferred::default();
@@ -175,7 +171,7 @@ impl Import {
             accept_unusable: self.accept_unusable,
             time_zone: self.time_zone.clone(),
         };
-        while let Some(batch) = receiver.recv().await {
+        while let Some(batch) = batches.recv().await {
             let (records, origins) = parse(batch?, &rules, &mut report);
             if records.is_empty() {
                 continue;
@@ -199,7 +195,7 @@ impl Import {
                     report.imported(&record, &origin, &outcome, self.update);
                 }
             }
-            report.progress(progress.load(Ordering::Relaxed));
+            report.show_progress();
         }
         if let Some(import) = &mut import {
             let imported = deferred.import(import, &mut report).await;

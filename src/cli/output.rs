@@ -174,17 +174,18 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 
 /// Returns a progress bar on standard error. Without a size, the bar is a spinner with the message. The bar is hidden if standard error is
 /// no terminal.
-pub(super) fn progress_bar(json: bool, size: Option<u64>, template: &str) -> ProgressBar {
+pub(super) fn progress_bar(json: bool, template: &str) -> ProgressBar {
     if json || is_quiet() || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), template),
-        None => (ProgressBar::no_length(), "{spinner} {msg} accounts"),
-    };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+    let bar = ProgressBar::no_length();
+    set_template(&bar, template);
+    bar
+}
+
+pub(super) fn set_template(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 

@@ -88,7 +88,8 @@ impl Copy {
             let accounts = source.count().await;
             let accounts = accounts.map_err(in_flag("--from"))?.unsigned_abs();
             let template = "{bar:40} {percent} %, {per_sec}, {eta} left";
-            let bar = progress_bar(self.output.json, Some(accounts), template);
+            let bar = progress_bar(self.output.json, template);
+            bar.set_length(accounts);
             bar.enable_steady_tick(Duration::from_millis(200));
             let prepared = source.copy_to(target, self.replace, |rows| bar.inc(rows));
             let prepared = prepared.await.map_err(failed);

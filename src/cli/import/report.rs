@@ -46,7 +46,7 @@ pub(super) struct Report {
     #[serde(skip)]
     json: bool,
     #[serde(skip)]
-    bar: ProgressBar,
+    pub(super) bar: ProgressBar,
 }
 
 #[derive(Serialize)]
@@ -58,8 +58,8 @@ struct Problem {
 }
 
 impl Report {
-    /// Returns an empty report. The progress bar needs the size of the source, if known.
-    pub(super) fn new(dry_run: bool, json: bool, size: Option<u64>) -> Self {
+    /// Returns an empty report.
+    pub(super) fn new(dry_run: bool, json: bool) -> Self {
         Self {
             dry_run,
             added: 0,
@@ -74,7 +74,7 @@ impl Report {
             problems: Vec::new(),
             problems_left_out: 0,
             json,
-            bar: progress_bar(json, size, "{bar:40} {percent} %, {msg} accounts"),
+            bar: progress_bar(json, "{spinner} {msg} accounts"),
         }
     }
 
@@ -140,8 +140,7 @@ impl Report {
         }
     }
 
-    pub(super) fn progress(&self, position: u64) {
-        self.bar.set_position(position);
+    pub(super) fn show_progress(&self) {
         self.bar.set_message(self.accounts().to_string());
     }
 
@@ -183,6 +182,13 @@ impl Report {
         } else {
             self.problems_left_out += 1;
         }
+    }
+}
+
+impl Drop for Report {
+    /// Clears the progress bar of a failed import, whose source may still use the bar.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

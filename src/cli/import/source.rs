@@ -4,14 +4,11 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     thread,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use indicatif::ProgressBar;
+use tokio::sync::mpsc;
 
 use super::{
     dump,
@@ -21,7 +18,7 @@ use super::{
 };
 use crate::{
     accounts::{self, DjangoTable},
-    cli::error::CliError,
+    cli::{error::CliError, output::set_template},
     problem::Problem,
 };
 
@@ -50,63 +47,39 @@ pub(super) enum Source {
 /// A batch of records, or why the source cannot be read to its end.
 pub(super) type Batch = Result<Vec<Record>, CliError>;
 
-/// The batches of a source.
-pub(super) struct Batches {
-    pub(super) receiver: mpsc::Receiver<Batch>,
-    /// The size of the source, if known: in bytes, or in rows of a table.
-    pub(super) size: Option<u64>,
-    /// How much was read.
-    pub(super) progress: Arc<AtomicU64>,
-}
-
 impl Source {
-    /// Starts to read the source.
-    pub(super) async fn open(self) -> Result<Batches, CliError> {
+    /// Starts to read the source. `bar` shows how much was read.
+    pub(super) fn read(self, bar: ProgressBar) -> mpsc::Receiver<Batch> {
         let (sender, receiver) = mpsc::channel(2);
-        let progress = Arc::new(AtomicU64::new(0));
-        let size = match self {
+        match self {
             Self::Table { url, table } => {
-                Some(open_table(&url, &table, sender, Arc::clone(&progress)).await?)
+                tokio::spawn(async move {
+                    let last = read_table(&url, &table, &sender, &bar).await;
+                    let _ = sender.send(last).await;
+                });
             }
             file => {
                 // A thread, because reading a file blocks. The thread ends at the end of the file.
-                let (opened, size) = oneshot::channel();
-                let progress = Arc::clone(&progress);
-                thread::spawn(move || file.read(opened, &sender, progress));
-                size.await
-                    .map_err(|_| "cannot read the file: its thread panicked")??
+                thread::spawn(move || {
+                    let last = file.read_file(&sender, &bar);
+                    let _ = sender.blocking_send(last);
+                });
             }
-        };
-        Ok(Batches {
-            receiver,
-            size,
-            progress,
-        })
+        }
+        receiver
     }
 
-    /// Reads a file to its end.
-    fn read(
-        &self,
-        opened: oneshot::Sender<Result<Option<u64>, CliError>>,
-        sender: &mpsc::Sender<Batch>,
-        progress: Arc<AtomicU64>,
-    ) {
+    /// Reads a file to its end. Returns the last batch.
+    fn read_file(&self, sender: &mpsc::Sender<Batch>, bar: &ProgressBar) -> Batch {
         let (Self::Dump { path, .. } | Self::Csv(path)) = self else {
-            return;
+            return Ok(Vec::new());
         };
         // Opening a FIFO blocks until the FIFO has a writer.
-        let (input, size) = match open_file(path) {
-            Ok((input, size)) => (input, Ok(size)),
-            Err(error) => {
-                let _ = opened.send(Err(error));
-                return;
-            }
-        };
-        if opened.send(size).is_err() {
-            return;
+        let (input, size) = open_file(path)?;
+        if let Some(size) = size {
+            set_size(bar, size);
         }
-        let input = ProgressReader { input, progress };
-        let mut input = BufReader::with_capacity(64 * 1024, input);
+        let mut input = BufReader::with_capacity(64 * 1024, bar.wrap_read(input));
         let mut batch = Vec::new();
         let mut found = |record| {
             batch.push(record);
@@ -121,44 +94,47 @@ impl Source {
                 .and_then(|()| dump::read(input, model.as_deref(), &mut found)),
             _ => detect_format(&mut input, true).and_then(|()| table::read(input, &mut found)),
         };
-        let last = match read {
-            Ok(()) => Ok(batch),
+        match read {
+            Ok(()) | Err(Stop::Canceled) => Ok(batch),
             Err(Stop::Invalid(error)) => {
                 let error = error.in_context(&name(path));
                 Err(error.state("nothing was changed"))
             }
-            Err(Stop::Canceled) => return,
-        };
-        let _ = sender.blocking_send(last);
+        }
     }
 }
 
-/// Starts to read a table. Returns the number of rows.
-async fn open_table(
-    url: &str,
-    table: &str,
-    sender: mpsc::Sender<Batch>,
-    progress: Arc<AtomicU64>,
-) -> Result<u64, CliError> {
-    let source = DjangoTable::open(url, table).await.map_err(unread)?;
-    let count = source.count().await.map_err(unread)?;
-    if count == 0 {
-        return Err(format!("the table {table} is empty").into());
-    }
-    tokio::spawn(read_table(source, sender, progress));
-    Ok(count)
+/// Shows the part of the source that was read: bytes, or rows of a table.
+fn set_size(bar: &ProgressBar, size: u64) {
+    bar.set_length(size);
+    set_template(bar, "{bar:40} {percent} %, {msg} accounts");
 }
 
 fn unread(problem: Problem) -> CliError {
     CliError::from(problem).in_context("cannot read the database of --from-database")
 }
 
-async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: Arc<AtomicU64>) {
+/// Reads a table to its end. Returns the last batch.
+async fn read_table(
+    url: &str,
+    table: &str,
+    sender: &mpsc::Sender<Batch>,
+    bar: &ProgressBar,
+) -> Batch {
+    let source = DjangoTable::open(url, table).await.map_err(unread)?;
+    let count = source.count().await.map_err(unread)?;
+    if count == 0 {
+        return Err(format!("the table {table} is empty").into());
+    }
+    set_size(bar, count);
     let wanted = [&["id"][..], &FIELDS].concat();
-    let columns: Vec<_> = wanted.iter().map(|name| (*name, table.has(name))).collect();
+    let columns: Vec<_> = wanted
+        .iter()
+        .map(|name| (*name, source.has(name)))
+        .collect();
     let mut batch = Vec::new();
     let mut row = 0;
-    let read = table.rows(&wanted, |values| {
+    let read = source.rows(&wanted, |values| {
         row += 1;
         let mut record = Record::new(SourcePosition::Row(row));
         for ((name, exists), value) in columns.iter().zip(values) {
@@ -171,9 +147,8 @@ async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
             }
         }
         batch.push(record);
-        progress.store(row, Ordering::Relaxed);
+        bar.inc(1);
         let full = (batch.len() == BATCH).then(|| std::mem::take(&mut batch));
-        let sender = sender.clone();
         async move {
             match full {
                 Some(batch) => sender.send(Ok(batch)).await.is_ok(),
@@ -181,11 +156,10 @@ async fn read_table(table: DjangoTable, sender: mpsc::Sender<Batch>, progress: A
             }
         }
     });
-    let last = match read.await {
+    match read.await {
         Ok(()) => Ok(batch),
         Err(error) => Err(unread(error).state("nothing was changed")),
-    };
-    let _ = sender.send(last).await;
+    }
 }
 
 /// Names a file in messages.
@@ -233,18 +207,4 @@ fn detect_format(input: &mut impl BufRead, is_csv: bool) -> Result<(), Stop> {
     };
     let error = CliError::from(format!("line 1: {problem}"));
     Err(Stop::Invalid(error.hint_option(hint)))
-}
-
-/// Counts the bytes that were read.
-struct ProgressReader<R> {
-    input: R,
-    progress: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for ProgressReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.progress.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
 }
