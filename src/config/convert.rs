@@ -169,7 +169,7 @@ impl Settings {
     pub fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
             connections: self.connections.get(),
-            max_header_bytes: self.header_bytes.get() as usize,
+            max_header_bytes: self.header_bytes as usize,
             header_read_timeout: self.header_timeout.duration(),
             write_timeout: self.write_timeout.duration(),
             shutdown_timeout: self.stop_timeout.duration(),
@@ -181,13 +181,13 @@ impl Settings {
 mod tests {
     use std::time::Duration;
 
-    use crate::config::{BoundedBytes, BoundedSeconds, Settings};
+    use crate::config::{BoundedSeconds, Settings};
 
     #[test]
     fn limits_have_the_values_of_their_settings() {
         let settings = Settings {
             connections: 7.try_into().unwrap(),
-            header_bytes: BoundedBytes::new(8192),
+            header_bytes: 8192,
             header_timeout: BoundedSeconds::new(1),
             body_timeout: BoundedSeconds::new(2),
             write_timeout: BoundedSeconds::new(3),

@@ -2,12 +2,12 @@
 
 use std::{num::NonZeroU32, path::PathBuf};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::types::{
-    AuditEmails, BoundedBytes, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter,
-    Origins, PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
+    AuditEmails, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter, Origins,
+    PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
 };
 
 /// The settings of a service.
@@ -26,7 +26,9 @@ pub struct Settings {
     pub connections: NonZeroU32,
     /// Maximum size of the request line and headers, in bytes. Browsers send about 1,000 bytes
     // hyper never reads more than 417,792 bytes of a head.
-    pub header_bytes: BoundedBytes<2048, 409_600>,
+    #[serde(deserialize_with = "header_bytes")]
+    #[schemars(schema_with = "header_bytes_schema")]
+    pub header_bytes: u32,
     /// Timeout for receiving the request line and headers. Idle connections are closed after the same time, so the idle timeout of a load balancer should be shorter
     pub header_timeout: BoundedSeconds<1>,
     /// Timeout for receiving the request body
@@ -118,7 +120,7 @@ impl Default for Settings {
             tls_key: None,
             cors_origins: Origins::default(),
             connections: NonZeroU32::new(16_384).expect("not zero"),
-            header_bytes: BoundedBytes::new(16_384),
+            header_bytes: 16_384,
             header_timeout: BoundedSeconds::new(30),
             body_timeout: BoundedSeconds::new(10),
             write_timeout: BoundedSeconds::new(30),
@@ -149,4 +151,17 @@ impl Default for Settings {
             log: LogFilter::default(),
         }
     }
+}
+
+/// Parses the size of the request line and headers.
+fn header_bytes<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
+    match u32::try_from(u64::deserialize(input)?) {
+        Ok(..2048) => Err(D::Error::custom("less than 2048 bytes")),
+        Ok(bytes @ ..=409_600) => Ok(bytes),
+        _ => Err(D::Error::custom("more than 409600 bytes")),
+    }
+}
+
+fn header_bytes_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "format": "uint32", "minimum": 2048, "maximum": 409_600 })
 }

@@ -1,6 +1,5 @@
 //! The types of the settings. Each type parses and validates itself.
 
-mod bytes;
 mod client_ip_header;
 mod database_url;
 mod listen;
@@ -14,7 +13,6 @@ mod separated;
 mod switches;
 mod trusted_proxies;
 
-pub use bytes::BoundedBytes;
 pub use client_ip_header::ClientIpHeader;
 pub use database_url::DatabaseUrl;
 pub use listen::{Listen, SocketMode};
