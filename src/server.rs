@@ -2,7 +2,7 @@
 //!
 //! The server of poem does not fit: it detects HTTP/2 by reading ahead, and then has no timeout for a partial request head.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use rustix::io::Errno;
@@ -26,7 +26,6 @@ pub use tls::ReloadableTls;
 
 use crate::http::App;
 use connection::Connection;
-use listener::ConnectionAddrs;
 use stream::Stream;
 
 /// The pause after an accept that failed for a lasting reason, such as exhausted file descriptors.
@@ -43,11 +42,11 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(limits.connections as usize));
     let connections = TaskTracker::new();
     let shutdown = CancellationToken::new();
-    let spawn = |(stream, addrs, permit): (Stream, ConnectionAddrs, OwnedSemaphorePermit)| {
+    let spawn = |(stream, peer, permit): (Stream, Option<IpAddr>, OwnedSemaphorePermit)| {
         let connection = Connection {
             app: Arc::clone(&app),
             tls: listener.tls.clone(),
-            addrs,
+            peer,
             limits,
             shutdown: shutdown.clone(),
         };
@@ -98,13 +97,13 @@ pub async fn serve(
 async fn accept(
     listener: &Listener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(Stream, ConnectionAddrs, OwnedSemaphorePermit)> {
+) -> io::Result<(Stream, Option<IpAddr>, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, addrs) = listener.accept().await?;
-    Ok((stream, addrs, permit))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
 }
 
 /// Returns whether the next accept fails too: descriptors or memory are exhausted, or the listening socket is broken.

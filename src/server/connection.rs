@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -36,7 +37,6 @@ use tracing::debug;
 
 use super::{
     limits::{ConnectionLimits, LINGER_TIMEOUT, SHUTDOWN_GRACE},
-    listener::ConnectionAddrs,
     stream::Stream,
     tls::ReloadableTls,
 };
@@ -49,7 +49,8 @@ use crate::{
 pub(super) struct Connection {
     pub(super) app: Arc<App>,
     pub(super) tls: Option<Arc<ReloadableTls>>,
-    pub(super) addrs: ConnectionAddrs,
+    /// The address of the client. Unix connections have no address.
+    pub(super) peer: Option<IpAddr>,
     pub(super) limits: ConnectionLimits,
     pub(super) shutdown: CancellationToken,
 }
@@ -63,11 +64,11 @@ impl Connection {
     pub(super) async fn serve(self, stream: Stream) {
         let client = stream.clone();
         let Some(tls) = &self.tls else {
-            return self.serve_http(stream, client, Scheme::HTTP).await;
+            return self.serve_http(stream, client).await;
         };
         // The boxes save memory: connections without TLS have no space for TLS, and the handshake's space is freed after the handshake.
         if let Some(stream) = Box::pin(self.tls_handshake(tls, stream)).await {
-            Box::pin(self.serve_http(stream, client, Scheme::HTTPS)).await;
+            Box::pin(self.serve_http(stream, client)).await;
         }
     }
 
@@ -95,19 +96,13 @@ impl Connection {
     }
 
     /// Serves requests until the client or the shutdown closes the connection.
-    async fn serve_http(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin,
-        client: Stream,
-        scheme: Scheme,
-    ) {
+    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, client: Stream) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.write_timeout));
         let handler = RequestHandler {
             app: Arc::clone(&self.app),
-            addrs: self.addrs,
+            peer: self.peer,
             client: Arc::new(client),
-            scheme,
             has_served: AtomicBool::new(false),
             requests: TaskTracker::new(),
         };
@@ -162,9 +157,8 @@ where
 /// Answers the requests of one connection.
 struct RequestHandler {
     app: Arc<App>,
-    addrs: ConnectionAddrs,
+    peer: Option<IpAddr>,
     client: Arc<Stream>,
-    scheme: Scheme,
     /// Whether the client has sent a request.
     has_served: AtomicBool,
     /// Requests in flight.
@@ -177,11 +171,11 @@ impl Service<hyper::Request<Incoming>> for RequestHandler {
     type Future = RunToCompletion<Self::Response>;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Self::Future {
-        let local = LocalAddr(self.addrs.local());
-        let remote = RemoteAddr(self.addrs.peer());
-        let mut request = Request::from((request, local, remote, self.scheme.clone()));
+        // Nothing reads the addresses and the scheme that poem has.
+        let (local, remote) = (LocalAddr::default(), RemoteAddr::default());
+        let mut request = Request::from((request, local, remote, Scheme::HTTP));
         let client = Arc::clone(&self.client);
-        request.set_data(ClientInfo::watched(self.addrs.peer_ip(), client));
+        request.set_data(ClientInfo::watched(self.peer, client));
         if let Err(invalid) = InvalidHost::check(request.version(), request.headers()) {
             request.set_data(invalid);
         }
@@ -251,7 +245,7 @@ mod tests {
             let connection = Connection {
                 app: Arc::new(app),
                 tls: None,
-                addrs: ConnectionAddrs::default(),
+                peer: None,
                 limits: ConnectionLimits {
                     connections: 1,
                     max_header_bytes: 8192,

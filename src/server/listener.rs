@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use poem::Addr;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{stream::Stream, tls::ReloadableTls};
@@ -70,45 +69,21 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, ConnectionAddrs)> {
+    /// Returns the connection and the address of its client. Unix connections have no address.
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // A response is one small write, so waiting for a full packet only adds latency. If the socket rejects the
                 // option, the connection works without it.
                 let _ = stream.set_nodelay(true);
-                let addrs = ConnectionAddrs {
-                    peer: Some(canonical(peer)),
-                    local: stream.local_addr().ok().map(canonical),
-                };
-                Ok((Stream::Tcp(Arc::new(stream)), addrs))
+                Ok((Stream::Tcp(Arc::new(stream)), Some(peer.ip())))
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(Arc::new(stream)), ConnectionAddrs::default()))
+                Ok((Stream::Unix(Arc::new(stream)), None))
             }
         }
-    }
-}
-
-/// The addresses of the client and the server. Unix connections have no addresses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ConnectionAddrs {
-    peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
-}
-
-impl ConnectionAddrs {
-    pub(super) fn peer_ip(&self) -> Option<IpAddr> {
-        self.peer.map(|peer| peer.ip())
-    }
-
-    pub(super) fn peer(&self) -> Addr {
-        poem_addr(self.peer)
-    }
-
-    pub(super) fn local(&self) -> Addr {
-        poem_addr(self.local)
     }
 }
 
@@ -119,8 +94,4 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         // The scope of the address must remain.
         IpAddr::V6(_) => address,
     }
-}
-
-fn poem_addr(address: Option<SocketAddr>) -> Addr {
-    address.map_or_else(|| Addr::custom("unix", ""), Addr::SocketAddr)
 }
