@@ -5,12 +5,13 @@
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use argon2::Block;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::oneshot,
@@ -175,7 +176,7 @@ impl HashPool {
             let result = hash(&mut buffer);
             speed.record(cost, started.elapsed());
             let is_reusable = buffer.len() == default_blocks;
-            lock(&buffers).give_back(is_reusable.then_some(buffer));
+            buffers.lock().give_back(is_reusable.then_some(buffer));
             // The ticket reserves the memory, so the buffer is returned first.
             drop(ticket);
             // The login may have been canceled.
@@ -213,7 +214,7 @@ impl HashPool {
 
     fn expected_wait(&self, bucket: &str) -> ExpectedWait {
         let next = self.speed.expected_time(self.default_cost);
-        lock(&self.queue).expected_wait(bucket, next)
+        self.queue.lock().expected_wait(bucket, next)
     }
 
     /// Returns the size of the buffer for a hash. A small hash gets a buffer of the default size, which can be reused.
@@ -228,7 +229,7 @@ impl HashPool {
     fn free_idle_buffers_later(&self) {
         let buffers = Arc::clone(&self.buffers);
         let has_cleanup = {
-            let mut state = lock(&buffers);
+            let mut state = buffers.lock();
             state.last_use = Some(Instant::now());
             std::mem::replace(&mut state.has_cleanup, true)
         };
@@ -237,7 +238,7 @@ impl HashPool {
         }
         tokio::spawn(async move {
             loop {
-                let rest = lock(&buffers).free_if_idle();
+                let rest = buffers.lock().free_if_idle();
                 let Some(rest) = rest else { break };
                 sleep(rest).await;
             }
@@ -280,7 +281,7 @@ fn take_buffer(
     blocks: usize,
     default_blocks: usize,
 ) -> Buffer {
-    let mut buffers = lock(buffers);
+    let mut buffers = buffers.lock();
     if blocks == default_blocks
         && let Some(buffer) = buffers.free.pop()
     {
@@ -299,15 +300,11 @@ fn worker_loop(jobs: &Mutex<mpsc::Receiver<Job>>) {
         warn!(%error, "cannot lower the priority of hashing");
     }
     loop {
-        let job = lock(jobs).recv();
+        let job = jobs.lock().recv();
         let Ok(job) = job else { return };
         // A panic must not end the thread.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -352,7 +349,7 @@ mod tests {
             pool.run(argon2(memory_kib), "", pending(), move |buffer| {
                 assert!(buffer.len() >= memory_kib as usize);
                 {
-                    let mut current = lock(&current);
+                    let mut current = current.lock();
                     current.0 += 1;
                     current.1 += memory_kib;
                     peak.0.fetch_max(current.0, Ordering::SeqCst);
@@ -361,7 +358,7 @@ mod tests {
                 for _ in 0..50 {
                     std::thread::yield_now();
                 }
-                let mut current = lock(&current);
+                let mut current = current.lock();
                 current.0 -= 1;
                 current.1 -= memory_kib;
             })
@@ -400,9 +397,9 @@ mod tests {
             hash.await.unwrap()
         };
         assert_eq!(address(100).await, address(100).await);
-        assert_eq!(lock(&pool.buffers).free.len(), 1);
+        assert_eq!(pool.buffers.lock().free.len(), 1);
         address(200).await;
-        assert_eq!(lock(&pool.buffers).free.len(), 0);
+        assert_eq!(pool.buffers.lock().free.len(), 0);
     }
 
     #[test]

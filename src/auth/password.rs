@@ -1,19 +1,14 @@
 //! Hashes passwords with Argon2id, and verifies them against stored hashes, imported hashes included.
 
 use std::{
-    collections::HashMap,
-    fmt,
-    future::pending,
-    hint::black_box,
-    io,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    collections::HashMap, fmt, future::pending, hint::black_box, io, sync::Arc, time::Duration,
 };
 
 use argon2::{
     Algorithm, Params, Version,
     password_hash::{self, phc},
 };
+use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use tracing::{Instrument, debug_span, error, info};
 
@@ -238,8 +233,7 @@ impl PasswordHasher {
             return;
         };
         info!(scheme = dummy_hash.scheme.name(), "dummy hash updated");
-        let current = self.dummy_hash.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(dummy_hash);
+        *self.dummy_hash.write() = Arc::new(dummy_hash);
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -247,11 +241,7 @@ impl PasswordHasher {
     }
 
     fn dummy_hash(&self) -> Arc<ParsedHash> {
-        let current = self
-            .dummy_hash
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current)
+        Arc::clone(&self.dummy_hash.read())
     }
 
     async fn compute(

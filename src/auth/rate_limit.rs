@@ -17,11 +17,12 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use data_encoding::HEXLOWER;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -289,10 +290,7 @@ impl RateLimiter {
         subjects: Vec<(String, Quota)>,
         fingerprint: Option<String>,
     ) -> (InFlightAttempt, Vec<u32>) {
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self.in_flight.lock();
         let counts = subjects.iter().map(|(name, _)| {
             let attempts = in_flight.entry(name.clone()).or_default();
             let others: HashSet<_> = attempts
@@ -342,10 +340,7 @@ impl RateLimiter {
 
 impl Drop for InFlightAttempt {
     fn drop(&mut self) {
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self.in_flight.lock();
         for (name, _) in &self.subjects {
             if let Some(attempts) = in_flight.get_mut(name) {
                 let is_own = |fingerprint: &Option<String>| *fingerprint == self.fingerprint;

@@ -4,9 +4,10 @@ use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -64,7 +65,7 @@ impl ReloadableTls {
     /// Returns whether a file has changed since the last attempt to load.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        file_ids(&self.certificate, &self.key) != self.lock().files
+        file_ids(&self.certificate, &self.key) != self.loaded.lock().files
     }
 
     /// Loads the files again. If this fails, the previous certificate stays in use.
@@ -75,11 +76,11 @@ impl ReloadableTls {
         let files = file_ids(&self.certificate, &self.key);
         match load(&self.certificate, &self.key) {
             Ok(loaded) => {
-                *self.lock() = loaded;
+                *self.loaded.lock() = loaded;
                 Ok(())
             }
             Err(error) => {
-                self.lock().files = files;
+                self.loaded.lock().files = files;
                 Err(error)
             }
         }
@@ -88,16 +89,12 @@ impl ReloadableTls {
     /// Returns the certificate of the service, without the rest of the chain, in DER.
     #[must_use]
     pub fn leaf(&self) -> Vec<u8> {
-        self.lock().leaf.to_vec()
+        self.loaded.lock().leaf.to_vec()
     }
 
     pub(super) async fn accept(&self, stream: Stream) -> io::Result<TlsStream<Stream>> {
-        let config = Arc::clone(&self.lock().config);
+        let config = Arc::clone(&self.loaded.lock().config);
         TlsAcceptor::from(config).accept(stream).await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LoadedTls> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,9 @@
 //! A client of the database that limits the time of queries.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use tokio::{
     sync::Semaphore,
@@ -32,13 +30,13 @@ impl TimeLimit {
     fn remaining(&self) -> Duration {
         match self {
             Self::Each(wait) => *wait,
-            Self::Shared(left) => *left.lock().unwrap_or_else(PoisonError::into_inner),
+            Self::Shared(left) => *left.lock(),
         }
     }
 
     fn spend(&self, time: Duration) {
         if let Self::Shared(left) = self {
-            let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut left = left.lock();
             *left = left.saturating_sub(time);
         }
     }

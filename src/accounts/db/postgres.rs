@@ -6,10 +6,11 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr, SqlxPostgresConnector,
     Statement,
@@ -291,18 +292,12 @@ impl Connector {
     }
 
     fn was_idle_at_timeout(&self, idle_for: Duration) -> bool {
-        let last = *self
-            .last_timeout
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last = *self.last_timeout.lock();
         last.is_some_and(|last| last.elapsed() < idle_for)
     }
 
     fn note_timeout(&self) {
-        let mut last = self
-            .last_timeout
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_timeout.lock();
         let is_first = last.is_none_or(|last| last.elapsed() > TEST_IF_IDLE_FOR);
         *last = Some(Instant::now());
         drop(last);

@@ -6,13 +6,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
-
-use super::lock;
 
 /// Grants memory to one hash of each bucket in turn.
 pub(super) struct FairQueue {
@@ -124,7 +123,7 @@ impl Ticket {
         expected: Duration,
     ) -> Self {
         let (sender, granted) = oneshot::channel();
-        let mut state = lock(queue);
+        let mut state = queue.lock();
         let entry = state.buckets.entry(bucket.to_owned()).or_default();
         entry.hashes += 1;
         entry.expected += expected;
@@ -156,7 +155,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         self.granted.close();
         if self.is_granted || self.granted.try_recv().is_ok() {
             queue.free_kib += self.kib;
@@ -203,7 +202,7 @@ mod tests {
         }
         // By index: the first of a, b and c, then the second of a and b.
         assert_eq!(order, [0, 2, 4, 1, 3]);
-        assert!(lock(&queue).buckets.is_empty());
+        assert!(queue.lock().buckets.is_empty());
     }
 
     #[test]
@@ -219,8 +218,8 @@ mod tests {
         // A ticket that was granted and not yet awaited gives its memory back, too.
         drop(running);
         drop(small);
-        assert_eq!(lock(&queue).free_kib, 2);
-        assert!(lock(&queue).turns.is_empty());
+        assert_eq!(queue.lock().free_kib, 2);
+        assert!(queue.lock().turns.is_empty());
     }
 
     #[test]
@@ -230,7 +229,7 @@ mod tests {
             let tickets = (0..count).map(|_| Ticket::new(&queue, bucket, 1, SECOND));
             tickets.collect()
         };
-        let expected = |bucket| lock(&queue).expected_wait(bucket, SECOND);
+        let expected = |bucket| queue.lock().expected_wait(bucket, SECOND);
         let long = tickets("long", 400);
         assert_eq!(expected("long").total, SECOND * 400);
         assert!(expected("long").is_alone && !expected("new").is_alone);

@@ -10,13 +10,14 @@ use std::{
     io::{self, Write},
     iter, mem,
     sync::{
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
 use tracing::error;
 
@@ -65,13 +66,9 @@ impl LogQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Queues a line. If the queue is full, counts the line as lost.
     fn push(&self, line: &[u8]) {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         let was_empty = waiting.lines.is_empty();
         if !was_empty && waiting.lines.len() + line.len() > self.capacity {
             self.lost.inc();
@@ -89,13 +86,13 @@ impl LogQueue {
         loop {
             self.wait_for_lines();
             thread::sleep(COLLECT);
-            mem::swap(&mut self.lock().lines, &mut lines);
+            mem::swap(&mut self.waiting.lock().lines, &mut lines);
             for piece in pieces(&lines) {
                 write_with_retries(piece, output);
             }
             lines.clear();
             // In a full queue, the report would be lost as well.
-            if self.lock().lines.len() < self.capacity / 2 {
+            if self.waiting.lock().lines.len() < self.capacity / 2 {
                 self.report_lost_lines();
             }
         }
@@ -103,12 +100,12 @@ impl LogQueue {
 
     /// Blocks until there are lines to write.
     fn wait_for_lines(&self) {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         waiting.is_writing = false;
         self.changed.notify_all();
-        let is_empty = |waiting: &mut Waiting| waiting.lines.is_empty();
-        let waiting = self.changed.wait_while(waiting, is_empty);
-        waiting.unwrap_or_else(PoisonError::into_inner).is_writing = true;
+        self.changed
+            .wait_while(&mut waiting, |waiting| waiting.lines.is_empty());
+        waiting.is_writing = true;
     }
 
     /// Logs how many lines were lost since the last report. The event is an error, so that the usual filters do not hide it.
@@ -126,10 +123,11 @@ impl LogQueue {
     /// Blocks until all lines are written. Returns false after the timeout.
     fn wait_until_written(&self, timeout: Duration) -> bool {
         let is_pending = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
+        let mut waiting = self.waiting.lock();
         let result = self
             .changed
-            .wait_timeout_while(self.lock(), timeout, is_pending);
-        !result.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+            .wait_while_for(&mut waiting, is_pending, timeout);
+        !result.timed_out()
     }
 }
 
@@ -274,7 +272,7 @@ mod tests {
         let lock = Arc::default();
         let (queue, written) = start(QUEUE_BYTES, &lock);
         let line = format!("{}\n", "x".repeat(299));
-        let hang = lock.lock().unwrap();
+        let hang = lock.lock();
         for _ in 0..100 {
             queue.push(line.as_bytes());
         }
@@ -300,7 +298,7 @@ mod tests {
     fn hanging_output_delays_no_line_and_lost_lines_are_counted() {
         let lock = Arc::default();
         let (queue, written) = start(100, &lock);
-        let hang = lock.lock().unwrap();
+        let hang = lock.lock();
         for number in 0..10_000 {
             queue.push(format!("line {number:06}\n").as_bytes());
         }
