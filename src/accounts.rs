@@ -6,6 +6,7 @@ mod attempts;
 mod contents;
 mod copy;
 mod db;
+mod diagnostics;
 mod django;
 pub mod email;
 mod entity;
@@ -21,9 +22,10 @@ pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
 pub use contents::{Contents, ReadError, Rows};
 pub use copy::{CopyError, PreparedCopy};
 pub use db::{
-    Access, DatabaseUrl, Diagnostics, FileError, Limits, PoolStats, ReadinessError,
-    host_without_tls, is_file_in_use, is_temporary, open, open_with, operator_hint, uncreated,
+    Access, DatabaseUrl, FileError, Limits, PoolStats, ReadinessError, host_without_tls,
+    is_file_in_use, is_temporary, open, open_with, operator_hint, uncreated,
 };
+pub use diagnostics::Diagnostics;
 pub use django::DjangoTable;
 pub use entity::{Model as Account, PasswordHash};
 pub use import::{

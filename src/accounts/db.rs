@@ -1,7 +1,6 @@
 //! Connections to SQLite and PostgreSQL.
 
 mod client;
-mod diagnostics;
 mod error;
 mod limits;
 mod open;
@@ -11,8 +10,7 @@ mod url;
 
 pub(super) use client::DatabaseClient;
 pub use client::{PoolStats, ReadinessError};
-pub use diagnostics::Diagnostics;
-pub(super) use error::is_full;
+pub(super) use error::{is_corrupt, is_full};
 pub use error::{is_temporary, operator_hint};
 pub use limits::Limits;
 pub use open::{Access, open, open_with};

@@ -1,7 +1,5 @@
 //! The accounts in one database.
 
-use std::path::Path;
-
 use migration::{Lock, begin_locked};
 use sea_orm::{
     ActiveModelTrait,
@@ -13,7 +11,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    db::{DatabaseClient, Diagnostics, Limits, PoolStats, ReadinessError, is_full, operator_hint},
+    db::{DatabaseClient, Limits, PoolStats, ReadinessError, is_full, operator_hint},
     email,
     entity::{ActiveModel, Column, Entity, Model as Account, PasswordHash, retired},
     loader::{AccountLoader, TokenSubject},
@@ -101,41 +99,6 @@ impl AccountStore {
     #[must_use]
     pub fn pool(&self) -> PoolStats {
         self.database.pool()
-    }
-
-    /// Returns facts about the database.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
-        self.database.diagnostics().await
-    }
-
-    /// Returns descriptions of damage in a SQLite database, or `None` for PostgreSQL, which has the program `pg_amcheck`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn damages(&self) -> Result<Option<Vec<String>>, DbErr> {
-        self.database.damages().await
-    }
-
-    /// Returns the number of connections of other Signet processes to a PostgreSQL database, and 0 for SQLite.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn other_connections(&self) -> Result<i64, DbErr> {
-        self.database.other_connections().await
-    }
-
-    /// Writes a snapshot of a SQLite database into an empty file. The service may write meanwhile.
-    ///
-    /// # Errors
-    /// When the path is not UTF-8, or the database fails.
-    pub async fn backup(&self, path: &Path) -> Result<(), DbErr> {
-        let path = path
-            .to_str()
-            .ok_or_else(|| DbErr::Custom("the path is not UTF-8".to_owned()))?;
-        self.database.backup(path).await
     }
 
     /// Returns the accounts for one request. The queries of the request share one time limit.

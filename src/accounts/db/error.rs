@@ -100,7 +100,7 @@ fn is_maintenance(error: &DbErr) -> bool {
 }
 
 /// Returns whether the file of SQLite is damaged.
-pub(super) fn is_corrupt(error: &DbErr) -> bool {
+pub(in crate::accounts) fn is_corrupt(error: &DbErr) -> bool {
     matches!(code(error), Some(Code::Sqlite(CORRUPT)))
 }
 

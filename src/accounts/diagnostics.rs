@@ -1,9 +1,11 @@
 //! Facts about the database, for operators.
 
+use std::path::Path;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use time::OffsetDateTime;
 
-use super::{client::DatabaseClient, error::is_corrupt};
+use super::{db::is_corrupt, store::AccountStore};
 
 /// Facts about the database.
 #[derive(Clone, Debug)]
@@ -16,15 +18,18 @@ pub struct Diagnostics {
     pub is_standby: bool,
 }
 
-impl DatabaseClient {
+impl AccountStore {
     /// Returns descriptions of damage in a SQLite database, or `None` for PostgreSQL, which has the program `pg_amcheck`.
-    pub(in crate::accounts) async fn damages(&self) -> Result<Option<Vec<String>>, DbErr> {
-        let backend = self.db().get_database_backend();
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn damages(&self) -> Result<Option<Vec<String>>, DbErr> {
+        let backend = self.database.db().get_database_backend();
         if backend != DbBackend::Sqlite {
             return Ok(None);
         }
         let check = Statement::from_string(backend, "PRAGMA integrity_check");
-        let rows = match self.db().query_all_raw(check).await {
+        let rows = match self.database.db().query_all_raw(check).await {
             Ok(rows) => rows,
             // The damage prevents the check itself.
             Err(error) if is_corrupt(&error) => return Ok(Some(vec![error.to_string()])),
@@ -39,29 +44,44 @@ impl DatabaseClient {
     }
 
     /// Returns the number of connections of other Signet processes to a PostgreSQL database, and 0 for SQLite.
-    pub(in crate::accounts) async fn other_connections(&self) -> Result<i64, DbErr> {
-        let backend = self.db().get_database_backend();
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn other_connections(&self) -> Result<i64, DbErr> {
+        let backend = self.database.db().get_database_backend();
         if backend != DbBackend::Postgres {
             return Ok(0);
         }
         let query = "SELECT count(*) AS connections FROM pg_stat_activity WHERE datname = current_database() \
                      AND application_name = 'signet' AND pid <> pg_backend_pid()";
         let query = Statement::from_string(backend, query);
-        let row = self.with_timeout(self.db().query_one_raw(query)).await?;
+        let row = self
+            .database
+            .with_timeout(self.database.db().query_one_raw(query))
+            .await?;
         row.map_or(Ok(0), |row| row.try_get("", "connections"))
     }
 
-    /// Writes a snapshot of a SQLite database into an empty file.
-    pub(in crate::accounts) async fn backup(&self, path: &str) -> Result<(), DbErr> {
-        let backend = self.db().get_database_backend();
+    /// Writes a snapshot of a SQLite database into an empty file. The service may write meanwhile.
+    ///
+    /// # Errors
+    /// When the path is not UTF-8, or the database fails.
+    pub async fn backup(&self, path: &Path) -> Result<(), DbErr> {
+        let path = path
+            .to_str()
+            .ok_or_else(|| DbErr::Custom("the path is not UTF-8".to_owned()))?;
+        let backend = self.database.db().get_database_backend();
         let backup = Statement::from_sql_and_values(backend, "VACUUM INTO ?", [path.into()]);
-        self.db().execute_raw(backup).await?;
+        self.database.db().execute_raw(backup).await?;
         Ok(())
     }
 
     /// Returns facts about the database.
-    pub(in crate::accounts) async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
-        let backend = self.db().get_database_backend();
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn diagnostics(&self) -> Result<Diagnostics, DbErr> {
+        let backend = self.database.db().get_database_backend();
         let (name, query) = match backend {
             DbBackend::Sqlite => ("SQLite", "SELECT sqlite_version() AS version"),
             _ => (
@@ -70,7 +90,10 @@ impl DatabaseClient {
             ),
         };
         let query = Statement::from_string(backend, query);
-        let row = self.with_timeout(self.db().query_one_raw(query)).await?;
+        let row = self
+            .database
+            .with_timeout(self.database.db().query_one_raw(query))
+            .await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("no answer to SELECT".to_owned()))?;
         let version: String = row.try_get("", "version")?;
         let (now, is_standby) = match backend {
