@@ -31,7 +31,7 @@ pub use entity::{Model as Account, PasswordHash};
 pub use import::{
     ForcedFields, Import, ImportConflict, ImportOutcome, ImportRecord, LocalChange, UpdateEffects,
 };
-pub use list::{Details, Summary};
+pub use list::Details;
 pub use loader::TokenSubject;
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
 pub use store::{AccountStore, ChangeError, LARGEST_GIVEN_ID, NewAccount};

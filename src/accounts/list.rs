@@ -10,10 +10,10 @@ use super::{
     store::AccountStore,
 };
 
-/// The fields that name an account.
+/// Every field of an account that may be shown.
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
-pub struct Summary {
+pub struct Details {
     /// The ID.
     pub id: i64,
     /// The email as stored.
@@ -23,15 +23,6 @@ pub struct Summary {
     /// Whether the account has a password.
     #[sea_orm(from_expr = "Column::Password.is_not_null()")]
     pub usable_password: bool,
-}
-
-/// Every field of an account that may be shown.
-#[derive(Clone, Debug, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
-pub struct Details {
-    /// The fields that name the account.
-    #[sea_orm(nested)]
-    pub summary: Summary,
     /// When the account was added.
     pub created: OffsetDateTime,
     /// When a password was last accepted.
@@ -44,21 +35,13 @@ pub struct Details {
     pub tokens_valid_after: i64,
 }
 
-impl From<&Account> for Summary {
+impl From<&Account> for Details {
     fn from(account: &Account) -> Self {
         Self {
             id: account.id,
             email: account.email.clone(),
             is_active: account.is_active,
             usable_password: account.password.is_some(),
-        }
-    }
-}
-
-impl From<&Account> for Details {
-    fn from(account: &Account) -> Self {
-        Self {
-            summary: account.into(),
             created: account.created,
             last_login: account.last_login,
             last_login_from: account.last_login_from.clone(),

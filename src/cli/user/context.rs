@@ -2,9 +2,11 @@
 
 use time::OffsetDateTime;
 
+use super::format::change;
 use crate::{
-    accounts::AccountStore,
+    accounts::{Account, AccountStore},
     auth::{Audit, Clock},
+    cli::{error::CliError, output::OutputArgs},
     config::Settings,
 };
 
@@ -23,6 +25,18 @@ impl<'a> Context<'a> {
             audit: settings.audit(),
             clock: Clock::system(),
         }
+    }
+
+    /// Writes the audit event of a change, and confirms the change.
+    pub(super) fn confirm_change(
+        &self,
+        output: OutputArgs,
+        event: &str,
+        text: String,
+        account: &Account,
+    ) -> Result<(), CliError> {
+        self.audit.changed(event, account);
+        output.confirm(text, change(true, account))
     }
 
     pub(super) fn now(&self) -> OffsetDateTime {

@@ -3,7 +3,7 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{change, failed, name},
+    format::{failed, name},
 };
 use crate::cli::{error::CliError, output::OutputArgs, question};
 
@@ -30,10 +30,7 @@ impl Delete {
             .delete(account.id)
             .await
             .map_err(|error| failed(&account.email, &error))?;
-        context.audit.changed("account_deleted", &account);
-        self.output.confirm(
-            format!("deleted {}", name(&account)),
-            change(true, &account),
-        )
+        let text = format!("deleted {}", name(&account));
+        context.confirm_change(self.output, "account_deleted", text, &account)
     }
 }

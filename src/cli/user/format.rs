@@ -4,19 +4,18 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    accounts::{ChangeError, Details, Summary, email},
+    accounts::{Account, ChangeError, Details, email},
     cli::error::CliError,
     text::printable,
 };
 
 /// Names an account, such as `account 1 (you@example.com)`.
-pub(super) fn name(account: impl Into<Summary>) -> String {
-    let account = account.into();
+pub(super) fn name(account: &Account) -> String {
     format!("account {} ({})", account.id, printable(&account.email))
 }
 
 /// Returns whether an account can log in: `active`, `disabled`, or `no password`.
-pub(super) fn status(account: &Summary) -> &'static str {
+pub(super) fn status(account: &Details) -> &'static str {
     match (account.is_active, account.usable_password) {
         (false, _) => "disabled",
         (true, false) => "no password",
@@ -29,10 +28,10 @@ pub(super) fn as_json(account: impl Into<Details>) -> Value {
     let account = account.into();
     let rfc3339 = |at: OffsetDateTime| at.format(&Rfc3339).ok();
     json!({
-        "id": account.summary.id,
-        "email": account.summary.email,
-        "is_active": account.summary.is_active,
-        "usable_password": account.summary.usable_password,
+        "id": account.id,
+        "email": account.email,
+        "is_active": account.is_active,
+        "usable_password": account.usable_password,
         "created": rfc3339(account.created),
         "last_login": account.last_login.map(rfc3339),
         "last_login_from": account.last_login_from,

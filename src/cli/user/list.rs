@@ -37,17 +37,12 @@ impl List {
         let mut header = Some(["ID", "EMAIL", "STATUS", "LAST LOGIN"]);
         self.each_page(accounts, |accounts| {
             let mut table = Table::new(header.take());
-            for Details {
-                summary,
-                last_login,
-                ..
-            } in accounts
-            {
-                let last_login = last_login.and_then(|at| at.format(&Rfc3339).ok());
+            for account in accounts {
+                let last_login = account.last_login.and_then(|at| at.format(&Rfc3339).ok());
                 table.row([
-                    summary.id.to_string(),
-                    summary.email.clone(),
-                    status(&summary).into(),
+                    account.id.to_string(),
+                    account.email.clone(),
+                    status(&account).into(),
                     last_login.unwrap_or_default(),
                 ]);
             }
@@ -90,7 +85,7 @@ impl List {
             let page = accounts.page(after, left.min(PAGE)).await;
             let page = page.map_err(CliError::database)?;
             let Some(last) = page.last() else { break };
-            after = Some(last.summary.id);
+            after = Some(last.id);
             left -= page.len() as u64;
             if !print(page)? {
                 break;

@@ -3,7 +3,7 @@
 use super::{
     account::AccountArgs,
     context::Context,
-    format::{change, failed, name},
+    format::{failed, name},
 };
 use serde_json::json;
 
@@ -38,10 +38,7 @@ impl RevokeTokens {
             .revoke(account.id, || context.now())
             .await
             .map_err(|error| failed(&account.email, &error))?;
-        context.audit.changed("tokens_revoked", &revoked);
-        self.output.confirm(
-            format!("revoked the tokens of {}", name(&revoked)),
-            change(true, &revoked),
-        )
+        let text = format!("revoked the tokens of {}", name(&revoked));
+        context.confirm_change(self.output, "tokens_revoked", text, &revoked)
     }
 }

@@ -30,10 +30,8 @@ impl SetActive {
                 change(false, &account),
             );
         };
-        context.audit.changed(&format!("account_{state}"), &changed);
-        self.output.confirm(
-            format!("{state} {}", name(&changed)),
-            change(true, &changed),
-        )
+        let event = format!("account_{state}");
+        let text = format!("{state} {}", name(&changed));
+        context.confirm_change(self.output, &event, text, &changed)
     }
 }

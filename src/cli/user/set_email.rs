@@ -32,13 +32,10 @@ impl SetEmail {
                 change(false, &account),
             );
         };
-        context.audit.changed("email_changed", &changed);
-        self.output.confirm(
-            format!(
-                "set the email of {}, and revoked its tokens",
-                name(&changed)
-            ),
-            change(true, &changed),
-        )
+        let text = format!(
+            "set the email of {}, and revoked its tokens",
+            name(&changed)
+        );
+        context.confirm_change(self.output, "email_changed", text, &changed)
     }
 }
