@@ -14,6 +14,7 @@ use argon2::Block;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::{
+    runtime::Handle,
     sync::oneshot,
     time::{sleep, timeout},
 };
@@ -97,9 +98,8 @@ pub(super) struct HashPool {
 #[derive(Default)]
 struct FreeBuffers {
     free: Vec<Buffer>,
-    last_use: Option<Instant>,
-    /// Whether a task will free them.
-    has_cleanup: bool,
+    /// How many hashes have finished.
+    uses: u64,
 }
 
 impl HashPool {
@@ -170,21 +170,25 @@ impl HashPool {
         );
         let default_blocks = self.default_cost.blocks();
         let (sender, result) = oneshot::channel();
+        let runtime = Handle::current();
         let job = move || {
             let mut buffer = take_buffer(&buffers, cost, blocks, default_blocks);
             let started = Instant::now();
             let result = hash(&mut buffer);
             speed.record(cost, started.elapsed());
             let is_reusable = buffer.len() == default_blocks;
-            buffers.lock().give_back(is_reusable.then_some(buffer));
+            let uses = buffers.lock().give_back(is_reusable.then_some(buffer));
             // The ticket reserves the memory, so the buffer is returned first.
             drop(ticket);
             // The login may have been canceled.
             let _ = sender.send(result);
+            runtime.spawn(async move {
+                sleep(BUFFER_IDLE_TTL).await;
+                buffers.lock().free_if_idle(uses);
+            });
         };
         // The threads run until the pool is dropped.
         let _ = self.jobs.send(Box::new(job));
-        self.free_idle_buffers_later();
         let result = result.await;
         // After a panic, which was logged already, there is no result. The login can be repeated.
         result.map(Some).map_err(|_| Overloaded {
@@ -224,44 +228,21 @@ impl HashPool {
             blocks => blocks.max(self.default_cost.blocks()),
         }
     }
-
-    /// Frees the buffers as soon as no hash has used them for a while.
-    fn free_idle_buffers_later(&self) {
-        let buffers = Arc::clone(&self.buffers);
-        let has_cleanup = {
-            let mut state = buffers.lock();
-            state.last_use = Some(Instant::now());
-            std::mem::replace(&mut state.has_cleanup, true)
-        };
-        if has_cleanup {
-            return;
-        }
-        tokio::spawn(async move {
-            loop {
-                let rest = buffers.lock().free_if_idle();
-                let Some(rest) = rest else { break };
-                sleep(rest).await;
-            }
-        });
-    }
 }
 
 impl FreeBuffers {
-    fn give_back(&mut self, buffer: Option<Buffer>) {
+    /// Stores a buffer for the next hash. Returns the number of hashes that have finished.
+    fn give_back(&mut self, buffer: Option<Buffer>) -> u64 {
         self.free.extend(buffer);
-        self.last_use = Some(Instant::now());
+        self.uses += 1;
+        self.uses
     }
 
-    /// Frees the buffers if they are idle. Otherwise returns the time until they may be idle.
-    fn free_if_idle(&mut self) -> Option<Duration> {
-        let idle = self.last_use.map_or(BUFFER_IDLE_TTL, |at| at.elapsed());
-        let rest = BUFFER_IDLE_TTL
-            .checked_sub(idle)
-            .filter(|rest| !rest.is_zero());
-        if rest.is_none() {
-            *self = Self::default();
+    /// Frees the buffers if no hash has finished since `uses` hashes.
+    fn free_if_idle(&mut self, uses: u64) {
+        if self.uses == uses {
+            self.free.clear();
         }
-        rest
     }
 }
 
@@ -405,11 +386,10 @@ mod tests {
     #[test]
     fn idle_buffer_is_freed() {
         let mut buffers = FreeBuffers::default();
-        buffers.give_back(Some(vec![Block::default(); 8]));
-        assert!(buffers.free_if_idle().is_some());
-        assert_eq!(buffers.free.len(), 1);
-        buffers.last_use = Instant::now().checked_sub(BUFFER_IDLE_TTL);
-        assert_eq!(buffers.free_if_idle(), None);
+        let [first, second] = [(); 2].map(|()| buffers.give_back(Some(vec![Block::default(); 8])));
+        buffers.free_if_idle(first);
+        assert_eq!(buffers.free.len(), 2);
+        buffers.free_if_idle(second);
         assert_eq!(buffers.free.len(), 0);
     }
 
