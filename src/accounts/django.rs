@@ -22,7 +22,7 @@ pub struct DjangoTable {
     columns: Vec<String>,
 }
 
-/// The requested columns of a row as text. `None` if the column is NULL or missing.
+/// The requested columns of a row as text. `None` is NULL.
 pub type Row = Vec<Option<String>>;
 
 impl DjangoTable {
@@ -115,13 +115,7 @@ impl DjangoTable {
         // Both databases can convert every type to text.
         let selected: Vec<_> = wanted
             .iter()
-            .map(|name| {
-                if self.has(name) {
-                    format!("CAST({0} AS TEXT) AS {0}", quoted(name))
-                } else {
-                    format!("NULL AS {}", quoted(name))
-                }
-            })
+            .map(|name| format!("CAST({0} AS TEXT) AS {0}", quoted(name)))
             .collect();
         let query = format!(
             "SELECT {} FROM {table} ORDER BY {table}.id",

@@ -214,7 +214,7 @@ fn parse(
 ) -> (Vec<ImportRecord>, Vec<Origin>) {
     let mut parsed = (Vec::new(), Vec::new());
     for record in batch {
-        let (position, id) = (record.position, report::id(&record.id));
+        let (position, id) = (record.position, report::id(record.fields.get("id")));
         match rules.parse(record) {
             Ok((record, origin)) => {
                 report.naive_times += origin.naive_times;

@@ -11,7 +11,7 @@ use struson::reader::{
 };
 
 use super::{
-    record::{FieldValue, MAX_TEXT, Record, SourcePosition, start},
+    record::{FIELDS, FieldValue, MAX_TEXT, Record, SourcePosition, start},
     stop::Stop,
 };
 
@@ -47,8 +47,8 @@ pub(super) fn read(
         let is_known = user_model
             .as_deref()
             .is_some_and(|model| model.eq_ignore_ascii_case(&object_model));
-        let has = |field: &FieldValue| *field != FieldValue::Missing;
-        let is_user = has(&record.password) && (has(&record.email) || has(&record.username));
+        let has = |name| record.fields.contains_key(name);
+        let is_user = has("password") && (has("email") || has("username"));
         if !is_known {
             match &user_model {
                 _ if !is_user => continue,
@@ -94,7 +94,9 @@ fn object(json: &mut impl JsonReader) -> Result<(String, Record), Stop> {
                     model = text;
                 }
             }
-            "pk" => record.id = value(json)?,
+            "pk" => {
+                record.fields.insert("id", value(json)?);
+            }
             "fields" if json.peek().map_err(invalid)? == ValueType::Object => {
                 fields(json, &model, &mut record)?;
             }
@@ -109,9 +111,10 @@ fn fields(json: &mut impl JsonReader, model: &str, record: &mut Record) -> Resul
     json.begin_object().map_err(invalid)?;
     while json.has_next().map_err(invalid)? {
         let name = json.next_name_owned().map_err(invalid)?;
-        // The ID is the primary key of the object.
-        match record.field_mut(&name).filter(|_| name != "id") {
-            Some(field) => *field = value(json)?,
+        match FIELDS.into_iter().find(|field| *field == name) {
+            Some(field) => {
+                record.fields.insert(field, value(json)?);
+            }
             None => skip(json, model)?,
         }
     }

@@ -39,12 +39,12 @@ pub(super) struct Origin {
 
 impl Rules {
     /// Validates a record. Returns the account, or why the account cannot be imported.
-    pub(super) fn parse(&self, record: Record) -> Result<(ImportRecord, Origin), String> {
-        let id = id(&record.id)?;
-        let email = address(record.email, record.username)?;
-        let password_digest = digest(&record.password);
-        let (scheme, password, without_password) = match hash(record.password, self.accept_unusable)
-        {
+    pub(super) fn parse(&self, mut record: Record) -> Result<(ImportRecord, Origin), String> {
+        let id = id(&record.take("id"))?;
+        let email = address(record.take("email"), record.take("username"))?;
+        let password = record.take("password");
+        let password_digest = digest(&password);
+        let (scheme, password, without_password) = match hash(password, self.accept_unusable) {
             Ok((scheme, hash)) => (scheme, hash, None),
             Err(why) => (UNUSABLE, None, Some(why)),
         };
@@ -56,26 +56,27 @@ impl Rules {
             );
         }
         let mut naive_times = 0;
-        let mut instant = |name, value| match instant(name, value, self.time_zone.as_ref()) {
-            Ok(None) => None,
-            Ok(Some(instant)) => {
-                naive_times += u64::from(instant.is_naive && self.time_zone.is_none());
-                Some(instant.utc)
-            }
-            Err(warning) => {
-                warnings.push(warning);
-                None
-            }
-        };
+        let mut instant =
+            |name, value: &FieldValue| match instant(name, value, self.time_zone.as_ref()) {
+                Ok(None) => None,
+                Ok(Some(instant)) => {
+                    naive_times += u64::from(instant.is_naive && self.time_zone.is_none());
+                    Some(instant.utc)
+                }
+                Err(warning) => {
+                    warnings.push(warning);
+                    None
+                }
+            };
         let account = ImportRecord {
             id,
             email,
             password,
             password_digest,
             without_password,
-            is_active: parse_bool(&record.is_active)?,
-            created: instant("date_joined", &record.date_joined),
-            last_login: instant("last_login", &record.last_login),
+            is_active: parse_bool(&record.take("is_active"))?,
+            created: instant("date_joined", &record.take("date_joined")),
+            last_login: instant("last_login", &record.take("last_login")),
         };
         let origin = Origin {
             position: record.position,

@@ -1,6 +1,6 @@
 //! An account in the format of its source.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use crate::text::printable;
 
@@ -66,42 +66,20 @@ impl FieldValue {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) position: SourcePosition,
-    pub(super) id: FieldValue,
-    pub(super) email: FieldValue,
-    pub(super) username: FieldValue,
-    pub(super) password: FieldValue,
-    pub(super) is_active: FieldValue,
-    pub(super) last_login: FieldValue,
-    pub(super) date_joined: FieldValue,
+    /// `id` and the fields of [`FIELDS`] that the source has.
+    pub(super) fields: HashMap<&'static str, FieldValue>,
 }
 
 impl Record {
     /// Returns a record without fields.
     pub(super) fn new(position: SourcePosition) -> Self {
-        Self {
-            position,
-            id: FieldValue::Missing,
-            email: FieldValue::Missing,
-            username: FieldValue::Missing,
-            password: FieldValue::Missing,
-            is_active: FieldValue::Missing,
-            last_login: FieldValue::Missing,
-            date_joined: FieldValue::Missing,
-        }
+        let fields = HashMap::new();
+        Self { position, fields }
     }
 
-    /// Returns the ID or one of [`FIELDS`]. Returns `None` for any other name.
-    pub(super) fn field_mut(&mut self, name: &str) -> Option<&mut FieldValue> {
-        Some(match name {
-            "id" => &mut self.id,
-            "email" => &mut self.email,
-            "username" => &mut self.username,
-            "password" => &mut self.password,
-            "is_active" => &mut self.is_active,
-            "last_login" => &mut self.last_login,
-            "date_joined" => &mut self.date_joined,
-            _ => return None,
-        })
+    /// Removes and returns a field.
+    pub(super) fn take(&mut self, name: &str) -> FieldValue {
+        self.fields.remove(name).unwrap_or_default()
     }
 }
 

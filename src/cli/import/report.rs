@@ -220,9 +220,9 @@ impl fmt::Display for Report {
 }
 
 /// Returns the ID as written in the source.
-pub(super) fn id(value: &FieldValue) -> String {
+pub(super) fn id(value: Option<&FieldValue>) -> String {
     match value {
-        FieldValue::Number(text) | FieldValue::Text(text) => start(text),
+        Some(FieldValue::Number(text) | FieldValue::Text(text)) => start(text),
         _ => "?".to_owned(),
     }
 }

@@ -127,24 +127,16 @@ async fn read_table(
         return Err(format!("the table {table} is empty").into());
     }
     set_size(bar, count);
-    let wanted = [&["id"][..], &FIELDS].concat();
-    let columns: Vec<_> = wanted
-        .iter()
-        .map(|name| (*name, source.has(name)))
-        .collect();
+    let columns = ["id"].into_iter().chain(FIELDS);
+    let columns: Vec<_> = columns.filter(|name| source.has(name)).collect();
     let mut batch = Vec::new();
     let mut row = 0;
-    let read = source.rows(&wanted, |values| {
+    let read = source.rows(&columns, |values| {
         row += 1;
         let mut record = Record::new(SourcePosition::Row(row));
-        for ((name, exists), value) in columns.iter().zip(values) {
-            if let Some(field) = record.field_mut(name) {
-                *field = match value {
-                    None if !exists => FieldValue::Missing,
-                    None => FieldValue::Null,
-                    Some(text) => FieldValue::text(text),
-                };
-            }
+        for (name, value) in columns.iter().zip(values) {
+            let value = value.map_or(FieldValue::Null, FieldValue::text);
+            record.fields.insert(*name, value);
         }
         batch.push(record);
         bar.inc(1);

@@ -39,8 +39,8 @@ pub(super) fn read(
         let line = row.position().map_or(0, csv::Position::line);
         let mut record = Record::new(SourcePosition::Line(line));
         for (name, column) in &columns {
-            if let Some((field, text)) = record.field_mut(name).zip(row.get(*column)) {
-                *field = value(line, name, text)?;
+            if let Some(text) = row.get(*column) {
+                record.fields.insert(*name, value(line, name, text)?);
             }
         }
         found(record)?;
