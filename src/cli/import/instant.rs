@@ -1,10 +1,10 @@
 //! Parses the instants of a source.
 
 use jiff::{
-    civil::DateTime,
+    fmt::temporal::Pieces,
     tz::{TimeZone, TimeZoneDatabase},
 };
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::record::{FieldValue, quoted_start};
 
@@ -35,42 +35,23 @@ pub(super) fn instant(
 }
 
 /// Parses RFC 3339, and the format of databases with a space and an offset in hours. A time without an offset is in `time_zone`, or in UTC.
+/// If the clocks were set back and showed the time twice, the earlier instant counts.
 fn parse_instant(text: &str, time_zone: Option<&TimeZone>) -> Option<Instant> {
-    let (date, time) = text.split_once(['T', ' '])?;
-    let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
-    let (time, zone) = time.split_at(zone);
-    let is_naive = zone.is_empty();
-    let zone = match zone.len() {
-        0 => "Z".to_owned(),
-        3 => format!("{zone}:00"),
-        5 => format!("{}:{}", zone.get(..3)?, zone.get(3..)?),
-        _ => zone.to_owned(),
+    let pieces = Pieces::parse(text).ok()?;
+    if pieces.time_zone_annotation().is_some() {
+        return None;
+    }
+    let local = pieces.date().to_datetime(pieces.time()?);
+    let offset = pieces.to_numeric_offset();
+    let instant = match offset {
+        Some(offset) => offset.to_timestamp(local),
+        None => time_zone.unwrap_or(&TimeZone::UTC).to_timestamp(local),
     };
-    let instant = OffsetDateTime::parse(&format!("{date}T{time}{zone}"), &Rfc3339).ok()?;
-    let utc = match time_zone {
-        Some(time_zone) if is_naive => resolve_local(instant, time_zone)?,
-        _ => instant.checked_to_offset(UtcOffset::UTC)?,
-    };
-    Some(Instant { utc, is_naive })
-}
-
-/// Returns the instant of a local time. If the clocks were set back and showed the time twice, the earlier instant counts.
-fn resolve_local(local: OffsetDateTime, time_zone: &TimeZone) -> Option<OffsetDateTime> {
-    let (year, month, day) = local.to_calendar_date();
-    let (hour, minute, second, nanosecond) = local.to_hms_nano();
-    let small = |part: u8| i8::try_from(part).ok();
-    let local = DateTime::new(
-        i16::try_from(year).ok()?,
-        small(month.into())?,
-        small(day)?,
-        small(hour)?,
-        small(minute)?,
-        small(second)?,
-        i32::try_from(nanosecond).ok()?,
-    );
-    let instant = time_zone.to_ambiguous_timestamp(local.ok()?);
-    let instant = instant.compatible().ok()?;
-    OffsetDateTime::from_unix_timestamp_nanos(instant.as_nanosecond()).ok()
+    let utc = OffsetDateTime::from_unix_timestamp_nanos(instant.ok()?.as_nanosecond());
+    Some(Instant {
+        utc: utc.ok()?,
+        is_naive: offset.is_none(),
+    })
 }
 
 /// Finds an IANA time zone in the bundled database, so that the result does not depend on the machine.
