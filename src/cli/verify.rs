@@ -1,11 +1,10 @@
 //! `signet verify-compat`: compares the responses of the Django service with the responses of this service.
 
 pub mod cases;
-mod redact;
 mod report;
 mod service;
 
-use self::{redact::Secrets, report::Report, service::Service};
+use self::{report::Report, service::Service};
 use super::{error::CliError, output::print, password};
 
 #[derive(clap::Args)]
@@ -30,9 +29,8 @@ impl VerifyCompat {
             Some(email) => Some((email, password::from_stdin()?)),
             None => None,
         };
-        let secrets = Secrets::new(account.as_ref().map(|(_, password)| &**password));
-        let old = Service::new("old", &self.old, &secrets)?;
-        let new = Service::new("new", &self.new, &secrets)?;
+        let old = Service::new("old", &self.old)?;
+        let new = Service::new("new", &self.new)?;
         let mut report = Report::default();
         for case in cases::all() {
             let old = old.send(&case.request).await?;

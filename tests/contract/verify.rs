@@ -140,7 +140,7 @@ fn respond(client: &mut TcpStream, answer: Answer) {
 }
 
 #[test]
-fn password_in_a_response_is_redacted() {
+fn password_in_a_response_is_not_printed() {
     let home = Home::new();
     let service = demo(&home, &"s".repeat(32));
     let new = url(&service);
@@ -165,7 +165,6 @@ fn password_in_a_response_is_redacted() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(said.contains("UNEXPECTED  obtain"), "{said}");
-        assert!(said.contains("[redacted"), "{said}");
         assert!(!said.contains("hunter"), "{said}");
     }
 }

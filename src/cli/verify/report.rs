@@ -62,17 +62,19 @@ impl Report {
             old.post(&obtain, &wrong).await?,
             new.post(&obtain, &wrong).await?,
         ];
-        self.compare_shapes("obtain with a wrong password", &rejected[0], &rejected[1]);
+        self.compare_members("obtain with a wrong password", &rejected[0], &rejected[1]);
 
         let issued = [
             old.post(&obtain, &login).await?,
             new.post(&obtain, &login).await?,
         ];
-        self.compare_shapes("obtain", &issued[0], &issued[1]);
+        self.compare_members("obtain", &issued[0], &issued[1]);
         for (issued, by, at) in [(&issued[0], old, new), (&issued[1], new, old)] {
             let Some(token) = issued.token() else {
-                self.unexpected
-                    .push(format!("obtain: the {} service responds {issued}", by.name));
+                self.unexpected.push(format!(
+                    "obtain: the {} service responds {} without a token",
+                    by.name, issued.status
+                ));
                 continue;
             };
             let refreshed = at.post(&refresh, &json!({ "token": token })).await?;
@@ -82,23 +84,29 @@ impl Report {
             );
             if refreshed.token().is_none() {
                 let advice = "check that both services have the same secret, and that the account has the same ID and email";
-                self.unexpected
-                    .push(format!("{what}: {refreshed}; {advice}"));
+                self.unexpected.push(format!(
+                    "{what}: {} without a token; {advice}",
+                    refreshed.status
+                ));
                 continue;
             }
-            self.compare_shapes(&what, issued, &refreshed);
+            self.compare_members(&what, issued, &refreshed);
         }
         Ok(())
     }
 
     /// Compares the parts of two responses for one account that do not depend on the time.
-    fn compare_shapes(&mut self, what: &str, one: &Response, other: &Response) {
-        if one.shape() == other.shape() {
+    fn compare_members(&mut self, what: &str, one: &Response, other: &Response) {
+        let differences = one.differences(other);
+        if differences.is_empty() {
             self.same += 1;
         } else {
-            let (one, other) = (one.printable_shape(), other.printable_shape());
-            self.unexpected
-                .push(format!("{what}: {one} against {other}"));
+            let differences: Vec<_> = differences.into_iter().collect();
+            let differences = differences.join(", ");
+            self.unexpected.push(format!(
+                "{what}: {} against {}, different: {differences}",
+                one.status, other.status
+            ));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One of the two services, and its responses.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use base64::{
     Engine,
@@ -13,10 +13,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
-use super::{cases::Request, redact::Secrets};
+use super::cases::Request;
 use crate::{
     cli::{
         error::CliError,
@@ -32,27 +32,38 @@ const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 const TOKEN_START: &str = "eyJ";
 /// How many characters of a response are printed.
 const MAX_PRINTED: usize = 100;
-/// How many characters of a response with the claims of a token are printed.
-const MAX_PRINTED_CLAIMS: usize = 1000;
+/// The members of responses and tokens whose names are printed. The name of another member could contain a password.
+const MEMBERS: [&str; 13] = [
+    "alg",
+    "detail",
+    "email",
+    "exp",
+    "expires_in",
+    "non_field_errors",
+    "orig_iat",
+    "password",
+    "token",
+    "typ",
+    "type",
+    "user_id",
+    "username",
+];
 
 pub(super) struct Service {
     /// `old` or `new`.
     pub(super) name: &'static str,
     url: String,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    /// The secrets in requests to the service, which messages must not show.
-    secrets: Secrets,
 }
 
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
-    secrets: Secrets,
 }
 
 impl Service {
-    pub(super) fn new(name: &'static str, url: &str, secrets: &Secrets) -> Result<Self, CliError> {
+    pub(super) fn new(name: &'static str, url: &str) -> Result<Self, CliError> {
         let is_base_url = |url: &Url| {
             matches!(url.scheme(), "http" | "https")
                 && url.has_host()
@@ -71,7 +82,6 @@ impl Service {
             name,
             url: url.as_str().trim_end_matches('/').to_owned(),
             client: Client::builder(TokioExecutor::new()).build(https_connector()?),
-            secrets: secrets.clone(),
         })
     }
 
@@ -104,7 +114,6 @@ impl Service {
             status: head.status.as_u16(),
             headers: head.headers,
             body: String::from_utf8_lossy(&body).into_owned(),
-            secrets: self.secrets.clone(),
         })
     }
 
@@ -142,12 +151,37 @@ impl Response {
         (self.status == 200).then_some(token)
     }
 
-    /// Returns the parts of a response that are equal for two responses to one account: everything except the times and the signature of
-    /// a token. The shape may contain secrets.
-    pub(super) fn shape(&self) -> String {
+    /// Returns the names of the parts that differ from another response for the same account. The times and the signature of a token do
+    /// not count. The result contains no text of the responses, since a service may echo the password.
+    pub(super) fn differences(&self, other: &Self) -> BTreeSet<&'static str> {
+        let mut names = BTreeSet::new();
+        for (one, other) in self.parts().iter().zip(&other.parts()) {
+            if let (Some(one), Some(other)) = (one.as_object(), other.as_object()) {
+                let differ = |name: &&String| one.get(*name) != other.get(*name);
+                for name in one.keys().chain(other.keys()).filter(differ) {
+                    let known = MEMBERS.into_iter().find(|known| known == name);
+                    names.insert(known.unwrap_or("another member"));
+                }
+            } else if one != other {
+                names.insert("the text");
+            }
+        }
+        if self.status != other.status {
+            names.insert("the status");
+        }
+        names
+    }
+
+    /// Returns the body, and the header and the claims of its token.
+    fn parts(&self) -> [Value; 3] {
+        let mut body = self.json();
+        if body.is_null() {
+            body = one_line(&self.body).into();
+        }
         let Some(token) = self.token() else {
-            return format!("{} {}", self.status, one_line(&self.body));
+            return [body, Value::Null, Value::Null];
         };
+        body["token"] = true.into();
         let part = |at: usize| {
             let part = URL_SAFE_NO_PAD.decode(token.split('.').nth(at)?).ok()?;
             serde_json::from_slice::<Value>(&part).ok()
@@ -158,22 +192,7 @@ impl Response {
                 claims[time] = "a time".into();
             }
         }
-        let mut body = self.json();
-        body["token"] = json!([header, claims]);
-        format!("{} {body}", self.status)
-    }
-
-    /// Returns the shape without secrets.
-    pub(super) fn printable_shape(&self) -> String {
-        if self.token().is_none() {
-            return self.to_string();
-        }
-        let shape = self.shape();
-        let shape = self.secrets.redact(&shape);
-        if shape.contains(TOKEN_START) {
-            return format!("{} with a token in another field too", self.status);
-        }
-        truncated(&shape, MAX_PRINTED_CLAIMS)
+        [body, header, claims]
     }
 
     fn json(&self) -> Value {
@@ -182,22 +201,17 @@ impl Response {
 }
 
 impl fmt::Display for Response {
-    /// Formats the response without tokens and passwords.
+    /// Formats the response to a request without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.body.contains(TOKEN_START) {
             return write!(f, "{} with a token", self.status);
         }
-        let body = self.secrets.redact(&self.body);
-        write!(f, "{} {}", self.status, truncated(&body, MAX_PRINTED))
+        let start: String = one_line(&self.body).chars().take(MAX_PRINTED).collect();
+        write!(f, "{} {}", self.status, printable(&start))
     }
 }
 
-/// Returns the first characters of a text in one line without control characters.
-fn truncated(text: &str, max: usize) -> String {
-    let start: String = one_line(text).chars().take(max).collect();
-    printable(&start)
-}
-
+/// Returns a text in one line.
 fn one_line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ")
