@@ -12,12 +12,11 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         ServerConfig,
-        crypto::ring::{self, sign::any_supported_type},
+        crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     },
     server::TlsStream,
 };
-use x509_parser::{parse_x509_certificate, public_key::PublicKey};
 
 use super::stream::Stream;
 use crate::problem::Problem;
@@ -131,16 +130,6 @@ fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, Problem> {
         ))
         .hint("use a PEM file without a passphrase")
     })?;
-    if any_supported_type(&private).is_err() {
-        let cause = unsupported_kind(&leaf).map_or_else(
-            || "it is damaged, or of a kind that is not supported".to_owned(),
-            |kind| format!("{kind} is not supported"),
-        );
-        let problem = format!("cannot use the key in {}: {cause}", key.display());
-        return Err(Problem::new(problem).hint(
-            "use a key for ECDSA on P-256 or P-384, RSA with 2048 to 8192 bits, or Ed25519",
-        ));
-    }
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
@@ -154,35 +143,16 @@ fn load(certificate: &Path, key: &Path) -> Result<LoadedTls, Problem> {
                 certificate.display(),
                 key.display()
             ))
-            .hint("the first certificate in the file must have version 3 and match the key")
+            .hint(
+                "the first certificate in the file must have version 3 and match the key; use a key for ECDSA on P-256 or P-384, RSA \
+                 with 2048 to 8192 bits, or Ed25519",
+            )
         })?;
     Ok(LoadedTls {
         config: Arc::new(config),
         leaf,
         files,
     })
-}
-
-/// Returns the kind of the certificate's key if the service does not support the kind.
-fn unsupported_kind(certificate: &[u8]) -> Option<String> {
-    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
-    let subject = certificate.public_key();
-    match subject.parsed().ok()? {
-        PublicKey::RSA(key) if !(2048..=8192).contains(&key.key_size()) => {
-            Some(format!("RSA of {} bits", key.key_size()))
-        }
-        PublicKey::EC(_) => {
-            let curve = subject.algorithm.parameters.as_ref()?.as_oid().ok()?;
-            match curve.to_id_string().as_str() {
-                // P-256 and P-384.
-                "1.2.840.10045.3.1.7" | "1.3.132.0.34" => None,
-                "1.3.132.0.35" => Some("ECDSA on P-521".to_owned()),
-                "1.3.132.0.10" => Some("ECDSA on secp256k1".to_owned()),
-                other => Some(format!("ECDSA on the curve {other}")),
-            }
-        }
-        _ => None,
-    }
 }
 
 fn file_ids(certificate: &Path, key: &Path) -> [Option<FileId>; 2] {

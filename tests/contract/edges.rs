@@ -508,7 +508,7 @@ fn openssl(home: &Home, name: &str, options: &[&str]) {
 }
 
 #[test]
-fn unsupported_keys_are_rejected_with_the_cause() {
+fn unsupported_keys_are_rejected() {
     let home = Home::on_sqlite();
     let curve = |name| format!("ec_paramgen_curve:{name}");
     for (name, curve) in [
@@ -526,12 +526,12 @@ fn unsupported_keys_are_rejected_with_the_cause() {
         format!("{first}\nAAAA{}", &rest[4..]),
     )
     .unwrap();
-    for (certificate, key, cause) in [
-        ("p521", "p521", "ECDSA on P-521 is not supported"),
-        ("koblitz", "koblitz", "ECDSA on secp256k1 is not supported"),
-        ("rsa1024", "rsa1024", "RSA of 1024 bits is not supported"),
-        ("p256", "p521", "of a kind that is not supported"),
-        ("p256", "damaged", "it is damaged"),
+    for (certificate, key) in [
+        ("p521", "p521"),
+        ("koblitz", "koblitz"),
+        ("rsa1024", "rsa1024"),
+        ("p256", "p521"),
+        ("p256", "damaged"),
     ] {
         for command in [
             &["serve", "--listen", "127.0.0.1:0"][..],
@@ -541,12 +541,10 @@ fn unsupported_keys_are_rejected_with_the_cause() {
             let files = ["--tls-certificate", &certificate, "--tls-key", &key];
             let (code, said) = failure(&home.run(&[command, &files].concat()));
             assert_eq!(code, 2);
+            let files =
+                format!("the certificate in {certificate} and the key in {key} cannot be used: ");
             assert!(
-                said.contains(&format!("cannot use the key in {key}: ")),
-                "{said}"
-            );
-            assert!(
-                said.contains(cause) && said.contains("use a key for ECDSA on P-256"),
+                said.contains(&files) && said.contains("ECDSA on P-256"),
                 "{said}"
             );
         }
