@@ -363,11 +363,7 @@ fn values_out_of_bounds_are_rejected() {
         ("--header-bytes", "2047", "less than 2048 bytes"),
         ("--header-bytes", "409601", "more than 409600 bytes"),
         ("--header-bytes", "4294967296", "more than 409600 bytes"),
-        (
-            "--public-url",
-            "https://x/\"><script>",
-            "is not allowed in a URL",
-        ),
+        ("--public-url", "https://x/\"><script>", "not a valid URL"),
         (
             "--public-url",
             "https://user@x",
@@ -391,14 +387,10 @@ fn values_out_of_bounds_are_rejected() {
         (
             "--public-url",
             "https://u:\u{e9}/hunter2@x",
-            "a character is not allowed",
+            "not a valid URL",
         ),
-        ("--public-url", "https:///x", "not a valid URL: expected //"),
-        (
-            "--public-url",
-            "https://x/%zz",
-            "not a valid URL: expected 2 hex digits after %",
-        ),
+        ("--public-url", "https:///x", "not an http or https URL"),
+        ("--public-url", "https://x/%zz", "not a valid URL"),
         ("--public-url", "https://x/[a]", "not a valid URL"),
         (
             "--public-url",

@@ -1,7 +1,6 @@
 //! The URL at which clients reach the service.
 
-use std::cell::Cell;
-
+use fluent_uri::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -19,46 +18,30 @@ impl PublicUrl {
         &self.0
     }
 
-    /// Parses a URL. The error quotes no part of a text with an `@`, which may contain a password.
-    fn parse(text: &str) -> Result<Self, String> {
-        let scheme = ["http://", "https://"].iter().find(|scheme| {
-            let start = text.get(..scheme.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        });
-        let Some(scheme) = scheme else {
-            return Err("not an http or https URL".to_owned());
+    /// Parses a URL. The error quotes no part of the URL, which may contain a password.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        // The parser of browsers repairs invalid URLs; a configuration should not need a repair.
+        let uri = Uri::parse(text).map_err(|_| "not a valid URL")?;
+        let scheme = uri.scheme().as_str().to_ascii_lowercase();
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.host().is_empty());
+        let (Some(authority), "http" | "https") = (authority, &*scheme) else {
+            return Err("not an http or https URL");
         };
-        let authority = text[scheme.len()..].split(['/', '\\', '?', '#']).next();
-        if authority.is_some_and(|authority| authority.contains('@')) {
-            return Err("the URL contains a user name or a password".to_owned());
+        if authority.has_userinfo() {
+            return Err("the URL contains a user name or a password");
         }
-        // The parser of browsers repairs invalid URLs; a configuration should not need a repair (RFC 3986 appendix A).
-        let is_allowed =
-            |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
-        if let Some(other) = text.chars().find(|c| !is_allowed(*c)) {
-            let other = if text.contains('@') {
-                "a character".to_owned()
-            } else {
-                format!("{other:?}")
-            };
-            return Err(format!("{other} is not allowed in a URL"));
+        if uri.has_query() || uri.has_fragment() {
+            return Err("the URL contains a query or a fragment");
         }
-        let repaired = Cell::new(None);
-        let note = |violation| repaired.set(Some(violation));
-        let parser = Url::options().syntax_violation_callback(Some(&note));
-        let url = parser.parse(text).map_err(|error| error.to_string())?;
-        if let Some(violation) = repaired.get() {
-            return Err(format!("not a valid URL: {violation}"));
+        let url = Url::parse(text).map_err(|_| "not a valid URL")?;
+        match url.host() {
+            Some(Host::Domain(domain)) if !is_host_name(domain) => {
+                Err("the host is not a host name")
+            }
+            _ => Ok(Self(url.as_str().trim_end_matches('/').to_owned())),
         }
-        if let Some(Host::Domain(domain)) = url.host()
-            && !is_host_name(domain)
-        {
-            return Err("the host is not a host name".to_owned());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("the URL contains a query or a fragment".to_owned());
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 }
 
@@ -70,7 +53,7 @@ fn is_host_name(domain: &str) -> bool {
 }
 
 impl TryFrom<String> for PublicUrl {
-    type Error = String;
+    type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text)
@@ -121,6 +104,8 @@ mod tests {
             "https://host?query",
             "https://host/#fragment",
             "https://host:99999",
+            "https:///host",
+            "https://:80",
         ] {
             assert!(PublicUrl::try_from(text.to_owned()).is_err(), "{text}");
         }
