@@ -146,6 +146,7 @@ async fn asset_is_immutable_and_compressed_if_the_client_accepts_gzip() {
         "gzip ; Q=0.001",
         "identity;q=0.5, gzip;q=0.5",
         "identity;q=0.5, *",
+        "gzip;q=0.5, identity",
     ] {
         let request = request("GET", &path, &[("accept-encoding", accepted)], "".into());
         let zipped = poem::Endpoint::get_response(&world.app, request).await;
@@ -160,9 +161,7 @@ async fn asset_is_immutable_and_compressed_if_the_client_accepts_gzip() {
         "gzip;q=0, *",
         "",
         "GZIP;Q=0.000",
-        "gzip;q=0.5, identity",
         "*;q=0",
-        "gzip;q=2",
         "gzip;q=x",
     ] {
         let request = request("GET", &path, &[("accept-encoding", refused)], "".into());

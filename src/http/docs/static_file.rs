@@ -53,10 +53,10 @@ impl StaticFile {
         }
     }
 
-    /// Returns the response to a GET or HEAD with these headers: the variant that the client prefers, or 304 if the client has it.
+    /// Returns the response to a GET or HEAD with these headers: gzip if the client accepts it, or 304 if the client has it.
     pub(super) fn response(&self, request: &HeaderMap) -> Response {
         let has_gzip = matches!(self.content, Content::Gzip { .. });
-        let is_gzip = has_gzip && prefers_gzip(request);
+        let is_gzip = has_gzip && accepts_gzip(request);
         // A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
         let variant = if is_gzip { "-gzip" } else { "" };
         let etag = HeaderValue::try_from(format!("\"{}{variant}\"", self.hash));
@@ -103,36 +103,20 @@ fn is_known(etag: &HeaderValue, request: &HeaderMap) -> bool {
             .is_some_and(|(known, etag)| !known.precondition_passes(&etag))
 }
 
-/// Returns whether the client accepts gzip, and does not prefer the plain variant (RFC 9110 section 12.5.3).
-fn prefers_gzip(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let (mut gzip, mut identity, mut others) = (None, None, None);
-    for element in values.flat_map(|value| value.split(',')) {
-        let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
-        let weight = thousandths(weight.trim()).unwrap_or(0);
-        let known = match coding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => &mut gzip,
-            "identity" => &mut identity,
-            "*" => &mut others,
-            _ => continue,
-        };
-        *known = Some(known.unwrap_or(0).max(weight));
-    }
-    let gzip = gzip.or(others).unwrap_or(0);
-    gzip > 0 && gzip >= identity.unwrap_or(0)
-}
-
-/// Parses a weight such as `q=0.5` into thousandths (RFC 9110 section 12.4.2).
-fn thousandths(weight: &str) -> Option<u16> {
-    let (name, value) = weight.split_once('=')?;
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    let is_valid = name.eq_ignore_ascii_case("q")
-        && matches!(whole, "0" | "1")
-        && fraction.len() <= 3
-        && fraction.bytes().all(|digit| digit.is_ascii_digit());
-    let value = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (is_valid && value <= 1000).then_some(value)
+/// Returns whether the client accepts gzip (RFC 9110 section 12.5.3). Weights other than 0 do not matter, because each client that
+/// accepts gzip is faster with it.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter();
+    let text = values.filter_map(|value| value.to_str().ok());
+    let text = text.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+    let is_accepted = |codings: &[&str]| {
+        text.split(',').find_map(|element| {
+            let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
+            let weight = weight.trim().strip_prefix("q=")?.parse::<f32>().ok()?;
+            codings.contains(&coding.trim()).then_some(weight > 0.0)
+        })
+    };
+    is_accepted(&["gzip", "x-gzip"])
+        .or_else(|| is_accepted(&["*"]))
+        .unwrap_or(false)
 }
