@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     error::CliError,
     output::{OutputArgs, Table, counted, print_json},
-    prepared::ServeContext,
+    serve_context::ServeContext,
 };
 use crate::config::{LoadedConfig, json_schema, reference, template};
 

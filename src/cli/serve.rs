@@ -18,7 +18,7 @@ mod systemd;
 
 pub(super) use activation::ActivationSockets;
 
-use super::{database, error::CliError, log, output::confirm, prepared::ServeContext, secret};
+use super::{database, error::CliError, log, output::confirm, secret, serve_context::ServeContext};
 use crate::{
     accounts::{self, AccountStore, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
