@@ -1,9 +1,6 @@
 //! `signet database`, and the functions with which all commands open the database and apply migrations.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 use migration::MigrationStatus;
@@ -23,7 +20,7 @@ mod copy;
 mod maintenance;
 mod new;
 
-pub(super) use new::NewDatabase;
+pub(super) use new::{NewDatabase, log_created};
 
 /// The commands for whole databases.
 #[derive(Subcommand)]
@@ -228,12 +225,6 @@ async fn is_without_accounts(db: &Database, users: &AccountStore) -> Result<bool
     } else {
         Err(pending(&now))
     }
-}
-
-/// Logs the path of a new database.
-pub(super) fn log_created(path: &Path) {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    info!(path = %path.display(), "database created");
 }
 
 fn refuse_memory(settings: &Settings) -> Result<(), CliError> {

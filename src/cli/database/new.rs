@@ -9,8 +9,8 @@ use std::{
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use tempfile::{Builder, TempPath};
+use tracing::info;
 
-use super::log_created;
 use crate::{
     accounts::AccountStore,
     cli::{
@@ -105,6 +105,12 @@ impl NewDatabase {
         }
         sync_folder_of(&place).map_err(|error| failed(&error))
     }
+}
+
+/// Logs the path of a new database.
+pub(in crate::cli) fn log_created(path: &Path) {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    info!(path = %path.display(), "database created");
 }
 
 /// Rejects a path next to the files of a deleted database, because SQLite would write their changes into the new database.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::MASK;
+use super::secret::MASK;
 
 /// A database URL. `Debug` does not print the URL, since the URL may contain a password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
