@@ -1,7 +1,5 @@
 //! Checks the `Host` header (RFC 9112 section 3.2): proxies that read different hosts in one request could be confused by it.
 
-use std::fmt;
-
 use fluent_uri::UriRef;
 use poem::http::{
     HeaderMap, HeaderValue, StatusCode, Version,
@@ -13,24 +11,7 @@ use crate::http::response::error_response;
 
 /// Why the `Host` header of a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidHost {
-    /// A request of HTTP/1.1 has no `Host`.
-    Missing,
-    /// A request has more than one `Host`.
-    Repeated,
-    /// The value is not a host with an optional port.
-    Malformed,
-}
-
-impl fmt::Display for InvalidHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "The Host header is missing.",
-            Self::Repeated => "The request has more than one Host header.",
-            Self::Malformed => "The Host header is not valid.",
-        })
-    }
-}
+pub struct InvalidHost(&'static str);
 
 impl InvalidHost {
     /// Returns why the `Host` header of a request is invalid. HTTP/1.0 does not require the header, and HTTP/2 has `:authority`.
@@ -40,18 +21,18 @@ impl InvalidHost {
     pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Self> {
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
-            (None, _) if version == Version::HTTP_11 => Err(Self::Missing),
+            (None, _) if version == Version::HTTP_11 => Err(Self("The Host header is missing.")),
             (None, _) => Ok(()),
-            (Some(_), Some(_)) => Err(Self::Repeated),
+            (Some(_), Some(_)) => Err(Self("The request has more than one Host header.")),
             (Some(host), None) if is_valid(host) => Ok(()),
-            (Some(_), None) => Err(Self::Malformed),
+            (Some(_), None) => Err(Self("The Host header is not valid.")),
         }
     }
 
     /// Returns the response to a request that the server marked as invalid.
     pub(in crate::http) fn reject(request: &Request) -> Option<Response> {
         let invalid: &Self = request.data()?;
-        let mut response = error_response(StatusCode::BAD_REQUEST, &invalid.to_string());
+        let mut response = error_response(StatusCode::BAD_REQUEST, invalid.0);
         // A proxy that understood the request differently may send the next request to the wrong connection.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
