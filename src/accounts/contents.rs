@@ -14,6 +14,8 @@ use super::{attempts, entity, entity::retired, store::AccountStore};
 
 /// The number of rows in a query. SQLite accepts 32,766 parameters in a query, and an account has 13.
 const BATCH: u64 = 1_000;
+/// The year 2000 in Unix nanoseconds.
+const YEAR_2000: i128 = 946_684_800_000_000_000;
 
 /// Why the rows of a database cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -175,11 +177,6 @@ pub(super) trait Row:
 
     /// Returns a text that is equal for equal rows.
     fn canonical(&self) -> String;
-
-    /// Removes the part of the times that PostgreSQL cannot store.
-    fn in_microseconds(self) -> Self {
-        self
-    }
 }
 
 impl Row for entity::Model {
@@ -187,7 +184,10 @@ impl Row for entity::Model {
     const KEY: entity::Column = entity::Column::Id;
 
     fn canonical(&self) -> String {
-        let at = |at: OffsetDateTime| at.unix_timestamp_nanos().div_euclid(1_000);
+        // PostgreSQL stores microseconds since the year 2000, and the driver truncates toward that year.
+        let at = |at: OffsetDateTime| {
+            (at.unix_timestamp_nanos() - YEAR_2000) / 1_000 + YEAR_2000 / 1_000
+        };
         let account = (
             self.id,
             &self.email,
@@ -208,19 +208,6 @@ impl Row for entity::Model {
             self.imported_is_active,
         );
         format!("{account:?}{times:?}{imported:?}")
-    }
-
-    fn in_microseconds(self) -> Self {
-        let round = |at: OffsetDateTime| {
-            at.replace_nanosecond(at.microsecond() * 1_000)
-                .expect("fewer nanoseconds are valid")
-        };
-        Self {
-            created: round(self.created),
-            last_login: self.last_login.map(round),
-            password_changed: round(self.password_changed),
-            ..self
-        }
     }
 }
 

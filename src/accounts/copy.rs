@@ -186,13 +186,9 @@ async fn copy<R: Row>(
             rows.add(row);
         }
         progress(page.len() as u64);
-        let models = page.into_iter().map(|row| {
-            let row = match target.get_database_backend() {
-                DbBackend::Postgres => row.in_microseconds(),
-                _ => row,
-            };
-            row.into_active_model().reset_all()
-        });
+        let models = page
+            .into_iter()
+            .map(|row| row.into_active_model().reset_all());
         let insert = R::Entity::insert_many(models).exec_without_returning(target);
         // One database reads while the other database writes.
         let (inserted, next) = tokio::join!(insert, next_page::<R>(source, Some(after)));
