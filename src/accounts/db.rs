@@ -10,7 +10,7 @@ mod url;
 
 pub(super) use client::DatabaseClient;
 pub use client::{PoolStats, ReadinessError};
-pub(super) use error::{is_corrupt, is_full};
+pub(super) use error::is_corrupt;
 pub use error::{is_temporary, operator_hint};
 pub use limits::Limits;
 pub use open::{Access, open, open_with};

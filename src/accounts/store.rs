@@ -11,7 +11,7 @@ use sea_orm::{
 use time::OffsetDateTime;
 
 use super::{
-    db::{DatabaseClient, Limits, PoolStats, ReadinessError, is_full, operator_hint},
+    db::{DatabaseClient, Limits, PoolStats, ReadinessError, operator_hint},
     email,
     entity::{ActiveModel, Column, Entity, Model as Account, PasswordHash, retired},
     loader::{AccountLoader, TokenSubject},
@@ -51,9 +51,6 @@ pub enum ChangeError {
     /// The account does not exist.
     #[error("the account does not exist")]
     NoAccount,
-    /// The disk is full.
-    #[error("the disk is full")]
-    NoRoom,
     /// An account has or had the largest possible ID.
     #[error(
         "no automatic ID is left: automatic IDs continue after the largest ID that was ever used, {0}"
@@ -71,7 +68,6 @@ impl ChangeError {
         match self {
             Self::EmailTaken | Self::NoAccount => None,
             Self::IdTaken => Some("choose another ID: IDs are never reused"),
-            Self::NoRoom => Some("free disk space, and try again"),
             Self::NoIdLeft(_) => Some("choose a free ID with --id"),
             Self::Database(error) => operator_hint(error),
         }
@@ -347,7 +343,6 @@ pub(super) fn map_constraint_error(error: DbErr) -> ChangeError {
             ChangeError::EmailTaken
         }
         Some(SqlErr::UniqueConstraintViolation(_)) => ChangeError::IdTaken,
-        _ if is_full(&error) => ChangeError::NoRoom,
         _ => ChangeError::Database(error),
     }
 }

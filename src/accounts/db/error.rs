@@ -104,14 +104,6 @@ pub(in crate::accounts) fn is_corrupt(error: &DbErr) -> bool {
     matches!(code(error), Some(Code::Sqlite(CORRUPT)))
 }
 
-/// Returns whether the disk is full.
-pub(in crate::accounts) fn is_full(error: &DbErr) -> bool {
-    matches!(
-        code(error),
-        Some(Code::Sqlite(FULL) | Code::Postgres("53100"))
-    )
-}
-
 /// Returns whether the pool had no free connection and could not open one in time.
 pub(super) fn is_pool_timeout(error: &DbErr) -> bool {
     match error {
