@@ -1,27 +1,24 @@
 //! Hashes passwords with Argon2id, and verifies them against stored hashes, imported hashes included.
 
-use std::{
-    collections::HashMap, fmt, future::pending, hint::black_box, io, sync::Arc, time::Duration,
-};
+use std::{collections::HashMap, fmt, future::pending, hint::black_box, sync::Arc, time::Duration};
 
-use argon2::{
-    Algorithm, Params, Version,
-    password_hash::{self, phc},
-};
+use argon2::{Algorithm, Params, Version, password_hash::phc};
 use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use tracing::{Instrument, debug_span, error, info};
 
 use super::{
-    hash_pool::{HashCost, HashPool, HashPoolLimits, Overloaded},
+    hash_pool::{HashCost, HashPool, HashPoolLimits},
     random,
 };
 use crate::accounts::PasswordHash;
 
+mod error;
 mod parsed_hash;
 pub mod policy;
 mod scheme;
 
+pub use error::HashError;
 use parsed_hash::ParsedHash;
 pub use parsed_hash::UnsupportedHash;
 use scheme::Scheme;
@@ -53,43 +50,6 @@ pub struct PasswordHasher {
     /// Parsed if an account has no hash, so that the response times are equal.
     dummy_phc: PasswordHash,
     pool: HashPool,
-}
-
-/// A password could be neither hashed nor verified.
-#[derive(Debug, thiserror::Error)]
-pub enum HashError {
-    /// Argon2 rejects the parameters.
-    #[error("Argon2 rejects these parameters: {0}")]
-    Argon2Params(argon2::Error),
-    /// A hash would exceed the limits of stored hashes.
-    #[error("one hash would take more than 1 GiB of memory or five seconds of a core")]
-    CostTooHigh,
-    /// The limit of memory is smaller than one hash.
-    #[error(
-        "one hash takes {memory_kib} KiB of memory, and SIGNET_HASHING_MEMORY_KIB has no room for it"
-    )]
-    Memory {
-        /// Memory of one hash.
-        memory_kib: u32,
-    },
-    /// A hash cannot be encoded.
-    #[error("cannot encode the hash: {0}")]
-    Encoding(password_hash::Error),
-    /// Hashing failed.
-    #[error("hashing failed: {0}")]
-    Hashing(argon2::Error),
-    /// A scheme rejects the stored parameters.
-    #[error("hashing failed: the parameters are invalid together")]
-    InvalidParameters,
-    /// The system starts no threads.
-    #[error("cannot start the hashing threads: {0}")]
-    Threads(io::Error),
-    /// The queue is too long.
-    #[error(transparent)]
-    Overloaded(#[from] Overloaded),
-    /// The client disconnected before its hash started.
-    #[error("the client disconnected")]
-    ClientDisconnected,
 }
 
 /// Whether a password matches a stored hash.
@@ -294,17 +254,16 @@ fn scheme(params: &Params, salt: [u8; SALT_LEN]) -> Scheme {
 
 /// Encodes a new hash as a PHC string.
 fn encode(params: &Params, salt: &[u8], output: phc::Output) -> Result<PasswordHash, HashError> {
-    let encoding = |error: phc::Error| HashError::Encoding(error.into());
     let hash = phc::PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: params.try_into().map_err(HashError::Encoding)?,
-        salt: Some(phc::Salt::new(salt).map_err(encoding)?),
+        params: params.try_into().map_err(HashError::failed)?,
+        salt: Some(phc::Salt::new(salt).map_err(HashError::failed)?),
         hash: Some(output),
     };
     Ok(PasswordHash(hash.to_string()))
 }
 
 fn output(bytes: &[u8]) -> Result<phc::Output, HashError> {
-    phc::Output::new(bytes).map_err(|error| HashError::Encoding(error.into()))
+    phc::Output::new(bytes).map_err(HashError::failed)
 }

@@ -18,7 +18,7 @@ use scrypt::scrypt;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::HashError;
+use super::error::HashError;
 use crate::auth::hash_pool::{HashAlgorithm, HashCost};
 
 /// The bytes of a password that bcrypt uses, the final null character included.
@@ -131,7 +131,7 @@ impl Scheme {
                 let blocks = &mut blocks[..params.block_count()];
                 Argon2::new(*algorithm, *version, params.clone())
                     .hash_password_into_with_memory(password, salt, output, blocks)
-                    .map_err(HashError::Hashing)
+                    .map_err(HashError::failed)
             }
             Self::Pbkdf2 {
                 digest,
@@ -141,7 +141,7 @@ impl Scheme {
                 Pbkdf2Digest::Sha1 => pbkdf2::<Hmac<Sha1>>(password, salt, *iterations, output),
                 Pbkdf2Digest::Sha256 => pbkdf2::<Hmac<Sha256>>(password, salt, *iterations, output),
             }
-            .map_err(|_| HashError::InvalidParameters),
+            .map_err(HashError::failed),
             Self::Bcrypt {
                 prehashed,
                 cost,
@@ -160,10 +160,9 @@ impl Scheme {
                 Ok(())
             }
             Self::Scrypt { log_n, r, p, salt } => scrypt::Params::new(*log_n, *r, *p)
-                .map_err(|_| HashError::InvalidParameters)
+                .map_err(HashError::failed)
                 .and_then(|params| {
-                    scrypt(password, salt, &params, output)
-                        .map_err(|_| HashError::InvalidParameters)
+                    scrypt(password, salt, &params, output).map_err(HashError::failed)
                 }),
         }
     }
