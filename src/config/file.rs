@@ -1,6 +1,9 @@
 //! The configuration file: TOML with one key per setting.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use toml::{
@@ -8,6 +11,7 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
+use super::error::ConfigError;
 use crate::problem::Problem;
 
 /// The file that is read if no file is named. This file may be missing.
@@ -18,7 +22,7 @@ pub const DEFAULT_FILE: &str = "/etc/signet/signet.toml";
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) entries: Vec<Entry>,
-    pub(super) errors: Vec<FileError>,
+    pub(super) errors: Vec<ConfigError>,
 }
 
 pub(super) struct Entry {
@@ -27,24 +31,17 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-#[derive(Debug)]
-pub(super) struct FileError {
-    /// The line, if the file could be read.
-    pub(super) line: Option<usize>,
-    pub(super) problem: Problem,
-}
-
 impl File {
     /// Reads the file `path`, or the default file if it exists.
     pub(super) fn read(path: Option<PathBuf>) -> Option<Self> {
         let is_default = path.is_none();
         let path = path.unwrap_or_else(|| DEFAULT_FILE.into());
         let parsed = match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text),
+            Ok(text) => Self::parse(&path, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_default => return None,
             Err(error) => Self {
-                errors: vec![FileError {
-                    line: None,
+                errors: vec![ConfigError {
+                    location: path.display().to_string(),
                     problem: unreadable(&error),
                 }],
                 ..Self::default()
@@ -53,13 +50,15 @@ impl File {
         Some(Self { path, ..parsed })
     }
 
-    fn parse(text: &str) -> Self {
+    fn parse(path: &Path, text: &str) -> Self {
+        let path = path.display();
         let line = |at: usize| text[..at].matches('\n').count() + 1;
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut file = Self::default();
         for error in errors {
-            file.errors.push(FileError {
-                line: error.span().map(|span| line(span.start)),
+            let line = error.span().map(|span| format!(":{}", line(span.start)));
+            file.errors.push(ConfigError {
+                location: format!("{path}{}", line.unwrap_or_default()),
                 // Only the message: the whole error quotes the line, which may contain a secret.
                 problem: Problem::new(format!("invalid TOML: {}", error.message())).hint(
                     "write each setting as NAME = VALUE, and text in quotes, as in log = \"info\"",
@@ -75,8 +74,8 @@ impl File {
                     file.entries.push(Entry { key, value, line });
                 } else {
                     let key = key.escape_debug();
-                    file.errors.push(FileError {
-                        line: Some(line),
+                    file.errors.push(ConfigError {
+                        location: format!("{path}:{line}"),
                         problem: Problem::new(format!(
                             "{key} is neither a whole number of 64 bits nor a string in quotes"
                         )),
@@ -126,11 +125,17 @@ fn json(value: DeValue<'_>) -> Option<Value> {
 mod tests {
     use serde_json::json;
 
-    use super::{File, FileError};
+    use std::path::Path;
+
+    use super::{ConfigError, File};
+
+    fn parse(text: &str) -> File {
+        File::parse(Path::new("a.toml"), text)
+    }
 
     #[test]
     fn parse_returns_keys_with_values_and_lines() {
-        let file = File::parse("# a comment\nb = 0x10\n\na = ['x', \"y\"]\n[t]\nc = true\n");
+        let file = parse("# a comment\nb = 0x10\n\na = ['x', \"y\"]\n[t]\nc = true\n");
         let read: Vec<_> = file
             .entries
             .iter()
@@ -143,11 +148,11 @@ mod tests {
     #[test]
     fn values_of_other_types_are_rejected_without_being_shown() {
         for value in ["1.5", "2027-01-31", "12345678901234567890", "[1.5]"] {
-            let file = File::parse(&format!("jwt_secret = {value}\n"));
-            let [FileError { line, problem }] = file.errors.as_slice() else {
+            let file = parse(&format!("jwt_secret = {value}\n"));
+            let [ConfigError { location, problem }] = file.errors.as_slice() else {
                 panic!("{:?}", file.errors);
             };
-            assert_eq!(*line, Some(1));
+            assert_eq!(location, "a.toml:1");
             let message = &problem.message;
             assert!(message.starts_with("jwt_secret is neither"), "{message}");
             assert!(
@@ -159,13 +164,12 @@ mod tests {
 
     #[test]
     fn syntax_errors_have_lines_and_do_not_quote_the_file() {
-        let file = File::parse("a = 1\njwt_secret = hunter2\nlog = \"info\nlog = 1\n");
-        let lines: Vec<_> = file.errors.iter().map(|error| error.line).collect();
-        assert!(
-            lines.contains(&Some(2)) && lines.contains(&Some(3)),
-            "{lines:?}"
-        );
+        let file = parse("a = 1\njwt_secret = hunter2\nlog = \"info\nlog = 1\n");
         let errors = format!("{:?}", file.errors);
+        assert!(
+            errors.contains("a.toml:2\"") && errors.contains("a.toml:3\""),
+            "{errors}"
+        );
         assert!(!errors.contains("hunter2"), "{errors}");
         assert!(file.entries.is_empty());
     }

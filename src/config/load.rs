@@ -84,15 +84,7 @@ impl Loader {
         let path = self.file_path(environment, flags).ok()?;
         let file = File::read(path)?;
         let path = file.path.display();
-        for error in file.errors {
-            let line = error
-                .line
-                .map_or_else(String::new, |line| format!(":{line}"));
-            self.errors.push(ConfigError {
-                location: format!("{path}{line}"),
-                problem: error.problem,
-            });
-        }
+        self.errors.extend(file.errors);
         for entry in file.entries {
             let source = ValueSource::File {
                 line: format!("{path}:{}", entry.line),
