@@ -29,8 +29,9 @@ pub(super) use cost::{HashAlgorithm, HashCost};
 use metrics::HashQueueMetrics;
 use queue::{ExpectedWait, FairQueue, Ticket};
 
-/// How long a client that finished sending stays in the queue. Such a client may have left, or may wait for the response.
-const DISCONNECT_GRACE: Duration = Duration::from_millis(200);
+/// How long a client that finished sending stays in the queue. Such a client may have left, or may wait for the response. The longest
+/// wait in the queue is at least a second.
+pub(super) const DISCONNECT_GRACE: Duration = Duration::from_millis(200);
 
 /// Time after which unused buffers are freed. Hashing is a tenth faster with a reused buffer.
 const BUFFER_IDLE_TTL: Duration = Duration::from_secs(10);
@@ -129,11 +130,6 @@ impl HashPool {
 
     pub(super) fn register_metrics(&self, registry: &mut Registry) {
         self.metrics.register(registry);
-    }
-
-    /// Returns how long a client that finished sending stays in the queue.
-    pub(super) fn disconnect_grace(&self) -> Duration {
-        DISCONNECT_GRACE.min(self.limits.wait / 4)
     }
 
     /// Runs `hash` with a buffer, after the hashes that are in the queue before it. The buckets are served in turn. Returns `None` if

@@ -5,6 +5,7 @@ use tracing::warn;
 use super::{
     AuthService, ClientInfo, HashError, InternalError, IssuedToken,
     clock::unix_milliseconds,
+    hash_pool::DISCONNECT_GRACE,
     password::Verification,
     rate_limit::{self, RateLimited},
 };
@@ -105,7 +106,7 @@ async fn authenticate(
     // The login does not block a database connection while the password is hashed.
     let bucket = rate_limit::ip_bucket(address);
     let stored = user.as_ref().and_then(|user| user.password.as_ref());
-    let disconnected = client.disconnected(auth.passwords.disconnect_grace());
+    let disconnected = client.disconnected(DISCONNECT_GRACE);
     let passwords = &auth.passwords;
     let verification = passwords.verify(password, stored, &bucket, disconnected);
     let checked = match verification.await {

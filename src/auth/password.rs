@@ -1,6 +1,6 @@
 //! Hashes passwords with Argon2id, and verifies them against stored hashes, imported hashes included.
 
-use std::{collections::HashMap, fmt, future::pending, hint::black_box, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, future::pending, hint::black_box, sync::Arc};
 
 use argon2::{Algorithm, Params, Version, password_hash::phc};
 use parking_lot::RwLock;
@@ -128,11 +128,6 @@ impl PasswordHasher {
             .compute(scheme, password, OUTPUT_LEN, bucket, pending())
             .await?;
         encode(&self.params, &salt, output)
-    }
-
-    /// Returns how long a client that finished sending stays in the queue.
-    pub(super) fn disconnect_grace(&self) -> Duration {
-        self.pool.disconnect_grace()
     }
 
     /// Verifies `password` against `stored`. Without a usable hash, the method does the same work with a dummy hash.
