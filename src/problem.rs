@@ -1,10 +1,10 @@
 //! An error with its remedy.
 
-/// An error for an operator. Nobody distinguishes its causes, so the message and the hint are written where the failure is found.
+/// An error for an operator. Callers only print the error, so its texts are next to the check that fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
-    /// What failed, and why.
+    /// The failure and its cause.
     pub message: String,
     /// How to fix the cause, if the cause is known.
     pub hint: Option<String>,

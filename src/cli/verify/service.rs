@@ -172,7 +172,7 @@ impl Response {
         names
     }
 
-    /// Returns the body, and the header and the claims of its token.
+    /// Returns the body, the header of the token, and the claims of the token.
     fn parts(&self) -> [Value; 3] {
         let mut body = self.json();
         if body.is_null() {
