@@ -28,7 +28,7 @@ pub use middleware::{InvalidHost, Proxies};
 use method_router::MethodRouter;
 use metrics::HttpMetrics;
 use middleware::{Cors, TrustedProxies};
-use router::{Operation, RootEndpoint};
+use router::{RootEndpoint, Target};
 
 /// The service as one endpoint.
 pub type App = BoxEndpoint<'static, Response>;
@@ -81,9 +81,10 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     let lost = "Log lines lost because the reader of the log was too slow";
     registry.register("log_lines_lost", lost, config.lost_lines);
     let shutdown = ShutdownFlag::default();
+    let mut targets = docs::targets(&document);
+    targets.extend(operations(config.operations, auth));
     let root = RootEndpoint {
-        operations: operations(config.operations, auth),
-        pages: docs::routes(&document),
+        targets,
         context,
         proxies: TrustedProxies::new(config.proxies),
         cors: Cors::new(&config.cors_origins),
@@ -98,7 +99,7 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
 }
 
 /// Returns the operations by path. A path without its final slash is handled like the documented path.
-fn operations(operations: Operations, auth: &AuthService) -> HashMap<String, Operation> {
+fn operations(operations: Operations, auth: &AuthService) -> HashMap<String, Target> {
     let docs = operations.documentation(auth.tokens.lifetimes.expires_in);
     let mut by_path = HashMap::new();
     for (path, handlers) in operations.routes(auth) {
@@ -107,8 +108,12 @@ fn operations(operations: Operations, auth: &AuthService) -> HashMap<String, Ope
         let without_slash = path.trim_end_matches('/').to_owned();
         let handlers = Arc::new(MethodRouter::new(handlers));
         for path in [path, without_slash] {
-            let handlers = Arc::clone(&handlers);
-            by_path.insert(path, Operation { id, handlers });
+            let target = Target {
+                path: path.clone(),
+                operation: id,
+                handlers: Arc::clone(&handlers),
+            };
+            by_path.insert(path, target);
         }
     }
     by_path

@@ -3,17 +3,18 @@
 //! All links are relative, so the pages work below any path prefix. Only the documents need `SIGNET_PUBLIC_URL` there. The pages load all
 //! files from this service.
 
+use std::{collections::HashMap, sync::Arc};
+
 use poem::{
-    EndpointExt, IntoResponse, Request, Response, Route,
+    EndpointExt, IntoResponse, Request, Response,
     endpoint::{BoxEndpoint, make_sync},
-    error::NotFoundError,
     http::{
         HeaderValue, StatusCode,
         header::{CONTENT_SECURITY_POLICY, LOCATION},
     },
 };
 
-use super::method_router::MethodRouter;
+use super::{method_router::MethodRouter, router::Target};
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
 use assets::Assets;
 use contract::ContractHtml;
@@ -23,28 +24,15 @@ mod assets;
 mod contract;
 mod static_file;
 
-/// The paths of the pages.
-pub(super) const PAGE_PATHS: [&str; 10] = [
-    "/",
-    "/docs",
-    "/docs/",
-    "/contract",
-    "/contract/",
-    "/redoc",
-    "/redoc/",
-    "/openapi.json",
-    "/openapi.yaml",
-    CLAIMS_PATH,
-];
 /// The path prefix of the files of the pages.
-pub(super) const ASSET_PREFIX: &str = "/docs/assets/";
+const ASSET_PREFIX: &str = "/docs/assets/";
 
 /// The Content Security Policy: pages load files from this service only. Swagger UI needs inline styles, but no inline scripts.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the routes of the pages of `document`.
-pub(super) fn routes(document: &Document) -> Route {
+/// Returns the pages of `document` and their files by path.
+pub(super) fn targets(document: &Document) -> HashMap<String, Target> {
     let assets = Assets::load();
     let title = document.value()["info"]["title"]
         .as_str()
@@ -55,35 +43,47 @@ pub(super) fn routes(document: &Document) -> Route {
     let contract = page(include_str!("docs/contract.html"))
         .replace("{contents}", &html.contents)
         .replace("{contract}", &html.body);
-    let files = assets.by_hashed_name;
-    let files = make_sync(move |request: Request| {
-        let name = request.raw_path_param("name").unwrap_or_default();
-        let file = files.get(name);
-        file.map(|file| file.response(request.headers()))
-            .ok_or_else(|| poem::Error::from(NotFoundError))
-    });
-    Route::new()
-        .at("/", temporary_redirect("docs/"))
-        .at("/docs", temporary_redirect("docs/"))
-        .at("/docs/", html_page(swagger))
-        .at("/docs/assets/:name", MethodRouter::get(boxed(files)))
-        .at("/contract", temporary_redirect("contract/"))
-        .at("/contract/", html_page(contract))
+    let pages = [
+        ("/", temporary_redirect("docs/")),
+        ("/docs", temporary_redirect("docs/")),
+        ("/docs/", html_page(swagger)),
+        ("/contract", temporary_redirect("contract/")),
+        ("/contract/", html_page(contract)),
         // The former paths of the contract.
-        .at("/redoc", permanent_redirect("contract/"))
-        .at("/redoc/", permanent_redirect("../contract/"))
-        .at(
+        ("/redoc", permanent_redirect("contract/")),
+        ("/redoc/", permanent_redirect("../contract/")),
+        (
             "/openapi.json",
             text("application/json", document.to_json()),
-        )
-        .at(
+        ),
+        (
             "/openapi.yaml",
             text("application/yaml", document.to_yaml()),
-        )
-        .at(
+        ),
+        (
             CLAIMS_PATH,
             text("application/schema+json", claims_schema()),
-        )
+        ),
+    ];
+    let pages = pages.map(|(path, handlers)| (path.to_owned(), target(path, handlers)));
+    let files = assets.by_hashed_name.into_iter().map(|(name, content)| {
+        let path = format!("{ASSET_PREFIX}{name}");
+        (path, target(ASSET_PREFIX, file(content)))
+    });
+    pages.into_iter().chain(files).collect()
+}
+
+fn target(path: &str, handlers: MethodRouter) -> Target {
+    Target {
+        path: path.to_owned(),
+        operation: "docs",
+        handlers: Arc::new(handlers),
+    }
+}
+
+fn file(file: StaticFile) -> MethodRouter {
+    let response = move |request: Request| file.response(request.headers());
+    MethodRouter::get(boxed(make_sync(response)))
 }
 
 fn html_page(page: String) -> MethodRouter {
@@ -99,9 +99,7 @@ fn html_page(page: String) -> MethodRouter {
 }
 
 fn text(media_type: &'static str, text: String) -> MethodRouter {
-    let file = document(media_type, text);
-    let response = move |request: Request| file.response(request.headers());
-    MethodRouter::get(boxed(make_sync(response)))
+    file(document(media_type, text))
 }
 
 /// A document may change when the service restarts, so clients must revalidate.

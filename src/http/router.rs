@@ -5,7 +5,8 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instan
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, IntoResponse, Request, Response, Result, Route,
+    Endpoint, IntoResponse, Request, Response, Result,
+    error::NotFoundError,
     http::{
         HeaderName, HeaderValue, Method,
         header::{
@@ -17,7 +18,6 @@ use tracing::{Instrument, Span, field::Empty, info, info_span};
 
 use super::{
     admin::ShutdownFlag,
-    docs,
     method_router::MethodRouter,
     metrics::HttpMetrics,
     middleware::{Cors, InvalidHost, RequestIds, TrustedProxies, record_status, set_remote_parent},
@@ -35,10 +35,8 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The outermost endpoint.
 pub(super) struct RootEndpoint {
-    /// The operations by path. The log, the metrics and the handler use the result of one lookup.
-    pub(super) operations: HashMap<String, Operation>,
-    /// The documentation pages.
-    pub(super) pages: Route,
+    /// The targets by path. The log, the metrics and the handler use the result of one lookup.
+    pub(super) targets: HashMap<String, Target>,
     pub(super) context: Arc<RequestContext>,
     pub(super) proxies: TrustedProxies,
     pub(super) cors: Cors,
@@ -46,50 +44,23 @@ pub(super) struct RootEndpoint {
     pub(super) shutdown: ShutdownFlag,
 }
 
-/// An operation of the contract.
-pub(super) struct Operation {
-    pub(super) id: &'static str,
+/// An operation of the contract, a page, or a file of a page.
+pub(super) struct Target {
+    /// The path in logs and traces.
+    pub(super) path: String,
+    /// The ID of the operation in metrics.
+    pub(super) operation: &'static str,
     pub(super) handlers: Arc<MethodRouter>,
 }
 
-/// The target of a request.
-struct RequestTarget<'a> {
-    /// The path in logs and traces. Unknown paths are not logged, because clients may put secrets there.
-    path: &'a str,
-    /// The ID of the operation in metrics.
-    operation: &'static str,
-    /// The handlers of an operation of the contract.
-    handlers: Option<&'a MethodRouter>,
-}
-
 impl RootEndpoint {
-    fn resolve(&self, path: &str) -> RequestTarget<'_> {
-        if let Some((path, Operation { id, handlers })) = self.operations.get_key_value(path) {
-            return RequestTarget {
-                path,
-                operation: id,
-                handlers: Some(handlers),
-            };
-        }
-        let (path, operation) = match docs::PAGE_PATHS.iter().find(|page| **page == path) {
-            Some(page) => (*page, "docs"),
-            None if path.starts_with(docs::ASSET_PREFIX) => (docs::ASSET_PREFIX, "docs"),
-            None => ("-", "-"),
-        };
-        RequestTarget {
-            path,
-            operation,
-            handlers: None,
-        }
-    }
-
     /// Calls the handler. A panic becomes an internal error.
-    async fn handle(&self, request: Request, handlers: Option<&MethodRouter>) -> Response {
+    async fn handle(request: Request, target: Option<&Target>) -> Response {
         let response = async {
-            match (InvalidHost::reject(&request), handlers) {
+            match (InvalidHost::reject(&request), target) {
                 (Some(rejection), _) => Ok(rejection),
-                (None, Some(handlers)) => handlers.call(request).await,
-                (None, None) => self.pages.call(request).await,
+                (None, Some(target)) => target.handlers.call(request).await,
+                (None, None) => Err(NotFoundError.into()),
             }
         };
         let response = AssertUnwindSafe(response).catch_unwind().await;
@@ -112,9 +83,11 @@ impl Endpoint for RootEndpoint {
         let id = RequestIds::get_or_create(is_trusted, request.headers());
         let origin = self.cors.match_origin(&request);
         let method = method_label(request.method());
-        let target = self.resolve(request.uri().path());
-        let span = request_span(&id, method, target.path);
-        set_remote_parent(&span, &request, is_trusted, method, target.path);
+        let target = self.targets.get(request.uri().path());
+        // Unknown paths are not logged, because clients may put secrets there.
+        let (path, operation) = target.map_or(("-", "-"), |it| (&it.path, it.operation));
+        let span = request_span(&id, method, path);
+        set_remote_parent(&span, &request, is_trusted, method, path);
 
         request.set_data(Arc::clone(&self.context));
         // Rate limits and the audit log use the same address as the log.
@@ -122,10 +95,7 @@ impl Endpoint for RootEndpoint {
             .extensions_mut()
             .get_or_insert_default::<ClientInfo>();
         client.address = address;
-        let mut response = self
-            .handle(request, target.handlers)
-            .instrument(span.clone())
-            .await;
+        let mut response = Self::handle(request, target).instrument(span.clone()).await;
 
         let headers = response.headers_mut();
         for (name, value) in DEFAULT_HEADERS {
@@ -138,8 +108,7 @@ impl Endpoint for RootEndpoint {
         }
         let elapsed = started.elapsed();
         record_status(&span, response.status());
-        self.metrics
-            .record(target.operation, response.status(), elapsed);
+        self.metrics.record(operation, response.status(), elapsed);
         // A log filter may select events by their span.
         span.in_scope(|| {
             info!(
