@@ -10,6 +10,9 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/signet
 # Without nextest, `cargo test` runs the same tests.
 TEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
+# The tests of the contract. With ES256 they run once more; the other tests do not depend on the algorithm.
+CONTRACT_TESTS := accounts:: body:: corpus:: document:: edges:: examples:: gateway:: socket:: throttle:: token:: verify_operation::
+
 TOOLS := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/tools/bin
 # Runs a program of bench/ with the signet binary of a Cargo profile.
 MEASURE = PATH="$(TOOLS):$$PATH" SIGNET="$(or $(CARGO_TARGET_DIR),target)/$(1)/signet" BENCH="$(or $(CARGO_TARGET_DIR),bench/target)/release/signet-bench" bench/run
@@ -30,9 +33,10 @@ run: ## Build, and start a demo with Swagger UI on http://127.0.0.1:8000/docs/
 	$(CARGO) build --locked
 	@$(CARGO) run --locked --quiet -- serve --demo
 
-test: check contract-diff docs setup-test ## Run the linters, and all tests on SQLite and PostgreSQL
+test: check contract-diff docs setup-test ## Run the linters, all tests on SQLite and PostgreSQL, and the contract with ES256
 	$(CARGO) $(TEST) --locked --workspace --no-fail-fast
 	python3 tests/postgres.py $(CARGO) $(TEST) --locked --test contract --no-fail-fast
+	SIGNET_TEST_ES256=1 $(CARGO) $(TEST) --locked --test contract --no-fail-fast -- $(CONTRACT_TESTS)
 
 setup-test: ## Install PostgreSQL if it is missing
 	tests/setup-postgres

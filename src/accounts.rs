@@ -12,10 +12,12 @@ pub mod email;
 mod entity;
 mod hash_sample;
 mod import;
+mod issuers;
 mod list;
 mod loader;
 mod maintenance;
 mod revocation;
+mod signing_keys;
 mod store;
 
 pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
@@ -31,7 +33,9 @@ pub use entity::{Model as Account, PasswordHash};
 pub use import::{
     ForcedFields, Import, ImportConflict, ImportOutcome, ImportRecord, LocalChange, UpdateEffects,
 };
+pub use issuers::Model as Issuer;
 pub use list::Details;
 pub use loader::TokenSubject;
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
+pub use signing_keys::Model as SigningKey;
 pub use store::{AccountStore, ChangeError, LARGEST_GIVEN_ID, NewAccount};

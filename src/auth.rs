@@ -14,6 +14,7 @@ mod hash_pool;
 mod login;
 mod metrics;
 mod password;
+mod publication;
 pub mod random;
 mod rate_limit;
 mod refresh;
@@ -32,8 +33,8 @@ pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, pol
 pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
 pub use refresh::refresh;
 pub use token::{
-    Claims, Lifetimes, PreviousSecret, SecretTooShort, Secrets, TokenError, Tokens, VerifiedClaims,
-    weak_secret_reason,
+    Claims, JWKS_MAX_AGE, Jwks, KeyError, Lifetimes, PreviousSecret, PrivateKey, PublicKey,
+    SIGNING_DELAY, SecretError, Secrets, TokenError, Tokens, VerifiedClaims, weak_secret_reason,
 };
 pub use verify::{TokenRejection, ValidToken, verify, verify_for_gateway};
 

@@ -39,6 +39,6 @@ pub use loaded::{EffectiveSetting, LoadedConfig, ValueSource};
 pub use settings::Settings;
 pub use template::{json_schema, reference, template};
 pub use types::{
-    AuditEmails, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter, Origins,
-    PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
+    AuditEmails, BoundedSeconds, ClientIpHeader, DatabaseUrl, Issuer, JwtAlgorithm, Listen,
+    LogFilter, Origins, PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
 };

@@ -10,12 +10,13 @@ use prometheus_client::{
 
 pub use crate::api::{BodyLimits, claims_schema};
 use crate::{
-    api::{Document, Operations, RequestContext, Validators},
+    api::{Document, JWKS_PATH, Operations, PublicKeys, RequestContext, Validators},
     auth::AuthService,
 };
 
 mod admin;
 mod docs;
+mod jwks;
 mod method_router;
 mod metrics;
 mod middleware;
@@ -46,6 +47,8 @@ pub struct AppConfig {
     pub cors_origins: Vec<String>,
     /// Expiry of the TLS certificate, in Unix seconds.
     pub certificate_expiry: Option<Gauge>,
+    /// The keys for ES256.
+    pub keys: PublicKeys,
     /// Number of log lines that were dropped.
     pub lost_lines: Counter,
     /// The public URL of the service, if it differs from the origin of the document.
@@ -64,7 +67,8 @@ pub struct BuiltApp {
 #[must_use]
 pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> BuiltApp {
     let public_url = config.public_url.as_deref();
-    let document = Document::build(config.operations, public_url, auth.tokens.lifetimes);
+    let document = Document::build(config.operations, public_url, auth.tokens.lifetimes)
+        .with_keys(config.keys);
     let context = Arc::new(RequestContext {
         limits: config.limits,
         validators: Validators::compile(&document),
@@ -83,6 +87,9 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     let shutdown = ShutdownFlag::default();
     let mut targets = docs::targets(&document);
     targets.extend(operations(config.operations, auth));
+    if config.keys != PublicKeys::Absent {
+        targets.insert(JWKS_PATH.to_owned(), jwks::target(auth));
+    }
     let root = RootEndpoint {
         targets,
         context,

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify};
+use super::{CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify, jwks};
 use crate::auth::Lifetimes;
 
 /// The version of the contract. A change that clients could notice requires a new major version.
@@ -24,8 +24,7 @@ A client presents a token to other services in the header `Authorization: Bearer
 djangorestframework-jwt expect `Authorization: JWT TOKEN`.
 
 A token is valid for {lifetime}. Within {window} of the login, a valid token can be exchanged for a newer
-token, as often as needed. Tokens are signed with HS256: a service with the secret can verify tokens, and
-can also sign tokens.
+token, as often as needed. {signatures}
 
 Every response is JSON. An error response has a list of messages for each invalid field. Errors of the
 request as a whole are under `non_field_errors`, and requests that are rejected before their validation
@@ -53,6 +52,8 @@ impl Document {
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0. poem-openapi writes 3.0.0.
         document["openapi"] = json!("3.0.3");
+        let description = document["info"]["description"].as_str().unwrap_or_default();
+        document["info"]["description"] = description.replace("{signatures}", jwks::HS256).into();
         // No operation requires authentication.
         document["security"] = json!([]);
         let docs = operations.documentation(lifetimes.expires_in);
@@ -70,7 +71,6 @@ impl Document {
         &self.0
     }
 
-    #[cfg(test)]
     pub(super) const fn value_mut(&mut self) -> &mut Value {
         &mut self.0
     }

@@ -99,11 +99,7 @@ impl Collector for CurrentValues {
             None,
             MetricType::Counter,
         )?;
-        for (number, verified) in self.0.tokens.verified().into_iter().enumerate() {
-            let name = match number {
-                0 => "current".to_owned(),
-                number => format!("previous {number}"),
-            };
+        for (name, verified) in self.0.tokens.verified() {
             let labels = [("secret", name.as_str())];
             ConstCounter::new(verified).encode(verifications.encode_family(&labels)?)?;
         }

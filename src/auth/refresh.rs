@@ -38,5 +38,7 @@ async fn exchange(
     }
     presented.check_revocation(orig_iat)?;
     let user = presented.user;
-    Ok(auth.tokens.issue(user.id, user.email, now, orig_iat))
+    Ok(auth
+        .tokens
+        .reissue(token, user.id, user.email, now, orig_iat))
 }

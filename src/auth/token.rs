@@ -1,23 +1,26 @@
 //! Issues and verifies tokens (JWT, RFC 7519).
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, Header, crypto};
+use jsonwebtoken::{Algorithm, Header};
+use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::IssuedToken;
-use crate::accounts::FINGERPRINT_LEN;
+use crate::accounts::{FINGERPRINT_LEN, Issuer, SigningKey};
 
-mod hs256;
+mod crypto;
+mod es256;
+pub(super) mod published;
 mod secrets;
 
-pub use secrets::{PreviousSecret, SecretTooShort, Secrets, weak_secret_reason};
+pub use es256::{KeyError, PrivateKey, PublicKey};
+pub use published::{JWKS_MAX_AGE, Jwks, SIGNING_DELAY};
+pub use secrets::{PreviousSecret, SecretError, Secrets, weak_secret_reason};
 
+use published::Published;
 use secrets::KeySet;
 
 /// The payload of a token, in the order in which it is written.
@@ -33,6 +36,10 @@ pub struct Claims {
     pub email: String,
     /// The time of the login, in Unix seconds. Refreshes preserve this time.
     pub orig_iat: i64,
+    /// The issuer, if the operator has set an issuer.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
 }
 
 /// The lifetimes of tokens, in seconds.
@@ -44,15 +51,26 @@ pub struct Lifetimes {
     pub refresh_window: i64,
 }
 
-/// The header of every issued token: `{"typ":"JWT","alg":"HS256"}`. Skipping its parsing saves a sixteenth of the instructions of
-/// verifying.
+/// The header of every token that a secret signs: `{"typ":"JWT","alg":"HS256"}`. Skipping its parsing saves a sixteenth of the
+/// instructions of verifying.
 const ISSUED_HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
 
 /// Signs and verifies tokens.
 pub struct Tokens {
-    keys: RwLock<Arc<KeySet>>,
+    keys: RwLock<Keys>,
     /// The lifetimes of new tokens.
     pub lifetimes: Lifetimes,
+    /// The claim `iss` of new tokens.
+    pub issuer: Option<String>,
+    /// Only one task publishes and reads keys at a time, so that an older result does not replace a newer one.
+    pub(super) publication: tokio::sync::Mutex<()>,
+}
+
+/// The current secrets and keys.
+#[derive(Clone)]
+struct Keys {
+    loaded: Arc<KeySet>,
+    published: Arc<Published>,
 }
 
 /// A token does not verify.
@@ -67,10 +85,13 @@ pub enum TokenError {
     /// The header marks an extension as critical (RFC 7515 section 4.1.11).
     #[error("the header has a critical extension")]
     Critical,
-    /// The algorithm is not HS256.
-    #[error("the algorithm is not HS256")]
+    /// The algorithm is neither HS256 nor ES256.
+    #[error("the algorithm is not accepted")]
     Algorithm,
-    /// No accepted secret verifies the signature.
+    /// `kid` is missing, or no published key has this ID.
+    #[error("no key has this kid")]
+    UnknownKey,
+    /// No accepted secret or key verifies the signature.
     #[error("no secret verifies the signature")]
     Signature,
     /// The payload is not a JSON object in base64url, or a claim has the wrong type.
@@ -85,6 +106,9 @@ pub enum TokenError {
     /// The token is for an audience. This service has no audience.
     #[error("the token has an audience")]
     Audience,
+    /// The token has another issuer, or no issuer.
+    #[error("the issuer is not accepted")]
+    Issuer,
 }
 
 /// The claims of a verified token. All but `exp` may be missing.
@@ -101,49 +125,101 @@ pub struct VerifiedClaims {
 }
 
 impl Tokens {
-    /// Creates an issuer with these secrets.
+    /// Creates a signer with these secrets, without an issuer.
     ///
     /// # Errors
-    /// If the current secret is shorter than 32 bytes.
-    pub fn new(secrets: &Secrets, lifetimes: Lifetimes) -> Result<Self, SecretTooShort> {
-        hs256::install();
+    /// If no secret and no key can sign.
+    pub fn new(secrets: &Secrets, lifetimes: Lifetimes) -> Result<Self, SecretError> {
+        crypto::install();
+        let keys = Keys {
+            loaded: Arc::new(KeySet::new(secrets)?),
+            published: Arc::default(),
+        };
         Ok(Self {
-            keys: RwLock::new(Arc::new(KeySet::new(secrets)?)),
+            keys: RwLock::new(keys),
             lifetimes,
+            issuer: None,
+            publication: tokio::sync::Mutex::default(),
         })
     }
 
-    /// Replaces the secrets. Tokens of a removed secret are no longer valid.
+    /// Sets the claim `iss` of new tokens. Tokens of other issuers are rejected.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Option<String>) -> Self {
+        Self { issuer, ..self }
+    }
+
+    /// Replaces the secrets and the private keys. Tokens of a removed secret are no longer valid.
     ///
     /// # Errors
-    /// If the current secret is shorter than 32 bytes. The old secrets then stay in use.
-    pub fn replace(&self, secrets: &Secrets) -> Result<(), SecretTooShort> {
-        let keys = Arc::new(KeySet::new(secrets)?);
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    /// If no secret and no key can sign. The old secrets then stay in use.
+    pub fn replace(&self, secrets: &Secrets) -> Result<(), SecretError> {
+        let loaded = Arc::new(KeySet::new(secrets)?);
+        self.write(|keys| keys.loaded = loaded);
         Ok(())
     }
 
-    /// Returns the number of tokens that each secret verified since it was loaded, the current secret first.
-    pub fn verified(&self) -> Vec<u64> {
-        self.keys().verified()
+    /// Replaces the published keys and the issuers, which were read at `now`, in Unix seconds.
+    pub(super) fn set_published(&self, keys: Vec<SigningKey>, issuers: Vec<Issuer>, now: i64) {
+        self.write(|state| {
+            let published = Published::new(keys, issuers, now, &state.published);
+            state.published = Arc::new(published);
+        });
+    }
+
+    /// Returns whether the published keys and the issuers were read in the `seconds` before `now`.
+    pub(super) fn has_published_since(&self, seconds: i64, now: i64) -> bool {
+        self.keys().published.is_newer_than(seconds, now)
+    }
+
+    /// Returns the loaded private keys.
+    pub(super) fn private_keys(&self) -> Vec<PrivateKey> {
+        self.keys().loaded.private.clone()
+    }
+
+    /// Returns the key set for verifiers at `now`, in Unix seconds.
+    pub fn jwks(&self, now: i64) -> Jwks {
+        self.keys().published.jwks(now)
+    }
+
+    /// Returns the number of tokens that each secret and each key verified, the current secret first. The names are the labels of metrics.
+    pub fn verified(&self) -> Vec<(String, u64)> {
+        let keys = self.keys();
+        keys.loaded
+            .verified()
+            .chain(keys.published.verified())
+            .collect()
+    }
+
+    /// Returns the numbers of [`verified`](Self::verified) for the log.
+    pub fn verified_counts(&self) -> Vec<u64> {
+        self.verified()
+            .into_iter()
+            .map(|(_, count)| count)
+            .collect()
     }
 
     /// Returns the start of a keyed hash of `text`. The 18 bits are enough to recognize a repeated text, and too few to find the text.
     pub(super) fn fingerprint(&self, text: &str) -> String {
-        let mut hash = crypto::sign(text.as_bytes(), &self.keys().signing, Algorithm::HS256)
+        let key = &self.keys().loaded.fingerprints;
+        let mut hash = jsonwebtoken::crypto::sign(text.as_bytes(), key, Algorithm::HS256)
             .expect("the key is for HS256");
         hash.truncate(FINGERPRINT_LEN);
         hash
     }
 
-    fn keys(&self) -> Arc<KeySet> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    fn keys(&self) -> Keys {
+        self.keys.read().clone()
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Keys)) {
+        change(&mut self.keys.write());
     }
 
     /// Issues a token to an account at `now`, for a login at `orig_iat`. Both are Unix seconds.
     ///
     /// # Panics
-    /// Never: the claims are JSON, and the key is for HS256.
+    /// Never: the claims are JSON, and the algorithm is the algorithm of the key.
     pub fn issue(&self, user_id: i64, email: String, now: i64, orig_iat: i64) -> IssuedToken {
         let claims = Claims {
             user_id,
@@ -151,12 +227,43 @@ impl Tokens {
             exp: now + self.lifetimes.expires_in,
             email,
             orig_iat,
+            iss: self.issuer.clone(),
+        };
+        let Keys { loaded, published } = self.keys();
+        let token = match (&loaded.hs256, published.signing_key(&loaded.private, now)) {
+            (None, Some(key)) => {
+                let mut header = Header::new(Algorithm::ES256);
+                header.kid = Some(key.public.kid.clone());
+                jsonwebtoken::encode(&header, &claims, &key.signing)
+            }
+            (secret, _) => {
+                let secret = secret.as_ref().unwrap_or(&loaded.fingerprints);
+                jsonwebtoken::encode(&Header::default(), &claims, secret)
+            }
         };
         IssuedToken {
-            token: jsonwebtoken::encode(&Header::default(), &claims, &self.keys().signing)
-                .expect("the claims are JSON, and the key is for HS256"),
+            token: token.expect("the claims are JSON, and the key is for the algorithm"),
             expires_in: self.lifetimes.expires_in,
         }
+    }
+
+    /// Issues a token, or returns the presented token if only the signature would differ: in the second of its issue, a refresh returns the
+    /// same token, and signatures of ES256 are random.
+    pub(super) fn reissue(
+        &self,
+        presented: &str,
+        user_id: i64,
+        email: String,
+        now: i64,
+        orig_iat: i64,
+    ) -> IssuedToken {
+        let mut issued = self.issue(user_id, email, now, orig_iat);
+        let message = |token: &str| token.rfind('.').map(|end| token[..end].to_owned());
+        let has_random_signature = self.keys().loaded.hs256.is_none();
+        if has_random_signature && message(&issued.token) == message(presented) {
+            presented.clone_into(&mut issued.token);
+        }
+        issued
     }
 
     /// Verifies a token, but not its expiry, because the contract has a separate message for expired tokens.
@@ -166,25 +273,50 @@ impl Tokens {
     pub fn verify(&self, token: &str, now: i64) -> Result<VerifiedClaims, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Segments)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Segments)?;
-        if header != ISSUED_HEADER {
+        let keys = self.keys();
+        let verified = if header == ISSUED_HEADER {
+            keys.loaded.verify(message, signature, now)
+        } else {
+            let header_segment = header;
             let header: JoseHeader = decode(header).ok_or(TokenError::Header)?;
             if header.crit.is_some() {
                 return Err(TokenError::Critical);
             }
-            if header.alg != "HS256" {
-                return Err(TokenError::Algorithm);
+            // The algorithm belongs to the key. A secret is only for HS256, and a published key is only for ES256.
+            match header.alg.as_str() {
+                "HS256" => keys.loaded.verify(message, signature, now),
+                "ES256" if keys.published.has_keys() => {
+                    let KeyId { kid } = decode(header_segment).ok_or(TokenError::UnknownKey)?;
+                    let private = &keys.loaded.private;
+                    keys.published
+                        .verify(&kid, message, signature, private, now)
+                        .ok_or(TokenError::UnknownKey)?
+                }
+                _ => return Err(TokenError::Algorithm),
             }
-        }
-        if !self.keys().verify(message, signature, now) {
+        };
+        if !verified {
             return Err(TokenError::Signature);
         }
         // With a fourth segment, the payload contains a dot, which is not base64url.
+        let payload_segment = payload;
         let payload: Payload = decode(payload).ok_or(TokenError::Payload)?;
         if payload.nbf.is_some_and(|nbf| nbf > now) {
             return Err(TokenError::NotYet);
         }
         if payload.aud.is_some_and(|aud| !aud.is_empty()) {
             return Err(TokenError::Audience);
+        }
+        if let Some(own) = &self.issuer {
+            let issuer = decode(payload_segment).map(|IssuerClaim { iss }| iss);
+            let expires_in = self.lifetimes.expires_in;
+            let is_accepted = |issuer: Option<String>| {
+                keys.published
+                    .accepts_issuer(own, issuer.as_deref(), now, expires_in)
+            };
+            if !issuer.is_some_and(is_accepted) {
+                return Err(TokenError::Issuer);
+            }
         }
         Ok(VerifiedClaims {
             exp: payload.exp.ok_or(TokenError::NoExpiry)?,
@@ -220,6 +352,18 @@ struct Payload {
     orig_iat: Option<i64>,
     nbf: Option<i64>,
     aud: Option<Audience>,
+}
+
+/// The ID of the key in the header. It is only parsed for ES256, so that other headers may contain any `kid`.
+#[derive(Deserialize)]
+struct KeyId {
+    kid: String,
+}
+
+/// The issuer in the payload. It is only parsed if the service has an issuer.
+#[derive(Deserialize)]
+struct IssuerClaim {
+    iss: Option<String>,
 }
 
 #[derive(Deserialize)]

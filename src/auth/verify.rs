@@ -177,7 +177,13 @@ async fn authenticate(
     now: OffsetDateTime,
 ) -> Result<PresentedToken, TokenRejection> {
     let now = now.unix_timestamp();
-    let claims = auth.tokens.verify(token, now)?;
+    let mut claims = auth.tokens.verify(token, now);
+    if matches!(claims, Err(TokenError::Issuer)) {
+        // Another replica may have changed the issuer.
+        auth.refresh_issuers().await?;
+        claims = auth.tokens.verify(token, now);
+    }
+    let claims = claims?;
     if claims.exp < now {
         return Err(TokenRejection::Expired);
     }

@@ -1,9 +1,12 @@
 //! `signet secret`, and the secrets that sign tokens.
 
 mod files;
+mod generate;
 mod load;
 mod read;
+mod revoke;
 mod rotate;
+mod rotate_key;
 mod status;
 mod targets;
 mod write;
@@ -16,8 +19,12 @@ pub(super) use read::insecure_permissions;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Secret {
+    /// Print a new secret or private key
+    Generate(generate::Generate),
     /// Create a new secret, and keep the old secret as a previous secret, whose tokens are still accepted
     Rotate(rotate::Rotate),
+    /// End the publication of a leaked key for ES256, whose tokens are then rejected
+    Revoke(revoke::Revoke),
     /// Show the secrets: age of their files, and number of tokens that each has verified since the last reload
     Status(status::Status),
 }
@@ -25,7 +32,9 @@ pub(super) enum Secret {
 impl Secret {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
         match self {
-            Self::Rotate(command) => command.run(settings),
+            Self::Generate(command) => command.run(),
+            Self::Rotate(command) => command.run(settings).await,
+            Self::Revoke(command) => command.run(settings).await,
             Self::Status(command) => command.run(settings).await,
         }
     }

@@ -99,7 +99,7 @@ impl Serve {
         maintenance.abort();
         let _ = maintenance.await;
         auth.users.close().await;
-        info!(verified = ?auth.tokens.verified(), "stopped");
+        info!(verified = ?auth.tokens.verified_counts(), "stopped");
         Ok(())
     }
 
@@ -132,16 +132,19 @@ impl Serve {
             Some(secrets) => secrets,
             None => secret::generated(settings)?,
         };
-        let tokens = Tokens::new(&secrets, settings.token_lifetimes());
+        let tokens =
+            Tokens::new(&secrets, settings.token_lifetimes()).map_err(|error| error.to_string())?;
         let auth = AuthService::from(AuthState {
             users,
             passwords,
-            tokens: tokens.map_err(|error| error.to_string())?,
+            tokens: tokens.with_issuer(settings.issuer()),
             rate_limiter: settings.throttle(),
             audit: settings.audit(),
             metrics: AuthMetrics::default(),
             clock,
         });
+        let published = auth.start_publication().await;
+        published.map_err(|error| format!("cannot publish the keys: {error}"))?;
         Ok((auth, secrets))
     }
 

@@ -11,11 +11,11 @@ use tracing::warn;
 use super::{
     settings::Settings,
     system,
-    types::{self, AuditEmails, PublicUrl, Switch},
+    types::{self, AuditEmails, JwtAlgorithm, PublicUrl, Switch},
 };
 use crate::{
     accounts::{DatabaseUrl, Limits},
-    api::{Document, Operations},
+    api::{Document, Operations, PublicKeys},
     auth::{Argon2Params, Audit, HashPoolLimits, Lifetimes, Quota, Quotas, RateLimiter},
     http::{AppConfig, BodyLimits, Proxies},
     problem::Problem,
@@ -103,6 +103,12 @@ impl Settings {
         }
     }
 
+    /// Returns the claim `iss` of new tokens.
+    #[must_use]
+    pub fn issuer(&self) -> Option<String> {
+        self.jwt_issuer.clone().map(String::from)
+    }
+
     /// Returns the options of the audit trail.
     #[must_use]
     pub fn audit(&self) -> Audit {
@@ -130,6 +136,17 @@ impl Settings {
     #[must_use]
     pub fn document(&self) -> Document {
         Document::build(self.operations(), self.public_url(), self.token_lifetimes())
+            .with_keys(self.public_keys())
+    }
+
+    /// Returns how the service uses keys for ES256.
+    #[must_use]
+    pub fn public_keys(&self) -> PublicKeys {
+        match (&self.jwt_keys_file, self.jwt_algorithm) {
+            (None, _) => PublicKeys::Absent,
+            (Some(_), JwtAlgorithm::Hs256) => PublicKeys::Published,
+            (Some(_), JwtAlgorithm::Es256) => PublicKeys::Sign,
+        }
     }
 
     /// Returns the URL at which clients reach the service.
@@ -153,6 +170,7 @@ impl Settings {
     pub fn app_config(&self) -> AppConfig {
         AppConfig {
             operations: self.operations(),
+            keys: self.public_keys(),
             limits: BodyLimits {
                 read_timeout: self.body_timeout.duration(),
                 ..BodyLimits::default()

@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::types::{
-    AuditEmails, BoundedSeconds, ClientIpHeader, DatabaseUrl, Listen, LogFilter, Origins,
-    PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
+    AuditEmails, BoundedSeconds, ClientIpHeader, DatabaseUrl, Issuer, JwtAlgorithm, Listen,
+    LogFilter, Origins, PublicUrl, Rate, Secret, SocketMode, Switch, TrustedProxies,
 };
 
 /// The settings of a service.
@@ -66,6 +66,14 @@ pub struct Settings {
     /// File with the previous secrets, one per line. Tokens of these secrets are still accepted. Delete a secret when its tokens have expired, and a leaked secret immediately
     #[schemars(example = "/etc/signet/previous-secrets")]
     pub jwt_previous_secrets_file: Option<PathBuf>,
+    /// Algorithm that signs the tokens: `HS256` with a secret, or `ES256` with a private key. With `ES256`, other services verify tokens with the public keys of `/.well-known/jwks.json`, and cannot sign tokens
+    pub jwt_algorithm: JwtAlgorithm,
+    /// File with the private keys for ES256 in PEM, one or several. The service publishes their public keys at `/.well-known/jwks.json`, and accepts their tokens also if the algorithm is `HS256`. A new key signs 12 minutes after its publication. The service reads the file again after SIGHUP
+    #[schemars(example = "/etc/signet/keys.pem")]
+    pub jwt_keys_file: Option<PathBuf>,
+    /// URL for the claim `iss` of new tokens. If set, tokens of other issuers are rejected. Tokens from before the setting are accepted until they expire
+    #[schemars(example = "https://auth.example.com")]
+    pub jwt_issuer: Option<Issuer>,
     /// Lifetime of a token
     pub jwt_expires_in: BoundedSeconds<1>,
     /// Time after a login in which its tokens can be refreshed. An expired token cannot be refreshed
@@ -134,6 +142,9 @@ impl Default for Settings {
             jwt_previous_secrets: None,
             jwt_previous_secrets_file: None,
             public_url: None,
+            jwt_algorithm: JwtAlgorithm::Hs256,
+            jwt_keys_file: None,
+            jwt_issuer: None,
             jwt_expires_in: BoundedSeconds::new(3600),
             jwt_refresh_window: BoundedSeconds::new(7 * 24 * 3600),
             argon2_memory_kib: 19_456,

@@ -2,6 +2,7 @@
 
 mod client_ip_header;
 mod database_url;
+mod issuer;
 mod listen;
 mod log_filter;
 mod origins;
@@ -15,6 +16,7 @@ mod trusted_proxies;
 
 pub use client_ip_header::ClientIpHeader;
 pub use database_url::DatabaseUrl;
+pub use issuer::Issuer;
 pub use listen::{Listen, SocketMode};
 pub use log_filter::LogFilter;
 pub use origins::Origins;
@@ -23,5 +25,5 @@ pub use rate::Rate;
 pub use seconds::BoundedSeconds;
 pub(super) use secret::MASK;
 pub use secret::Secret;
-pub use switches::{AuditEmails, Switch};
+pub use switches::{AuditEmails, JwtAlgorithm, Switch};
 pub use trusted_proxies::TrustedProxies;

@@ -18,7 +18,7 @@ use super::{method_router::MethodRouter, router::Target};
 use crate::api::{CLAIMS_PATH, Document, claims_schema};
 use assets::Assets;
 use contract::ContractHtml;
-use static_file::{Content, StaticFile};
+pub(super) use static_file::{Content, StaticFile};
 
 mod assets;
 mod contract;
@@ -124,7 +124,7 @@ fn redirect(status: StatusCode, to: &'static str) -> MethodRouter {
     })))
 }
 
-fn boxed(
+pub(super) fn boxed(
     endpoint: impl poem::Endpoint<Output = impl IntoResponse + 'static> + 'static,
 ) -> BoxEndpoint<'static> {
     endpoint.map_to_response().boxed()

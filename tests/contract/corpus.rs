@@ -10,6 +10,7 @@ use signet::cli::{Case, ExpectedResponse, Request};
 
 use crate::{
     binary::{Home, stdout},
+    signing_keys::as_hs256,
     world::{Answer, EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World, request},
 };
 
@@ -86,9 +87,8 @@ async fn replay(corpus: &Corpus, world: &World) {
     for case in &corpus.cases {
         let answer = world.send(build(&case.request)).await;
         let status = answer.status.as_u16();
-        let expected = case
-            .expect
-            .check(status, &answer.text, |name| answer.header(name));
+        let body = as_hs256(world, &answer.text).await;
+        let expected = case.expect.check(status, &body, |name| answer.header(name));
         if let Err(why) = expected {
             wrong.push(format!(
                 "{}: {why}, got {status} {}",

@@ -467,7 +467,7 @@ fn check_reports_pending_migrations() {
     };
     let expected = json!({
         "damaged": damaged,
-        "pending": ["m20261129_000005_expand_maintenance"],
+        "pending": ["m20261129_000006_expand_signing_keys"],
         "contents": null,
     });
     assert_eq!(check, expected);

@@ -9,7 +9,9 @@ use signet::{
 
 use crate::{
     binary::{Home, stdout},
-    world::{LIFETIMES, OBTAIN, REFRESH, Setup, VERIFY, World, request},
+    world::{
+        LIFETIMES, OBTAIN, REFRESH, Setup, VERIFY, World, default_secrets, public_keys, request,
+    },
 };
 
 #[test]
@@ -52,7 +54,8 @@ async fn assert_served(operations: Operations) {
         ..Setup::default()
     })
     .await;
-    let document = Document::build(operations, None, LIFETIMES);
+    let keys = public_keys(&default_secrets());
+    let document = Document::build(operations, None, LIFETIMES).with_keys(keys);
     let get = async |path: &str| {
         let answer = world.send(request("GET", path, &[], "".into())).await;
         assert_eq!(answer.status, 200, "{path}");

@@ -12,7 +12,7 @@ use signet::{
 
 use crate::throttle::RATES;
 use crate::world::{
-    Answer, EXPIRES_IN, LIFETIMES, NOW, REFRESH_WINDOW, Setup, World, post, request,
+    Answer, EXPIRES_IN, LIFETIMES, NOW, REFRESH_WINDOW, Setup, World, is_es256, post, request,
 };
 
 #[tokio::test]
@@ -25,7 +25,10 @@ async fn documented_examples_match_the_responses_of_the_service() {
             let name = format!("{operation}.{}.{}", exchange.status.as_str(), exchange.name);
             assert_eq!(answer.status, exchange.status, "{name}: {}", answer.text);
             assert_as_documented(&name, &answer, &exchange);
-            pin(&name, path, &sent, &answer);
+            // Tokens of ES256 have random signatures.
+            if !is_es256() {
+                pin(&name, path, &sent, &answer);
+            }
         }
     }
 }

@@ -84,12 +84,12 @@ fn json_of_account_commands_has_stable_keys() {
 fn json_of_other_commands_has_stable_keys() {
     let home = Home::new();
     let applied = json_of(&home, &["migrate"])["applied"].clone();
-    assert_eq!(applied.as_array().unwrap().len(), 5);
+    assert_eq!(applied.as_array().unwrap().len(), 6);
     assert_eq!(json_of(&home, &["migrate"]), json!({ "applied": [] }));
     let status = json_of(&home, &["migrate", "status"]);
-    assert_eq!(status[4], json!({ "name": applied[4], "state": "applied" }));
+    assert_eq!(status[5], json!({ "name": applied[5], "state": "applied" }));
     let reverted = json_of(&home, &["migrate", "down"]);
-    assert_eq!(reverted, json!({ "reverted": applied[4] }));
+    assert_eq!(reverted, json!({ "reverted": applied[5] }));
     let check = json_of(&home, &["config", "check"]);
     assert_eq!(keys(&check), ["valid", "settings", "file"]);
     let show = json_of(&home, &["config", "show"]);

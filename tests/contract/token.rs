@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use crate::signing_keys::as_hs256;
 use crate::world::{EXPIRES_IN, NOW, REFRESH_WINDOW, SECRET, World};
 
 /// The header and the payload of the token in the documented response. The signature is left out, because its secret is unknown.
@@ -20,6 +21,11 @@ fn sign(header: &Value, payload: &Value) -> String {
 
 pub(crate) fn sign_under(secret: &[u8], claims: &Value) -> String {
     sign_with(secret, br#"{"alg":"HS256"}"#, claims.to_string().as_bytes())
+}
+
+/// Signs a payload as the service does with HS256.
+pub(crate) fn signed_by_secret(payload: &[u8]) -> String {
+    sign_bytes(br#"{"typ":"JWT","alg":"HS256"}"#, payload)
 }
 
 fn sign_bytes(header: &[u8], payload: &[u8]) -> String {
@@ -67,8 +73,12 @@ async fn header_and_payload_match_the_documented_bytes() {
     let world = World::new().await;
     world.add(1, "john.doe@email.com", Some("1234ABCD")).await;
 
-    let obtained = world.obtain("john.doe@email.com", "1234ABCD").await.token();
-    assert_eq!(obtained.rsplit_once('.').unwrap().0, DOCUMENTED);
+    let obtained = world.obtain("john.doe@email.com", "1234ABCD").await;
+    let body = as_hs256(&world, &obtained.text).await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let documented = body["token"].as_str().unwrap();
+    assert_eq!(documented.rsplit_once('.').unwrap().0, DOCUMENTED);
+    let obtained = obtained.token();
 
     // A refresh in the second of issue returns the same token.
     assert_eq!(world.refresh(&obtained).await.token(), obtained);

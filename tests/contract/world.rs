@@ -17,10 +17,10 @@ use poem::{
 use serde_json::{Value, json};
 use signet::{
     accounts::{self, Account, AccountStore, Database, Limits, NewAccount},
-    api::{BodyLimits, Document, Operations},
+    api::{BodyLimits, Document, Operations, PublicKeys},
     auth::{
         Argon2Params, Audit, AuthMetrics, AuthService, AuthState, Clock, HashPoolLimits, Lifetimes,
-        PasswordHasher, Quotas, RateLimiter, Secrets, Tokens,
+        PasswordHasher, PreviousSecret, PrivateKey, Quotas, RateLimiter, Secrets, Tokens,
     },
     config::{Origins, TrustedProxies},
     http::{AdminApi, App, AppConfig, Proxies, ShutdownFlag, build_app},
@@ -68,7 +68,7 @@ pub(crate) struct World {
     pub(crate) url: String,
     relay: Option<Relay>,
     clock: Arc<AtomicI64>,
-    _store: Store,
+    store: Arc<Store>,
 }
 
 /// A response with its complete body.
@@ -91,11 +91,14 @@ pub(crate) struct Setup {
     /// Whether the service connects to the database through a [`Relay`].
     pub(crate) relay: bool,
     pub(crate) secrets: Secrets,
+    pub(crate) issuer: Option<&'static str>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) rates: Option<Quotas>,
     pub(crate) proxies: &'static str,
     pub(crate) client_ip_header: &'static str,
     pub(crate) origins: &'static str,
+    /// The time at the start of the service, in Unix seconds.
+    pub(crate) now: i64,
     /// Replaces the settable clock.
     pub(crate) clock: Option<Clock>,
 }
@@ -110,12 +113,14 @@ impl Default for Setup {
             patience: Duration::from_mins(1),
             connections: LIMITS.connections,
             relay: false,
-            secrets: Secrets::only(SECRET.as_bytes()),
+            secrets: default_secrets(),
+            issuer: None,
             lifetimes: LIFETIMES,
             rates: None,
             proxies: "",
             client_ip_header: "x-forwarded-for",
             origins: "",
+            now: NOW,
             clock: None,
         }
     }
@@ -126,6 +131,8 @@ impl Setup {
     pub(crate) fn that_panics() -> Self {
         Self {
             clock: Some(Clock::new(|| panic!("simulated bug: the clock panics"))),
+            // The start of a service with keys needs the clock.
+            secrets: Secrets::only(SECRET.as_bytes()),
             ..Self::default()
         }
     }
@@ -138,6 +145,37 @@ impl Setup {
             },
             ..Self::default()
         }
+    }
+}
+
+/// Whether `make test-es256` runs the suite: all services sign with ES256.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this variable is for the tests, and is no setting of the service"
+)]
+pub(crate) fn is_es256() -> bool {
+    std::env::var_os("SIGNET_TEST_ES256").is_some()
+}
+
+/// The secrets of a service. With ES256, the secret still verifies the tokens that the tests sign.
+pub(crate) fn default_secrets() -> Secrets {
+    let secret = Secrets::only(SECRET.as_bytes());
+    if !is_es256() {
+        return secret;
+    }
+    let key = PrivateKey::generate();
+    Secrets {
+        current: None,
+        previous: vec![PreviousSecret::read(SECRET.as_bytes()).unwrap()],
+        keys: PrivateKey::parse_all(key.as_bytes()).unwrap(),
+    }
+}
+
+pub(crate) fn public_keys(secrets: &Secrets) -> PublicKeys {
+    match (secrets.keys.is_empty(), &secrets.current) {
+        (true, _) => PublicKeys::Absent,
+        (false, Some(_)) => PublicKeys::Published,
+        (false, None) => PublicKeys::Sign,
     }
 }
 
@@ -164,12 +202,35 @@ impl World {
     }
 
     pub(crate) async fn of(setup: Setup) -> Self {
-        let clock = Arc::new(AtomicI64::new(NOW));
+        let store = Arc::new(Store::migrated().await);
+        Self::on(store, setup).await
+    }
+
+    /// Creates another service with the same database, and with these secrets.
+    pub(crate) async fn replica(&self, secrets: Secrets) -> Self {
+        let setup = Setup {
+            secrets,
+            ..Setup::default()
+        };
+        Self::on(Arc::clone(&self.store), setup).await
+    }
+
+    /// Creates another service with the same database, and with this issuer since `now`.
+    pub(crate) async fn replica_with_issuer(&self, issuer: &'static str, now: i64) -> Self {
+        let setup = Setup {
+            issuer: Some(issuer),
+            now,
+            ..Setup::default()
+        };
+        Self::on(Arc::clone(&self.store), setup).await
+    }
+
+    async fn on(store: Arc<Store>, setup: Setup) -> Self {
+        let clock = Arc::new(AtomicI64::new(setup.now));
         let shared = Arc::clone(&clock);
         let settable = Clock::new(move || {
             OffsetDateTime::from_unix_timestamp(shared.load(Ordering::SeqCst)).unwrap()
         });
-        let store = Store::migrated().await;
         let limits = Limits {
             wait: setup.patience,
             connections: setup.connections,
@@ -188,11 +249,15 @@ impl World {
             },
             users: AccountStore::new(db.clone(), limits),
             passwords: PasswordHasher::new(setup.cost, setup.budget).unwrap(),
-            tokens: Tokens::new(&setup.secrets, setup.lifetimes).unwrap(),
+            tokens: Tokens::new(&setup.secrets, setup.lifetimes)
+                .unwrap()
+                .with_issuer(setup.issuer.map(str::to_owned)),
             metrics: AuthMetrics::default(),
             clock: setup.clock.unwrap_or(settable),
         });
+        auth.start_publication().await.unwrap();
         let options = AppConfig {
+            keys: public_keys(&setup.secrets),
             operations: setup.operations,
             limits: setup.limits,
             proxies: Proxies {
@@ -215,7 +280,7 @@ impl World {
             url,
             relay,
             clock,
-            _store: store,
+            store,
         }
     }
 

@@ -1,6 +1,6 @@
-//! The signing secret, and previous secrets that still verify.
+//! The secrets and keys that sign and verify tokens.
 //!
-//! Tokens have no `kid`, so each secret is tried in turn. There are few secrets, and an HMAC is cheap.
+//! Tokens of HS256 have no `kid`, so each secret is tried in turn. There are few secrets, and an HMAC is cheap.
 
 use std::{
     fmt,
@@ -8,18 +8,23 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::es256::PrivateKey;
 
 /// The minimum length of a secret for HS256, in bytes (RFC 7518 section 3.2).
 const MIN_SECRET_LEN: usize = 32;
 
-/// The current secret and the previous secrets.
+/// The secrets for HS256, and the keys for ES256.
 #[derive(Clone)]
 pub struct Secrets {
-    /// Signs and verifies tokens.
-    pub current: Vec<u8>,
+    /// Signs and verifies tokens with HS256. Without this secret, the keys sign.
+    pub current: Option<Vec<u8>>,
     /// Verify tokens only.
     pub previous: Vec<PreviousSecret>,
+    /// The keys for ES256. They are published and verify tokens. They sign tokens if there is no current secret.
+    pub keys: Vec<PrivateKey>,
 }
 
 /// A previous secret. If a client refreshes a token of this secret, the current secret signs the new token.
@@ -31,30 +36,40 @@ pub struct PreviousSecret {
     pub until: Option<OffsetDateTime>,
 }
 
-/// The secret is too short for signing.
+/// No secret and no key can sign.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} bytes, and HS256 needs at least {MIN_SECRET_LEN}")]
-pub struct SecretTooShort(usize);
+pub enum SecretError {
+    /// The current secret is too short.
+    #[error("{0} bytes, and HS256 needs at least {MIN_SECRET_LEN}")]
+    TooShort(usize),
+    /// There is neither a secret nor a key.
+    #[error("there is neither a secret nor a key that signs tokens")]
+    Missing,
+}
 
 impl Secrets {
-    /// Returns one secret without previous secrets.
+    /// Returns one secret without previous secrets and keys.
     #[must_use]
     pub fn only(current: &[u8]) -> Self {
         Self {
-            current: current.to_owned(),
+            current: Some(current.to_owned()),
             previous: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
-    /// Checks the length of the current secret.
+    /// Checks that a secret or a key can sign.
     ///
     /// # Errors
-    /// If the current secret is shorter than 32 bytes.
-    pub const fn check(&self) -> Result<(), SecretTooShort> {
-        if self.current.len() < MIN_SECRET_LEN {
-            return Err(SecretTooShort(self.current.len()));
+    /// If the current secret is shorter than 32 bytes, or there is neither a secret nor a key.
+    pub fn check(&self) -> Result<(), SecretError> {
+        match &self.current {
+            Some(secret) if secret.len() < MIN_SECRET_LEN => {
+                Err(SecretError::TooShort(secret.len()))
+            }
+            None if self.keys.is_empty() => Err(SecretError::Missing),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -128,7 +143,10 @@ fn is_like_a_date(word: &[u8]) -> bool {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({} of them)", 1 + self.previous.len())
+        f.debug_struct("Secrets")
+            .field("previous", &self.previous.len())
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,33 +156,53 @@ impl fmt::Debug for PreviousSecret {
     }
 }
 
-/// The keys of all secrets.
+/// The loaded secrets and private keys.
 pub(super) struct KeySet {
-    pub(super) signing: EncodingKey,
-    /// The current key is the first one.
-    verifying: Vec<VerifyingKey>,
+    /// Signs with HS256. Without this key, the private keys sign.
+    pub(super) hs256: Option<EncodingKey>,
+    /// For keyed hashes that are no tokens.
+    pub(super) fingerprints: EncodingKey,
+    /// The keys for ES256.
+    pub(super) private: Vec<PrivateKey>,
+    /// The secrets that verify. The current secret is the first one.
+    verifying: Vec<VerifyingSecret>,
 }
 
-struct VerifyingKey {
+struct VerifyingSecret {
+    /// The label of metrics: `current`, or `previous 1`.
+    label: String,
     key: DecodingKey,
     until: Option<OffsetDateTime>,
     verified: AtomicU64,
 }
 
 impl KeySet {
-    pub(super) fn new(secrets: &Secrets) -> Result<Self, SecretTooShort> {
+    pub(super) fn new(secrets: &Secrets) -> Result<Self, SecretError> {
         secrets.check()?;
-        let verifying = |secret, until| VerifyingKey {
+        let verifying = |label, secret: &[u8], until| VerifyingSecret {
+            label,
             key: DecodingKey::from_secret(secret),
             until,
             verified: AtomicU64::new(0),
         };
-        let previous = secrets.previous.iter();
+        let current = secrets.current.iter();
+        let current = current.map(|secret| verifying("current".to_owned(), secret, None));
+        let previous = (1..).zip(&secrets.previous).map(|(number, previous)| {
+            let number: u32 = number;
+            verifying(
+                format!("previous {number}"),
+                &previous.secret,
+                previous.until,
+            )
+        });
+        let hs256 = secrets.current.as_deref().map(EncodingKey::from_secret);
         Ok(Self {
-            signing: EncodingKey::from_secret(&secrets.current),
-            verifying: std::iter::once(verifying(&secrets.current, None))
-                .chain(previous.map(|previous| verifying(&previous.secret, previous.until)))
-                .collect(),
+            fingerprints: hs256
+                .clone()
+                .unwrap_or_else(|| fingerprint_key(&secrets.keys)),
+            hs256,
+            private: secrets.keys.clone(),
+            verifying: current.chain(previous).collect(),
         })
     }
 
@@ -190,9 +228,20 @@ impl KeySet {
         false
     }
 
-    /// Returns the number of tokens that each secret verified, the current secret first.
-    pub(super) fn verified(&self) -> Vec<u64> {
-        let count = |verifying: &VerifyingKey| verifying.verified.load(Ordering::Relaxed);
-        self.verifying.iter().map(count).collect()
+    /// Returns the number of tokens that each secret verified, by the label of metrics.
+    pub(super) fn verified(&self) -> impl Iterator<Item = (String, u64)> {
+        self.verifying.iter().map(|secret| {
+            let verified = secret.verified.load(Ordering::Relaxed);
+            (secret.label.clone(), verified)
+        })
     }
+}
+
+/// Derives a key from the first private key. With another first key, a repeated wrong password counts once more.
+fn fingerprint_key(keys: &[PrivateKey]) -> EncodingKey {
+    let mut hash = Sha256::new_with_prefix("fingerprints of passwords");
+    for key in keys.iter().take(1) {
+        hash.update(key.signing.as_bytes());
+    }
+    EncodingKey::from_secret(&hash.finalize())
 }

@@ -34,7 +34,8 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
         }
         Err(error) => return Check::failed(name, error),
     };
-    if let Some(reason) = weak_secret_reason(&secrets.current) {
+    let weakness = secrets.current.as_deref().and_then(weak_secret_reason);
+    if let Some(reason) = weakness {
         let message = format!("{reason}: an attacker who guesses the secret can sign tokens");
         return Check::warning(name, message).hint("run `signet secret rotate`");
     }
@@ -45,13 +46,15 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
         let message = format!("{expired} of {previous} previous secrets have expired");
         return Check::warning(name, message).hint("remove the expired secrets");
     }
-    Check::ok(
-        name,
-        format!(
-            "{} bytes; previous secrets: {previous}",
-            secrets.current.len()
-        ),
-    )
+    let current = secrets
+        .current
+        .map(|secret| format!("{} bytes; ", secret.len()));
+    let keys = match secrets.keys.len() {
+        0 => String::new(),
+        keys => format!("; private keys: {keys}"),
+    };
+    let current = current.unwrap_or_default();
+    Check::ok(name, format!("{current}previous secrets: {previous}{keys}"))
 }
 
 fn check_certificate(settings: &Settings, now: OffsetDateTime) -> Option<Check> {

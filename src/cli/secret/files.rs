@@ -83,6 +83,7 @@ pub(in crate::cli) fn files_with_secrets(settings: &Settings) -> Vec<PathBuf> {
     let named = [
         &settings.jwt_secret_file,
         &settings.jwt_previous_secrets_file,
+        &settings.jwt_keys_file,
         &settings.tls_key,
     ];
     let mut files: Vec<_> = named.into_iter().flatten().cloned().collect();

@@ -10,13 +10,16 @@ use super::{
     write,
 };
 use crate::{
-    auth::{PreviousSecret, Secrets, random},
+    auth::{KeyError, PreviousSecret, PrivateKey, Secrets, random},
     cli::error::CliError,
-    config::Settings,
+    config::{JwtAlgorithm, Settings},
 };
 
 /// Loads the secrets if the settings give a secret. Returns `None` if the service generates its secret.
 pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>, CliError> {
+    if settings.jwt_algorithm == JwtAlgorithm::Es256 {
+        return without_current(settings).map(Some);
+    }
     let (current, origin) = match files::current(settings)? {
         Source::Value(secret) => (
             secret.0.clone().into_bytes(),
@@ -27,8 +30,9 @@ pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>,
             path.display().to_string(),
         ),
         Source::Default(_) | Source::Memory => {
-            // The previous secrets must be valid before the service generates a secret.
+            // The previous secrets and the keys must be valid before the service generates a secret.
             load_previous(settings)?;
+            load_keys(settings)?;
             return Ok(None);
         }
         Source::Unset => {
@@ -39,6 +43,53 @@ pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>,
         }
     };
     with_previous(settings, current, &origin).map(Some)
+}
+
+/// Loads the secrets of a service whose keys sign. A secret that could sign tokens of HS256 must not be accepted without an end.
+fn without_current(settings: &Settings) -> Result<Secrets, CliError> {
+    for (is_set, name) in [
+        (settings.jwt_secret.is_some(), "SIGNET_JWT_SECRET"),
+        (settings.jwt_secret_file.is_some(), "SIGNET_JWT_SECRET_FILE"),
+    ] {
+        if is_set {
+            let message = format!("{name} signs with HS256, and SIGNET_JWT_ALGORITHM is ES256");
+            return Err(CliError::usage(message).hint(format!(
+                "move the secret to SIGNET_JWT_PREVIOUS_SECRETS_FILE, after the time until which its tokens are accepted, and unset {name}"
+            )));
+        }
+    }
+    if settings.jwt_keys_file.is_none() {
+        let message = "SIGNET_JWT_ALGORITHM is ES256, and there is no private key";
+        return Err(CliError::usage(message).hint(
+            "set SIGNET_JWT_KEYS_FILE; `signet secret generate --algorithm es256` prints a private key",
+        ));
+    }
+    let previous = load_previous(settings)?;
+    if previous.iter().any(|secret| secret.until.is_none()) {
+        let message = "SIGNET_JWT_ALGORITHM is ES256, and a previous secret has no end";
+        return Err(CliError::usage(message).hint(
+            "write the time until which its tokens are accepted before the secret, such as `2027-01-31T00:00:00Z SECRET`",
+        ));
+    }
+    warn_of_short(&previous);
+    Ok(Secrets {
+        current: None,
+        previous,
+        keys: load_keys(settings)?,
+    })
+}
+
+fn warn_of_short(previous: &[PreviousSecret]) {
+    for (number, secret) in (1..).zip(previous) {
+        if secret.is_short() {
+            let number: usize = number;
+            warn!(
+                number,
+                until = secret.until.map(tracing::field::display),
+                "a previous secret is shorter than 32 bytes; remove the secret as soon as its tokens have expired"
+            );
+        }
+    }
 }
 
 /// Loads the generated secret, and generates the secret if it does not exist yet.
@@ -75,7 +126,11 @@ pub(in crate::cli) fn reload(settings: &Settings, loaded: &Secrets) -> Result<Se
     }
     match files::current(settings)? {
         Source::Default(path) => load_default(settings, &path),
-        _ => with_previous(settings, loaded.current.clone(), "memory"),
+        _ => with_previous(
+            settings,
+            loaded.current.clone().unwrap_or_default(),
+            "memory",
+        ),
     }
 }
 
@@ -88,19 +143,11 @@ fn load_default(settings: &Settings, path: &Path) -> Result<Secrets, CliError> {
 /// Adds the previous secrets. Rejects a short current secret, and logs a warning for each short previous secret.
 fn with_previous(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, CliError> {
     let secrets = Secrets {
-        current,
+        current: Some(current),
         previous: load_previous(settings)?,
+        keys: load_keys(settings)?,
     };
-    for (number, secret) in (1..).zip(&secrets.previous) {
-        if secret.is_short() {
-            let number: usize = number;
-            warn!(
-                number,
-                until = secret.until.map(tracing::field::display),
-                "a previous secret is shorter than 32 bytes; remove the secret as soon as its tokens have expired"
-            );
-        }
-    }
+    warn_of_short(&secrets.previous);
     secrets.check().map_err(|error| {
         CliError::from(format!("the secret in {origin} is too short: {error}"))
             .hint("generate a secret with `openssl rand -hex 32`")
@@ -127,6 +174,30 @@ fn load_previous(settings: &Settings) -> Result<Vec<PreviousSecret>, CliError> {
             .map_err(|error| format!("line {number} of the previous secrets: {error}"))
     });
     Ok(previous.collect::<Result<_, _>>()?)
+}
+
+/// Loads the private keys.
+fn load_keys(settings: &Settings) -> Result<Vec<PrivateKey>, CliError> {
+    let Some(path) = &settings.jwt_keys_file else {
+        return Ok(Vec::new());
+    };
+    let file = read_file(path).map_err(|error| unreadable(path, "SIGNET_JWT_KEYS_FILE", error))?;
+    PrivateKey::parse_all(&file).map_err(|error| {
+        let hint = match error {
+            KeyError::Encrypted => "decrypt the key with `openssl pkey -in FILE -out NEW_FILE`",
+            KeyError::Duplicate => "remove one of the two keys",
+            KeyError::DamagedBlock => "copy the whole file again",
+            KeyError::Damaged => {
+                "`openssl pkey -in FILE -out NEW_FILE` writes the key with its public key"
+            }
+            _ => "`signet secret generate --algorithm es256` prints a private key",
+        };
+        let path = path.display();
+        CliError::usage(format!(
+            "cannot use the keys in {path} (SIGNET_JWT_KEYS_FILE): {error}"
+        ))
+        .hint(hint)
+    })
 }
 
 /// Creates the file of a new secret, unless the file exists. If two processes do this at the same time, both use the same secret.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     read::{lines, read_secret},
+    rotate_key::rotate_key,
     targets::{Targets, unreadable},
     write,
 };
@@ -19,10 +20,10 @@ use crate::{
         error::CliError,
         output::{OutputArgs, confirm, print_json, warn},
     },
-    config::Settings,
+    config::{JwtAlgorithm, Settings},
 };
 
-const RELOAD: &str = "reload the service: `systemctl reload signet`, or `kill -HUP PID`";
+pub(super) const RELOAD: &str = "reload the service: `systemctl reload signet`, or `kill -HUP PID`";
 const DELETE_LATER: &str = "after SIGNET_JWT_EXPIRES_IN, when all tokens of the old secret have expired, delete the line of the old \
      secret and reload the service; `signet secret status` shows which secrets are in use";
 
@@ -39,7 +40,16 @@ pub(in crate::cli) struct Rotate {
 }
 
 impl Rotate {
-    pub(super) fn run(&self, settings: &Settings) -> Result<(), CliError> {
+    pub(super) async fn run(&self, settings: &Settings) -> Result<(), CliError> {
+        if settings.jwt_algorithm == JwtAlgorithm::Es256 {
+            if self.stage || self.activate {
+                let message = "--stage and --activate are only for HS256";
+                return Err(CliError::usage(message).hint(
+                    "run `signet secret rotate`: a new key for ES256 is published before the key signs",
+                ));
+            }
+            return rotate_key(settings, self.output).await;
+        }
         let targets = Targets::new(settings)?;
         let files = targets.clone();
         let rotation = Rotation::begin(targets)?;
@@ -284,7 +294,7 @@ fn read_previous(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
     Ok(lines.into_iter().map(<[u8]>::to_vec).collect())
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> CliError {
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> CliError {
     let hint = match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             "run this command as the owner of the file, on a machine where the file is writable, and distribute the files from there"

@@ -13,8 +13,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{files, load::peek};
 use crate::{
-    auth::Clock,
+    accounts::{Access, SigningKey},
+    auth::{Clock, SIGNING_DELAY, Secrets},
     cli::{
+        database,
         error::CliError,
         http_client::fetch,
         output::{OutputArgs, Table, counted, note, print_json},
@@ -35,11 +37,13 @@ pub(in crate::cli) struct Status {
 
 /// The facts about a secret that may be shown.
 struct Row {
-    /// The label of the metric: `current`, or `previous 1`.
+    /// The label of the metric: `current`, `previous 1`, or the ID of a key.
     name: String,
     file: Option<PathBuf>,
     changed: Option<OffsetDateTime>,
     until: Option<OffsetDateTime>,
+    /// When all verifiers know a key, so that it may sign. Only for published keys.
+    signs_from: Option<OffsetDateTime>,
     verified: Option<u64>,
 }
 
@@ -51,8 +55,14 @@ impl Status {
         let current = files::current(settings)?.into_path();
         let previous = files::previous(settings)?.into_path();
         let metrics = metrics(settings).await.and_then(|metrics| {
-            let loaded = metrics.matches(&format!("{METRIC}{{")).count();
-            if loaded == 1 + secrets.previous.len() {
+            let loaded = metrics
+                .matches(&format!("{METRIC}{{secret=\"previous"))
+                .count();
+            let has_keys = secrets
+                .keys
+                .iter()
+                .all(|key| metrics.contains(&key.public.kid));
+            if loaded == secrets.previous.len() && has_keys {
                 Ok(metrics)
             } else {
                 Err(
@@ -67,11 +77,25 @@ impl Status {
             name,
             file,
             until,
+            signs_from: None,
         };
-        let mut rows = vec![row("current".to_owned(), current, None)];
+        let mut rows = Vec::new();
+        if secrets.current.is_some() {
+            rows.push(row("current".to_owned(), current, None));
+        }
         for (number, secret) in (1..).zip(&secrets.previous) {
             let name = format!("previous {number}");
             rows.push(row(name, previous.clone(), secret.until));
+        }
+        let published = published_keys(settings, &secrets).await;
+        for key in &secrets.keys {
+            let kid = &key.public.kid;
+            let published = published.iter().find(|published| published.kid == *kid);
+            let signs_from = published.map(|key| key.published_at + SIGNING_DELAY);
+            rows.push(Row {
+                signs_from: signs_from.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()),
+                ..row(kid.clone(), settings.jwt_keys_file.clone(), None)
+            });
         }
         self.print(&rows, metrics.err())
     }
@@ -105,19 +129,45 @@ impl Status {
                 "the number of verified tokens is unknown: {reason}"
             ));
         }
+        for row in rows {
+            if let Some(from) = row.signs_from {
+                let name = &row.name;
+                let verb = if from <= now {
+                    "may sign since"
+                } else {
+                    "may sign from"
+                };
+                note(format!("the key {name} {verb} {}", text(from)));
+            }
+        }
         Ok(())
     }
 }
 
 impl Row {
     fn json(&self) -> serde_json::Value {
-        json!({
+        let mut row = json!({
             "secret": self.name,
             "file": self.file.as_ref().map(|file| file.to_string_lossy()),
             "changed": self.changed.map(text),
             "until": self.until.map(text),
             "verified": self.verified,
-        })
+        });
+        if let Some(from) = self.signs_from {
+            row["signs_from"] = text(from).into();
+        }
+        row
+    }
+}
+
+/// Returns the published keys, or no keys if the database does not answer.
+async fn published_keys(settings: &Settings, secrets: &Secrets) -> Vec<SigningKey> {
+    if secrets.keys.is_empty() {
+        return Vec::new();
+    }
+    match database::existing_users(settings, Access::Read).await {
+        Ok(users) => users.published_keys().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
     }
 }
 

@@ -70,22 +70,24 @@ impl Targets {
         if !is_same_file(folder_of(&self.current), folder_of(&self.previous)) {
             paths.push(&self.previous);
         }
-        let lock = |path: &PathBuf| {
-            let folder = folder_of(path);
-            let lock = File::open(folder).map_err(|error| unreadable(path, &error))?;
-            match lock.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(CliError::from("another rotation of this secret is running")
-                        .state(UNCHANGED));
-                }
-                Err(TryLockError::Error(error)) => return Err(unreadable(path, &error)),
-            }
-            write::remove_leftovers(folder).map_err(|error| unreadable(path, &error))?;
-            Ok(lock)
-        };
-        paths.into_iter().map(lock).collect()
+        paths.into_iter().map(|path| lock_folder_of(path)).collect()
     }
+}
+
+/// Locks the folder of a file against other rotations, and deletes the temporary files of rotations that were killed.
+pub(super) fn lock_folder_of(path: &Path) -> Result<File, CliError> {
+    let folder = folder_of(path);
+    let lock = File::open(folder).map_err(|error| unreadable(path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let running = CliError::from("another rotation of this secret is running");
+            return Err(running.state(UNCHANGED));
+        }
+        Err(TryLockError::Error(error)) => return Err(unreadable(path, &error)),
+    }
+    write::remove_leftovers(folder).map_err(|error| unreadable(path, &error))?;
+    Ok(lock)
 }
 
 /// Rejects secrets in the values of settings, which a command cannot replace.
@@ -111,7 +113,7 @@ fn reject_values(settings: &Settings) -> Result<(), CliError> {
 }
 
 /// Returns the target of a symbolic link, since a rename would replace the link. Rejects devices and other special files.
-fn resolve(path: PathBuf) -> Result<PathBuf, CliError> {
+pub(super) fn resolve(path: PathBuf) -> Result<PathBuf, CliError> {
     let Ok(found) = fs::symlink_metadata(&path) else {
         return Ok(path);
     };
@@ -125,9 +127,8 @@ fn resolve(path: PathBuf) -> Result<PathBuf, CliError> {
         return Ok(target);
     }
     Err(
-        CliError::from(format!("{} is not a regular file", target.display())).hint(
-            "use regular files for SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
-        ),
+        CliError::from(format!("{} is not a regular file", target.display()))
+            .hint("use regular files for secrets and keys"),
     )
 }
 

@@ -1,6 +1,6 @@
-//! Periodic maintenance.
+//! Periodic tasks: maintenance, and the publication of keys.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tokio::{
     task::JoinHandle,
@@ -14,17 +14,32 @@ use crate::auth::AuthService;
 const INTERVAL: Duration = Duration::from_mins(10);
 /// The pause is at least this many times the duration of the last run, so that maintenance uses at most one percent of a core.
 const PAUSE_FACTOR: u32 = 100;
+/// The pause between two publications. [`Jwks`](crate::auth::Jwks) may be cached only if the last publication was in the last minute.
+const PUBLICATION_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Starts a task that runs maintenance periodically.
+/// Starts a task that runs maintenance and publications periodically.
 pub(super) fn spawn_maintenance(auth: &AuthService) -> JoinHandle<()> {
     let auth = auth.clone();
     tokio::spawn(async move {
-        loop {
-            let started = Instant::now();
-            if let Err(error) = auth.run_maintenance().await {
-                warn!(%error, "maintenance failed; response times may reveal whether an account exists");
-            }
-            sleep((started.elapsed() * PAUSE_FACTOR).max(INTERVAL)).await;
-        }
+        tokio::join!(maintain(&auth), renew_publication(&auth));
     })
+}
+
+async fn maintain(auth: &AuthService) -> Infallible {
+    loop {
+        let started = Instant::now();
+        if let Err(error) = auth.run_maintenance().await {
+            warn!(%error, "maintenance failed; response times may reveal whether an account exists");
+        }
+        sleep((started.elapsed() * PAUSE_FACTOR).max(INTERVAL)).await;
+    }
+}
+
+async fn renew_publication(auth: &AuthService) -> Infallible {
+    loop {
+        sleep(PUBLICATION_INTERVAL).await;
+        if let Err(error) = auth.renew_publication().await {
+            warn!(%error, "cannot renew the publication of the keys; verifiers may not cache the key set");
+        }
+    }
 }

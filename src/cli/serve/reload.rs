@@ -5,7 +5,7 @@ use tracing::{error, info};
 
 use super::systemd;
 use crate::{
-    auth::{AuthService, SecretTooShort, Secrets},
+    auth::{AuthService, Secrets},
     cli::{certificate::Certificate, error::CliError, secret, signal},
     config::Settings,
 };
@@ -24,7 +24,7 @@ impl Reloader {
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
                 systemd::reloading();
-                self.reload_secrets();
+                self.reload_secrets().await;
                 if let Some(certificate) = &self.certificate {
                     certificate.reload();
                 }
@@ -34,14 +34,9 @@ impl Reloader {
         Ok(())
     }
 
-    fn reload_secrets(&self) {
-        let verified = self.auth.tokens.verified();
-        let secrets = secret::reload(&self.settings, &self.secrets);
-        let result = secrets.and_then(|secrets| {
-            let too_short = |error: SecretTooShort| CliError::from(error.to_string());
-            self.auth.tokens.replace(&secrets).map_err(too_short)
-        });
-        match result {
+    async fn reload_secrets(&self) {
+        let verified = self.auth.tokens.verified_counts();
+        match self.replace_secrets().await {
             Ok(()) => info!(?verified, "secrets reloaded"),
             Err(error) => error!(
                 error = error.message,
@@ -49,5 +44,13 @@ impl Reloader {
                 "cannot reload the secrets; the previous secrets stay in use"
             ),
         }
+    }
+
+    async fn replace_secrets(&self) -> Result<(), CliError> {
+        let secrets = secret::reload(&self.settings, &self.secrets)?;
+        let published = self.auth.publish(&secrets.keys).await;
+        published.map_err(|error| format!("cannot publish the keys: {error}"))?;
+        let replaced = self.auth.tokens.replace(&secrets);
+        Ok(replaced.map_err(|error| error.to_string())?)
     }
 }

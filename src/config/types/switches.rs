@@ -22,3 +22,13 @@ pub enum AuditEmails {
     /// The whole email.
     Whole,
 }
+
+/// The algorithm that signs tokens (RFC 7518 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum JwtAlgorithm {
+    /// HMAC with SHA-256 and a secret.
+    Hs256,
+    /// ECDSA with the curve P-256 and SHA-256, and a private key.
+    Es256,
+}

@@ -18,7 +18,7 @@ use poem::{
 };
 use sha2::{Digest, Sha256};
 
-pub(super) struct StaticFile {
+pub(in crate::http) struct StaticFile {
     media_type: HeaderValue,
     cache_control: HeaderValue,
     content: Content,
@@ -26,7 +26,7 @@ pub(super) struct StaticFile {
     hash: String,
 }
 
-pub(super) enum Content {
+pub(in crate::http) enum Content {
     Plain(Bytes),
     /// The plain copy is created for the first client that does not accept gzip. All browsers accept gzip, and plain copies use 2 MiB.
     Gzip {
@@ -43,18 +43,18 @@ impl Content {
 }
 
 impl StaticFile {
-    pub(super) fn new(media_type: &str, cache_control: &'static str, content: Content) -> Self {
+    pub(in crate::http) fn new(media_type: &str, cache_control: &str, content: Content) -> Self {
         let (Content::Plain(bytes) | Content::Gzip { gzip: bytes, .. }) = &content;
         Self {
             media_type: HeaderValue::from_str(media_type).expect("media types are ASCII"),
-            cache_control: HeaderValue::from_static(cache_control),
+            cache_control: HeaderValue::from_str(cache_control).expect("directives are ASCII"),
             hash: HEXLOWER.encode(&Sha256::digest(bytes)[..16]),
             content,
         }
     }
 
     /// Returns the response to a GET or HEAD with these headers: gzip if the client accepts it, or 304 if the client has it.
-    pub(super) fn response(&self, request: &HeaderMap) -> Response {
+    pub(in crate::http) fn response(&self, request: &HeaderMap) -> Response {
         let has_gzip = matches!(self.content, Content::Gzip { .. });
         let is_gzip = has_gzip && accepts_gzip(request);
         // A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).

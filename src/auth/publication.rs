@@ -1,0 +1,74 @@
+//! The publication of public keys and of the issuer in the database, which all replicas share.
+
+use super::{AuthService, PrivateKey, token::published};
+use crate::accounts::DatabaseError;
+
+/// The shortest time between two reads that clients cause, in seconds.
+const MIN_AGE: i64 = 5;
+
+impl AuthService {
+    /// Records the issuer, and publishes the keys. Must be called before the service answers requests.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn start_publication(&self) -> Result<(), DatabaseError> {
+        if let Some(issuer) = &self.tokens.issuer {
+            let now = self.clock.now().unix_timestamp();
+            self.users.record_issuer(issuer, now).await?;
+        }
+        self.renew_publication().await
+    }
+
+    /// Extends the publication of the keys, and reads the keys and issuers of all replicas. Must be called every few seconds.
+    ///
+    /// # Errors
+    /// If the database fails. The former keys and issuers then stay in use.
+    pub async fn renew_publication(&self) -> Result<(), DatabaseError> {
+        self.publish(&self.tokens.private_keys()).await
+    }
+
+    /// Publishes keys before the service uses them, and reads the keys and issuers of all replicas. Without keys and without an issuer,
+    /// there is no query.
+    ///
+    /// # Errors
+    /// If the database fails. The former keys and issuers then stay in use.
+    pub async fn publish(&self, keys: &[PrivateKey]) -> Result<(), DatabaseError> {
+        if keys.is_empty() && self.tokens.issuer.is_none() {
+            return Ok(());
+        }
+        let _one_at_a_time = self.tokens.publication.lock().await;
+        let now = self.clock.now().unix_timestamp();
+        let rows = published::rows(keys, now, self.tokens.lifetimes.expires_in);
+        if !rows.is_empty() {
+            self.users.publish_keys(rows, now).await?;
+        }
+        self.read_publication(!keys.is_empty(), now).await
+    }
+
+    /// Reads the issuers again, since another replica may have changed the issuer. Reads at most once in [`MIN_AGE`], because clients can
+    /// cause it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) async fn refresh_issuers(&self) -> Result<(), DatabaseError> {
+        let _one_at_a_time = self.tokens.publication.lock().await;
+        let now = self.clock.now().unix_timestamp();
+        if self.tokens.has_published_since(MIN_AGE, now) {
+            return Ok(());
+        }
+        let has_keys = !self.tokens.private_keys().is_empty();
+        self.read_publication(has_keys, now).await
+    }
+
+    /// Without private keys, a service accepts no token of ES256.
+    async fn read_publication(&self, has_keys: bool, now: i64) -> Result<(), DatabaseError> {
+        let keys = if has_keys {
+            self.users.published_keys().await?
+        } else {
+            Vec::new()
+        };
+        let issuers = self.users.issuers().await?;
+        self.tokens.set_published(keys, issuers, now);
+        Ok(())
+    }
+}

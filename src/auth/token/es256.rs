@@ -1,0 +1,227 @@
+//! Keys for ES256: private keys from a PEM file, and public keys as verifiers know them (RFC 7517).
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
+use pem::Pem;
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use sha2::{Digest, Sha256};
+
+/// The PEM labels of private keys: PKCS#8, and SEC1 as `openssl ecparam -genkey` writes it.
+const PKCS8: &str = "PRIVATE KEY";
+const SEC1: &str = "EC PRIVATE KEY";
+
+/// The start of a PKCS#8 structure (RFC 5208) before the SEC1 key that it contains: version 0 and the algorithm, an elliptic curve with
+/// the curve P-256 (RFC 5480).
+const PKCS8_P256: [u8; 24] = [
+    0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+];
+
+/// Object identifiers of other kinds of keys, for error messages (RFC 8017, 5480 and 8410).
+const OTHER_KINDS: [(&[u8], &str); 4] = [
+    (
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01],
+        "an RSA key",
+    ),
+    (&[0x2b, 0x81, 0x04, 0x00, 0x22], "a key of the curve P-384"),
+    (&[0x2b, 0x81, 0x04, 0x00, 0x23], "a key of the curve P-521"),
+    (&[0x2b, 0x65, 0x70], "an Ed25519 key"),
+];
+
+/// A private key for ES256. `Debug` prints only its ID.
+#[derive(Clone)]
+pub struct PrivateKey {
+    /// The public key.
+    pub public: PublicKey,
+    pub(super) signing: EncodingKey,
+}
+
+/// A public key for ES256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The ID: the thumbprint of the key (RFC 7638).
+    pub kid: String,
+    /// The first coordinate, in base64url.
+    pub x: String,
+    /// The second coordinate, in base64url.
+    pub y: String,
+}
+
+/// A key file cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The file has no private key.
+    #[error("no private key in PEM")]
+    NoKey,
+    /// A PEM block is damaged or incomplete.
+    #[error("a PEM block is damaged or incomplete")]
+    DamagedBlock,
+    /// The key is encrypted with a password.
+    #[error("the key is encrypted")]
+    Encrypted,
+    /// A public key or a certificate.
+    #[error("a public key or a certificate, and not a private key")]
+    Public,
+    /// Another kind of key.
+    #[error("{0}, and ES256 needs a key of the curve P-256")]
+    Kind(&'static str),
+    /// The key is damaged, or lacks its public part.
+    #[error("the key is damaged, or contains no public key")]
+    Damaged,
+    /// The file contains the same key twice.
+    #[error("the same key twice")]
+    Duplicate,
+}
+
+impl PrivateKey {
+    /// Parses the private keys of a PEM file, in the order of the file.
+    ///
+    /// # Errors
+    /// If the file contains no key, or a key that cannot be used.
+    pub fn parse_all(file: &[u8]) -> Result<Vec<Self>, KeyError> {
+        let blocks = pem::parse_many(file).map_err(|_| KeyError::DamagedBlock)?;
+        // The parser skips damaged blocks. A key that is missing in a part of a file would sign too early or not at all.
+        let text = String::from_utf8_lossy(file);
+        if text.matches("-----BEGIN").count() != blocks.len()
+            || text.matches("-----END").count() != blocks.len()
+        {
+            return Err(KeyError::DamagedBlock);
+        }
+        let mut keys: Vec<Self> = Vec::new();
+        // OpenSSL writes the name of the curve before a key in SEC1.
+        for block in blocks.iter().filter(|block| block.tag() != "EC PARAMETERS") {
+            let key = Self::parse(block)?;
+            if keys.iter().any(|other| other.public == key.public) {
+                return Err(KeyError::Duplicate);
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            return Err(KeyError::NoKey);
+        }
+        Ok(keys)
+    }
+
+    fn parse(block: &Pem) -> Result<Self, KeyError> {
+        let contents = block.contents();
+        match block.tag() {
+            // The headers of an encrypted key in SEC1 (RFC 1421).
+            PKCS8 | SEC1 if block.headers().iter().next().is_some() => Err(KeyError::Encrypted),
+            "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
+            "PUBLIC KEY" | "CERTIFICATE" => Err(KeyError::Public),
+            "RSA PRIVATE KEY" => Err(KeyError::Kind("an RSA key")),
+            PKCS8 => Self::from_pkcs8(contents),
+            SEC1 => Self::from_pkcs8(&pkcs8_of_sec1(contents)),
+            _ => Err(KeyError::NoKey),
+        }
+    }
+
+    fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &SystemRandom::new());
+        let pair = pair.map_err(|_| kind_of(pkcs8).map_or(KeyError::Damaged, KeyError::Kind))?;
+        let public = PublicKey::from_point(pair.public_key().as_ref());
+        Ok(Self {
+            public: public.ok_or(KeyError::Damaged)?,
+            signing: EncodingKey::from_ec_der(pkcs8),
+        })
+    }
+
+    /// Generates a key. Returns the key in PEM (PKCS#8).
+    ///
+    /// # Panics
+    /// If the system has no random numbers.
+    #[must_use]
+    pub fn generate() -> String {
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new());
+        let pkcs8 = pkcs8.expect("the system has random numbers");
+        let line_break = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&Pem::new(PKCS8, pkcs8.as_ref()), line_break)
+    }
+
+    /// Returns the key in PEM.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let line_break = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&Pem::new(PKCS8, self.signing.as_bytes()), line_break)
+    }
+}
+
+impl PublicKey {
+    /// Creates a key from a point of the curve (SEC1 section 2.3.3): `4`, and the coordinates of 32 bytes each.
+    pub(super) fn from_point(point: &[u8]) -> Option<Self> {
+        let [4, coordinates @ ..] = point else {
+            return None;
+        };
+        let (x, y) = coordinates.split_at_checked(32)?;
+        let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
+        let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+        let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(members));
+        Some(Self { kid, x, y })
+    }
+}
+
+/// Returns the PKCS#8 structure of a key in SEC1. The lengths are right for keys of the curve P-256, which have at most 121 bytes.
+fn pkcs8_of_sec1(sec1: &[u8]) -> Vec<u8> {
+    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
+    let key = [&[0x04, length(sec1.len())], sec1].concat();
+    let contents = [&PKCS8_P256[..], &key].concat();
+    [&[0x30, 0x81, length(contents.len())], &contents[..]].concat()
+}
+
+fn kind_of(key: &[u8]) -> Option<&'static str> {
+    let contains = |id: &[u8]| key.windows(id.len()).any(|window| window == id);
+    let mut kinds = OTHER_KINDS.into_iter();
+    kinds.find_map(|(id, kind)| contains(id).then_some(kind))
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.public.kid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of RFC 7515 appendix A.3, as OpenSSL writes it.
+    const RFC_7515_SEC1: &str = "-----BEGIN EC PARAMETERS-----
+BggqhkjOPQMBBw==
+-----END EC PARAMETERS-----
+-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEII6bEJ5xkJi/mASH3x9dd+nLKWBuvtImO19XwhPfhPSyoAoGCCqGSM49
+AwEHoUQDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTNG72b
+focs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==
+-----END EC PRIVATE KEY-----
+";
+
+    #[test]
+    fn sec1_and_pkcs8_are_the_same_key() {
+        let keys = PrivateKey::parse_all(RFC_7515_SEC1.as_bytes()).unwrap();
+        let public = &keys[0].public;
+        assert_eq!(public.x, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU");
+        assert_eq!(public.y, "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+        let pkcs8 = keys[0].to_pem();
+        assert!(pkcs8.starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        let again = PrivateKey::parse_all(pkcs8.as_bytes()).unwrap();
+        assert_eq!(again[0].public, *public);
+        let twice = [RFC_7515_SEC1, &pkcs8].concat();
+        let error = PrivateKey::parse_all(twice.as_bytes()).unwrap_err();
+        assert_eq!(error, KeyError::Duplicate);
+    }
+
+    #[test]
+    fn generated_keys_differ() {
+        let pem = [PrivateKey::generate(), PrivateKey::generate()].concat();
+        let keys = PrivateKey::parse_all(pem.as_bytes()).unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0].public.kid.len(), 43);
+    }
+}

@@ -1,0 +1,218 @@
+//! The public keys and issuers that all replicas accept. The database contains them.
+//!
+//! Verifiers cache the key set ([`JWKS_MAX_AGE`]). Therefore a key signs only when no cache can lack it, and the public key of a removed
+//! private key stays published until its last token has expired.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde::Serialize;
+
+use super::es256::{PrivateKey, PublicKey};
+use crate::accounts::{Issuer, SigningKey};
+
+/// The time for which verifiers may cache the key set, in seconds.
+pub const JWKS_MAX_AGE: i64 = 600;
+/// The time after which each replica has read the keys that another replica published, in seconds. Older keys are not cached.
+const MAX_AGE_OF_KEYS: i64 = 60;
+/// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
+const MARGIN: i64 = 60;
+/// The time from the publication of a key to its first signature, in seconds.
+pub const SIGNING_DELAY: i64 = JWKS_MAX_AGE + MAX_AGE_OF_KEYS + MARGIN;
+
+/// The published keys and the issuers, as read at one time.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    keys: Vec<PublishedKey>,
+    issuers: Vec<Issuer>,
+    /// When the database was read, in Unix seconds.
+    read_at: i64,
+    jwks: Arc<str>,
+}
+
+#[derive(Debug)]
+struct PublishedKey {
+    row: SigningKey,
+    key: DecodingKey,
+    /// The number of tokens that the key verified since the start of the service.
+    verified: Arc<AtomicU64>,
+}
+
+/// The key set for verifiers (RFC 7517).
+#[derive(Clone, Debug)]
+pub struct Jwks {
+    /// The key set as JSON.
+    pub json: Arc<str>,
+    /// Whether verifiers may cache the key set: it may lack a new key if the database was not reachable.
+    pub is_current: bool,
+}
+
+/// One key of the key set.
+#[derive(Serialize)]
+struct Jwk<'a> {
+    kty: &'static str,
+    r#use: &'static str,
+    alg: &'static str,
+    kid: &'a str,
+    crv: &'static str,
+    x: &'a str,
+    y: &'a str,
+}
+
+impl Published {
+    /// Replaces `former`, whose counters are preserved.
+    pub(super) fn new(
+        rows: Vec<SigningKey>,
+        issuers: Vec<Issuer>,
+        read_at: i64,
+        former: &Self,
+    ) -> Self {
+        let rows: Vec<_> = rows.into_iter().filter(is_valid).collect();
+        let keys = rows.iter().map(|row| Jwk {
+            kty: "EC",
+            r#use: "sig",
+            alg: "ES256",
+            kid: &row.kid,
+            crv: "P-256",
+            x: &row.x,
+            y: &row.y,
+        });
+        let jwks = serde_json::json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
+        let keys = rows.into_iter().filter_map(|row| {
+            let known = former.find(&row.kid);
+            let verified = known.map_or_else(Arc::default, |key| Arc::clone(&key.verified));
+            Some(PublishedKey {
+                key: decoding_key(&row)?,
+                row,
+                verified,
+            })
+        });
+        Self {
+            keys: keys.collect(),
+            issuers,
+            read_at,
+            jwks: jwks.into(),
+        }
+    }
+
+    fn find(&self, kid: &str) -> Option<&PublishedKey> {
+        self.keys.iter().find(|key| key.row.kid == kid)
+    }
+
+    /// Returns the key that signs at `now`: the newest key that every verifier knows. If there is none, no older key could sign either,
+    /// and the key that was published first signs.
+    pub(super) fn signing_key<'a>(
+        &self,
+        private: &'a [PrivateKey],
+        now: i64,
+    ) -> Option<&'a PrivateKey> {
+        let published = private.iter().filter_map(|key| {
+            let published = self.find(&key.public.kid)?;
+            Some((published.row.published_at, key))
+        });
+        let known = published
+            .clone()
+            .filter(|(at, _)| at + SIGNING_DELAY <= now);
+        // Of keys that were published at the same time, the last one of the file is the oldest one, which verifiers may know.
+        let newest = known.rev().max_by_key(|(at, _)| *at);
+        let first = || published.rev().min_by_key(|(at, _)| *at);
+        newest
+            .or_else(first)
+            .map(|(_, key)| key)
+            .or(private.first())
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Returns whether the database was read in the `seconds` before `now`.
+    pub(super) fn is_newer_than(&self, seconds: i64, now: i64) -> bool {
+        now - self.read_at < seconds
+    }
+
+    /// Verifies the signature of a token with the key `kid`. Returns `None` if the key is unknown. A key that this service could sign with
+    /// verifies also if its publication could not be extended.
+    pub(super) fn verify(
+        &self,
+        kid: &str,
+        message: &str,
+        signature: &str,
+        private: &[PrivateKey],
+        now: i64,
+    ) -> Option<bool> {
+        let key = self.find(kid)?;
+        let is_own = || private.iter().any(|own| own.public.kid == kid);
+        if key.row.published_until < now && !is_own() {
+            return None;
+        }
+        let verified = crypto::verify(signature, message.as_bytes(), &key.key, Algorithm::ES256);
+        let verified = verified.unwrap_or(false);
+        key.verified.fetch_add(verified.into(), Ordering::Relaxed);
+        Some(verified)
+    }
+
+    /// Returns whether a token may have this issuer, if the service has the issuer `own`. After a change of the issuer, tokens with another
+    /// issuer of the service, or without an issuer, are accepted until they expire. `expires_in` is the lifetime of tokens in seconds.
+    pub(super) fn accepts_issuer(
+        &self,
+        own: &str,
+        issuer: Option<&str>,
+        now: i64,
+        expires_in: i64,
+    ) -> bool {
+        if issuer == Some(own) {
+            return true;
+        }
+        let is_changing = |latest: &Issuer| now <= latest.since + expires_in;
+        let is_known = |issuer| self.issuers.iter().any(|known| known.issuer == issuer);
+        self.issuers.first().is_some_and(is_changing) && issuer.is_none_or(is_known)
+    }
+
+    pub(super) fn jwks(&self, now: i64) -> Jwks {
+        Jwks {
+            json: Arc::clone(&self.jwks),
+            is_current: now <= self.read_at + MAX_AGE_OF_KEYS,
+        }
+    }
+
+    /// Returns the number of tokens that each key verified, by the ID of the key.
+    pub(super) fn verified(&self) -> impl Iterator<Item = (String, u64)> {
+        self.keys
+            .iter()
+            .map(|key| (key.row.kid.clone(), key.verified.load(Ordering::Relaxed)))
+    }
+}
+
+/// Returns whether the ID of a row is the ID of its key. A damaged or changed row must not be published.
+fn is_valid(row: &SigningKey) -> bool {
+    let public = point(row).and_then(|point| PublicKey::from_point(&point));
+    public.is_some_and(|public| public.kid == row.kid)
+}
+
+fn decoding_key(row: &SigningKey) -> Option<DecodingKey> {
+    point(row).map(|point| DecodingKey::from_ec_der(&point))
+}
+
+/// Returns the key as a point of the curve (SEC1 section 2.3.3). Returns `None` if the row is damaged.
+fn point(row: &SigningKey) -> Option<Vec<u8>> {
+    let [x, y] = [&row.x, &row.y].map(|coordinate| URL_SAFE_NO_PAD.decode(coordinate).ok());
+    Some([&[4], &x?[..], &y?[..]].concat())
+}
+
+/// Returns the rows of keys that are published from `now` until the last token of `expires_in` seconds has expired.
+pub(in crate::auth) fn rows(keys: &[PrivateKey], now: i64, expires_in: i64) -> Vec<SigningKey> {
+    let row = |key: &PrivateKey| SigningKey {
+        kid: key.public.kid.clone(),
+        x: key.public.x.clone(),
+        y: key.public.y.clone(),
+        published_at: now,
+        // A row is extended only if it gains a minute, and the next extension may be late.
+        published_until: now + expires_in + MAX_AGE_OF_KEYS + 2 * MARGIN,
+    };
+    keys.iter().map(row).collect()
+}

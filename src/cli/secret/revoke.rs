@@ -1,0 +1,51 @@
+//! `signet secret revoke`: ends the publication of a leaked key, before its last token has expired.
+
+use super::load::peek;
+use crate::{
+    accounts::Access,
+    cli::{
+        database,
+        error::CliError,
+        output::{OutputArgs, confirm, print_json},
+    },
+    config::Settings,
+};
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Revoke {
+    /// ID of the key for ES256, as `signet secret status` and `/.well-known/jwks.json` show it
+    kid: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Revoke {
+    pub(super) async fn run(&self, settings: &Settings) -> Result<(), CliError> {
+        let kid = &self.kid;
+        let secrets = peek(settings)?;
+        let mut keys = secrets.iter().flat_map(|secrets| &secrets.keys);
+        if keys.any(|key| key.public.kid == *kid) {
+            let message = format!("the key {kid} is still in SIGNET_JWT_KEYS_FILE");
+            return Err(CliError::from(message).hint(
+                "remove the key from the file of every replica, reload each replica, and run this command again",
+            ));
+        }
+        let users = database::existing_users(settings, Access::Write).await?;
+        let was_published = users.revoke_key(kid).await;
+        let was_published =
+            was_published.map_err(|error| format!("cannot revoke the key {kid}: {error}"))?;
+        if !was_published {
+            return Err(CliError::from(format!("no published key has the ID {kid}"))
+                .hint("`/.well-known/jwks.json` lists the published keys"));
+        }
+        if self.output.json {
+            return print_json(serde_json::json!({ "action": "revoked", "kid": kid }));
+        }
+        confirm(format!(
+            "revoked the key {kid}; within a minute, the service rejects its tokens"
+        ))?;
+        confirm(
+            "other services accept its tokens until they fetch the keys again, for at most ten minutes",
+        )
+    }
+}

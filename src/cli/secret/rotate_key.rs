@@ -1,0 +1,94 @@
+//! `signet secret rotate` with ES256: adds a private key, which signs after its publication.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{
+    rotate::{RELOAD, unwritable},
+    targets::{lock_folder_of, resolve, unreadable},
+    write,
+};
+use crate::{
+    accounts::{Access, DatabaseUrl},
+    auth::{Clock, PrivateKey, SIGNING_DELAY},
+    cli::{
+        database,
+        error::CliError,
+        output::{OutputArgs, confirm, print_json},
+    },
+    config::Settings,
+};
+
+/// Writes a new key before the newest key. Older keys sign no tokens, so they are removed. Their public keys stay published until their last
+/// token has expired.
+pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Result<(), CliError> {
+    let path = settings.jwt_keys_file.clone().ok_or_else(|| {
+        CliError::usage("SIGNET_JWT_ALGORITHM is ES256, and there is no private key")
+            .hint("set SIGNET_JWT_KEYS_FILE")
+    })?;
+    let path = resolve(path)?;
+    let _lock = lock_folder_of(&path)?;
+    let file = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+    let keys = PrivateKey::parse_all(&file)
+        .map_err(|error| format!("cannot use the keys in {}: {error}", path.display()))?;
+    check_newest_signs(settings, &keys[0]).await?;
+    let new = PrivateKey::generate();
+    let kept = keys.first().map(PrivateKey::to_pem).unwrap_or_default();
+    let model = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
+    let contents = [new.as_str(), &kept].concat();
+    write::replace(&path, contents.as_bytes(), &model)
+        .map_err(|error| unwritable(&path, &error))?;
+    let kid = PrivateKey::parse_all(new.as_bytes())
+        .map(|keys| keys[0].public.kid.clone())
+        .map_err(|error| error.to_string())?;
+    if output.json {
+        return print_json(json!({
+            "action": "rotated",
+            "keys_file": path.to_string_lossy(),
+            "kid": kid,
+        }));
+    }
+    let minutes = SIGNING_DELAY / 60;
+    let has_replicas = matches!(database::location(settings)?, DatabaseUrl::Postgres(_));
+    let copy = format!("copy {} to every replica", path.display());
+    let reload = if has_replicas {
+        format!("on every replica, {RELOAD}")
+    } else {
+        RELOAD.to_owned()
+    };
+    let wait = format!(
+        "the new key signs {minutes} minutes after the reload; until then, the old key signs"
+    );
+    confirm(format!("added the key {kid} to {}", path.display()))?;
+    let steps = has_replicas.then_some(copy).into_iter().chain([reload]);
+    (1..)
+        .zip(steps)
+        .try_for_each(|(number, step)| confirm(format!("next step {number}: {step}")))?;
+    confirm(wait)
+}
+
+/// Rejects a rotation while an older key still signs, because the rotation would remove the older key.
+async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<(), CliError> {
+    let users = database::existing_users(settings, Access::Read).await?;
+    let published = users.published_keys().await;
+    let published =
+        published.map_err(|error| format!("cannot read the published keys: {error}"))?;
+    let kid = &newest.public.kid;
+    let row = published.iter().find(|row| row.kid == *kid);
+    let now = Clock::system().now().unix_timestamp();
+    let minutes = SIGNING_DELAY / 60;
+    match row {
+        Some(row) if row.published_at + SIGNING_DELAY <= now => Ok(()),
+        Some(_) => Err(CliError::from(format!(
+            "the newest key {kid} was published less than {minutes} minutes ago, and may not sign yet"
+        ))
+        .state("nothing was changed")
+        .hint(format!("run the command again after {minutes} minutes"))),
+        None => Err(CliError::from(format!("the newest key {kid} is not published"))
+            .state("nothing was changed")
+            .hint(format!(
+                "reload the service, which publishes the key, and run the command again after {minutes} minutes"
+            ))),
+    }
+}

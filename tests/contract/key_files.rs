@@ -1,0 +1,273 @@
+//! The file of the private keys for ES256: faults, reloads, and the commands of `signet secret`.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use signet::accounts;
+
+use crate::{
+    binary::{Home, Service, exchange, failure, stdout},
+    store::LIMITS,
+    world::{OBTAIN, REFRESH, SECRET},
+};
+
+/// A home with a file of one new key.
+struct KeyHome {
+    home: Home,
+    keys: PathBuf,
+}
+
+impl KeyHome {
+    fn new() -> Self {
+        let home = Home::on_sqlite();
+        let keys = home.path().join("keys.pem");
+        let keys = Self { home, keys };
+        keys.write(&keys.generate());
+        keys
+    }
+
+    fn generate(&self) -> String {
+        stdout(
+            &self
+                .home
+                .run(&["secret", "generate", "--algorithm", "es256"]),
+        )
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(&self.keys, text).unwrap();
+        fs::set_permissions(&self.keys, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        let keys = self.keys.to_str().unwrap();
+        [args, &["--jwt-algorithm", "ES256", "--jwt-keys-file", keys]].concat()
+    }
+
+    fn serve(&self) -> Service {
+        self.home.serve(&self.args(&["--demo"]))
+    }
+
+    /// Runs a command with the settings in the environment.
+    fn run(&self, args: &[&str]) -> std::process::Output {
+        let mut command = self.home.command(args);
+        command
+            .env("SIGNET_JWT_ALGORITHM", "ES256")
+            .env("SIGNET_JWT_KEYS_FILE", &self.keys);
+        command.output().unwrap()
+    }
+}
+
+fn token(service: &Service) -> Value {
+    let documented = json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" });
+    service.post(OBTAIN, &documented).1["token"].clone()
+}
+
+/// Returns the IDs of the published keys.
+fn published(service: &Service) -> Vec<String> {
+    let request =
+        "GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let response = exchange(service.address, request.as_bytes());
+    let (_, body) = response.split_once("\r\n\r\n").unwrap();
+    let set: Value = serde_json::from_str(body).unwrap();
+    let keys = set["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn invalid_key_files_are_rejected() {
+    let key_home = KeyHome::new();
+    let valid = fs::read_to_string(&key_home.keys).unwrap();
+    for (file, message) in [
+        (String::new(), "no private key in PEM"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nx".to_owned(),
+            "a PEM block is damaged",
+        ),
+        (
+            include_str!("keys/encrypted.pem").to_owned(),
+            "the key is encrypted",
+        ),
+        (
+            include_str!("keys/encrypted-sec1.pem").to_owned(),
+            "the key is encrypted",
+        ),
+        (
+            include_str!("keys/public.pem").to_owned(),
+            "a public key or a certificate",
+        ),
+        (
+            include_str!("keys/p-521.pem").to_owned(),
+            "a key of the curve P-521",
+        ),
+        (include_str!("keys/rsa-1024.pem").to_owned(), "an RSA key"),
+        (valid.repeat(2), "the same key twice"),
+        (valid.replace("AgEAM", "AgEBM"), "the key is damaged"),
+        (
+            [&valid, &valid[..valid.len() - 40]].concat(),
+            "a PEM block is damaged",
+        ),
+        (
+            [&valid.replace("BEGIN PRIVATE", "BEGIN PRIVAT"), &valid[..]].concat(),
+            "a PEM block is damaged",
+        ),
+    ] {
+        key_home.write(&file);
+        let (code, said) = failure(&key_home.home.run(&key_home.args(&["serve", "--demo"])));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(message), "{message}: {said}");
+        assert!(said.contains("keys.pem (SIGNET_JWT_KEYS_FILE)"), "{said}");
+    }
+    fs::remove_file(&key_home.keys).unwrap();
+    let (code, said) = failure(&key_home.home.run(&key_home.args(&["serve", "--demo"])));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("cannot read"), "{said}");
+}
+
+#[test]
+fn settings_that_contradict_the_algorithm_are_rejected() {
+    let key_home = KeyHome::new();
+    let mut command = key_home.home.command(&key_home.args(&["serve", "--demo"]));
+    let (code, said) = failure(&command.env("SIGNET_JWT_SECRET", SECRET).output().unwrap());
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("SIGNET_JWT_SECRET signs with HS256"),
+        "{said}"
+    );
+    assert!(said.contains("hint: move the secret"), "{said}");
+
+    let mut command = key_home.home.command(&key_home.args(&["serve", "--demo"]));
+    command.env("SIGNET_JWT_PREVIOUS_SECRETS", SECRET);
+    let (code, said) = failure(&command.output().unwrap());
+    assert_eq!(code, 2);
+    assert!(said.contains("a previous secret has no end"), "{said}");
+
+    let without_keys = ["serve", "--demo", "--jwt-algorithm", "ES256"];
+    let (code, said) = failure(&key_home.home.run(&without_keys));
+    assert_eq!(code, 2);
+    assert!(said.contains("there is no private key"), "{said}");
+}
+
+#[test]
+fn sighup_publishes_a_new_key_and_a_failed_reload_keeps_the_keys() {
+    let key_home = KeyHome::new();
+    let mut service = key_home.serve();
+    let first = published(&service);
+    assert_eq!(first.len(), 1);
+    let before = token(&service);
+
+    let old = fs::read_to_string(&key_home.keys).unwrap();
+    key_home.write(&[key_home.generate(), old].concat());
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    let both = published(&service);
+    assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
+
+    key_home.write("damaged");
+    service.signal("-HUP");
+    service.wait_for("cannot reload the secrets; the previous secrets stay in use");
+    assert_eq!(published(&service), both);
+    let refreshed = service.post(REFRESH, &json!({ "token": before }));
+    assert_eq!(refreshed.0, 200);
+}
+
+#[test]
+fn warning_about_a_key_file_that_other_users_can_read() {
+    let key_home = KeyHome::new();
+    fs::set_permissions(&key_home.keys, fs::Permissions::from_mode(0o644)).unwrap();
+    let service = key_home.serve();
+    let warning = "other users can read or change the secret";
+    assert!(service.started.contains(warning), "{}", service.started);
+}
+
+/// A rotation must not remove the key that signs.
+#[tokio::test]
+async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
+    let key_home = KeyHome::new();
+    let ids = || -> Vec<String> {
+        let status = key_home.run(&["secret", "status", "--json"]);
+        let status: Value = serde_json::from_str(&stdout(&status)).unwrap();
+        let secrets = status["secrets"].as_array().unwrap().iter();
+        secrets
+            .map(|row| row["secret"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let rejected = |reason: &str| {
+        let (code, said) = failure(&key_home.run(&["secret", "rotate"]));
+        assert_eq!(code, 1);
+        assert!(said.contains(reason), "{said}");
+    };
+    let age = async || {
+        let db = accounts::open(&key_home.home.database(), LIMITS)
+            .await
+            .unwrap();
+        let change = "UPDATE signing_keys SET published_at = published_at - 720";
+        db.execute_unprepared(change).await.unwrap();
+        db.close().await.unwrap();
+    };
+    let first = ids();
+    let mut service = key_home.home.serve(&key_home.args(&[]));
+    rejected("may not sign yet");
+    let status = key_home.run(&["secret", "status"]);
+    let status = String::from_utf8(status.stderr).unwrap();
+    assert!(status.contains("may sign from"), "{status}");
+    age().await;
+    let rotated = stdout(&key_home.run(&["secret", "rotate"]));
+    assert!(
+        rotated.contains("the new key signs 12 minutes after"),
+        "{rotated}"
+    );
+    let second = ids();
+    assert_eq!(second[1..], first);
+    rejected("is not published");
+
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    rejected("may not sign yet");
+    age().await;
+    let third = stdout(&key_home.run(&["secret", "rotate", "--json"]));
+    let third: Value = serde_json::from_str(&third).unwrap();
+    assert_eq!(ids(), [third["kid"].as_str().unwrap(), &second[0]]);
+    let mode = fs::metadata(&key_home.keys).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let (code, said) = failure(&key_home.run(&["secret", "rotate", "--stage"]));
+    assert_eq!(code, 2);
+    assert!(said.contains("only for HS256"), "{said}");
+}
+
+/// A leaked key is removed from the file, and then revoked.
+#[test]
+fn revoked_key_is_not_published() {
+    let key_home = KeyHome::new();
+    let args = key_home.args(&[]);
+    let mut service = key_home.home.serve(&args);
+    let leaked = published(&service).remove(0);
+    let (code, said) = failure(&key_home.run(&["secret", "revoke", &leaked]));
+    assert_eq!(code, 1);
+    assert!(said.contains("still in SIGNET_JWT_KEYS_FILE"), "{said}");
+
+    let old = fs::read_to_string(&key_home.keys).unwrap();
+    let new = key_home.generate();
+    key_home.write(&new);
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    let revoked = stdout(&key_home.run(&["secret", "revoke", &leaked]));
+    assert!(revoked.contains(&leaked), "{revoked}");
+    // A replica that still has the key cannot publish the key again.
+    key_home.write(&[&new[..], &old].concat());
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    let published = published(&service);
+    assert!(
+        published.len() == 1 && published[0] != leaked,
+        "{published:?}"
+    );
+
+    key_home.write(&new);
+    let (code, said) = failure(&key_home.run(&["secret", "revoke", &leaked]));
+    assert_eq!(code, 1);
+    assert!(said.contains("no published key has the ID"), "{said}");
+}
