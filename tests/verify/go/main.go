@@ -7,18 +7,31 @@ import (
 	"os"
 
 	"signet/verify/auth"
+	"signet/verify/publickeys"
 )
 
-func account(w http.ResponseWriter, _ *http.Request, claims *auth.Claims) {
+func answer(w http.ResponseWriter, userID int64, email string) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"user_id": claims.UserID, "email": claims.Email})
+	json.NewEncoder(w).Encode(map[string]any{"user_id": userID, "email": email})
 }
 
-func main() {
+func handler() http.HandlerFunc {
+	if len(os.Args) == 2 && os.Args[1] == "public-keys" {
+		keys := &publickeys.KeySet{URL: os.Getenv("JWKS_URL")}
+		return publickeys.RequireToken(keys, func(w http.ResponseWriter, _ *http.Request, claims *publickeys.Claims) {
+			answer(w, claims.UserID, claims.Email)
+		})
+	}
 	secrets, err := auth.LoadSecrets()
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.HandleFunc("/account", auth.RequireToken(secrets, account))
+	return auth.RequireToken(secrets, func(w http.ResponseWriter, _ *http.Request, claims *auth.Claims) {
+		answer(w, claims.UserID, claims.Email)
+	})
+}
+
+func main() {
+	http.HandleFunc("/account", handler())
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
