@@ -13,7 +13,7 @@ import scale
 from common import ALL_CORES, CONNECTIONS, CPUS, LONG_SECONDS, OUTPUT_DIR, ROUNDS, SERVER_CORE, SHORT
 from common import medians, pinned, run_wrk, run_wrk_on_new_process, table, target_table, write_page
 from instructions import committed, count
-from servers import BENCH, SIGNET, Django, Echo, Gateway, Signet, SignetOnPostgres, argon2_cost, copy_binary
+from servers import BENCH, SIGNET, Django, Echo, Gateway, Signet, SignetOnPostgres, SignetWithKey, argon2_cost, copy_binary
 
 SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
 # Classes, environments and notes.
@@ -21,6 +21,7 @@ SERVERS = {
     SQLITE: (Signet, {}, "default settings, log in a file"),
     QUIET: (Signet, {"SIGNET_LOG": "warn"}, "without the log line per request"),
     "Signet on PostgreSQL": (SignetOnPostgres, {}, "includes the CPU time of PostgreSQL, which shares the core"),
+    "Signet with ES256": (SignetWithKey, {}, "verifies and signs with a key instead of a secret"),
     POEM: (Echo, {"FRAMEWORK": "poem"}, "parses the same body, and returns a response of the same size: the limit of the framework"),
     "hyper echo": (Echo, {"FRAMEWORK": "hyper"}, "the same without a framework: the limit of the runtime"),
     "Django": (Django, {}, "Django 3.2 and djangorestframework-jwt 1.11 on SQLite, two gunicorn workers without keep-alive"),
@@ -39,12 +40,12 @@ def measure_refreshes():
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(SERVER_CORE))
         servers = {name: stack.enter_context(kind(SERVER_CORE, **environment)) for name, (kind, environment, _) in SERVERS.items()}
-        bodies = servers[SQLITE].bodies("refresh")
-        measurements = {name: partial(run_wrk_on_new_process, server, "refresh", bodies) for name, server in servers.items()}
+        bodies = {name: server.bodies("refresh") for name, server in servers.items()}
+        measurements = {name: partial(run_wrk_on_new_process, server, "refresh", bodies[name]) for name, server in servers.items()}
         tokens = gateway.bodies("refresh")
         measurements[GATEWAY] = partial(run_wrk_on_new_process, gateway, "verify", tokens, bearer=True)
         for clients in CLIENTS:
-            measurements[clients] = partial(run_wrk_on_new_process, servers[SQLITE], "refresh", bodies, connections=clients)
+            measurements[clients] = partial(run_wrk_on_new_process, servers[SQLITE], "refresh", bodies[SQLITE], connections=clients)
         return medians(measurements)
 
 

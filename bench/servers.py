@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import jwt
 import psutil
@@ -154,6 +155,33 @@ class Signet(Server):
 
     def command(self):
         return [copy_binary(SIGNET, self.directory), "serve", "--listen", f"127.0.0.1:{self.port}"]
+
+
+class SignetWithKey(Signet):
+    """Signet with ES256."""
+
+    def prepare(self, cleanup):
+        super().prepare(cleanup)
+        key = subprocess.run([SIGNET, "secret", "generate", "--algorithm=es256"], capture_output=True, check=True).stdout
+        (self.directory / "keys.pem").write_bytes(key)
+        del self.environment["SIGNET_JWT_SECRET"]
+        self.environment |= {"SIGNET_JWT_ALGORITHM": "ES256", "SIGNET_JWT_KEYS_FILE": "keys.pem"}
+
+    def bodies(self, operation):
+        """Logs in to each account, because only the service has the key."""
+        bodies = super().bodies("obtain")
+        if operation == "obtain":
+            return bodies
+        self.start()
+        try:
+            return [{"token": self.token(body)} for body in bodies]
+        finally:
+            self.stop()
+
+    def token(self, credentials):
+        request = Request(self.url("obtain"), json.dumps(credentials).encode(), {"Content-Type": "application/json"})
+        with urlopen(request) as response:
+            return json.load(response)["token"]
 
 
 class Gateway(Signet):
