@@ -6,7 +6,7 @@
 //!    blank needs a type in `api/text.rs`. Rules beyond the schema belong to `auth`, such as `auth/login.rs`.
 //! 2. Write `api/examples/<operation>.rs`, and declare and export it in `api/examples.rs`.
 //! 3. Add the operation to `Contract`, or to `WithVerify` if the operation is optional.
-//! 4. Add the requests that cause its examples to `tests/contract/examples.rs`.
+//! 4. If an example depends on a state of the service, add this state to `tests/contract/examples.rs`.
 //! 5. Run `make openapi` and `make snapshots`, and describe the change in `openapi/CHANGELOG.md`.
 //!
 //! Routes, metrics, the log and the access log follow from these steps.
@@ -38,7 +38,7 @@ pub mod verify;
 pub use body::{BodyLimits, RequestContext};
 pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
-pub use examples::Exchange;
+pub use examples::{Cause, Exchange};
 pub use jwks::{JWKS_MEDIA_TYPE, JWKS_PATH, PublicKeys};
 pub(crate) use rejection::INTERNAL_ERROR_MESSAGE;
 pub use rejection::Rejection;
@@ -113,7 +113,7 @@ impl Operations {
 }
 
 /// The texts and examples of an operation in the document.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationDocs {
     /// The ID of the operation.
     pub id: &'static str,

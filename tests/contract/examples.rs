@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use poem::Body;
 use serde_json::{Value, json};
 use signet::{
-    api::{Document, Exchange, Operations},
+    api::{Cause, Document, Exchange, Operations},
     auth::{ClientInfo, Quotas},
 };
 
@@ -83,35 +83,20 @@ async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, An
     })
     .await;
     world.add_documented().await;
-    let sent = match (operation, exchange.name) {
-        ("obtain", "missing_email") => json!({ "password": "1234ABCD" }),
-        ("obtain", "missing_password") => json!({ "email": "jonhdoeqa@email.com" }),
-        ("refresh" | "verify", "missing_token") => json!({}),
-        ("obtain", "null_fields") => json!({ "email": null, "password": null }),
-        ("obtain", "not_a_string") => json!({ "email": "jonhdoeqa@email.com", "password": 1234 }),
-        ("obtain", "null_character") => {
-            json!({ "email": "jonhdoeqa@email.com", "password": "1234\0ABCD" })
+    let sent = match (&exchange.cause, exchange.name) {
+        (Cause::Text { media_type, body }, _) => {
+            let headers = [("content-type", *media_type)];
+            let answer = world.send(request("POST", path, &headers, (*body).into()));
+            let sent = serde_json::from_str(body).unwrap_or_else(|_| json!(body));
+            return (sent, answer.await);
         }
-        ("obtain", "blank_fields") => json!({ "email": "", "password": " " }),
-        ("obtain", "failed" | "unavailable") => {
-            json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" })
+        (Cause::Oversized, _) => {
+            let answer = world.send(post(path, " ".repeat(65_537))).await;
+            return (json!("65,537 spaces"), answer);
         }
-        ("refresh" | "verify", "blank_token") => json!({ "token": " " }),
-        ("refresh" | "verify", "null_token") => json!({ "token": null }),
-        ("refresh" | "verify", "not_a_string") => json!({ "token": 1234 }),
-        ("refresh" | "verify", "null_character") => json!({ "token": "a.b.c\0" }),
-        ("refresh" | "verify", "failed") => json!({ "token": "a.b.c" }),
-        ("refresh" | "verify", "refreshed" | "verified" | "unavailable") => {
-            json!({ "token": world.token().await })
-        }
-        (
-            "refresh" | "verify",
-            name @ ("expired_token" | "unknown_user" | "disabled_user" | "window_passed"
-            | "no_orig_iat" | "no_subject"),
-        ) => {
-            json!({ "token": invalid_token(&world, name).await })
-        }
-        (_, "throttled") => {
+        (_, "refreshed" | "verified") => json!({ "token": world.token().await }),
+        (Cause::Json(body), _) => body.clone(),
+        (Cause::State, "throttled") => {
             for guess in 0..10 {
                 let body = json!({ "email": "a@example.com", "password": guess.to_string(), "token": "x" });
                 send_from_address(&world, path, &body).await;
@@ -123,29 +108,18 @@ async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, An
             let answer = send_from_address(&world, path, &body).await;
             return (body, answer);
         }
-        (_, "malformed") => return (json!("{"), world.send(post(path, "{")).await),
-        (_, "too_slow") => {
+        (Cause::State, "too_slow") => {
             let body = Body::from_bytes_stream(futures_util::stream::pending::<
                 std::io::Result<Vec<u8>>,
             >());
             return (Value::Null, world.send(post(path, body)).await);
         }
-        (_, "too_large") => {
-            let answer = world.send(post(path, " ".repeat(65_537))).await;
-            return (json!("65,537 spaces"), answer);
+        (Cause::State, "failed" | "unavailable") if operation == "obtain" => {
+            json!({ "email": "jonhdoeqa@email.com", "password": "1234ABCD" })
         }
-        (_, "wrong_media_type") => {
-            let body = json!({});
-            let headers = [("content-type", "text/plain")];
-            let request = request("POST", path, &headers, body.to_string().into());
-            return (body, world.send(request).await);
-        }
-        _ => {
-            let request = exchange.request.clone();
-            request
-                .expect("`perform` does not contain the request of this example")
-                .1
-        }
+        (Cause::State, "failed") => json!({ "token": "a.b.c" }),
+        (Cause::State, "unavailable") => json!({ "token": world.token().await }),
+        (Cause::State, name) => json!({ "token": invalid_token(&world, name).await }),
     };
     if exchange.name == "unavailable" {
         world.db.close_by_ref().await.unwrap();
