@@ -193,10 +193,13 @@ release: contract-diff ## Make the current document the released one, after CHAN
 
 openapi: ## Write openapi/, after a change of the contract
 	$(CARGO) build --locked --quiet
-	for file in openapi.json:json contract.md:markdown claims.schema.json:claims; do \
+	for file in openapi.json:json contract.md:markdown claims.schema.json:claims workflows.arazzo.yaml:arazzo \
+	    signet.postman_collection.json:postman; do \
 	    $(CARGO) run --locked --quiet -- openapi --format $${file#*:} > openapi/new || exit 1; \
 	    mv openapi/new openapi/$${file%:*}; \
 	done
+	rm -rf openapi/bruno
+	$(CARGO) run --locked --quiet -- openapi --format bruno --output openapi/bruno
 	SIGNET_VERIFY=on $(CARGO) run --locked --quiet -- openapi > openapi/new
 	mv openapi/new openapi/openapi-verify.json
 

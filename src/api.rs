@@ -28,6 +28,7 @@ mod markdown;
 pub mod obtain;
 pub mod refresh;
 mod rejection;
+mod requests;
 mod response;
 mod schema;
 mod sender;

@@ -32,7 +32,10 @@ have a `detail`.";
 
 /// The OpenAPI document of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document(Value);
+pub struct Document {
+    value: Value,
+    docs: Vec<OperationDocs>,
+}
 
 impl Document {
     /// Builds the document from the types of the operations. Without a `public_url`, the server is the origin of the document. The
@@ -62,17 +65,25 @@ impl Document {
             fix_header_names(operation);
             add_documentation(operation, docs.expect("every operation has documentation"));
         }
-        Self(document)
+        Self {
+            value: document,
+            docs,
+        }
     }
 
     /// Returns the document.
     #[must_use]
     pub const fn value(&self) -> &Value {
-        &self.0
+        &self.value
+    }
+
+    /// Returns the documentation of each operation.
+    pub(super) fn docs(&self) -> &[OperationDocs] {
+        &self.docs
     }
 
     pub(super) const fn value_mut(&mut self) -> &mut Value {
-        &mut self.0
+        &mut self.value
     }
 
     /// Returns the document as JSON.
@@ -81,7 +92,7 @@ impl Document {
     /// Never: a JSON value is JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(&self.0).expect("a JSON value is JSON") + "\n"
+        serde_json::to_string_pretty(&self.value).expect("a JSON value is JSON") + "\n"
     }
 
     /// Returns the document as YAML.
@@ -90,7 +101,7 @@ impl Document {
     /// Never: every JSON value is a YAML value.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(&self.0).expect("a JSON value is YAML")
+        serde_yaml::to_string(&self.value).expect("a JSON value is YAML")
     }
 }
 

@@ -1,5 +1,10 @@
 //! `signet openapi`
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use super::{error::CliError, output::print_unchanged};
 use crate::{config::Settings, http::claims_schema};
 
@@ -8,6 +13,9 @@ pub(super) struct Openapi {
     /// The format of the output
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    /// The folder into which the format `bruno` writes its files
+    #[arg(long, value_name = "FOLDER", required_if_eq("format", "bruno"))]
+    output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -18,17 +26,43 @@ enum Format {
     Markdown,
     /// The JSON Schema of the claims of a token
     Claims,
+    /// The workflows of clients, as an Arazzo description
+    Arazzo,
+    /// The examples as a collection for Postman
+    Postman,
+    /// The examples as a collection for Bruno, in a folder
+    Bruno,
 }
 
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
         let document = settings.document();
-        let text = match self.format {
-            Format::Json => document.to_json(),
-            Format::Yaml => document.to_yaml(),
-            Format::Markdown => document.to_markdown(),
-            Format::Claims => claims_schema(),
+        let text = match (self.format, self.output) {
+            (Format::Bruno, folder) => {
+                return write(&folder.unwrap_or_default(), document.to_bruno());
+            }
+            (_, Some(_)) => {
+                return Err(CliError::usage("only the format `bruno` has `--output`"));
+            }
+            (Format::Json, None) => document.to_json(),
+            (Format::Yaml, None) => document.to_yaml(),
+            (Format::Markdown, None) => document.to_markdown(),
+            (Format::Claims, None) => claims_schema(),
+            (Format::Arazzo, None) => document.to_arazzo(),
+            (Format::Postman, None) => document.to_postman(),
         };
         print_unchanged(text.trim_end())
     }
+}
+
+/// Writes files into a folder, and creates the folder.
+fn write(folder: &Path, files: Vec<(String, String)>) -> Result<(), CliError> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
 }

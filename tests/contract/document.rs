@@ -1,5 +1,7 @@
 //! The OpenAPI document: the committed, generated and served documents are equal and valid.
 
+use std::{collections::BTreeMap, fs, path::Path};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use signet::{
@@ -33,12 +35,105 @@ fn committed_documents_equal_the_generated_documents() {
             include_str!("../../openapi/claims.schema.json"),
             claims_schema(),
         ),
+        (
+            "workflows.arazzo.yaml",
+            include_str!("../../openapi/workflows.arazzo.yaml"),
+            document.to_arazzo(),
+        ),
+        (
+            "signet.postman_collection.json",
+            include_str!("../../openapi/signet.postman_collection.json"),
+            document.to_postman(),
+        ),
     ] {
         assert!(
             committed == emitted,
             "openapi/{name} is out of date: run `make openapi`, and review the changes"
         );
     }
+}
+
+#[test]
+fn committed_bruno_collection_equals_the_generated_collection() {
+    let committed = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/bruno"));
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    assert!(
+        files_in(committed) == document.to_bruno().into_iter().collect(),
+        "openapi/bruno is out of date: run `make openapi`, and review the changes"
+    );
+}
+
+#[test]
+fn openapi_command_prints_the_formats_of_tools() {
+    let home = Home::new();
+    let workflows = stdout(&home.run(&["openapi", "--format", "arazzo"]));
+    assert_eq!(
+        workflows,
+        include_str!("../../openapi/workflows.arazzo.yaml")
+    );
+    let collection = stdout(&home.run(&["openapi", "--format", "postman"]));
+    let committed = include_str!("../../openapi/signet.postman_collection.json");
+    assert_eq!(collection, committed);
+}
+
+#[test]
+fn openapi_command_writes_a_bruno_collection_into_a_folder() {
+    let home = Home::new();
+    let folder = home.path().join("new/bruno");
+    let bruno = ["openapi", "--format", "bruno", "--output"];
+    let output = home.command(&bruno).arg(&folder).output().unwrap();
+    assert_eq!(stdout(&output), "");
+    let document = Document::build(Operations::Contract, None, LIFETIMES);
+    assert!(files_in(&folder) == document.to_bruno().into_iter().collect());
+
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = home.command(&bruno).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("cannot write "), "{error}");
+}
+
+#[test]
+fn openapi_command_has_an_output_only_for_bruno() {
+    let home = Home::new();
+    for arguments in [&["--format", "bruno"][..], &["--output", "folder"]] {
+        let output = home.command(&[&["openapi"], arguments].concat()).output();
+        assert_eq!(output.unwrap().status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn formats_of_tools_contain_the_settings() {
+    let home = Home::new();
+    let print = |format: &str| {
+        let mut command = home.command(&["openapi", "--format", format]);
+        let command = command.env("SIGNET_VERIFY", "on");
+        let command = command.env("SIGNET_PUBLIC_URL", "https://host/auth/");
+        stdout(&command.output().unwrap())
+    };
+    let workflows = print("arazzo");
+    assert!(workflows.contains("operationId: verifyToken"));
+    assert!(workflows.contains("token: $steps.refreshToken.outputs.token"));
+    let collection = print("postman");
+    assert!(collection.contains("{{baseUrl}}/v1/auth/jwt/verify/"));
+    assert!(collection.contains("\"value\": \"https://host/auth\""));
+}
+
+/// Returns the texts of all files in a folder by their path in the folder.
+fn files_in(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            let inner = files_in(&path).into_iter();
+            files.extend(inner.map(|(inner, text)| (format!("{name}/{inner}"), text)));
+        } else {
+            files.insert(name, fs::read_to_string(path).unwrap());
+        }
+    }
+    files
 }
 
 #[tokio::test]
