@@ -1,4 +1,4 @@
-//! The exchanges as a collection of [Bruno](https://docs.usebruno.com), in the YAML files of OpenCollection.
+//! The exchanges as a collection of [Bruno](https://docs.usebruno.com), in the YAML files of `OpenCollection`.
 
 use serde_json::{Value, json};
 
