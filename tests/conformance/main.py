@@ -3,12 +3,15 @@
 import json
 import sys
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 
+import consumers
 import exchanges
 import proxy
 import tools
-from planted import IN_THE_ANSWERS, IN_THE_DOCUMENT, Check
+import workflows
+from planted import IN_THE_ANSWERS, IN_THE_DOCUMENT, IN_THE_FILES, Check
 from target import DOCUMENT, Target, service
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -24,13 +27,21 @@ CHECKS: list[Check] = [
     exchanges.refusals,
     tools.specmatic,
     tools.schemathesis,
+    workflows.arazzo_lint,
+    workflows.workflows,
+    workflows.workflows_of_states,
+    workflows.workflow_with_retries,
+    consumers.login_of_page,
+    consumers.postman,
+    consumers.bruno,
+    consumers.mock,
 ]
 # Generated requests per operation: for the check of the service, and for a planted fault.
 EXAMPLES, FEW_EXAMPLES = 300, 10
 
 
 def main() -> int:
-    proven = {check for _, check, _ in IN_THE_ANSWERS + IN_THE_DOCUMENT}
+    proven = {check for _, check, _ in [*IN_THE_ANSWERS, *IN_THE_DOCUMENT, *IN_THE_FILES]}
     assert proven == set(CHECKS), "each check needs a planted fault"
     passed = []
     with service() as address:
@@ -54,6 +65,12 @@ def main() -> int:
                 change(document)
                 target.path.write_text(json.dumps(document))
                 passed.append(finds(check, target, change, kind))
+        for alter, check, kind in IN_THE_FILES:
+            with TemporaryDirectory() as folder:
+                copytree(DOCUMENT.parent, folder, dirs_exist_ok=True)
+                alter(Path(folder))
+                target = Target(Path(folder, DOCUMENT.name), address, FEW_EXAMPLES)
+                passed.append(finds(check, target, alter, kind))
     print(f"{passed.count(True)} passed, {passed.count(False)} failed")
     return 0 if all(passed) else 1
 

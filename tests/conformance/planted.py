@@ -1,14 +1,18 @@
 """Planted faults, each with the check that must find it, and the kind that the check must report.
 
-The proxy plants a fault in the responses. A fault in the document is a change of a copy.
+The proxy plants a fault in the responses. Faults in the document, and in all generated files, are
+changes of a copy.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import consumers
 import exchanges
 import proxy
 import tools
+import workflows
 from target import JSON, Target
 
 Check = Callable[[Target], Iterator[str]]
@@ -93,4 +97,42 @@ IN_THE_DOCUMENT: list[tuple[Callable[[Document], None], Check, str]] = [
     (no_contact, tools.spectral, "info-contact"),
     (untold_tag, tools.spectral, "operation-tag-defined"),
     (unused_schema, tools.spectral, "oas3-unused-component"),
+]
+
+
+def replace(folder: Path, old: str, new: str) -> None:
+    for path in folder.rglob("*.*"):
+        if path.is_file():
+            path.write_text(path.read_text().replace(old, new))
+
+
+def changed_example(folder: Path) -> None:
+    replace(folder, "Unable to log in", "Cannot log in")
+
+
+def changed_path(folder: Path) -> None:
+    replace(folder, "/v1/", "/v2/")
+
+
+def no_step_id(folder: Path) -> None:
+    replace(folder, "stepId:", "step:")
+
+
+def no_retry(folder: Path) -> None:
+    replace(folder, "type: retry", "type: end")
+
+
+IN_THE_FILES: list[tuple[Callable[[Path], None], Check, str]] = [
+    (no_step_id, workflows.arazzo_lint, "struct"),
+    (changed_example, workflows.workflows, "success criteria check"),
+    (changed_path, workflows.workflows, "success criteria check"),
+    (changed_path, workflows.workflows_of_states, "success criteria check"),
+    (no_retry, workflows.workflow_with_retries, "success criteria check"),
+    (changed_path, consumers.login_of_page, "exit"),
+    (changed_example, consumers.postman, "body"),
+    (changed_path, consumers.postman, "status"),
+    (changed_example, consumers.bruno, "body"),
+    (changed_path, consumers.bruno, "status"),
+    (changed_example, consumers.mock, "body"),
+    (changed_path, consumers.mock, "status"),
 ]

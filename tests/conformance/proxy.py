@@ -121,6 +121,12 @@ def no_size_limit(request: Request, send: Send) -> Answer:
     return send(request)
 
 
+def slow(request: Request, send: Send) -> Answer:
+    """Announces a byte that never arrives."""
+    request.headers["content-length"] = str(len(request.body) + 1)
+    return send(request)
+
+
 @contextmanager
 def proxy(address: str, fault: Fault) -> Iterator[str]:
     """Runs the proxy in front of the service at `address`, and yields the address of the proxy."""

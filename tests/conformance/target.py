@@ -55,6 +55,7 @@ def values(media_type: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Target:
+    # The document, next to the files that are generated with it.
     path: Path
     address: str
     # Number of requests that schemathesis generates per operation.
@@ -95,18 +96,20 @@ class Target:
 @contextmanager
 def service() -> Iterator[str]:
     """Runs the demo of the binary $SIGNET on a free port, and yields its address."""
-    binary = Path(os.environ["SIGNET"]).resolve()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGNET")}
-    with (
-        TemporaryDirectory() as home,
-        subprocess.Popen(
-            [binary, "serve", "--demo"],
-            cwd=home,
-            env=inherited | SETTINGS,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-    ):
+    with TemporaryDirectory() as home, serving(home, "--demo") as address:
+        yield address
+
+
+@contextmanager
+def serving(home: str, *options: str, **settings: str) -> Iterator[str]:
+    """Runs the service in this folder on a free port, and yields its address."""
+    with subprocess.Popen(
+        [signet(), "serve", *options],
+        cwd=home,
+        env=environment(**settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stderr
         try:
             address = listening(process.stderr)
@@ -117,6 +120,15 @@ def service() -> Iterator[str]:
         finally:
             process.terminate()
     rest.join()
+
+
+def signet() -> Path:
+    return Path(os.environ["SIGNET"]).resolve()
+
+
+def environment(**settings: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGNET")}
+    return inherited | SETTINGS | settings
 
 
 def listening(log: Iterable[str]) -> str:

@@ -29,9 +29,13 @@ def openapi_spec_validator(target: Target) -> Iterator[str]:
 
 
 def redocly(target: Target) -> Iterator[str]:
+    yield from redocly_lint(target.path)
+
+
+def redocly_lint(path: Path) -> Iterator[str]:
     options = ["--format=json", f"--config={HERE / 'redocly.yaml'}"]
     with TemporaryDirectory() as folder:
-        output = run(folder, NODE / ".bin/redocly", "lint", *options, target.path)
+        output = run(folder, NODE / ".bin/redocly", "lint", *options, path)
     for problem in report_in(output)["problems"]:
         place = problem["location"][0].get("pointer")
         yield f"{problem['ruleId']}: {problem['message']} {place}"
@@ -141,7 +145,7 @@ def write_valid_tokens(target: Target, folder: Path) -> set[tuple[str, str]]:
     return written
 
 
-def run(folder: str, *command: object) -> subprocess.CompletedProcess[str]:
+def run(folder: str | Path, *command: object) -> subprocess.CompletedProcess[str]:
     """Runs a tool in a temporary folder, because many tools leave files in the current folder."""
     return subprocess.run(
         list(map(str, command)),
