@@ -165,8 +165,8 @@ fn has_status(exchange: &Exchange) -> Value {
     json!({ "condition": format!("$statusCode == {}", exchange.status.as_str()) })
 }
 
-/// Returns filters of `JSONPath` (RFC 9535) that only the documented body passes. Tokens differ in each response, and so do seconds in a
-/// message about `Retry-After`.
+/// Returns filters of `JSONPath` (RFC 9535) that only the documented body passes. Each success has another token, and at most the
+/// documented seconds. The seconds in a message about `Retry-After` are any number.
 ///
 /// Respect 2.77 ignores the third operand of `&&`, and compares no element by its index. Therefore each filter has one comparison.
 fn conditions(exchange: &Exchange) -> Vec<String> {
@@ -178,6 +178,10 @@ fn conditions(exchange: &Exchange) -> Vec<String> {
         match (value, &seconds) {
             (Value::String(_), _) if exchange.status.is_success() && name == TOKEN => {
                 conditions.push(format!("length(@.{name}) > 0"));
+            }
+            (Value::Number(most), _) if exchange.status.is_success() => {
+                conditions.push(format!("@.{name} > 0"));
+                conditions.push(format!("@.{name} <= {most}"));
             }
             (Value::String(text), Some(seconds)) if text.contains(seconds) => {
                 let pattern = text.replace('.', "[.]").replace(seconds, "[0-9]+");

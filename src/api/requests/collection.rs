@@ -70,7 +70,7 @@ impl Exchange {
     }
 
     /// Returns the script that compares the response with the exchange, and stores its token with the function `set`. The arguments are
-    /// the expressions of the response. Each response has another token.
+    /// the expressions of the response. Each success has another token, and at most the documented seconds.
     pub(super) fn script_after(
         &self,
         status: &str,
@@ -80,16 +80,29 @@ impl Exchange {
     ) -> String {
         let expected_status = self.status.as_str();
         let mut expected = pretty(&self.response);
-        let mut store = String::new();
-        if self.status.is_success() {
-            let token = self.response[TOKEN].to_string();
-            expected = expected.replace(&token, &format!("body.{TOKEN}"));
-            store = format!(
-                "expect(body.{TOKEN}).to.be.a(\"string\");\n{set}(\"{TOKEN}\", body.{TOKEN});\n"
+        let mut lines = Vec::new();
+        let fields = self.response.as_object().into_iter().flatten();
+        for (name, value) in fields.filter(|_| self.status.is_success()) {
+            let check = match value {
+                Value::Number(most) => format!("within(1, {most})"),
+                _ if name == TOKEN => "a(\"string\")".to_owned(),
+                _ => continue,
+            };
+            let field = format!("body.{name}");
+            expected = expected.replace(
+                &format!("\"{name}\": {value}"),
+                &format!("\"{name}\": {field}"),
             );
+            lines.push(format!("expect({field}).to.be.{check};"));
         }
-        let compare = format!("const body = {body};\nexpect(body).to.eql({expected});\n{store}");
-        let compare = compare.trim_end().replace('\n', "\n  ");
+        if self.status.is_success() {
+            lines.push(format!("{set}(\"{TOKEN}\", body.{TOKEN});"));
+        }
+        lines.insert(
+            0,
+            format!("const body = {body};\nexpect(body).to.eql({expected});"),
+        );
+        let compare = lines.join("\n").replace('\n', "\n  ");
         format!(
             r#"test("status", () => expect({status}).to.eql({expected_status}));
 test("media type", () => expect({media_type}).to.eql("{MEDIA_TYPE}"));
