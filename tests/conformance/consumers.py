@@ -117,7 +117,7 @@ def listening(log: Iterable[str]) -> str:
 
 @contextmanager
 def copies(target: Target) -> Iterator[Path]:
-    """Copies the document and the collections, because the page uses them in the current folder."""
+    """Copies the generated files, because the page uses them in the current folder."""
     with TemporaryDirectory() as folder:
         yield Path(copytree(target.path.parent, folder, dirs_exist_ok=True))
 

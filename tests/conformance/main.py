@@ -12,7 +12,7 @@ import proxy
 import tools
 import workflows
 from planted import IN_THE_ANSWERS, IN_THE_DOCUMENT, IN_THE_FILES, Check
-from target import DOCUMENT, Target, service
+from target import DOCUMENT, Target, generated, service
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from findings import finds, finds_nothing  # noqa: E402
@@ -27,6 +27,9 @@ CHECKS: list[Check] = [
     exchanges.refusals,
     tools.specmatic,
     tools.schemathesis,
+]
+# Checks of the files that are generated with the document.
+CHECKS_OF_FILES: list[Check] = [
     workflows.arazzo_lint,
     workflows.workflows,
     workflows.workflows_of_states,
@@ -42,12 +45,14 @@ EXAMPLES, FEW_EXAMPLES = 300, 10
 
 def main() -> int:
     proven = {check for _, check, _ in [*IN_THE_ANSWERS, *IN_THE_DOCUMENT, *IN_THE_FILES]}
-    assert proven == set(CHECKS), "each check needs a planted fault"
+    assert proven == {*CHECKS, *CHECKS_OF_FILES}, "each check needs a planted fault"
     passed = []
-    with service() as address:
+    with service() as address, generated() as files:
         target = Target(DOCUMENT, address, EXAMPLES)
         for check in CHECKS:
             passed.append(finds_nothing(check, target))
+        for check in CHECKS_OF_FILES:
+            passed.append(finds_nothing(check, Target(files, address, FEW_EXAMPLES)))
 
         # The proxy itself must not cause findings.
         with proxy.proxy(address, proxy.no_fault) as through:
@@ -67,9 +72,9 @@ def main() -> int:
                 passed.append(finds(check, target, change, kind))
         for alter, check, kind in IN_THE_FILES:
             with TemporaryDirectory() as folder:
-                copytree(DOCUMENT.parent, folder, dirs_exist_ok=True)
+                copytree(files.parent, folder, dirs_exist_ok=True)
                 alter(Path(folder))
-                target = Target(Path(folder, DOCUMENT.name), address, FEW_EXAMPLES)
+                target = Target(Path(folder, files.name), address, FEW_EXAMPLES)
                 passed.append(finds(check, target, alter, kind))
     print(f"{passed.count(True)} passed, {passed.count(False)} failed")
     return 0 if all(passed) else 1

@@ -18,6 +18,14 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "openapi" / "openapi-verify.json"
 JSON = "application/json"
 
+# The files of `generated`. Their names are the names in `openapi/`.
+FORMATS = {
+    "json": "openapi.json",
+    "arazzo": "workflows.arazzo.yaml",
+    "postman": "signet.postman_collection.json",
+    "bruno": "bruno",
+}
+
 # These settings replace the SIGNET variables of the environment. The port is a free port.
 SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off", "SIGNET_VERIFY": "on"}
 
@@ -55,7 +63,7 @@ def values(media_type: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Target:
-    # The document, next to the files that are generated with it.
+    # For checks of the generated files, the document is next to the other files.
     path: Path
     address: str
     # Number of requests that schemathesis generates per operation.
@@ -120,6 +128,21 @@ def serving(home: str, *options: str, **settings: str) -> Iterator[str]:
         finally:
             process.terminate()
     rest.join()
+
+
+@contextmanager
+def generated() -> Iterator[Path]:
+    """Writes the document, the workflows and the collections, with the optional operation."""
+    with TemporaryDirectory() as home:
+        for format, name in FORMATS.items():
+            # Only a collection of Bruno is a folder.
+            output = ["--output", name] if format == "bruno" else []
+            command = [signet(), "openapi", "--format", format, *output]
+            options = {"cwd": home, "env": environment(), "check": True, "text": True}
+            printed = subprocess.run(command, stdout=subprocess.PIPE, **options).stdout
+            if not output:
+                Path(home, name).write_text(printed)
+        yield Path(home, FORMATS["json"])
 
 
 def signet() -> Path:

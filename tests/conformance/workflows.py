@@ -1,4 +1,4 @@
-"""Runs openapi/workflows.arazzo.yaml with Respect, the Arazzo runner of Redocly.
+"""Runs the workflows with Respect, the Arazzo runner of Redocly.
 
 The name of a rejection is `operation-example`.
 """
@@ -20,11 +20,11 @@ from types import MappingProxyType
 import proxy
 import yaml
 from exchanges import encoded, post
-from target import JSON, Target, environment, serving, signet
+from target import FORMATS, JSON, Target, environment, serving, signet
 from tools import NODE, redocly_lint, run
 from wire import Answer, Request
 
-DESCRIPTION = "workflows.arazzo.yaml"
+DESCRIPTION = FORMATS["arazzo"]
 LOGIN = "login"
 TOO_LARGE = "x" * (64 * 1024 + 1)
 
