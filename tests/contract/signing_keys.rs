@@ -21,12 +21,6 @@ use crate::{
 const DECODING: &str = "Error decoding signature.";
 const JWKS: &str = "/.well-known/jwks.json";
 
-/// A new private key.
-fn key() -> PrivateKey {
-    let keys = PrivateKey::parse_all(PrivateKey::generate().as_bytes());
-    keys.unwrap().remove(0)
-}
-
 /// Keys that sign.
 fn es256(keys: &[&PrivateKey]) -> Secrets {
     Secrets {
@@ -121,7 +115,7 @@ async fn key_set(world: &World) -> Value {
 
 #[tokio::test]
 async fn key_signs_tokens_that_the_key_set_verifies() {
-    let key = key();
+    let key = PrivateKey::generate();
     let world = world_with(es256(&[&key])).await;
 
     let token = world.token().await;
@@ -141,7 +135,7 @@ async fn key_signs_tokens_that_the_key_set_verifies() {
 
 #[tokio::test]
 async fn forged_tokens_are_rejected() {
-    let (own, other) = (key(), key());
+    let (own, other) = (PrivateKey::generate(), PrivateKey::generate());
     let world = world_with(es256(&[&own])).await;
     let header = |alg: &str, kid: &str| json!({ "typ": "JWT", "alg": alg, "kid": kid });
     let valid = header("ES256", &own.public.kid);
@@ -169,7 +163,7 @@ async fn forged_tokens_are_rejected() {
 
 #[tokio::test]
 async fn key_set_may_be_cached_and_has_only_public_members() {
-    let key = key();
+    let key = PrivateKey::generate();
     let world = world_with(es256(&[&key])).await;
 
     let answer = get(&world).await;
@@ -209,7 +203,7 @@ async fn service_without_keys_has_no_key_set() {
 
 #[tokio::test]
 async fn key_of_a_service_with_hs256_verifies_and_does_not_sign() {
-    let key = key();
+    let key = PrivateKey::generate();
     let secrets = Secrets {
         keys: vec![key.clone()],
         ..Secrets::only(SECRET.as_bytes())
@@ -230,7 +224,7 @@ async fn move_to_es256_accepts_old_tokens_until_the_end_of_the_secret() {
     let end = end.format(&time::format_description::well_known::Rfc3339);
     let line = format!("{} {SECRET}", end.unwrap());
     let previous = PreviousSecret::read(line.as_bytes()).unwrap();
-    let key = key();
+    let key = PrivateKey::generate();
     let secrets = Secrets {
         previous: vec![previous],
         ..es256(&[&key])
@@ -246,7 +240,7 @@ async fn move_to_es256_accepts_old_tokens_until_the_end_of_the_secret() {
 
 #[tokio::test]
 async fn new_key_signs_after_all_caches_have_it() {
-    let (old, new) = (key(), key());
+    let (old, new) = (PrivateKey::generate(), PrivateKey::generate());
     let world = world_with(es256(&[&old])).await;
     world.set_clock(NOW + 10);
     reload(&world, &es256(&[&new, &old])).await;
@@ -260,7 +254,7 @@ async fn new_key_signs_after_all_caches_have_it() {
 
 #[tokio::test]
 async fn removed_key_stays_published_until_its_last_token_has_expired() {
-    let (old, new) = (key(), key());
+    let (old, new) = (PrivateKey::generate(), PrivateKey::generate());
     let world = world_with(es256(&[&new, &old])).await;
     reload(&world, &es256(&[&old])).await;
     let last = world.token().await;
@@ -286,7 +280,11 @@ struct Verifier {
 /// Two replicas receive each new file minutes apart. Verifiers cache the key set for its whole lifetime, and know the key of every token.
 #[tokio::test]
 async fn verifiers_know_the_key_of_every_token_during_two_rotations() {
-    let keys = [key(), key(), key()];
+    let keys = [
+        PrivateKey::generate(),
+        PrivateKey::generate(),
+        PrivateKey::generate(),
+    ];
     let [first, second, third] = [0, 1, 2].map(|number| &keys[number]);
     let one = world_with(es256(&[first])).await;
     let two = one.replica(es256(&[first])).await;

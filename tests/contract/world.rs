@@ -163,11 +163,10 @@ pub(crate) fn default_secrets() -> Secrets {
     if !is_es256() {
         return secret;
     }
-    let key = PrivateKey::generate();
     Secrets {
         current: None,
         previous: vec![PreviousSecret::read(SECRET.as_bytes()).unwrap()],
-        keys: PrivateKey::parse_all(key.as_bytes()).unwrap(),
+        keys: vec![PrivateKey::generate()],
     }
 }
 

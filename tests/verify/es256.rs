@@ -36,7 +36,7 @@ pub fn tokens(now: i64, keys_file: &str, email: &str) -> Value {
     let [first, second] = &keys[..] else {
         panic!("KEYS_FILE has two keys");
     };
-    let unknown = &PrivateKey::parse_all(PrivateKey::generate().as_bytes()).expect("a key")[0];
+    let unknown = &PrivateKey::generate();
     let issue = |key: &PrivateKey, user, at| {
         let secrets = Secrets {
             current: None,

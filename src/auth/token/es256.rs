@@ -132,20 +132,19 @@ impl PrivateKey {
         })
     }
 
-    /// Generates a key. Returns the key in PEM (PKCS#8).
+    /// Generates a key.
     ///
     /// # Panics
     /// If the system has no random numbers.
     #[must_use]
-    pub fn generate() -> String {
+    pub fn generate() -> Self {
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new());
         let pkcs8 = pkcs8.expect("the system has random numbers");
-        let line_break = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        pem::encode_config(&Pem::new(PKCS8, pkcs8.as_ref()), line_break)
+        Self::from_pkcs8(pkcs8.as_ref()).expect("the key is valid")
     }
 
-    /// Returns the key in PEM.
+    /// Returns the key in PEM (PKCS#8).
     #[must_use]
     pub fn to_pem(&self) -> String {
         let line_break = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
@@ -219,7 +218,7 @@ focs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==
 
     #[test]
     fn generated_keys_differ() {
-        let pem = [PrivateKey::generate(), PrivateKey::generate()].concat();
+        let pem = [(); 2].map(|()| PrivateKey::generate().to_pem()).concat();
         let keys = PrivateKey::parse_all(pem.as_bytes()).unwrap();
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[0].public.kid.len(), 43);

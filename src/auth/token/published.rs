@@ -71,17 +71,6 @@ impl Published {
         read_at: i64,
         former: &Self,
     ) -> Self {
-        let rows: Vec<_> = rows.into_iter().filter(is_valid).collect();
-        let keys = rows.iter().map(|row| Jwk {
-            kty: "EC",
-            r#use: "sig",
-            alg: "ES256",
-            kid: &row.kid,
-            crv: "P-256",
-            x: &row.x,
-            y: &row.y,
-        });
-        let jwks = serde_json::json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
         let keys = rows.into_iter().filter_map(|row| {
             let known = former.find(&row.kid);
             let verified = known.map_or_else(Arc::default, |key| Arc::clone(&key.verified));
@@ -91,8 +80,19 @@ impl Published {
                 verified,
             })
         });
+        let keys: Vec<_> = keys.collect();
+        let set = keys.iter().map(|PublishedKey { row, .. }| Jwk {
+            kty: "EC",
+            r#use: "sig",
+            alg: "ES256",
+            kid: &row.kid,
+            crv: "P-256",
+            x: &row.x,
+            y: &row.y,
+        });
+        let jwks = serde_json::json!({ "keys": set.collect::<Vec<_>>() }).to_string();
         Self {
-            keys: keys.collect(),
+            keys,
             issuers,
             read_at,
             jwks: jwks.into(),
@@ -117,7 +117,8 @@ impl Published {
         let known = published
             .clone()
             .filter(|(at, _)| at + SIGNING_DELAY <= now);
-        // Of keys that were published at the same time, the last one of the file is the oldest one, which verifiers may know.
+        // The newest key is the first one of the file, also if the keys were published at the same time. Otherwise the last one of the
+        // file signs, because verifiers may know it from before the table was lost.
         let newest = known.rev().max_by_key(|(at, _)| *at);
         let first = || published.rev().min_by_key(|(at, _)| *at);
         newest
@@ -188,20 +189,13 @@ impl Published {
     }
 }
 
-/// Returns whether the ID of a row is the ID of its key. A damaged or changed row must not be published.
-fn is_valid(row: &SigningKey) -> bool {
-    let public = point(row).and_then(|point| PublicKey::from_point(&point));
-    public.is_some_and(|public| public.kid == row.kid)
-}
-
+/// Returns the key of a row. Returns `None` if its ID is not the ID of the key, because a damaged or forged row must not be published.
 fn decoding_key(row: &SigningKey) -> Option<DecodingKey> {
-    point(row).map(|point| DecodingKey::from_ec_der(&point))
-}
-
-/// Returns the key as a point of the curve (SEC1 section 2.3.3). Returns `None` if the row is damaged.
-fn point(row: &SigningKey) -> Option<Vec<u8>> {
     let [x, y] = [&row.x, &row.y].map(|coordinate| URL_SAFE_NO_PAD.decode(coordinate).ok());
-    Some([&[4], &x?[..], &y?[..]].concat())
+    // A point of the curve (SEC1 section 2.3.3).
+    let point = [&[4], &x?[..], &y?[..]].concat();
+    let public = PublicKey::from_point(&point)?;
+    (public.kid == row.kid).then(|| DecodingKey::from_ec_der(&point))
 }
 
 /// Returns the rows of keys that are published from `now` until the last token of `expires_in` seconds has expired.

@@ -22,7 +22,7 @@ impl Generate {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let text = match self.algorithm {
             Algorithm::Hs256 => random::hex::<32>(),
-            Algorithm::Es256 => PrivateKey::generate(),
+            Algorithm::Es256 => PrivateKey::generate().to_pem(),
         };
         print_unchanged(text.trim_end())
     }

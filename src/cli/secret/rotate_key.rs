@@ -32,16 +32,15 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
     let file = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
     let keys = PrivateKey::parse_all(&file)
         .map_err(|error| format!("cannot use the keys in {}: {error}", path.display()))?;
-    check_newest_signs(settings, &keys[0]).await?;
+    // A file that was parsed has a key.
+    let newest = &keys[0];
+    check_newest_signs(settings, newest).await?;
     let new = PrivateKey::generate();
-    let kept = keys.first().map(PrivateKey::to_pem).unwrap_or_default();
+    let kid = &new.public.kid;
     let model = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-    let contents = [new.as_str(), &kept].concat();
+    let contents = [new.to_pem(), newest.to_pem()].concat();
     write::replace(&path, contents.as_bytes(), &model)
         .map_err(|error| unwritable(&path, &error))?;
-    let kid = PrivateKey::parse_all(new.as_bytes())
-        .map(|keys| keys[0].public.kid.clone())
-        .map_err(|error| error.to_string())?;
     if output.json {
         return print_json(json!({
             "action": "rotated",
