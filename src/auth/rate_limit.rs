@@ -14,54 +14,20 @@
 //! The algorithm is GCRA (generic cell rate algorithm): each failure moves the theoretical arrival time of a counter forward.
 //! SECURITY.md states the guarantees and their limits.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
-use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::clock::unix_milliseconds;
-use crate::accounts::{Account, AccountStore, Attempts as Counter, DatabaseError, email};
+use crate::accounts::{Account, AccountStore, DatabaseError, email};
 
-/// A number of failures in a time. Old failures expire at a constant rate.
-#[derive(Clone, Copy, Debug)]
-pub struct Quota {
-    /// The number of failures, at least one.
-    pub attempts: u32,
-    /// The time in which all of them expire.
-    pub per: Duration,
-}
+mod in_flight;
+mod quota;
 
-impl Quota {
-    /// Returns the time in which one failure expires, in milliseconds.
-    fn emission_interval(self) -> i64 {
-        (self.period() / i64::from(self.attempts)).max(1)
-    }
-
-    /// Returns the upper limit of a counter, in milliseconds. A burst of failures must not block an account for days.
-    fn max_debt(self) -> i64 {
-        self.period().saturating_mul(4)
-    }
-
-    fn period(self) -> i64 {
-        i64::try_from(self.per.as_millis()).unwrap_or(i64::MAX)
-    }
-}
-
-/// The limits of failures.
-#[derive(Clone, Copy, Debug)]
-pub struct Quotas {
-    /// Failures of one account.
-    pub account: Quota,
-    /// Failures of one address: an IPv4 address, or an IPv6 network of 64 bits.
-    pub address: Quota,
-}
+use in_flight::{InFlight, InFlightAttempt};
+pub use quota::{Quota, Quotas};
 
 /// The client must wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,20 +41,7 @@ pub struct RateLimited {
 #[derive(Debug)]
 pub struct RateLimiter {
     quotas: Option<Quotas>,
-    in_flight: Arc<Mutex<InFlight>>,
-}
-
-/// The fingerprints of attempts without an outcome, by counter. All of them may fail.
-type InFlight = HashMap<String, Vec<Option<String>>>;
-
-/// An attempt without an outcome.
-pub(super) struct InFlightAttempt {
-    subjects: Vec<(String, Quota)>,
-    /// The start of a keyed hash of the email and the password. Invalid tokens have no fingerprint.
-    fingerprint: Option<String>,
-    /// Whether the same password failed before.
-    is_duplicate: bool,
-    in_flight: Arc<Mutex<InFlight>>,
+    in_flight: InFlight,
 }
 
 impl RateLimiter {
@@ -97,7 +50,7 @@ impl RateLimiter {
     pub fn new(quotas: Option<Quotas>) -> Self {
         Self {
             quotas,
-            in_flight: Arc::default(),
+            in_flight: InFlight::default(),
         }
     }
 
@@ -161,11 +114,9 @@ impl RateLimiter {
             .chain([format!("account:{account}")])
             .collect();
         let counters = users.attempts(&subjects).await?;
-        Ok(unexpired_failures(
-            &counters,
-            quotas.account,
-            unix_milliseconds(now),
-        ))
+        Ok(quotas
+            .account
+            .unexpired_failures(&counters, unix_milliseconds(now)))
     }
 
     /// Clears the failures of an account from all addresses. Returns how many had not expired.
@@ -182,9 +133,9 @@ impl RateLimiter {
         let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
         let cleared = users.clear_attempts(&subjects, Some(&known)).await?;
         let now = unix_milliseconds(now);
-        Ok(self.quotas.map_or(0, |quotas| {
-            unexpired_failures(&cleared, quotas.account, now)
-        }))
+        Ok(self
+            .quotas
+            .map_or(0, |quotas| quotas.account.unexpired_failures(&cleared, now)))
     }
 
     /// Clears the failures and the invalid tokens of an address, as named by [`ip_bucket`]. Returns how many had not expired.
@@ -202,9 +153,9 @@ impl RateLimiter {
             users.clear_attempts(&subjects, None).await?,
             unix_milliseconds(now),
         );
-        Ok(self.quotas.map_or(0, |quotas| {
-            unexpired_failures(&cleared, quotas.address, now)
-        }))
+        Ok(self
+            .quotas
+            .map_or(0, |quotas| quotas.address.unexpired_failures(&cleared, now)))
     }
 
     /// Lowers the counters above the upper limit. Such counters exist after a clock was set back.
@@ -251,7 +202,7 @@ impl RateLimiter {
     ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
         // Attempts in flight are counted before the database is read. In the other order, an attempt that fails in between would be
         // missed by both.
-        let (mut attempt, in_flight) = self.start_attempt(subjects, fingerprint);
+        let (mut attempt, in_flight) = self.in_flight.start(subjects, fingerprint);
         if attempt.subjects.is_empty() {
             return Ok(Ok(attempt));
         }
@@ -283,36 +234,6 @@ impl RateLimiter {
         Ok(Ok(attempt))
     }
 
-    /// Starts an attempt. Also returns the number of other passwords in flight, by counter. Equal passwords count once, because
-    /// concurrent logins of an owner all use the same password.
-    fn start_attempt(
-        &self,
-        subjects: Vec<(String, Quota)>,
-        fingerprint: Option<String>,
-    ) -> (InFlightAttempt, Vec<u32>) {
-        let mut in_flight = self.in_flight.lock();
-        let counts = subjects.iter().map(|(name, _)| {
-            let attempts = in_flight.entry(name.clone()).or_default();
-            let others: HashSet<_> = attempts
-                .iter()
-                .flatten()
-                .filter(|other| fingerprint.as_ref() != Some(*other))
-                .collect();
-            let count = others.len() + attempts.iter().filter(|other| other.is_none()).count();
-            attempts.push(fingerprint.clone());
-            u32::try_from(count).unwrap_or(u32::MAX)
-        });
-        let counts = counts.collect();
-        drop(in_flight);
-        let attempt = InFlightAttempt {
-            subjects,
-            fingerprint,
-            is_duplicate: false,
-            in_flight: Arc::clone(&self.in_flight),
-        };
-        (attempt, counts)
-    }
-
     /// Counts a failed attempt.
     pub(super) async fn record_failure(
         &self,
@@ -336,33 +257,6 @@ impl RateLimiter {
         }
         Ok(())
     }
-}
-
-impl Drop for InFlightAttempt {
-    fn drop(&mut self) {
-        let mut in_flight = self.in_flight.lock();
-        for (name, _) in &self.subjects {
-            if let Some(attempts) = in_flight.get_mut(name) {
-                let is_own = |fingerprint: &Option<String>| *fingerprint == self.fingerprint;
-                if let Some(own) = attempts.iter().position(is_own) {
-                    attempts.swap_remove(own);
-                }
-                if attempts.is_empty() {
-                    in_flight.remove(name);
-                }
-            }
-        }
-    }
-}
-
-/// Returns how many failures have not expired.
-fn unexpired_failures(counters: &[Counter], quota: Quota, now: i64) -> u64 {
-    let failures = counters.iter().map(|counter| {
-        let debt = (counter.settled_at - now).clamp(0, quota.max_debt());
-        debt.unsigned_abs()
-            .div_ceil(quota.emission_interval().unsigned_abs())
-    });
-    failures.sum()
 }
 
 /// Returns the name of the clients that count as one client: their IP address or network, or the Unix socket.
