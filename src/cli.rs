@@ -2,15 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::{
-    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint,
-    builder::PossibleValuesParser, error::ErrorKind,
-};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    config::{
-        CONFIG, DEFAULT_FILE, Environment, LoadedConfig, Setting, environment, load, settings,
-    },
+    config::{Environment, LoadedConfig, environment, load},
     text::printable,
 };
 
@@ -20,6 +15,7 @@ mod config;
 mod database;
 mod doctor;
 mod error;
+mod flags;
 mod http_client;
 mod import;
 mod log;
@@ -102,7 +98,7 @@ impl Cli {
     /// Returns the log level of `--quiet` or `--verbose`. Conflicts are errors. clap finds conflicts only between options on the same side
     /// of a command's name.
     fn log_level(&self, matches: &ArgMatches) -> Option<&'static str> {
-        let has_log = flag_value(matches, "log").is_some();
+        let has_log = flags::value(matches, "log").is_some();
         let given = [
             (self.quiet, "--quiet"),
             (self.verbose, "--verbose"),
@@ -150,6 +146,11 @@ enum Command {
     /// Write the man pages into a folder
     #[command(alias = "manual")]
     Man(completions::Man),
+}
+
+/// Returns the commands with the flags of the settings.
+fn command() -> clap::Command {
+    flags::add(Cli::command())
 }
 
 /// Runs the command line of this process.
@@ -232,92 +233,14 @@ fn run(matches: &ArgMatches) -> Result<(), CliError> {
     })
 }
 
-/// The settings whose flags every command has.
-const GLOBAL_FLAGS: [&str; 2] = ["database_url", "log"];
-
-/// Returns the settings that have a flag.
-fn settings_with_flag() -> impl Iterator<Item = Setting> {
-    settings().into_iter().filter(|setting| !setting.is_secret)
-}
-
-/// Returns the commands. `serve`, `config show` and `config check` have a flag for every setting that is not secret.
-fn command() -> clap::Command {
-    let file = Arg::new(CONFIG)
-        .long(CONFIG)
-        .value_name("PATH")
-        .value_hint(ValueHint::FilePath)
-        .help(format!(
-            "Configuration file in TOML [env: SIGNET_CONFIG] [default: {DEFAULT_FILE}, if it exists]"
-        ))
-        .help_heading("Global options")
-        .global(true);
-    let (global, others): (Vec<_>, Vec<_>) =
-        settings_with_flag().partition(|setting| GLOBAL_FLAGS.contains(&setting.name.as_str()));
-    let global = global
-        .iter()
-        .map(|setting| flag(setting).help_heading("Global options").global(true));
-    let flags = || others.iter().map(flag);
-    Cli::command()
-        .arg(file)
-        .args(global)
-        .mut_subcommand("serve", |serve| serve.args(flags()))
-        .mut_subcommand("config", |config| {
-            config.mut_subcommands(|command| match command.get_name() {
-                "show" | "check" => command.args(flags()),
-                _ => command,
-            })
-        })
-}
-
-/// Returns the flag of a setting.
-fn flag(setting: &Setting) -> Arg {
-    let default = setting.default.as_ref();
-    let default = default.map(|default| format!(" [default: {default}]"));
-    let hint = match setting.value_name.as_str() {
-        "PATH" => ValueHint::FilePath,
-        _ => ValueHint::Other,
-    };
-    let flag = Arg::new(setting.name.clone())
-        .long(setting.flag())
-        .value_name(setting.value_name.clone())
-        .value_hint(hint)
-        .help(format!(
-            "{} [env: {}]{}",
-            setting.description,
-            setting.variable(),
-            default.unwrap_or_default()
-        ))
-        .help_heading(setting.group.clone());
-    if setting.values.is_empty() {
-        return flag;
-    }
-    flag.value_parser(PossibleValuesParser::new(setting.values.clone()))
-        .hide_possible_values(true)
-}
-
-/// Returns the value of a flag, which may be before or after the name of the command.
-fn flag_value(matches: &ArgMatches, name: &str) -> Option<String> {
-    let below = matches.subcommand();
-    below
-        .and_then(|(_, matches)| flag_value(matches, name))
-        .or_else(|| matches.try_get_one(name).ok().flatten().cloned())
-}
-
 fn load_config(
     matches: &ArgMatches,
     log_level: Option<&str>,
     environment: &Environment,
     traces: Option<&OtlpTracing>,
 ) -> Result<LoadedConfig, CliError> {
-    let names = settings_with_flag()
-        .map(|setting| setting.name)
-        .chain([CONFIG.to_owned()]);
-    let given = names.filter_map(|name| {
-        let value = flag_value(matches, &name)?;
-        Some((name, value))
-    });
-    let log_level = log_level.map(|level| ("log".to_owned(), level.to_owned()));
-    let given = given.chain(log_level).collect();
+    let mut given = flags::values(matches);
+    given.extend(log_level.map(|level| ("log".to_owned(), level.to_owned())));
     let config = load(environment, &given).map_err(CliError::config)?;
     log::init(&config.settings.log, traces);
     for name in &config.unknown_variables {
