@@ -10,6 +10,10 @@ use tokio::time::{Instant, sleep};
 use super::{error::operator_hint, limits::Limits, postgres, sqlite, url::DatabaseUrl};
 use crate::problem::Problem;
 
+/// The rows that the thread of SQLite sends before it waits for the receiver. A batch of the account loader has at most 64 rows. With
+/// the default of 50 rows, the thread would wait for the receiver after each further row.
+const ROW_BUFFER: usize = 128;
+
 /// The operations that a connection allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -73,7 +77,10 @@ pub async fn open_with(
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
         // The file exists by now. If the file is removed later, a new connection must not create another file.
-        let sqlite = sqlite.create_if_missing(false).busy_timeout(wait);
+        let sqlite = sqlite
+            .create_if_missing(false)
+            .busy_timeout(wait)
+            .row_buffer_size(ROW_BUFFER);
         match access {
             // Readers do not wait for the writer.
             Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),
