@@ -35,7 +35,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The changed thing.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum What {
     /// A part was added, removed or renamed, as the text says.
     Part(String),
@@ -46,7 +46,7 @@ pub(crate) enum What {
 }
 
 /// The name of a field, its released value, and its current value.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Values {
     pub(crate) key: String,
     pub(crate) was: Option<Value>,
@@ -80,7 +80,7 @@ impl fmt::Display for What {
 }
 
 /// A change.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Change {
     pub(crate) verdict: Verdict,
     /// A JSON pointer, in the released document unless only the current one has the place.

@@ -54,7 +54,7 @@ impl Display for Comment<'_> {
             row(f, &cells)?;
         }
 
-        // A schema in requests and responses can have the same change twice.
+        // A schema in requests and responses can have the same change with two severities.
         let mut values: Vec<_> = report.changes.iter().map(old_and_new).collect();
         values.dedup();
         let rows = values.concat();
@@ -117,17 +117,18 @@ fn side_by_side(op: &DiffOp, was: &[String], is: &[String]) -> Vec<[String; 3]> 
 fn lines(value: Option<&Value>, prose: bool) -> Vec<String> {
     match value {
         None => vec!["absent".to_owned()],
-        Some(Value::String(text)) if prose => text.split('\n').map(code).collect(),
+        Some(Value::String(text)) if prose => text.lines().map(code).collect(),
         Some(Value::Array(list)) => list.iter().map(|it| code(&it.to_string())).collect(),
         Some(value) => format!("{value:#}").lines().map(code).collect(),
     }
 }
 
-/// Formats a text as code. In a table, renderers disagree about backticks, pipes and backslashes between backticks.
+/// Formats a text as code. In a table, renderers disagree about backticks, pipes and backslashes between backticks. A newline would end
+/// the table.
 fn code(text: &str) -> String {
     if text.trim().is_empty() {
         String::new()
-    } else if text.contains(['|', '`', '\\']) {
+    } else if text.contains(['|', '`', '\\', '\n', '\r']) {
         format!("<code>{}</code>", escape(text))
     } else {
         format!("`{text}`")

@@ -1,4 +1,4 @@
-//! The verdict on the whole, in words.
+//! The changes of a document, and whether clients of the release still work.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::{
     users::Users,
 };
 
-/// Every change between two documents, the gravest first.
+/// The changes between two documents, breaking changes first.
 pub(crate) struct Report {
     released: Version,
     current: Version,
@@ -32,14 +32,16 @@ impl Report {
                 why: "No rule compares the changed part.",
             });
         }
-        changes.sort_by(|a, b| (a.verdict, &a.at).cmp(&(b.verdict, &b.at)));
+        changes.sort_by_cached_key(|it| (it.verdict, it.at.clone(), it.what.to_string()));
+        // A schema can have the same change for several media types.
+        changes.dedup();
         let (released, current) = (
             Version::of(released, "released")?,
             Version::of(current, "current")?,
         );
         ensure!(
             current.major >= released.major,
-            "the version falls from {} to {}",
+            "the current version {1} is lower than the released version {0}",
             released.text,
             current.text
         );
@@ -75,12 +77,14 @@ impl Report {
     pub(crate) fn conclusion(&self) -> String {
         let (released, current) = (&self.released.text, &self.current.text);
         match (self.breaks(), self.fails()) {
-            (false, _) => format!("Clients of {released} can bear {current}."),
+            (false, _) => format!("Clients of {released} work with {current}."),
             (true, true) => format!(
-                "Clients of {released} break: the major version must rise, and {current} does not raise it."
+                "Clients of {released} may fail, but {current} has the same major version. Increase the major version."
             ),
             (true, false) => {
-                format!("Clients of {released} break, as the major version of {current} says.")
+                format!(
+                    "Clients of {released} may fail. The new major version of {current} announces this."
+                )
             }
         }
     }
@@ -115,7 +119,7 @@ impl Version {
         Ok(Self {
             text: text.to_owned(),
             major: major.with_context(|| {
-                format!("the version of the {which} document, {text:?}, names no major version")
+                format!("the version of the {which} document, {text:?}, has no major version")
             })?,
         })
     }

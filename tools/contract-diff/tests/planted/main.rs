@@ -634,12 +634,12 @@ fn breaking_change_needs_a_new_major_version() {
         (
             "1.5.0",
             1,
-            "Clients of 1.4.0 break: the major version must rise, and 1.5.0 does not raise it.\n",
+            "Clients of 1.4.0 may fail, but 1.5.0 has the same major version. Increase the major version.\n",
         ),
         (
             "2.0.0",
             0,
-            "Clients of 1.4.0 break, as the major version of 2.0.0 says.\n",
+            "Clients of 1.4.0 may fail. The new major version of 2.0.0 announces this.\n",
         ),
     ] {
         let outcome = after(|it| {
@@ -677,7 +677,7 @@ Documentation
 - POST /v1/auth/jwt/obtain/: summary changed
   Only people read this text.
 
-Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it.
+Clients of 1.4.0 may fail, but 1.4.0 has the same major version. Increase the major version.
 "#
     );
 }
@@ -717,10 +717,13 @@ fn documents_that_cannot_be_compared_are_an_error() {
             "drift cannot compare the documents: error deserializing new OpenAPI document: \
              missing field `openapi`",
         ),
-        (&older.to_string(), "the version falls from 1.4.0 to 0.9.0"),
+        (
+            &older.to_string(),
+            "the current version 0.9.0 is lower than the released version 1.4.0",
+        ),
         (
             &unversioned.to_string(),
-            "the version of the current document, \"one\", names no major version: \
+            "the version of the current document, \"one\", has no major version: \
              invalid digit found in string",
         ),
     ] {

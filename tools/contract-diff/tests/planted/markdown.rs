@@ -66,7 +66,7 @@ fn breaking_changes_are_first() {
         comment,
         r#"### current: 1 breaking, 1 additive, 1 documentation
 
-Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it.
+Clients of 1.4.0 may fail, but 1.4.0 has the same major version. Increase the major version.
 
 | Severity | Operation | Change | Rule |
 |---|---|---|---|
@@ -101,7 +101,7 @@ fn changed_constraints_have_the_old_and_the_new_value() {
         comment,
         r#"### current: 2 breaking, 1 additive, 0 documentation
 
-Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it.
+Clients of 1.4.0 may fail, but 1.4.0 has the same major version. Increase the major version.
 
 | Severity | Operation | Change | Rule |
 |---|---|---|---|
@@ -133,7 +133,7 @@ fn changed_table_of_a_description_shows_the_rows_that_differ() {
         comment,
         r"### current: 0 breaking, 0 additive, 1 documentation
 
-Clients of 1.4.0 can bear 1.4.0.
+Clients of 1.4.0 work with 1.4.0.
 
 | Severity | Operation | Change | Rule |
 |---|---|---|---|
@@ -170,13 +170,12 @@ fn characters_of_markdown_are_escaped() {
     );
     assert_eq!(
         comment,
-        r#"### current: 3 breaking, 1 additive, 1 documentation
+        r#"### current: 2 breaking, 1 additive, 1 documentation
 
-Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it.
+Clients of 1.4.0 may fail, but 1.4.0 has the same major version. Increase the major version.
 
 | Severity | Operation | Change | Rule |
 |---|---|---|---|
-| Breaking | `POST /v1/auth/jwt/obtain/` | `ObtainRequest.password`: `pattern` changed | Messages that were valid may be invalid now. |
 | Breaking | `POST /v1/auth/jwt/obtain/` | `ObtainRequest.password`: `pattern` changed | Messages that were valid may be invalid now. |
 | Breaking | `POST /v1/auth/jwt/obtain/` | `requestBody content`: application/json was removed | A client may use the removed part. |
 | Additive | `POST /v1/auth/jwt/obtain/` | `requestBody content`: &#42;/&#96;&#124; &#42; was added | Every request that was accepted still is. |
@@ -194,4 +193,40 @@ Clients of 1.4.0 break: the major version must rise, and 1.4.0 does not raise it
         panic!("two tables: {comment}");
     };
     assert_eq!(values[0][2], json!(pattern).to_string());
+}
+
+/// A newline would end the table.
+#[test]
+fn newlines_in_a_document_are_removed() {
+    let body = json!({"type": "string", "maxLength": 3});
+    let comment = comment(
+        |it| {
+            set(
+                it,
+                OBTAIN,
+                "description",
+                json!("Log in.\r\nReturns a token."),
+            );
+            set(it, BODY, "a\nb", json!({ "schema": body }));
+        },
+        |it| {
+            set(
+                it,
+                OBTAIN,
+                "description",
+                json!("Log in.\r\nSends a token."),
+            );
+            set(it, &format!("{BODY}/a\nb/schema"), "maxLength", json!(2));
+        },
+    );
+    assert!(!comment.contains('\r'), "{comment}");
+    let [changes, values] = &tables(&comment)[..] else {
+        panic!("two tables: {comment}");
+    };
+    assert_eq!(
+        changes[0][2],
+        "requestBody content a b schema: maxLength changed"
+    );
+    assert_eq!(values[0][1..3], ["3", "2"]);
+    assert_eq!(values[2][1..3], ["Returns a token.", "Sends a token."]);
 }
