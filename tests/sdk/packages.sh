@@ -28,6 +28,7 @@ describes_itself() {
     rm -rf "$work/unpacked"
     unpack "$1" "$work/unpacked"
     cmp "$(find "$work/unpacked" -name LICENSE)" ../../LICENSE
+    cmp "$(find "$work/unpacked" -name openapi.json -print -quit)" "$document"
     grep -rF "version $version of the contract" "$work/unpacked" --include=README.md --include=METADATA
 }
 
@@ -87,10 +88,21 @@ types_match() {
         --typeRoots "$sdk/node_modules/@types" --types node login.mts
 }
 
+# Runs the command of the page in the unpacked folder, but without the registry: `cargo publish` packs the same files as `cargo package`.
+can_be_published_to_cargo() {
+    local command
+    command=$(sed -n 's/^| Rust .*`\(.*cargo publish\)`.*/\1/p' ../../docs/guides/clients.md)
+    rm -rf "$work/unpacked"
+    unpack "$archives/signet-client-$version.crate" "$work/unpacked"
+    cd "$work/unpacked/signet-client-$version"
+    : "${command:?The page does not publish the crate.}"
+    bash -euo pipefail -c "${command/cargo publish/cargo package --offline --no-verify}"
+}
+
 check "packages: are created with version $version of the contract" creates_packages
 mapfile -t packages < <(find "$archives" -name 'signet*' -type f -o -name '*.zip')
 for package in "${packages[@]}"; do
-    check "packages: ${package#"$archives/"} has the license and the version" describes_itself "$package"
+    check "packages: ${package#"$archives/"} has the license, the contract and its version" describes_itself "$package"
 done
 sdist=$archives/signet_client-$version.tar.gz
 check "packages: Python logs in with the wheel" logs_in_with python-wheel "$sdist" new_environment
@@ -99,3 +111,4 @@ check "packages: TypeScript logs in" logs_in_with typescript "$archives/signet-c
 check "packages: the types of TypeScript match" types_match
 check "packages: Rust logs in" logs_in_with rust "$archives/signet-client-$version.crate" new_cargo_project
 check "packages: Go logs in" logs_in_with go "$(find "$archives" -name '*.zip')" new_go_project
+check "packages: Rust can be published" can_be_published_to_cargo
