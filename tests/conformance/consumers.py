@@ -38,6 +38,9 @@ def postman(target: Target) -> Iterator[str]:
         options = ["--reporters=json", "--reporter-json-export=report.json"]
         output = run(folder, NODE / ".bin/newman", *command, *options)
         result = report_of(output, folder)["run"]
+    for execution in result["executions"]:
+        tests = [assertion["assertion"] for assertion in execution.get("assertions", [])]
+        yield from missing_tests(execution["item"]["name"], tests)
     items = [execution["item"] for execution in result["executions"]]
     saved = [example["name"] for item in items for example in item["response"]]
     yield from missing_examples(target, [item["name"] for item in items] + saved)
@@ -59,6 +62,9 @@ def bruno(target: Target) -> Iterator[str]:
     for result in results:
         if result["error"]:
             yield f"error: {result['path']}: {result['error']}"
+        yield from missing_tests(
+            result["path"], [test["description"] for test in result["testResults"]]
+        )
         for test in result["testResults"]:
             if test["status"] != "pass":
                 yield f"{test['description']}: {result['path']}: {test['error']}"
@@ -153,3 +159,9 @@ def missing_examples(target: Target, names: Iterable[str]) -> Iterator[str]:
     ]
     if sorted(documented) != sorted(names):
         yield f"examples: {sorted(names)} are not {sorted(documented)}"
+
+
+def missing_tests(request: str, tests: list[str]) -> Iterator[str]:
+    """Each request has a test of each part of the response."""
+    if tests != ["status", "media type", "body"]:
+        yield f"tests: {request} has {tests}"

@@ -114,6 +114,11 @@ def changed_path(folder: Path) -> None:
     replace(folder, "/v1/", "/v2/")
 
 
+def no_tests(folder: Path) -> None:
+    replace(folder, '"listen": "test"', '"listen": "other"')
+    replace(folder, "type: tests", "type: other")
+
+
 def no_step_id(folder: Path) -> None:
     replace(folder, "stepId:", "step:")
 
@@ -131,8 +136,10 @@ IN_THE_FILES: list[tuple[Callable[[Path], None], Check, str]] = [
     (changed_path, consumers.login_of_page, "exit"),
     (changed_example, consumers.postman, "body"),
     (changed_path, consumers.postman, "status"),
+    (no_tests, consumers.postman, "tests"),
     (changed_example, consumers.bruno, "body"),
     (changed_path, consumers.bruno, "status"),
+    (no_tests, consumers.bruno, "tests"),
     (changed_example, consumers.mock, "body"),
     (changed_path, consumers.mock, "status"),
 ]
