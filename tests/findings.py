@@ -1,6 +1,6 @@
-"""How checks from outside are run and told: a check must find nothing, and must find what is planted for it.
+"""Runs checks, and prints a line for each check. A check must find no fault in the service, and must find each planted fault.
 
-A check takes a target, and yields what is wrong with it, each as `kind: what`.
+A check is a generator with a target as its argument. It yields a finding for each fault, such as `kind: details`.
 """
 
 import sys
@@ -16,14 +16,14 @@ Check = Callable[[T], Iterable[str]]
 
 
 def finds_nothing(check: Check[T], target: T, how: str = "") -> bool:
-    """Runs a check that must find nothing."""
+    """Runs a check on a target without faults. Returns whether the check has no findings."""
     with line(f"{name(check)} {how}".strip()) as found:
         found += findings(check, target)
     return not found
 
 
 def finds(check: Check[T], target: T, fault: Callable[..., object], kind: str) -> bool:
-    """Runs a check that must find the fault that is planted, and call it this kind."""
+    """Runs a check on a target with a planted fault. Returns whether a finding has this kind."""
     with line(f"planted {name(fault)}: {name(check)} finds {kind}") as wrong:
         found = findings(check, target)
         if not any(one.startswith(f"{kind}: ") for one in found):
@@ -40,7 +40,7 @@ def findings(check: Check[T], target: T) -> list[str]:
 
 @contextmanager
 def line(title: str) -> Iterator[list[str]]:
-    """Prints whether something was wrong, and below it what."""
+    """Prints the title, and the findings that the block adds to the list."""
     wrong: list[str] = []
     started = monotonic()
     yield wrong

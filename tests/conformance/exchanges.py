@@ -22,13 +22,13 @@ def example_pairs(target: Target) -> Iterator[str]:
     for operation in target.operations.values():
         for status, name in operation.pairs():
             answer = post(target, operation, encoded(operation.requests[name]))
-            yield from held(target, operation, answer, status, operation.answers(status)[name])
+            yield from differences(target, operation, answer, status, operation.answers(status)[name])
 
 
 def obtain_then_refresh(target: Target) -> Iterator[str]:
     """Obtains a token, refreshes it, and refreshes the new token. All tokens belong to one login."""
     answer = post(target, target.obtain, encoded(target.credentials))
-    yield from held(target, target.obtain, answer, "200")
+    yield from differences(target, target.obtain, answer, "200")
     if answer.status != 200:
         return
     login = json.loads(answer.body)
@@ -42,7 +42,7 @@ def obtain_then_refresh(target: Target) -> Iterator[str]:
     token = login["token"]
     for _ in range(2):
         answer = post(target, target.refresh, encoded({"token": token}))
-        yield from held(target, target.refresh, answer, "200")
+        yield from differences(target, target.refresh, answer, "200")
         if answer.status != 200:
             return
         token = json.loads(answer.body)["token"]
@@ -59,7 +59,7 @@ def media_types(target: Target) -> Iterator[str]:
         body = encoded(operation.requests[name])
         for media_type in (JSON, "Application/JSON", f"{JSON}; charset=utf-8", f"{JSON};v=1"):
             answer = post(target, operation, body, media_type)
-            yield from held(target, operation, answer, status, operation.answers(status)[name])
+            yield from differences(target, operation, answer, status, operation.answers(status)[name])
         for other in (
             None,
             "",
@@ -75,7 +75,7 @@ def media_types(target: Target) -> Iterator[str]:
             (example,) = operation.answers("415").values()
             detail = example["detail"].replace("text/plain", other or "")
             answer = post(target, operation, body, other)
-            yield from held(target, operation, answer, "415", {"detail": detail})
+            yield from differences(target, operation, answer, "415", {"detail": detail})
 
 
 def refusals(target: Target) -> Iterator[str]:
@@ -86,7 +86,7 @@ def refusals(target: Target) -> Iterator[str]:
             ("413", "too_large", encoded({"padding": "x" * 64 * 1024})),
         ):
             answer = post(target, operation, body)
-            yield from held(target, operation, answer, status, operation.answers(status)[name])
+            yield from differences(target, operation, answer, status, operation.answers(status)[name])
 
 
 def post(
@@ -105,7 +105,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
-def held(
+def differences(
     target: Target, operation: Operation, answer: Answer, status: str, expected: Any = None
 ) -> Iterator[str]:
     """Yields the differences between a response and the document, the expected status and body."""

@@ -11,7 +11,7 @@ import exchanges
 import proxy
 import tools
 import workflows
-from planted import IN_THE_ANSWERS, IN_THE_DOCUMENT, IN_THE_FILES, Check
+from planted import IN_RESPONSES, IN_DOCUMENT, IN_FILES, Check
 from target import DOCUMENT, Target, generated, service
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -44,7 +44,7 @@ EXAMPLES, FEW_EXAMPLES = 300, 10
 
 
 def main() -> int:
-    proven = {check for _, check, _ in [*IN_THE_ANSWERS, *IN_THE_DOCUMENT, *IN_THE_FILES]}
+    proven = {check for _, check, _ in [*IN_RESPONSES, *IN_DOCUMENT, *IN_FILES]}
     assert proven == {*CHECKS, *CHECKS_OF_FILES}, "each check needs a planted fault"
     passed = []
     with service() as address, generated() as files:
@@ -57,20 +57,20 @@ def main() -> int:
         # The proxy itself must not cause findings.
         with proxy.proxy(address, proxy.no_fault) as through:
             target = Target(DOCUMENT, through, FEW_EXAMPLES)
-            for check in dict.fromkeys(check for _, check, _ in IN_THE_ANSWERS):
+            for check in dict.fromkeys(check for _, check, _ in IN_RESPONSES):
                 passed.append(finds_nothing(check, target, "through the proxy"))
-        for fault, check, kind in IN_THE_ANSWERS:
+        for fault, check, kind in IN_RESPONSES:
             with proxy.proxy(address, fault) as through:
                 target = Target(DOCUMENT, through, FEW_EXAMPLES)
                 passed.append(finds(check, target, fault, kind))
-        for change, check, kind in IN_THE_DOCUMENT:
+        for change, check, kind in IN_DOCUMENT:
             with TemporaryDirectory() as folder:
                 target = Target(Path(folder, "openapi.json"), address, FEW_EXAMPLES)
                 document = json.loads(DOCUMENT.read_text())
                 change(document)
                 target.path.write_text(json.dumps(document))
                 passed.append(finds(check, target, change, kind))
-        for alter, check, kind in IN_THE_FILES:
+        for alter, check, kind in IN_FILES:
             with TemporaryDirectory() as folder:
                 copytree(files.parent, folder, dirs_exist_ok=True)
                 alter(Path(folder))

@@ -20,20 +20,20 @@ Document = dict[str, Any]
 
 # Some checks of schemathesis do not apply: no operation requires authentication or a header, or
 # creates a resource that can be deleted.
-IN_THE_ANSWERS: list[tuple[proxy.Fault, Check, str]] = [
+IN_RESPONSES: list[tuple[proxy.Fault, Check, str]] = [
     (proxy.wrong_content_type, tools.schemathesis, "content_type_conformance"),
     (proxy.undocumented_status, tools.schemathesis, "status_code_conformance"),
     (proxy.wrong_field_type, tools.schemathesis, "response_schema_conformance"),
     (proxy.no_allow, tools.schemathesis, "unsupported_method"),
     (proxy.undocumented_method, tools.schemathesis, "unsupported_method"),
-    (proxy.untrue_allow, tools.schemathesis, "allow_header_conformance"),
+    (proxy.wrong_allow, tools.schemathesis, "allow_header_conformance"),
     (proxy.fails_on_odd_input, tools.schemathesis, "not_a_server_error"),
     (proxy.redirect, tools.schemathesis, "status_code_conformance"),
     (proxy.dropped_header, tools.schemathesis, "response_headers_conformance"),
-    (proxy.takes_anything, tools.schemathesis, "negative_data_rejection"),
+    (proxy.accepts_anything, tools.schemathesis, "negative_data_rejection"),
     (proxy.undocumented_status, tools.specmatic, "R0002"),
     (proxy.wrong_field_type, tools.specmatic, "R1001"),
-    (proxy.other_words, exchanges.example_pairs, "body"),
+    (proxy.other_message, exchanges.example_pairs, "body"),
     (proxy.redirect, exchanges.example_pairs, "undocumented"),
     (proxy.wrong_content_type, exchanges.example_pairs, "content type"),
     (proxy.wrong_field_type, exchanges.obtain_then_refresh, "schema"),
@@ -52,7 +52,7 @@ def unknown_type(document: Document) -> None:
     document["components"]["schemas"]["Token"]["properties"]["token"]["type"] = "text"
 
 
-def undescribed_answer(document: Document) -> None:
+def response_without_description(document: Document) -> None:
     del obtain(document)["responses"]["400"]["description"]
 
 
@@ -70,9 +70,9 @@ def no_error(document: Document) -> None:
         del responses[status]
 
 
-def untrue_example(document: Document) -> None:
+def wrong_example(document: Document) -> None:
     answer = obtain(document)["responses"]["400"]["content"][JSON]
-    answer["examples"] = {"untrue": {"value": {"detail": 1}}}
+    answer["examples"] = {"wrong": {"value": {"detail": 1}}}
 
 
 def unused_schema(document: Document) -> None:
@@ -83,19 +83,19 @@ def no_contact(document: Document) -> None:
     document["info"].pop("contact", None)
 
 
-def untold_tag(document: Document) -> None:
+def undeclared_tag(document: Document) -> None:
     document["tags"] = []
 
 
-IN_THE_DOCUMENT: list[tuple[Callable[[Document], None], Check, str]] = [
+IN_DOCUMENT: list[tuple[Callable[[Document], None], Check, str]] = [
     (unknown_type, tools.openapi_spec_validator, "OpenAPIValidationError"),
-    (undescribed_answer, tools.openapi_spec_validator, "OpenAPIValidationError"),
+    (response_without_description, tools.openapi_spec_validator, "OpenAPIValidationError"),
     (same_id_twice, tools.openapi_spec_validator, "DuplicateOperationIDError"),
     (no_id, tools.redocly, "operation-operationId"),
     (no_error, tools.redocly, "operation-4xx-response"),
-    (untrue_example, tools.redocly, "no-invalid-media-type-examples"),
+    (wrong_example, tools.redocly, "no-invalid-media-type-examples"),
     (no_contact, tools.spectral, "info-contact"),
-    (untold_tag, tools.spectral, "operation-tag-defined"),
+    (undeclared_tag, tools.spectral, "operation-tag-defined"),
     (unused_schema, tools.spectral, "oas3-unused-component"),
 ]
 
@@ -127,7 +127,7 @@ def no_retry(folder: Path) -> None:
     replace(folder, "type: retry", "type: end")
 
 
-IN_THE_FILES: list[tuple[Callable[[Path], None], Check, str]] = [
+IN_FILES: list[tuple[Callable[[Path], None], Check, str]] = [
     (no_step_id, workflows.arazzo_lint, "struct"),
     (changed_example, workflows.workflows, "success criteria check"),
     (changed_path, workflows.workflows, "success criteria check"),

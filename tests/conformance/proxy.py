@@ -40,7 +40,7 @@ def wrong_field_type(request: Request, send: Send) -> Answer:
     return answer
 
 
-def other_words(request: Request, send: Send) -> Answer:
+def other_message(request: Request, send: Send) -> Answer:
     answer = send(request)
     answer.body = answer.body.replace(b"Unable to log in", b"Cannot log in")
     return answer
@@ -53,7 +53,7 @@ def no_allow(request: Request, send: Send) -> Answer:
     return answer
 
 
-def untrue_allow(request: Request, send: Send) -> Answer:
+def wrong_allow(request: Request, send: Send) -> Answer:
     answer = send(request)
     if request.method == "OPTIONS":
         answer.headers["allow"] = "GET, OPTIONS"
@@ -89,7 +89,7 @@ def dropped_header(request: Request, send: Send) -> Answer:
     return answer
 
 
-def takes_anything(request: Request, send: Send) -> Answer:
+def accepts_anything(request: Request, send: Send) -> Answer:
     answer = send(request)
     if answer.status == 400:
         token = {"type": "JWT", "token": "none", "expires_in": 3600}
