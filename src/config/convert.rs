@@ -143,9 +143,9 @@ impl Settings {
     #[must_use]
     pub fn public_keys(&self) -> PublicKeys {
         match (&self.jwt_keys_file, self.jwt_algorithm) {
-            (None, _) => PublicKeys::Absent,
+            (_, JwtAlgorithm::Es256) => PublicKeys::Sign,
             (Some(_), JwtAlgorithm::Hs256) => PublicKeys::Published,
-            (Some(_), JwtAlgorithm::Es256) => PublicKeys::Sign,
+            (None, JwtAlgorithm::Hs256) => PublicKeys::Absent,
         }
     }
 

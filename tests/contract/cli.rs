@@ -109,6 +109,12 @@ fn openapi_prints_the_document() {
         .output()
         .unwrap();
     assert!(stdout(&behind).contains("\"url\": \"https://host/auth\""));
+    let es256 = home
+        .command(&["openapi"])
+        .env("SIGNET_JWT_ALGORITHM", "ES256")
+        .output()
+        .unwrap();
+    assert!(stdout(&es256).contains("Tokens are signed with ES256"));
     assert!(
         !home.path().join("data").exists(),
         "`openapi` created a database"
