@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::change::{Change, GONE, UNKNOWN_BEFORE, Verdict};
 
-/// Returns the changes that drift finds and the rules have not `said`.
+/// Returns the changes that drift finds, except for the changes in `said`, which the rules found.
 pub(crate) fn changes(released: &Value, current: &Value, said: &[Change]) -> Result<Vec<Change>> {
     let (mut released, mut current) = (released.clone(), current.clone());
     share_media_types(&mut released, &mut current);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_cannot_make_little_of_a_break() {
+    fn rule_cannot_weaken_a_breaking_change() {
         let released = of_password(json!({"type": "string"}));
         let current = of_password(json!({"type": "integer"}));
         assert_eq!(

@@ -360,7 +360,7 @@ impl<'a> Walk<'a> {
                 let at = below("#/components/schemas", name);
                 match (was, is) {
                     (Some(was), Some(is)) => {
-                        // If no operation uses the schema, both senders may.
+                        // No operation uses the schema, so the sender is unknown.
                         if !self.seen.iter().any(|seen| seen.0 == Some(&at)) {
                             self.schema(&at, Side::Request, was, is);
                             self.schema(&at, Side::Response, was, is);
@@ -371,7 +371,7 @@ impl<'a> Walk<'a> {
                         self.say(Verdict::Breaking, &at, "the schema was removed", why);
                     }
                     (None, _) => {
-                        let why = "No client of the release refers to it.";
+                        let why = "No client of the release uses the new schema.";
                         self.say(Verdict::Additive, &at, "the schema was added", why);
                     }
                 }
@@ -394,7 +394,7 @@ pub(crate) fn demanded(was: bool, is: bool) -> Effect {
     }
 }
 
-/// Returns the path without the names of its parameters, as drift compares paths.
+/// Returns the path without the names of parameters, as drift compares paths.
 fn route(path: &str) -> String {
     let part = |part: &str| if part.contains('{') { "{}" } else { part }.to_owned();
     path.split('/').map(part).collect::<Vec<_>>().join("/")
@@ -403,7 +403,7 @@ fn route(path: &str) -> String {
 /// The parameters of an operation by location and name.
 type Parameters<'a> = BTreeMap<(&'a str, &'a str), (String, &'a Value)>;
 
-/// Returns the parameters of a path and of its operation. The operation overrides the path.
+/// Returns the parameters of a path and an operation. The parameters of the operation override the parameters of the path.
 fn parameters<'a>(document: &'a Value, holders: [(&str, &'a Value); 2]) -> Parameters<'a> {
     let mut all = Parameters::new();
     for (at, holder) in holders {

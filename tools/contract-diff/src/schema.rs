@@ -34,7 +34,7 @@ impl<'a> Walk<'a> {
             let at_field = below(at, key);
             match (key, was, is) {
                 ("properties", ..) => {}
-                ("required", ..) if listed(was, is) != (false, false) => {}
+                ("required", ..) if added_and_removed(was, is) != (false, false) => {}
                 ("items", Some(was), Some(is))
                 | (
                     "additionalProperties",
@@ -67,16 +67,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The fields of an object: `properties` and `required` make sense together.
+    /// Compares the fields of an object. A field can be in `properties`, in `required`, or in both.
     fn members(&mut self, at: &str, side: Side, was: &'a Value, is: &'a Value) {
         let names: BTreeSet<_> = [was, is].into_iter().flat_map(names).collect();
         for name in names {
             let at = below(&below(at, "properties"), name);
-            let (old, new) = (demands(was, name), demands(is, name));
+            let (old, new) = (is_required(was, name), is_required(is, name));
             let mut weigh = |effect, what: &str| self.weigh(&at, side, effect, what);
             match (old, new) {
                 (None, _) if side == Side::Response && was["additionalProperties"] == false => {
-                    // The release promised that there is no other field.
+                    // The released schema allows no other field, so a client may reject the new field.
                     weigh(Effect::Looser, "the field was added");
                 }
                 (None, Some(true)) => {
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Every field that a schema names.
+/// Returns the names of the fields in `properties` and `required`.
 fn names(schema: &Value) -> impl Iterator<Item = &str> {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let required = schema["required"].as_array().into_iter().flatten();
@@ -117,7 +117,7 @@ fn names(schema: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Returns whether a schema requires the field, or `None` if the schema does not have the field.
-fn demands(schema: &Value, name: &str) -> Option<bool> {
+fn is_required(schema: &Value, name: &str) -> Option<bool> {
     let required = schema["required"].as_array();
     let required = required.is_some_and(|it| it.iter().any(|it| it == name));
     (required || schema["properties"].get(name).is_some()).then_some(required)
@@ -134,9 +134,9 @@ fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> 
     let open = |it| it != Some(&Value::Bool(false));
     Some(match (key, was, is) {
         ("maxLength" | "maxItems" | "maxProperties" | "maximum", ..) => {
-            shrunk(number(was, f64::INFINITY), number(is, f64::INFINITY))
+            upper_bound(number(was, f64::INFINITY), number(is, f64::INFINITY))
         }
-        ("minLength" | "minItems" | "minProperties" | "minimum", ..) => shrunk(
+        ("minLength" | "minItems" | "minProperties" | "minimum", ..) => upper_bound(
             number(is, f64::NEG_INFINITY),
             number(was, f64::NEG_INFINITY),
         ),
@@ -148,7 +148,7 @@ fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> 
         }
         ("enum" | "pattern" | "multipleOf", None, _) => Effect::Tighter,
         ("enum" | "pattern" | "multipleOf", _, None) => Effect::Looser,
-        ("enum", ..) => match listed(was, is) {
+        ("enum", ..) => match added_and_removed(was, is) {
             (false, false) => Effect::Same,
             (true, false) => Effect::Looser,
             (false, true) => Effect::Tighter,
@@ -163,7 +163,7 @@ fn effect(key: &str, was: Option<&Value>, is: Option<&Value>) -> Option<Effect> 
 }
 
 /// Returns the effect of a changed upper bound. Different bounds that are equal as floats are still different.
-fn shrunk(was: f64, is: f64) -> Effect {
+fn upper_bound(was: f64, is: f64) -> Effect {
     match is.partial_cmp(&was) {
         Some(Ordering::Less) => Effect::Tighter,
         Some(Ordering::Greater) => Effect::Looser,
@@ -176,7 +176,7 @@ fn number(value: Option<&Value>, absent: f64) -> f64 {
 }
 
 /// Returns whether values were added to a list, and whether values were removed.
-fn listed(was: Option<&Value>, is: Option<&Value>) -> (bool, bool) {
+fn added_and_removed(was: Option<&Value>, is: Option<&Value>) -> (bool, bool) {
     let values = |it: Option<&Value>| it.and_then(Value::as_array).cloned().unwrap_or_default();
     let (was, is) = (values(was), values(is));
     let beyond = |one: &[Value], other: &[Value]| one.iter().any(|it| !other.contains(it));
