@@ -1,16 +1,17 @@
-//! Documented exchanges. The examples are built from the types of requests and responses.
+//! Documented exchanges. Each response is built by the code that responds to requests.
 
 use futures_util::FutureExt;
 use poem::{IntoResponse, http::StatusCode};
-use poem_openapi::types::ToJSON;
 use serde_json::{Value, json};
 
 use super::{
     body,
     json::MEDIA_TYPE,
-    rejection::{ErrorMessages, Rejection},
-    response::{Operation, ResponseOf},
+    obtain::Obtain,
+    rejection::Rejection,
+    response::Response,
     schema::message::{BLANK, NOT_A_STRING, NUL, NULL, REQUIRED},
+    token::Token,
 };
 use crate::auth::{RateLimited, TokenError, TokenRejection};
 
@@ -60,13 +61,13 @@ pub enum Cause {
 }
 
 impl Exchange {
-    /// Creates an exchange without a request.
-    fn response<O: Operation>(
+    /// Creates an exchange without a request. All operations with tokens have the same responses.
+    fn new(
         name: &'static str,
         summary: &'static str,
-        result: Result<O::Output, Rejection>,
+        response: impl Into<Response<Obtain>>,
     ) -> Self {
-        let response = ResponseOf::<O>::from(result).into_response();
+        let response = response.into().into_response();
         let status = response.status();
         let retry_after = response
             .header("retry-after")
@@ -88,34 +89,39 @@ impl Exchange {
         }
     }
 
+    /// Creates an exchange that succeeds with the documented token, without a request.
+    fn success(name: &'static str, summary: &'static str, expires_in: i64) -> Self {
+        let token = Token::documented(expires_in);
+        Self::new(name, summary, Response::Ok(token.into()))
+    }
+
     /// Creates an exchange that is rejected, without a request.
-    fn rejected<O: Operation>(
+    fn rejected(
         name: &'static str,
         summary: &'static str,
         rejection: impl Into<Rejection>,
     ) -> Self {
-        Self::response::<O>(name, summary, Err(rejection.into()))
+        Self::new(name, summary, rejection.into())
+    }
+
+    /// Creates an exchange whose request does not match its schema. Such a request is not an example of the document.
+    fn invalid(name: &'static str, summary: &'static str, request: Value, messages: Value) -> Self {
+        Self::rejected(name, summary, Rejection::Invalid(messages)).with_cause(Cause::Json(request))
     }
 
     /// Adds the request. The contract page lists the statuses of such examples in its overview.
-    fn with_request(self, request: &impl ToJSON) -> Self {
+    fn with_request(self, request: Value) -> Self {
         let name = self.name;
         self.with_expired_request(name, request)
     }
 
     /// Adds a request whose token has expired by now. The other name shows that a running service rejects the request.
-    fn with_expired_request(self, name: &'static str, request: &impl ToJSON) -> Self {
-        let body = request.to_json().unwrap_or_default();
+    fn with_expired_request(self, name: &'static str, request: Value) -> Self {
         Self {
-            request: Some((name, body.clone())),
-            cause: Cause::Json(body),
+            request: Some((name, request.clone())),
+            cause: Cause::Json(request),
             ..self
         }
-    }
-
-    /// Adds a request that does not match its schema, and is therefore not an example of the document.
-    fn with_invalid_request(self, body: Value) -> Self {
-        self.with_cause(Cause::Json(body))
     }
 
     fn with_cause(self, cause: Cause) -> Self {
@@ -123,32 +129,33 @@ impl Exchange {
     }
 }
 
-/// Returns an exchange that is rejected with these messages of fields.
-fn invalid<O: Operation, const N: usize>(
-    name: &'static str,
-    summary: &'static str,
-    messages: [(&str, &str); N],
-) -> Exchange {
-    let messages = ErrorMessages::of_fields(messages);
-    Exchange::rejected::<O>(name, summary, Rejection::Invalid(messages))
-}
-
-/// Returns the examples of tokens that are not valid. `not_a_token` is the request of the first example.
-fn invalid_tokens<O: Operation>(not_a_token: &impl ToJSON) -> [Exchange; 3] {
+/// Returns the examples of an operation on a token. `success` is the name and the summary of the example that succeeds, and `own` are the
+/// examples that only this operation has.
+fn on_token(
+    success: (&'static str, &'static str),
+    own: Vec<Exchange>,
+    expires_in: i64,
+) -> Vec<Exchange> {
+    let request = json!({ "token": Token::documented(expires_in).token });
+    let success = Exchange::success(success.0, success.1, expires_in);
     let error = TokenRejection::InvalidToken(TokenError::Segments);
-    [
-        Exchange::rejected::<O>("invalid_token", "The token is invalid", error)
-            .with_request(not_a_token),
-        invalid_token_field::<O>("blank_token", "An empty token", BLANK)
-            .with_invalid_request(json!({ "token": " " })),
-        invalid_token_field::<O>("null_character", "A null character in the token", NUL)
-            .with_invalid_request(json!({ "token": "a.b.c\0" })),
-    ]
-}
-
-/// Returns the examples of tokens with a valid signature that every operation rejects.
-fn rejected_tokens<O: Operation>() -> [Exchange; 4] {
-    [
+    let invalid = [
+        Exchange::rejected("invalid_token", "The token is invalid", error)
+            .with_request(json!({ "token": "not a token" })),
+        Exchange::invalid(
+            "blank_token",
+            "An empty token",
+            json!({ "token": " " }),
+            json!({ "token": [BLANK] }),
+        ),
+        Exchange::invalid(
+            "null_character",
+            "A null character in the token",
+            json!({ "token": "a.b.c\0" }),
+            json!({ "token": [NUL] }),
+        ),
+    ];
+    let rejected = [
         (
             "expired_token",
             "The token has expired",
@@ -170,35 +177,39 @@ fn rejected_tokens<O: Operation>() -> [Exchange; 4] {
             TokenRejection::Disabled,
         ),
     ]
-    .map(|(name, summary, error)| Exchange::rejected::<O>(name, summary, error))
-}
-
-/// Returns the examples of requests without a token.
-fn invalid_token_fields<O: Operation>() -> [Exchange; 3] {
-    [
-        invalid_token_field::<O>(
+    .map(|(name, summary, error)| Exchange::rejected(name, summary, error));
+    let without_token = [
+        Exchange::invalid(
             "missing_token",
             "The payload must contain a token",
-            REQUIRED,
-        )
-        .with_invalid_request(json!({})),
-        invalid_token_field::<O>("null_token", "A token that is null", NULL)
-            .with_invalid_request(json!({ "token": null })),
-        invalid_token_field::<O>("not_a_string", "A token of another JSON type", NOT_A_STRING)
-            .with_invalid_request(json!({ "token": 1234 })),
-    ]
-}
-
-fn invalid_token_field<O: Operation>(
-    name: &'static str,
-    summary: &'static str,
-    message: &str,
-) -> Exchange {
-    invalid::<O, 1>(name, summary, [("token", message)])
+            json!({}),
+            json!({ "token": [REQUIRED] }),
+        ),
+        Exchange::invalid(
+            "null_token",
+            "A token that is null",
+            json!({ "token": null }),
+            json!({ "token": [NULL] }),
+        ),
+        Exchange::invalid(
+            "not_a_string",
+            "A token of another JSON type",
+            json!({ "token": 1234 }),
+            json!({ "token": [NOT_A_STRING] }),
+        ),
+    ];
+    let success = success.with_expired_request("documented", request);
+    let mut examples = vec![success];
+    examples.extend(invalid);
+    examples.extend(rejected);
+    examples.extend(own);
+    examples.extend(without_token);
+    examples.extend(common());
+    examples
 }
 
 /// Returns the examples of errors that all operations have in common.
-fn common<O: Operation>() -> [Exchange; 7] {
+fn common() -> [Exchange; 7] {
     const MALFORMED: &str = "{";
     const OTHER_MEDIA_TYPE: &str = "text/plain";
     let malformed = body::parse(MALFORMED, &[]).expect_err("the text is not JSON");
@@ -206,24 +217,24 @@ fn common<O: Operation>() -> [Exchange; 7] {
     let throttled = Rejection::RateLimited(RateLimited { seconds: 90 });
     let unavailable = Rejection::Unavailable { retry_after: 5 };
     [
-        Exchange::rejected::<O>("malformed", "A body that is not JSON", malformed).with_cause(
+        Exchange::rejected("malformed", "A body that is not JSON", malformed).with_cause(
             Cause::Text {
                 media_type: MEDIA_TYPE,
                 body: MALFORMED,
             },
         ),
-        Exchange::rejected::<O>(
+        Exchange::rejected(
             "too_slow",
             "A body that did not arrive in time",
             Rejection::BodyTimeout,
         ),
-        Exchange::rejected::<O>(
+        Exchange::rejected(
             "too_large",
             "A body over 64 KiB",
             Rejection::PayloadTooLarge,
         )
         .with_cause(Cause::Oversized),
-        Exchange::rejected::<O>(
+        Exchange::rejected(
             "wrong_media_type",
             "A body with another media type",
             media_type,
@@ -232,9 +243,9 @@ fn common<O: Operation>() -> [Exchange; 7] {
             media_type: OTHER_MEDIA_TYPE,
             body: "{}",
         }),
-        Exchange::rejected::<O>("throttled", "Too many failed attempts", throttled),
-        Exchange::rejected::<O>("failed", "An internal error", Rejection::Failed),
-        Exchange::rejected::<O>(
+        Exchange::rejected("throttled", "Too many failed attempts", throttled),
+        Exchange::rejected("failed", "An internal error", Rejection::Failed),
+        Exchange::rejected(
             "unavailable",
             "An unreachable database, or more concurrent logins than the service can hash in time",
             unavailable,

@@ -2,6 +2,8 @@
 //!
 //! `Json` of poem-openapi adds `; charset=utf-8`. The media type has no such parameter (RFC 8259 section 11), and neither has the contract.
 
+use std::marker::PhantomData;
+
 use poem::{IntoResponse, Response};
 use poem_openapi::{
     payload::Payload,
@@ -13,24 +15,29 @@ use serde::Serialize;
 /// The media type of all requests and responses.
 pub(crate) const MEDIA_TYPE: &str = "application/json";
 
-/// The body of a response.
-#[derive(Clone, Debug)]
-pub struct Json<T>(pub T);
+/// The body of a response. The document describes the body as `D`.
+pub struct Json<T, D = T>(T, PhantomData<D>);
 
-impl<T: Type> Payload for Json<T> {
+impl<T, D> From<T> for Json<T, D> {
+    fn from(body: T) -> Self {
+        Self(body, PhantomData)
+    }
+}
+
+impl<T: Send, D: Type> Payload for Json<T, D> {
     const CONTENT_TYPE: &'static str = MEDIA_TYPE;
 
     fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
+        D::schema_ref()
     }
 
     fn register(registry: &mut Registry) {
-        T::register(registry);
+        D::register(registry);
     }
 }
 
 /// Serializes with serde. poem-openapi would create a `Value` first, which is a fortieth of the time of a refresh.
-impl<T: Serialize + Send> IntoResponse for Json<T> {
+impl<T: Serialize + Send, D: Send> IntoResponse for Json<T, D> {
     fn into_response(self) -> Response {
         Response::builder()
             .content_type(MEDIA_TYPE)

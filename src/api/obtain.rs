@@ -1,14 +1,13 @@
 //! `POST /v1/auth/jwt/obtain/` exchanges an email and a password for a token.
 
 use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
 
 use super::{
     Tag,
     body::Body,
     examples::{self, Exchange},
-    rejection::{ErrorMessages, Rejection, record_reason},
-    response::{Operation, ResponseOf},
+    rejection::Rejection,
+    response::{Operation, Response},
     sender::Sender,
     text::{Email, Password},
     token::Token,
@@ -35,11 +34,9 @@ impl Obtain {
         /// The credentials of an account.
         credentials: Body<Credentials>,
         client: Sender,
-    ) -> ResponseOf<Obtain> {
+    ) -> Response<Obtain> {
         let Credentials { email, password } = credentials.0;
-        let token = auth::login(&self.0, &client.0, &email.0, &password.0).await;
-        let token = token.inspect_err(record_reason);
-        token.map(Token::from).map_err(Rejection::from).into()
+        Response::new(auth::login(&self.0, &client.0, &email.0, &password.0).await)
     }
 }
 
@@ -65,32 +62,17 @@ pub struct Credentials {
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.
-#[derive(Clone, Debug, Default, Object, Serialize)]
-#[oai(rename = "ObtainError", skip_serializing_if_is_none)]
+#[derive(Object)]
+#[oai(rename = "ObtainError")]
 pub struct Errors {
     /// What is wrong with the email.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Vec<String>>,
     /// What is wrong with the password.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Vec<String>>,
     /// What is wrong with the request as a whole, such as credentials that do not match.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
     /// Why the request was rejected before its validation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-}
-
-impl From<ErrorMessages> for Errors {
-    fn from(mut messages: ErrorMessages) -> Self {
-        Self {
-            email: messages.take("email"),
-            password: messages.take("password"),
-            non_field_errors: messages.take("non_field_errors"),
-            detail: messages.detail,
-        }
-    }
 }
 
 impl From<LoginError> for Rejection {

@@ -1,14 +1,13 @@
 //! `POST /v1/auth/jwt/refresh/` exchanges a valid token for a newer one.
 
 use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
 
 use super::{
     Tag,
     body::Body,
     examples::{self, Exchange},
-    rejection::{ErrorMessages, Rejection, record_reason},
-    response::{Operation, ResponseOf},
+    rejection::Rejection,
+    response::{Operation, Response},
     sender::Sender,
     text::PresentedToken,
     token::Token,
@@ -35,10 +34,8 @@ impl Refresh {
         /// The token to refresh.
         presented: Body<TokenToRefresh>,
         client: Sender,
-    ) -> ResponseOf<Refresh> {
-        let token = auth::refresh(&self.0, &client.0, &presented.0.token.0).await;
-        let token = token.inspect_err(record_reason);
-        token.map(Token::from).map_err(Rejection::from).into()
+    ) -> Response<Refresh> {
+        Response::new(auth::refresh(&self.0, &client.0, &presented.0.token.0).await)
     }
 }
 
@@ -62,28 +59,15 @@ pub struct TokenToRefresh {
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.
-#[derive(Clone, Debug, Default, Object, Serialize)]
-#[oai(rename = "RefreshError", skip_serializing_if_is_none)]
+#[derive(Object)]
+#[oai(rename = "RefreshError")]
 pub struct Errors {
     /// What is wrong with the field `token`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Vec<String>>,
     /// What is wrong with the request as a whole, such as a token that does not verify.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
     /// Why the request was rejected before its validation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-}
-
-impl From<ErrorMessages> for Errors {
-    fn from(mut messages: ErrorMessages) -> Self {
-        Self {
-            token: messages.take("token"),
-            non_field_errors: messages.take("non_field_errors"),
-            detail: messages.detail,
-        }
-    }
 }
 
 impl From<TokenRejection> for Rejection {

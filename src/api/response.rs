@@ -1,26 +1,24 @@
 //! The responses that every operation has.
 
-use poem_openapi::{ApiResponse, OpenApi, types::ToJSON};
+use std::fmt;
+
+use poem_openapi::{ApiResponse, OpenApi, types::Type};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     examples::Exchange,
     json::Json,
-    rejection::{ErrorMessages, Rejection},
+    rejection::{Rejection, record_reason},
 };
 use crate::auth::RateLimited;
-
-/// The body of a response.
-pub trait ResponseBody: ToJSON + Serialize + Send {}
-
-impl<T: ToJSON + Serialize + Send> ResponseBody for T {}
 
 /// An operation and its part of the document.
 pub trait Operation: OpenApi {
     /// The body of the response 200.
-    type Output: ResponseBody;
-    /// The body of all other responses.
-    type Errors: ResponseBody + From<ErrorMessages>;
+    type Output: Type + Serialize;
+    /// The description of the body of all other responses, which is the body of a [`Rejection`].
+    type Errors: Type;
     /// The description of the response 200.
     const OK: &str;
     /// The description of the response 400.
@@ -31,61 +29,70 @@ pub trait Operation: OpenApi {
     fn examples(expires_in: i64) -> Vec<Exchange>;
 }
 
-/// Every response of an operation. All operations have the same statuses, because a rate limit, an outage of the database and a bug can
-/// affect all of them.
+/// The body of a response to a rejected request.
+type ErrorBody<O> = Json<Value, <O as Operation>::Errors>;
+
+/// Every response of the operation `O`. All operations have the same statuses, because a rate limit, an outage of the database and a bug
+/// can affect all of them.
 ///
 /// The document replaces the descriptions of `Ok` and `BadRequest` by [`Operation::OK`] and [`Operation::BAD_REQUEST`].
-#[derive(Debug, ApiResponse)]
+#[derive(ApiResponse)]
 #[oai(bad_request_handler = "rejected")]
-pub enum Response<T: ResponseBody, E: ResponseBody + From<ErrorMessages>> {
+pub enum Response<O: Operation> {
     /// The operation succeeded.
     #[oai(status = 200)]
-    Ok(Json<T>),
+    Ok(Json<O::Output>),
     /// The request was rejected.
     #[oai(status = 400)]
-    BadRequest(Json<E>),
+    BadRequest(ErrorBody<O>),
     /// The body did not arrive in time.
     #[oai(status = 408)]
-    RequestTimeout(Json<E>),
+    RequestTimeout(ErrorBody<O>),
     /// The body is larger than 64 KiB.
     #[oai(status = 413)]
-    PayloadTooLarge(Json<E>),
+    PayloadTooLarge(ErrorBody<O>),
     /// The media type of the body is not `application/json`.
     #[oai(status = 415)]
-    UnsupportedMediaType(Json<E>),
+    UnsupportedMediaType(ErrorBody<O>),
     /// Too many attempts failed: try again later.
     #[oai(status = 429)]
     TooManyRequests(
-        Json<E>,
+        ErrorBody<O>,
         /// Seconds after which the client should retry.
         #[oai(header = "Retry-After")]
         u32,
     ),
     /// The service failed because of an internal error.
     #[oai(status = 500)]
-    InternalServerError(Json<E>),
+    InternalServerError(ErrorBody<O>),
     /// The service is temporarily unavailable.
     #[oai(status = 503)]
     ServiceUnavailable(
-        Json<E>,
+        ErrorBody<O>,
         /// Seconds after which the client should retry.
         #[oai(header = "Retry-After")]
         u32,
     ),
 }
 
-/// The responses of the operation `O`.
-pub type ResponseOf<O> = Response<<O as Operation>::Output, <O as Operation>::Errors>;
+impl<O: Operation> Response<O> {
+    /// Returns the response to a request. The log line of the request has the reason of a rejection.
+    pub(super) fn new<E: fmt::Display + Into<Rejection>>(
+        result: Result<impl Into<O::Output>, E>,
+    ) -> Self {
+        match result {
+            Ok(output) => Self::Ok(output.into().into()),
+            Err(error) => {
+                record_reason(&error);
+                error.into().into()
+            }
+        }
+    }
+}
 
-impl<T: ResponseBody, E: ResponseBody + From<ErrorMessages>> From<Result<T, Rejection>>
-    for Response<T, E>
-{
-    fn from(result: Result<T, Rejection>) -> Self {
-        let rejection = match result {
-            Ok(output) => return Self::Ok(Json(output)),
-            Err(rejection) => rejection,
-        };
-        let errors = Json(E::from(rejection.messages()));
+impl<O: Operation> From<Rejection> for Response<O> {
+    fn from(rejection: Rejection) -> Self {
+        let errors = rejection.body().into();
         match rejection {
             Rejection::Malformed(_) | Rejection::Invalid(_) => Self::BadRequest(errors),
             Rejection::BodyTimeout => Self::RequestTimeout(errors),
@@ -100,8 +107,6 @@ impl<T: ResponseBody, E: ResponseBody + From<ErrorMessages>> From<Result<T, Reje
     }
 }
 
-fn rejected<T: ResponseBody, E: ResponseBody + From<ErrorMessages>>(
-    error: poem::Error,
-) -> Response<T, E> {
-    Err(Rejection::from(error)).into()
+fn rejected<O: Operation>(error: poem::Error) -> Response<O> {
+    Rejection::from(error).into()
 }

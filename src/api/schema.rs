@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Document, rejection::ErrorMessages};
+use super::Document;
 use crate::accounts::email;
 
 /// The messages of the contract for one field.
@@ -108,7 +108,7 @@ impl BodyValidator {
     ///
     /// # Errors
     /// All messages of all invalid fields.
-    pub fn check(&self, body: &Value, raw: &str) -> Result<(), ErrorMessages> {
+    pub fn check(&self, body: &Value, raw: &str) -> Result<(), Value> {
         // The pattern of the schema covers only the white space of Latin-1.
         let is_blank = |field: &String| {
             let text = body.get(field).and_then(Value::as_str);
@@ -118,11 +118,10 @@ impl BodyValidator {
             return Ok(());
         }
         if !body.is_object() {
-            let message = not_an_object(body, raw);
-            return Err(ErrorMessages::of_fields([("non_field_errors", &*message)]));
+            return Err(json!({ "non_field_errors": [not_an_object(body, raw)] }));
         }
         let errors: Vec<_> = self.validator.iter_errors(body).collect();
-        let mut messages = ErrorMessages::default();
+        let mut messages = json!({});
         for field in &self.fields {
             let errors = errors.iter().filter(|error| is_error_of(error, field));
             let mut found: Vec<_> = errors.map(|error| self.message(field, error)).collect();
@@ -133,7 +132,7 @@ impl BodyValidator {
             found.sort_by_key(|message| *message == EMAIL);
             found.dedup();
             if !found.is_empty() {
-                messages.add(field, found.into_iter().map(str::to_owned).collect());
+                messages[field] = json!(found);
             }
         }
         Err(messages)

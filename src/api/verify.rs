@@ -1,14 +1,12 @@
 //! `POST /v1/auth/jwt/verify/` checks a token and its account. The operation exists only with `SIGNET_VERIFY=on`.
 
 use poem_openapi::{Object, OpenApi};
-use serde::Serialize;
 
 use super::{
     Tag,
     body::Body,
     examples::{self, Exchange},
-    rejection::{ErrorMessages, Rejection, record_reason},
-    response::{Operation, ResponseOf},
+    response::{Operation, Response},
     sender::Sender,
     text::PresentedToken,
     token::{Token, TokenType},
@@ -36,18 +34,14 @@ impl Verify {
         /// The token to verify.
         presented: Body<TokenToVerify>,
         client: Sender,
-    ) -> ResponseOf<Verify> {
+    ) -> Response<Verify> {
         let token = presented.0.token.0;
         let valid = auth::verify(&self.0, &client.0, &token).await;
-        let valid = valid.inspect_err(record_reason);
-        valid
-            .map(|valid| Token {
-                r#type: TokenType,
-                token,
-                expires_in: valid.expires_in,
-            })
-            .map_err(Rejection::from)
-            .into()
+        Response::new(valid.map(|valid| Token {
+            r#type: TokenType,
+            token,
+            expires_in: valid.expires_in,
+        }))
     }
 }
 
@@ -71,26 +65,13 @@ pub struct TokenToVerify {
 }
 
 /// Why the token was rejected: the messages by field, or one `detail`.
-#[derive(Clone, Debug, Default, Object, Serialize)]
-#[oai(rename = "VerifyError", skip_serializing_if_is_none)]
+#[derive(Object)]
+#[oai(rename = "VerifyError")]
 pub struct Errors {
     /// What is wrong with the field `token`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Vec<String>>,
     /// What is wrong with the request as a whole, such as a token that does not verify.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub non_field_errors: Option<Vec<String>>,
     /// Why the request was rejected before its validation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-}
-
-impl From<ErrorMessages> for Errors {
-    fn from(mut messages: ErrorMessages) -> Self {
-        Self {
-            token: messages.take("token"),
-            non_field_errors: messages.take("non_field_errors"),
-            detail: messages.detail,
-        }
-    }
 }
