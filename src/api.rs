@@ -2,8 +2,8 @@
 //!
 //! To add an operation:
 //!
-//! 1. Write `api/<operation>.rs` as [`obtain`] is written, with `impl Operation`, and declare the module here. A string that must not be
-//!    blank needs a type in `api/text.rs`. Rules beyond the schema belong to `auth`, such as `auth/login.rs`.
+//! 1. Write `api/<operation>.rs` as [`obtain`] is written, with `impl Operation`, and declare the module here. Rules beyond the schema belong
+//!    to `auth`, such as `auth/login.rs`.
 //! 2. Write `api/examples/<operation>.rs`, and declare and export it in `api/examples.rs`.
 //! 3. Add the operation to `Contract`, or to `WithVerify` if the operation is optional.
 //! 4. If an example depends on a state of the service, add this state to `tests/contract/examples.rs`.

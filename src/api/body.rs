@@ -50,7 +50,6 @@ pub struct RequestContext {
 }
 
 /// A request body that matches the schema of `T`.
-#[derive(Debug)]
 pub struct Body<T>(pub T);
 
 impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {

@@ -11,7 +11,9 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify, jwks};
+use super::{
+    CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify, jwks, text, token::TOKEN_TYPE,
+};
 use crate::auth::Lifetimes;
 
 /// The version of the contract. A change that clients could notice requires a new major version.
@@ -59,6 +61,10 @@ impl Document {
         document["info"]["description"] = description.replace("{signatures}", jwks::HS256).into();
         // No operation requires authentication.
         document["security"] = json!([]);
+        let schemas = document["components"]["schemas"].as_object_mut();
+        let schemas = schemas.expect("the operations have schemas");
+        text::add_rules(schemas);
+        schemas["Token"]["properties"]["type"]["enum"] = json!([TOKEN_TYPE]);
         let docs = operations.documentation(lifetimes.expires_in);
         for operation in operations_of(&mut document) {
             let docs = docs.iter().find(|docs| operation["operationId"] == docs.id);

@@ -9,10 +9,12 @@ use super::{
     rejection::Rejection,
     response::{Operation, Response},
     sender::Sender,
-    text::{Email, Password},
     token::Token,
 };
-use crate::auth::{self, AuthService, LoginError};
+use crate::{
+    accounts::email,
+    auth::{self, AuthService, LoginError},
+};
 
 /// The operation.
 #[derive(Debug)]
@@ -36,7 +38,8 @@ impl Obtain {
         client: Sender,
     ) -> Response<Obtain> {
         let Credentials { email, password } = credentials.0;
-        Response::new(auth::login(&self.0, &client.0, &email.0, &password.0).await)
+        let email = email::strip(&email);
+        Response::new(auth::login(&self.0, &client.0, email, &password).await)
     }
 }
 
@@ -52,13 +55,14 @@ impl Operation for Obtain {
 }
 
 /// The email and the password of an account.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(rename = "ObtainRequest")]
 pub struct Credentials {
     /// User's email
-    pub email: Email,
+    pub email: String,
     /// User's password
-    pub password: Password,
+    // No `format: password`: some SDK generators would turn the field into a type of their own, which they do not serialize as a string.
+    pub password: String,
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.

@@ -9,10 +9,12 @@ use super::{
     rejection::Rejection,
     response::{Operation, Response},
     sender::Sender,
-    text::PresentedToken,
     token::Token,
 };
-use crate::auth::{self, AuthService, TokenRejection};
+use crate::{
+    accounts::email,
+    auth::{self, AuthService, TokenRejection},
+};
 
 /// The operation.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ impl Refresh {
         presented: Body<TokenToRefresh>,
         client: Sender,
     ) -> Response<Refresh> {
-        Response::new(auth::refresh(&self.0, &client.0, &presented.0.token.0).await)
+        let token = email::strip(&presented.0.token);
+        Response::new(auth::refresh(&self.0, &client.0, token).await)
     }
 }
 
@@ -51,11 +54,11 @@ impl Operation for Refresh {
 }
 
 /// A token that was issued before.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(rename = "RefreshRequest")]
 pub struct TokenToRefresh {
     /// User's token
-    pub token: PresentedToken,
+    pub token: String,
 }
 
 /// Why no token was issued: the messages by field, or one `detail`.

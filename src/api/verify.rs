@@ -8,10 +8,12 @@ use super::{
     examples::{self, Exchange},
     response::{Operation, Response},
     sender::Sender,
-    text::PresentedToken,
-    token::{Token, TokenType},
+    token::{TOKEN_TYPE, Token},
 };
-use crate::auth::{self, AuthService};
+use crate::{
+    accounts::email,
+    auth::{self, AuthService},
+};
 
 /// The operation.
 #[derive(Debug)]
@@ -35,11 +37,11 @@ impl Verify {
         presented: Body<TokenToVerify>,
         client: Sender,
     ) -> Response<Verify> {
-        let token = presented.0.token.0;
-        let valid = auth::verify(&self.0, &client.0, &token).await;
+        let token = email::strip(&presented.0.token);
+        let valid = auth::verify(&self.0, &client.0, token).await;
         Response::new(valid.map(|valid| Token {
-            r#type: TokenType,
-            token,
+            r#type: TOKEN_TYPE.to_owned(),
+            token: token.to_owned(),
             expires_in: valid.expires_in,
         }))
     }
@@ -57,11 +59,11 @@ impl Operation for Verify {
 }
 
 /// A token that was issued before.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(rename = "VerifyRequest")]
 pub struct TokenToVerify {
     /// User's token
-    pub token: PresentedToken,
+    pub token: String,
 }
 
 /// Why the token was rejected: the messages by field, or one `detail`.
