@@ -107,17 +107,14 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
 
 /// Returns the operations by path. A path without its final slash is handled like the documented path.
 fn operations(operations: Operations, auth: &AuthService) -> HashMap<String, Target> {
-    let docs = operations.documentation(auth.tokens.lifetimes.expires_in);
     let mut by_path = HashMap::new();
-    for (path, handlers) in operations.routes(auth) {
-        let docs = docs.iter().find(|docs| docs.path == path);
-        let id = docs.expect("every operation has documentation").id;
-        let without_slash = path.trim_end_matches('/').to_owned();
-        let handlers = Arc::new(MethodRouter::new(handlers));
-        for path in [path, without_slash] {
+    for route in operations.routes(auth) {
+        let without_slash = route.path.trim_end_matches('/').to_owned();
+        let handlers = Arc::new(MethodRouter::new(route.handlers));
+        for path in [route.path, without_slash] {
             let target = Target {
                 path: path.clone(),
-                operation: id,
+                operation: route.id,
                 handlers: Arc::clone(&handlers),
             };
             by_path.insert(path, target);

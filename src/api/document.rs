@@ -12,7 +12,10 @@ use poem_openapi::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    CLAIMS_PATH, Contract, OperationDocs, Operations, WithVerify, jwks, text, token::TOKEN_TYPE,
+    CLAIMS_PATH, jwks,
+    operations::{Contract, OperationDocs, Operations, WithVerify, with_slash},
+    text,
+    token::TOKEN_TYPE,
 };
 use crate::auth::Lifetimes;
 
@@ -198,11 +201,6 @@ fn add_documentation(operation: &mut Value, docs: &OperationDocs) {
 
 fn media_type(message: &mut Value) -> &mut Value {
     &mut message["content"][super::json::MEDIA_TYPE]
-}
-
-/// Adds the final slash of the contract, which poem-openapi removes.
-pub(super) fn with_slash(path: &str) -> String {
-    format!("{}/", path.trim_end_matches('/'))
 }
 
 /// The description of `T` without an instance of `T`.

@@ -1,19 +1,19 @@
 //! `POST /v1/auth/jwt/obtain/` exchanges an email and a password for a token.
 
+use poem::web::Data;
 use poem_openapi::{Object, OpenApi};
 
 use super::{
-    Tag,
     body::Body,
     examples::{self, Exchange},
+    operations::{Operation, Tag},
     rejection::Rejection,
-    response::{Operation, Response},
-    sender::Sender,
+    response::Response,
     token::Token,
 };
 use crate::{
     accounts::email,
-    auth::{self, AuthService, LoginError},
+    auth::{self, AuthService, ClientInfo, LoginError},
 };
 
 /// The operation.
@@ -35,11 +35,11 @@ impl Obtain {
         &self,
         /// The credentials of an account.
         credentials: Body<Credentials>,
-        client: Sender,
+        client: Data<&ClientInfo>,
     ) -> Response<Obtain> {
         let Credentials { email, password } = credentials.0;
         let email = email::strip(&email);
-        Response::new(auth::login(&self.0, &client.0, email, &password).await)
+        Response::new(auth::login(&self.0, client.0, email, &password).await)
     }
 }
 

@@ -1,19 +1,19 @@
 //! `POST /v1/auth/jwt/refresh/` exchanges a valid token for a newer one.
 
+use poem::web::Data;
 use poem_openapi::{Object, OpenApi};
 
 use super::{
-    Tag,
     body::Body,
     examples::{self, Exchange},
+    operations::{Operation, Tag},
     rejection::Rejection,
-    response::{Operation, Response},
-    sender::Sender,
+    response::Response,
     token::Token,
 };
 use crate::{
     accounts::email,
-    auth::{self, AuthService, TokenRejection},
+    auth::{self, AuthService, ClientInfo, TokenRejection},
 };
 
 /// The operation.
@@ -35,10 +35,10 @@ impl Refresh {
         &self,
         /// The token to refresh.
         presented: Body<TokenToRefresh>,
-        client: Sender,
+        client: Data<&ClientInfo>,
     ) -> Response<Refresh> {
         let token = email::strip(&presented.0.token);
-        Response::new(auth::refresh(&self.0, &client.0, token).await)
+        Response::new(auth::refresh(&self.0, client.0, token).await)
     }
 }
 

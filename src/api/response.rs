@@ -2,32 +2,15 @@
 
 use std::fmt;
 
-use poem_openapi::{ApiResponse, OpenApi, types::Type};
-use serde::Serialize;
+use poem_openapi::ApiResponse;
 use serde_json::Value;
 
 use super::{
-    examples::Exchange,
     json::Json,
+    operations::Operation,
     rejection::{Rejection, record_reason},
 };
 use crate::auth::RateLimited;
-
-/// An operation and its part of the document.
-pub trait Operation: OpenApi {
-    /// The body of the response 200.
-    type Output: Type + Serialize;
-    /// The description of the body of all other responses, which is the body of a [`Rejection`].
-    type Errors: Type;
-    /// The description of the response 200.
-    const OK: &str;
-    /// The description of the response 400.
-    const BAD_REQUEST: &str;
-
-    /// Returns the examples in the order of the document. Tokens in the examples expire after `expires_in` seconds; operations without
-    /// tokens ignore the parameter.
-    fn examples(expires_in: i64) -> Vec<Exchange>;
-}
 
 /// The body of a response to a rejected request.
 type ErrorBody<O> = Json<Value, <O as Operation>::Errors>;

@@ -1,18 +1,18 @@
 //! `POST /v1/auth/jwt/verify/` checks a token and its account. The operation exists only with `SIGNET_VERIFY=on`.
 
+use poem::web::Data;
 use poem_openapi::{Object, OpenApi};
 
 use super::{
-    Tag,
     body::Body,
     examples::{self, Exchange},
-    response::{Operation, Response},
-    sender::Sender,
+    operations::{Operation, Tag},
+    response::Response,
     token::{TOKEN_TYPE, Token},
 };
 use crate::{
     accounts::email,
-    auth::{self, AuthService},
+    auth::{self, AuthService, ClientInfo},
 };
 
 /// The operation.
@@ -35,10 +35,10 @@ impl Verify {
         &self,
         /// The token to verify.
         presented: Body<TokenToVerify>,
-        client: Sender,
+        client: Data<&ClientInfo>,
     ) -> Response<Verify> {
         let token = email::strip(&presented.0.token);
-        let valid = auth::verify(&self.0, &client.0, token).await;
+        let valid = auth::verify(&self.0, client.0, token).await;
         Response::new(valid.map(|valid| Token {
             r#type: TOKEN_TYPE.to_owned(),
             token: token.to_owned(),
