@@ -1,7 +1,7 @@
 //! Reads and validates request bodies: size and time first, then the media type, the JSON, and the published schema. The first failure
 //! determines the response.
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use poem::{Request, RequestBody, http::StatusCode};
@@ -9,10 +9,6 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, Registry},
     types::ParseFromJSON,
-};
-use serde::{
-    Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
 
@@ -127,37 +123,12 @@ fn parse_fields(text: &str, fields: &[String]) -> Result<Value, serde_json::Erro
     if !text.trim_ascii_start().starts_with('{') {
         return value(serde_json::from_str(text)?, text);
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let given = reader.deserialize_map(FieldSelector(fields))?;
-    reader.end()?;
-    let selected = fields.iter().zip(given);
-    let selected = selected.filter_map(|(name, raw)| Some((name.clone(), raw?)));
-    selected
+    let mut given: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let given = fields.iter().filter_map(|name| given.remove_entry(name));
+    given
         .map(|(name, raw)| Ok((name, value(raw, text)?)))
         .collect::<Result<_, _>>()
         .map(Value::Object)
-}
-
-/// Selects the raw JSON of these fields.
-struct FieldSelector<'a>(&'a [String]);
-
-impl<'de> Visitor<'de> for FieldSelector<'_> {
-    type Value = Vec<Option<&'de RawValue>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let mut given = vec![None; self.0.len()];
-        while let Some(name) = object.next_key::<String>()? {
-            match self.0.iter().position(|field| *field == name) {
-                Some(field) => given[field] = Some(object.next_value()?),
-                None => drop(object.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(given)
-    }
 }
 
 /// Parses one value. `raw` is a part of `text`, and errors contain the line and column of `text`.
