@@ -10,6 +10,7 @@
 //! | [`auth`] | login and refresh as functions; tokens, passwords, rate limits |
 //! | [`accounts`] | the accounts in their database |
 //! | [`problem`] | an error with its remedy |
+//! | `template` | renders the templates of generated files |
 //! | [`text`] | text that is safe for a terminal |
 //!
 //! Imports point one way: `cli` to `server` and `http`, then to `api`, `auth` and `accounts`. Only `cli` imports `config`.
@@ -25,4 +26,5 @@ pub mod config;
 pub mod http;
 pub mod problem;
 pub mod server;
+mod template;
 pub mod text;
