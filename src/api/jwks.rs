@@ -1,7 +1,5 @@
 //! The part of the OpenAPI document about the public keys. The service has it only with private keys.
 
-use serde_json::{Value, json};
-
 use super::Document;
 
 /// The path of the key set.
@@ -37,7 +35,8 @@ impl Document {
     pub fn with_keys(mut self, keys: PublicKeys) -> Self {
         let document = self.value_mut();
         if keys != PublicKeys::Absent {
-            document["paths"][JWKS_PATH] = path_item();
+            let path_item = serde_json::from_str(include_str!("jwks.json"));
+            document["paths"][JWKS_PATH] = path_item.expect("the file is JSON");
         }
         if keys == PublicKeys::Sign {
             let description = document["info"]["description"].as_str().unwrap_or_default();
@@ -49,51 +48,4 @@ impl Document {
         }
         self
     }
-}
-
-/// Returns the path item of the key set.
-fn path_item() -> Value {
-    let text = |description| json!({ "type": "string", "description": description });
-    let one = |value, description| json!({ "type": "string", "enum": [value], "description": description });
-    let key = json!({
-        "type": "object",
-        "required": ["kty", "use", "alg", "kid", "crv", "x", "y"],
-        "properties": {
-            "kty": one("EC", "The type of the key."),
-            "use": one("sig", "The key verifies signatures."),
-            "alg": one("ES256", "The algorithm of the tokens."),
-            "kid": text("The ID of the key, which is also in the header of its tokens."),
-            "crv": one("P-256", "The curve."),
-            "x": text("The first coordinate of the key, in base64url."),
-            "y": text("The second coordinate of the key, in base64url."),
-        },
-    });
-    let set = json!({
-        "type": "object",
-        "required": ["keys"],
-        "properties": { "keys": { "type": "array", "description": "The keys.", "items": key } },
-    });
-    json!({
-        "get": {
-            "summary": "Get the public keys",
-            "description": "Returns the keys with which other services verify tokens (RFC 7517). A service may cache the keys as \
-                long as `Cache-Control` allows. A new key is in this set before it signs tokens.",
-            "operationId": "getKeys",
-            "responses": {
-                "200": {
-                    "description": "The public keys.",
-                    "content": { JWKS_MEDIA_TYPE: { "schema": set } },
-                    "headers": {
-                        "Cache-Control": header("How long the keys may be cached."),
-                        "ETag": header("The version of the keys, for `If-None-Match`."),
-                    },
-                },
-                "304": { "description": "The client has the current keys." },
-            },
-        },
-    })
-}
-
-fn header(description: &str) -> Value {
-    json!({ "description": description, "schema": { "type": "string" } })
 }
