@@ -1,6 +1,7 @@
 //! The name, variable, flag and description of each setting.
 
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::settings::Settings;
@@ -15,7 +16,7 @@ pub(super) const GROUP: &str = "x-group";
 pub const CONFIG: &str = "config";
 
 /// The description of one setting.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     /// The name of the field of [`Settings`].
     pub name: String,

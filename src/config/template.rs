@@ -1,10 +1,9 @@
 //! A configuration file with every setting, and its JSON Schema.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use super::describe::{GROUP, inline_schema, settings};
+use crate::template::render;
 
 /// Returns the JSON Schema of the configuration file, for editors and linters.
 #[must_use]
@@ -29,53 +28,15 @@ pub fn json_schema() -> Value {
 /// at the path `schema`.
 #[must_use]
 pub fn template(schema: &str) -> String {
-    let mut template = format!(
-        "#:schema {schema}\n\
-         #\n\
-         # The settings of Signet. Each line that is commented out shows the default, or an example if there is no default.\n\
-         # Environment variables (SIGNET_LISTEN) override this file, and flags (--listen) override both.\n\
-         # `signet config check` reports errors in this file, and `signet config show` shows the values in use.\n"
-    );
-    let mut group = String::new();
-    for setting in settings() {
-        if setting.group != group {
-            group = setting.group;
-            let _ = write!(template, "\n# {group}\n# {}\n", "-".repeat(group.len()));
-        }
-        let value = &setting.example;
-        let _ = write!(
-            template,
-            "\n# {}\n# {} = {value}\n",
-            setting.description, setting.name
-        );
-    }
-    template
+    let values = json!({ "schema": schema, "settings": settings() });
+    render(include_str!("signet.toml.jinja"), values)
 }
 
 /// Returns a page with tables of all settings.
 #[must_use]
 pub fn reference() -> String {
-    let mut page = include_str!("reference.md").to_owned();
-    let mut group = String::new();
-    for setting in settings() {
-        if setting.group != group {
-            group.clone_from(&setting.group);
-            let _ = write!(
-                page,
-                "\n## {group}\n\n| variable | default | description |\n|---|---|---|\n"
-            );
-        }
-        let default = setting.default.as_ref();
-        let default = default.map(|default| format!("`{default}`"));
-        let _ = writeln!(
-            page,
-            "| `{}` | {} | {} |",
-            setting.variable(),
-            default.unwrap_or_default(),
-            setting.description
-        );
-    }
-    page
+    let values = json!({ "settings": settings() });
+    render(include_str!("reference.md.jinja"), values)
 }
 
 #[cfg(test)]
