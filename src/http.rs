@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use poem::{EndpointExt, Response, endpoint::BoxEndpoint};
+use poem::EndpointExt;
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge, info::Info},
     registry::Registry,
@@ -22,17 +22,18 @@ mod metrics;
 mod middleware;
 mod response;
 mod router;
+mod shutdown;
 
-pub use admin::{AdminApi, ShutdownFlag};
+pub use admin::AdminApi;
 pub use middleware::{InvalidHost, Proxies};
+pub use router::App;
+pub use shutdown::ShutdownFlag;
 
+use admin::RunningService;
 use method_router::MethodRouter;
 use metrics::HttpMetrics;
 use middleware::{Cors, TrustedProxies};
 use router::{RootEndpoint, Target};
-
-/// The service as one endpoint.
-pub type App = BoxEndpoint<'static, Response>;
 
 /// The configuration of the service.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +99,11 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
         metrics,
         shutdown: shutdown.clone(),
     };
-    admin.set_service(auth.clone(), registry, shutdown.clone());
+    admin.set_service(RunningService {
+        auth: auth.clone(),
+        registry,
+        shutdown: shutdown.clone(),
+    });
     BuiltApp {
         app: root.boxed(),
         shutdown,

@@ -3,21 +3,17 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, EndpointExt, FromRequest, Request, Response, Route,
-    endpoint::make,
+    Endpoint, EndpointExt, Response, Route, handler,
     http::{
-        HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONNECTION},
     },
-    web::{Accept, headers::Mime},
+    web::{Accept, Data, headers::Mime},
 };
 use prometheus_client::{
     encoding::{prometheus_text, text},
@@ -28,86 +24,40 @@ use tracing::warn;
 
 mod verify;
 
-use super::{App, method_router::MethodRouter, middleware::InvalidHost, response};
+use super::{
+    method_router::MethodRouter, middleware::InvalidHost, response, router::App,
+    shutdown::ShutdownFlag,
+};
 use crate::{accounts::ReadinessError, auth::AuthService};
-
-/// Whether the service is shutting down.
-#[derive(Clone, Debug, Default)]
-pub struct ShutdownFlag(Arc<AtomicBool>);
-
-impl ShutdownFlag {
-    /// Makes `/readyz` fail, and closes connections after their next response.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The endpoints for operators. Until [`build_app`](super::build_app) sets the service, `/readyz` reports that it is starting.
 #[derive(Clone, Default)]
-pub struct AdminApi(Arc<OnceLock<ServiceHandle>>);
+pub struct AdminApi(Arc<OnceLock<RunningService>>);
 
-struct ServiceHandle {
-    auth: AuthService,
-    registry: Registry,
-    shutdown: ShutdownFlag,
+pub(super) struct RunningService {
+    pub(super) auth: AuthService,
+    pub(super) registry: Registry,
+    pub(super) shutdown: ShutdownFlag,
 }
 
 impl AdminApi {
     /// Sets the service.
-    pub(super) fn set_service(
-        &self,
-        auth: AuthService,
-        registry: Registry,
-        shutdown: ShutdownFlag,
-    ) {
-        let service = ServiceHandle {
-            auth,
-            registry,
-            shutdown,
-        };
+    pub(super) fn set_service(&self, service: RunningService) {
         assert!(self.0.set(service).is_ok(), "the service is set once");
     }
 
     /// Returns the endpoints.
     #[must_use]
     pub fn app(&self) -> App {
-        let (for_ready, for_metrics) = (self.clone(), self.clone());
-        // Gateways may forward the method and the path of the client's request.
-        let verify = |accepted| {
-            let admin = self.clone();
-            Arc::new(make(move |request| {
-                let admin = admin.clone();
-                async move { admin.verify(&request, accepted).await }
-            }))
-        };
-        let [verify, ext_authz] = [StatusCode::NO_CONTENT, StatusCode::OK].map(verify);
         Route::new()
-            .at("/verify", Arc::clone(&verify))
-            .at("/verify/*path", verify)
-            .at("/ext-authz", Arc::clone(&ext_authz))
+            .at("/healthz", get(healthz))
+            .at("/readyz", get(readyz))
+            .at("/metrics", get(metrics))
+            // Gateways may forward the method and the path of the client's request.
+            .at("/verify", auth_request)
+            .at("/verify/*path", auth_request)
+            .at("/ext-authz", ext_authz)
             .at("/ext-authz/*path", ext_authz)
-            .at(
-                "/healthz",
-                get(make(|_| async { state(StatusCode::OK, "alive") })),
-            )
-            .at(
-                "/readyz",
-                get(make(move |_| {
-                    let admin = for_ready.clone();
-                    async move { admin.readiness().await }
-                })),
-            )
-            .at(
-                "/metrics",
-                get(make(move |request| {
-                    let admin = for_metrics.clone();
-                    async move { admin.metrics(&request).await }
-                })),
-            )
             .catch_all_error(async |error| response::from_poem_error(error))
             .around(async |endpoint, request| {
                 if let Some(rejection) = InvalidHost::reject(&request) {
@@ -118,73 +68,88 @@ impl AdminApi {
                     .await
                     .unwrap_or_else(|_| Ok(response::internal_error()))
             })
+            .data(self.clone())
             .boxed()
     }
 
-    /// Returns whether the service can handle requests: it runs, and the database is reachable and migrated.
-    async fn readiness(&self) -> Response {
-        let Some(running) = self.0.get() else {
-            return starting();
-        };
-        if running.shutdown.is_set() {
-            return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
-        }
-        match running.auth.users.ready().await {
-            Ok(()) => state(StatusCode::OK, "ready"),
-            Err(unready) => {
-                warn!(error = %unready, "not ready");
-                let reason = match unready {
-                    ReadinessError::Unreachable(_) => "the database cannot be reached".to_owned(),
-                    ReadinessError::NotCurrent(_) => "the database is not up to date".to_owned(),
-                    ReadinessError::File(error) => error.to_string(),
-                };
-                state(StatusCode::SERVICE_UNAVAILABLE, &reason)
-            }
-        }
-    }
-
-    async fn verify(&self, request: &Request, accepted: StatusCode) -> Response {
+    async fn verify(&self, headers: &HeaderMap, accepted: StatusCode) -> Response {
         let Some(service) = self.0.get() else {
             return verify::unavailable(1);
         };
-        let mut response = verify::verify(&service.auth, request.headers(), accepted).await;
+        let mut response = verify::verify(&service.auth, headers, accepted).await;
         if service.shutdown.is_set() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
         response
     }
+}
 
-    async fn metrics(&self, request: &Request) -> Response {
-        let Some(running) = self.0.get() else {
-            return starting();
-        };
-        let mut metrics = String::new();
-        let (content_type, encoded) = if prefers_classic_text(request).await {
-            let encoded = prometheus_text::encode(&mut metrics, &running.registry);
-            (prometheus_text::CONTENT_TYPE, encoded)
-        } else {
-            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            (content_type, text::encode(&mut metrics, &running.registry))
-        };
-        match encoded {
-            Ok(()) => Response::builder()
-                .content_type(content_type)
-                .header(CACHE_CONTROL, "no-store")
-                .body(metrics),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
+#[handler]
+fn healthz() -> Response {
+    state(StatusCode::OK, "alive")
+}
+
+/// Returns whether the service can handle requests: it runs, and the database is reachable and migrated.
+#[handler]
+async fn readyz(admin: Data<&AdminApi>) -> Response {
+    let Some(running) = admin.0.0.get() else {
+        return starting();
+    };
+    if running.shutdown.is_set() {
+        return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
+    }
+    match running.auth.users.ready().await {
+        Ok(()) => state(StatusCode::OK, "ready"),
+        Err(unready) => {
+            warn!(error = %unready, "not ready");
+            let reason = match unready {
+                ReadinessError::Unreachable(_) => "the database cannot be reached".to_owned(),
+                ReadinessError::NotCurrent(_) => "the database is not up to date".to_owned(),
+                ReadinessError::File(error) => error.to_string(),
+            };
+            state(StatusCode::SERVICE_UNAVAILABLE, &reason)
         }
     }
 }
 
-/// Returns whether the client prefers the classic text format of Prometheus. The default is `OpenMetrics`.
-async fn prefers_classic_text(request: &Request) -> bool {
-    let Ok(Accept(types)) = Accept::from_request_without_body(request).await else {
-        return false;
+#[handler]
+fn metrics(admin: Data<&AdminApi>, accept: Option<Accept>) -> Response {
+    let Some(running) = admin.0.0.get() else {
+        return starting();
     };
+    let mut metrics = String::new();
+    let (content_type, encoded) = if accept.is_some_and(prefers_classic_text) {
+        let encoded = prometheus_text::encode(&mut metrics, &running.registry);
+        (prometheus_text::CONTENT_TYPE, encoded)
+    } else {
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        (content_type, text::encode(&mut metrics, &running.registry))
+    };
+    match encoded {
+        Ok(()) => Response::builder()
+            .content_type(content_type)
+            .header(CACHE_CONTROL, "no-store")
+            .body(metrics),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
+    }
+}
+
+/// Returns whether the client prefers the classic text format of Prometheus. The default is `OpenMetrics`.
+fn prefers_classic_text(Accept(types): Accept) -> bool {
     let known = ["text/plain", "application/openmetrics-text", "*/*"];
     let mut types = types.iter().map(Mime::essence_str);
     types.find(|accepted| known.contains(accepted)) == Some("text/plain")
+}
+
+#[handler]
+async fn auth_request(admin: Data<&AdminApi>, headers: &HeaderMap) -> Response {
+    admin.verify(headers, StatusCode::NO_CONTENT).await
+}
+
+#[handler]
+async fn ext_authz(admin: Data<&AdminApi>, headers: &HeaderMap) -> Response {
+    admin.verify(headers, StatusCode::OK).await
 }
 
 fn starting() -> Response {

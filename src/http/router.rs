@@ -6,6 +6,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Instan
 use futures_util::FutureExt;
 use poem::{
     Endpoint, IntoResponse, Request, Response, Result,
+    endpoint::BoxEndpoint,
     error::NotFoundError,
     http::{
         HeaderName, HeaderValue, Method,
@@ -17,11 +18,11 @@ use poem::{
 use tracing::{Instrument, Span, field::Empty, info, info_span};
 
 use super::{
-    admin::ShutdownFlag,
     method_router::MethodRouter,
     metrics::HttpMetrics,
     middleware::{Cors, InvalidHost, RequestIds, TrustedProxies, record_status, set_remote_parent},
     response,
+    shutdown::ShutdownFlag,
 };
 use crate::{api::RequestContext, auth::ClientInfo};
 
@@ -32,6 +33,9 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
 ];
+
+/// A service as one endpoint.
+pub type App = BoxEndpoint<'static, Response>;
 
 /// The outermost endpoint.
 pub(super) struct RootEndpoint {
