@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::Once,
 };
 
 use ipnet::IpNet;
@@ -33,16 +33,16 @@ impl Default for Proxies {
 /// Decides which headers of a request are trusted.
 pub(in crate::http) struct TrustedProxies {
     proxies: Proxies,
-    warned_of_sender: AtomicBool,
-    warned_of_missing_header: AtomicBool,
+    warned_of_sender: Once,
+    warned_of_missing_header: Once,
 }
 
 impl TrustedProxies {
     pub(in crate::http) const fn new(proxies: Proxies) -> Self {
         Self {
             proxies,
-            warned_of_sender: AtomicBool::new(false),
-            warned_of_missing_header: AtomicBool::new(false),
+            warned_of_sender: Once::new(),
+            warned_of_missing_header: Once::new(),
         }
     }
 
@@ -66,12 +66,16 @@ impl TrustedProxies {
         let header = &self.proxies.header;
         if !headers.contains_key(header) {
             if is_trusted && has_standard_header(headers) {
-                self.warn_of_missing_header(peer);
+                let hint = "set this header in the proxy, or set SIGNET_CLIENT_IP_HEADER to the header that the proxy sets";
+                let message = "a trusted proxy did not send the client address header";
+                self.warn(&self.warned_of_missing_header, peer, Some(hint), message);
             }
             return peer;
         }
         if !is_trusted {
-            self.warn_of_sender(peer);
+            let message =
+                "client address header ignored: its sender is not in SIGNET_TRUSTED_PROXIES";
+            self.warn(&self.warned_of_sender, peer, None, message);
             return peer;
         }
         let mut client = peer;
@@ -87,29 +91,12 @@ impl TrustedProxies {
         client
     }
 
-    fn warn_of_sender(&self, peer: Option<IpAddr>) {
-        if !self.warned_of_sender.swap(true, Ordering::Relaxed) {
+    fn warn(&self, once: &Once, peer: Option<IpAddr>, hint: Option<&str>, message: &str) {
+        once.call_once(|| {
             let peer = peer.map(tracing::field::display);
             let header = self.proxies.header.as_str();
-            warn!(
-                peer,
-                header,
-                "client address header ignored: its sender is not in SIGNET_TRUSTED_PROXIES"
-            );
-        }
-    }
-
-    fn warn_of_missing_header(&self, peer: Option<IpAddr>) {
-        if !self.warned_of_missing_header.swap(true, Ordering::Relaxed) {
-            let peer = peer.map(tracing::field::display);
-            let header = self.proxies.header.as_str();
-            warn!(
-                peer,
-                header,
-                hint = "set this header in the proxy, or set SIGNET_CLIENT_IP_HEADER to the header that the proxy sets",
-                "a trusted proxy did not send the client address header"
-            );
-        }
+            warn!(peer, header, hint, "{message}");
+        });
     }
 }
 
