@@ -106,7 +106,8 @@ impl Settings {
     /// Returns the claim `iss` of new tokens.
     #[must_use]
     pub fn issuer(&self) -> Option<String> {
-        self.jwt_issuer.clone().map(String::from)
+        let issuer = self.jwt_issuer.as_ref();
+        issuer.map(|issuer| issuer.as_str().to_owned())
     }
 
     /// Returns the options of the audit trail.

@@ -1,6 +1,6 @@
 //! Every setting, with its type, default and description. The doc comments are also the help texts. `x-group` starts a group of settings.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -154,8 +154,14 @@ impl Default for Settings {
             hashing_wait: BoundedSeconds::new(3),
             verify: Switch::Off,
             throttle: Switch::On,
-            throttle_account: "10/15m".parse().expect("valid rate"),
-            throttle_address: "100/15m".parse().expect("valid rate"),
+            throttle_account: Rate {
+                attempts: 10,
+                per: Duration::from_mins(15),
+            },
+            throttle_address: Rate {
+                attempts: 100,
+                per: Duration::from_mins(15),
+            },
             trusted_proxies: TrustedProxies::default(),
             client_ip_header: ClientIpHeader::default(),
             audit_emails: AuditEmails::Masked,

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::PublicUrl;
+use super::public_url::PublicUrl;
 
 /// An absolute `http` or `https` URL without userinfo, query and fragment. Verifiers compare issuers as text, so the URL stays as given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Issuer(String);
 
@@ -24,12 +24,6 @@ impl TryFrom<String> for Issuer {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         PublicUrl::try_from(text.clone()).map(|_| Self(text))
-    }
-}
-
-impl From<Issuer> for String {
-    fn from(issuer: Issuer) -> Self {
-        issuer.0
     }
 }
 

@@ -6,7 +6,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// A tracing filter: levels, and targets with levels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct LogFilter(String);
 
@@ -46,11 +46,5 @@ impl TryFrom<String> for LogFilter {
             Ok(_) => Ok(Self(text)),
             Err(_) => Err("not a valid filter, such as warn,signet=debug".to_owned()),
         }
-    }
-}
-
-impl From<LogFilter> for String {
-    fn from(filter: LogFilter) -> Self {
-        filter.0
     }
 }

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 /// An absolute `http` or `https` URL without userinfo, query and fragment, and without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct PublicUrl(String);
 
@@ -57,12 +57,6 @@ impl TryFrom<String> for PublicUrl {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text)
-    }
-}
-
-impl From<PublicUrl> for String {
-    fn from(url: PublicUrl) -> Self {
-        url.0
     }
 }
 

@@ -1,6 +1,6 @@
 //! A number of attempts per time, such as `10/15m`.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,10 @@ pub struct Rate {
     pub per: Duration,
 }
 
-impl FromStr for Rate {
-    type Err = &'static str;
+impl TryFrom<String> for Rate {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn try_from(text: String) -> Result<Self, Self::Error> {
         const MAX: Duration = Duration::from_hours(24 * 365);
         let parse = || {
             let (attempts, per) = text.split_once('/')?;
@@ -39,14 +39,6 @@ impl FromStr for Rate {
     }
 }
 
-impl TryFrom<String> for Rate {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
 impl From<Rate> for String {
     fn from(rate: Rate) -> Self {
         let seconds = u32::try_from(rate.per.as_secs()).unwrap_or(u32::MAX);
@@ -58,14 +50,18 @@ impl From<Rate> for String {
 mod tests {
     use super::Rate;
 
+    fn parse(text: &str) -> Result<Rate, &'static str> {
+        text.to_owned().try_into()
+    }
+
     #[test]
     fn valid_rates_are_parsed_and_formatted() {
         for text in [
             "10/15m", "100/15m", "1/1s", "5/1h", "3/7d", "10/90s", "9/365d",
         ] {
-            assert_eq!(String::from(text.parse::<Rate>().unwrap()), text);
+            assert_eq!(String::from(parse(text).unwrap()), text);
         }
-        assert_eq!(String::from("10/60s".parse::<Rate>().unwrap()), "10/1m");
+        assert_eq!(String::from(parse("10/60s").unwrap()), "10/1m");
     }
 
     #[test]
@@ -84,7 +80,7 @@ mod tests {
             "1/m",
             "1001/1s",
         ] {
-            assert!(text.parse::<Rate>().is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 }
