@@ -6,12 +6,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use poem::{
-    EndpointExt, IntoResponse, Request, Response,
+    Endpoint, EndpointExt, IntoResponse, Response,
     endpoint::{BoxEndpoint, make_sync},
-    http::{
-        HeaderValue, StatusCode,
-        header::{CONTENT_SECURITY_POLICY, LOCATION},
-    },
+    http::header::CONTENT_SECURITY_POLICY,
+    middleware::SetHeader,
+    web::Redirect,
 };
 
 use super::{method_router::MethodRouter, router::Target};
@@ -44,14 +43,14 @@ pub(super) fn targets(document: &Document) -> HashMap<String, Target> {
         .replace("{contents}", &html.contents)
         .replace("{contract}", &html.body);
     let pages = [
-        ("/", temporary_redirect("docs/")),
-        ("/docs", temporary_redirect("docs/")),
+        ("/", redirect(Redirect::temporary("docs/"))),
+        ("/docs", redirect(Redirect::temporary("docs/"))),
         ("/docs/", html_page(swagger)),
-        ("/contract", temporary_redirect("contract/")),
+        ("/contract", redirect(Redirect::temporary("contract/"))),
         ("/contract/", html_page(contract)),
         // The former paths of the contract.
-        ("/redoc", permanent_redirect("contract/")),
-        ("/redoc/", permanent_redirect("../contract/")),
+        ("/redoc", redirect(Redirect::permanent("contract/"))),
+        ("/redoc/", redirect(Redirect::permanent("../contract/"))),
         (
             "/openapi.json",
             text("application/json", document.to_json()),
@@ -82,20 +81,17 @@ fn target(path: &str, handlers: MethodRouter) -> Target {
 }
 
 fn file(file: StaticFile) -> MethodRouter {
-    let response = move |request: Request| file.response(request.headers());
-    MethodRouter::get(boxed(make_sync(response)))
+    MethodRouter::get(boxed(content(file)))
+}
+
+fn content(file: StaticFile) -> impl Endpoint<Output = Response> {
+    make_sync(move |request| file.response(request.headers()))
 }
 
 fn html_page(page: String) -> MethodRouter {
-    let file = document("text/html; charset=utf-8", page);
-    MethodRouter::get(boxed(make_sync(move |request: Request| {
-        let mut response = file.response(request.headers());
-        let policy = HeaderValue::from_static(CSP);
-        response
-            .headers_mut()
-            .insert(CONTENT_SECURITY_POLICY, policy);
-        response
-    })))
+    let page = content(document("text/html; charset=utf-8", page));
+    let policy = SetHeader::new().overriding(CONTENT_SECURITY_POLICY, CSP);
+    MethodRouter::get(boxed(page.with(policy)))
 }
 
 fn text(media_type: &'static str, text: String) -> MethodRouter {
@@ -107,25 +103,12 @@ fn document(media_type: &str, text: String) -> StaticFile {
     StaticFile::new(media_type, "no-cache", Content::Plain(text.into()))
 }
 
-fn temporary_redirect(to: &'static str) -> MethodRouter {
-    redirect(StatusCode::TEMPORARY_REDIRECT, to)
-}
-
-fn permanent_redirect(to: &'static str) -> MethodRouter {
-    redirect(StatusCode::PERMANENT_REDIRECT, to)
-}
-
-fn redirect(status: StatusCode, to: &'static str) -> MethodRouter {
-    MethodRouter::get(boxed(make_sync(move |_| {
-        Response::builder()
-            .status(status)
-            .header(LOCATION, to)
-            .finish()
-    })))
+fn redirect(to: Redirect) -> MethodRouter {
+    MethodRouter::get(boxed(make_sync(move |_| to.clone())))
 }
 
 pub(super) fn boxed(
-    endpoint: impl poem::Endpoint<Output = impl IntoResponse + 'static> + 'static,
+    endpoint: impl Endpoint<Output = impl IntoResponse + 'static> + 'static,
 ) -> BoxEndpoint<'static> {
     endpoint.map_to_response().boxed()
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use poem::{
-    Request,
-    endpoint::make_sync,
-    http::{HeaderValue, header::ACCESS_CONTROL_ALLOW_ORIGIN},
+    EndpointExt, endpoint::make_sync, http::header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    middleware::SetHeader,
 };
 
 use super::{
@@ -21,7 +20,7 @@ use crate::{
 /// Returns the target. Web pages of all origins may read the keys.
 pub(super) fn target(auth: &AuthService) -> Target {
     let auth = auth.clone();
-    let handlers = MethodRouter::get(boxed(make_sync(move |request: Request| {
+    let keys = make_sync(move |request| {
         let jwks = auth.tokens.jwks(auth.clock.now().unix_timestamp());
         let cache_control = if jwks.is_current {
             format!("public, max-age={JWKS_MAX_AGE}")
@@ -30,15 +29,12 @@ pub(super) fn target(auth: &AuthService) -> Target {
         };
         let json = jwks.json.as_bytes().to_vec();
         let file = StaticFile::new(JWKS_MEDIA_TYPE, &cache_control, Content::Plain(json.into()));
-        let mut response = file.response(request.headers());
-        response
-            .headers_mut()
-            .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        response
-    })));
+        file.response(request.headers())
+    });
+    let all_origins = SetHeader::new().overriding(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     Target {
         path: JWKS_PATH.to_owned(),
         operation: "jwks",
-        handlers: Arc::new(handlers),
+        handlers: Arc::new(MethodRouter::get(boxed(keys.with(all_origins)))),
     }
 }
