@@ -56,7 +56,10 @@ impl Document {
         };
         let spec = spec
             .replace("{lifetime}", &in_words(lifetimes.expires_in))
-            .replace("{window}", &in_words(lifetimes.refresh_window));
+            .replace("{window}", &in_words(lifetimes.refresh_window))
+            // poem-openapi writes the names of headers in capitals.
+            .replace("X-REQUEST-ID", "X-Request-Id")
+            .replace("RETRY-AFTER", "Retry-After");
         let mut document: Value = serde_json::from_str(&spec).expect("poem-openapi emits JSON");
         // The last release of 3.0. poem-openapi writes 3.0.0.
         document["openapi"] = json!("3.0.3");
@@ -71,7 +74,6 @@ impl Document {
         let docs = operations.documentation(lifetimes.expires_in);
         for operation in operations_of(&mut document) {
             let docs = docs.iter().find(|docs| operation["operationId"] == docs.id);
-            fix_header_names(operation);
             add_documentation(operation, docs.expect("every operation has documentation"));
         }
         Self {
@@ -154,28 +156,6 @@ fn operations_of(document: &mut Value) -> impl Iterator<Item = &mut Value> {
         .flat_map(Map::values_mut)
         .filter_map(Value::as_object_mut)
         .flat_map(Map::values_mut)
-}
-
-/// Restores the usual case of header names, which poem-openapi writes in capitals.
-fn fix_header_names(operation: &mut Value) {
-    let responses = operation["responses"].as_object_mut().into_iter();
-    for response in responses.flat_map(Map::values_mut) {
-        let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else {
-            continue;
-        };
-        *headers = std::mem::take(headers)
-            .into_iter()
-            .map(|(name, header)| (title_case(&name), header))
-            .collect();
-    }
-}
-
-fn title_case(header: &str) -> String {
-    let word = |word: &str| match word.split_at_checked(1) {
-        Some((first, rest)) => first.to_uppercase() + &rest.to_lowercase(),
-        None => String::new(),
-    };
-    header.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 /// Adds the descriptions that differ between operations, and the examples. poem-openapi supports only one example for each schema.
