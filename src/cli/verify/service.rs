@@ -14,7 +14,6 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::Value;
-use url::Url;
 
 use super::cases::Request;
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
         error::CliError,
         http_client::{fetch, https_connector},
     },
+    config::PublicUrl,
     text::printable,
 };
 
@@ -64,23 +64,15 @@ pub(super) struct Response {
 
 impl Service {
     pub(super) fn new(name: &'static str, url: &str) -> Result<Self, CliError> {
-        let is_base_url = |url: &Url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.query().is_none()
-                && url.fragment().is_none()
-                // Messages show the URL, so it must not contain a password.
-                && url.username().is_empty()
-                && url.password().is_none()
-        };
-        let Some(url) = Url::parse(url).ok().filter(is_base_url) else {
+        // Messages show the URL, so it must not contain a password.
+        let Ok(url) = PublicUrl::try_from(url.to_owned()) else {
             return Err(CliError::usage(format!(
                 "--{name} is not a URL such as https://auth.example.com, without user, password, query and fragment"
             )));
         };
         Ok(Self {
             name,
-            url: url.as_str().trim_end_matches('/').to_owned(),
+            url: url.as_str().to_owned(),
             client: Client::builder(TokioExecutor::new()).build(https_connector()?),
         })
     }
