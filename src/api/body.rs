@@ -1,16 +1,17 @@
 //! Reads and validates request bodies: size and time first, then the media type, the JSON, and the published schema. The first failure
 //! determines the response.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
-use poem::{Request, RequestBody, http::StatusCode};
+use hyper::body::Bytes;
+use poem::{Request, RequestBody, error::ReadBodyError, http::StatusCode};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, Registry},
     types::ParseFromJSON,
 };
 use serde_json::{Value, value::RawValue};
+use tokio::time::timeout;
 
 use super::{
     json::MEDIA_TYPE,
@@ -158,30 +159,19 @@ async fn read(
     request: &Request,
     body: poem::Body,
     limits: &BodyLimits,
-) -> Result<Vec<u8>, Rejection> {
-    let declared = request
-        .header("content-length")
-        .and_then(|length| length.parse::<usize>().ok())
-        .unwrap_or_default();
-    if declared > limits.max_bytes {
+) -> Result<Bytes, Rejection> {
+    let declared = request.header("content-length");
+    let declared = declared.and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > limits.max_bytes) {
         return Err(Rejection::PayloadTooLarge);
     }
-    let whole = async {
-        let mut bytes = Vec::with_capacity(declared);
-        let mut chunks = pin!(body.into_bytes_stream());
-        while let Some(chunk) = chunks.next().await {
-            let chunk =
-                chunk.map_err(|_| Rejection::Malformed("the body is cut short".to_owned()))?;
-            if bytes.len() + chunk.len() > limits.max_bytes {
-                return Err(Rejection::PayloadTooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
-    };
-    tokio::time::timeout(limits.read_timeout, whole)
-        .await
-        .unwrap_or(Err(Rejection::BodyTimeout))
+    let whole = body.into_bytes_limit(limits.max_bytes);
+    let whole = timeout(limits.read_timeout, whole).await;
+    let whole = whole.map_err(|_| Rejection::BodyTimeout)?;
+    whole.map_err(|error| match error {
+        ReadBodyError::PayloadTooLarge => Rejection::PayloadTooLarge,
+        _ => Rejection::Malformed("the body is cut short".to_owned()),
+    })
 }
 
 /// Checks the media type. Parameters such as `charset` are accepted.
