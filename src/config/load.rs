@@ -40,8 +40,9 @@ pub fn load(
     environment: &Environment,
     flags: &BTreeMap<String, String>,
 ) -> Result<LoadedConfig, Vec<ConfigError>> {
+    let known = settings();
     let mut loader = Loader {
-        known: settings(),
+        known: &known,
         ..Loader::default()
     };
     let file = loader.load_file(environment, flags);
@@ -63,8 +64,8 @@ pub fn load(
 }
 
 #[derive(Default)]
-struct Loader {
-    known: Vec<Setting>,
+struct Loader<'a> {
+    known: &'a [Setting],
     /// Valid values by the name of the setting.
     values: Map<String, Value>,
     sources: BTreeMap<String, ValueSource>,
@@ -74,14 +75,20 @@ struct Loader {
     errors: Vec<ConfigError>,
 }
 
-impl Loader {
+impl<'a> Loader<'a> {
     /// Loads the file, and returns its path.
     fn load_file(
         &mut self,
         environment: &Environment,
         flags: &BTreeMap<String, String>,
     ) -> Option<PathBuf> {
-        let path = self.file_path(environment, flags).ok()?;
+        let path = match file_path(environment, flags) {
+            Ok(path) => path,
+            Err(error) => {
+                self.errors.push(error);
+                return None;
+            }
+        };
         let file = File::read(path)?;
         let path = file.path.display();
         self.errors.extend(file.errors);
@@ -91,35 +98,11 @@ impl Loader {
                 key: entry.key.clone(),
             };
             match self.find(&entry.key) {
-                Some(setting) => self.set(&setting, entry.value, source),
+                Some(setting) => self.set(setting, entry.value, source),
                 None => self.reject_unknown_key(&entry.key, &entry.value, &source),
             }
         }
         Some(file.path)
-    }
-
-    /// Returns the path of the file if a flag or variable names the file.
-    fn file_path(
-        &mut self,
-        environment: &Environment,
-        flags: &BTreeMap<String, String>,
-    ) -> Result<Option<PathBuf>, ()> {
-        let variable = variable(CONFIG);
-        let (source, path) = if let Some(path) = flags.get(CONFIG) {
-            (ValueSource::Flag(format!("--{CONFIG}")), Some(path))
-        } else if let Some(path) = environment.get(&variable) {
-            (ValueSource::Variable(variable), path.as_ref())
-        } else {
-            return Ok(None);
-        };
-        let message = match path {
-            Some(path) if !path.is_empty() => return Ok(Some(path.into())),
-            Some(_) => "the value is empty",
-            None => "the value is not UTF-8",
-        };
-        let problem = Problem::new(message).hint("set the path of a file, or unset the setting");
-        self.reject(&source, problem);
-        Err(())
     }
 
     fn load_environment(&mut self, environment: &Environment) {
@@ -129,18 +112,18 @@ impl Loader {
                 continue;
             };
             let source = ValueSource::Variable(name.clone());
-            let setting = self
-                .known
-                .iter()
-                .find(|setting| setting.variable() == *name);
-            match (setting.cloned(), value) {
-                (Some(setting), Some(text)) => self.set_text(&setting, text, source),
-                (Some(_), None) => self.reject(&source, Problem::new("the value is not UTF-8")),
+            let mut known = self.known.iter();
+            match (known.find(|setting| setting.variable() == *name), value) {
+                (Some(setting), Some(text)) => self.set_text(setting, text, source),
+                (Some(_), None) => {
+                    let problem = Problem::new("the value is not UTF-8");
+                    self.errors.push(source.error(problem));
+                }
                 (None, _) => match self.misspelled(&key.to_lowercase()).map(variable) {
                     Some(meant) => {
                         let problem = Problem::new("unknown setting");
                         let hint = format!("did you mean {meant}? Otherwise, unset the variable");
-                        self.reject(&source, problem.hint(hint));
+                        self.errors.push(source.error(problem.hint(hint)));
                     }
                     None => self.unknown_variables.push(name.clone()),
                 },
@@ -149,28 +132,25 @@ impl Loader {
     }
 
     fn load_flags(&mut self, flags: &BTreeMap<String, String>) {
-        for setting in self.known.clone() {
+        for setting in self.known {
             if let Some(text) = flags.get(&setting.name) {
                 let source = ValueSource::Flag(format!("--{}", setting.flag()));
-                self.set_text(&setting, text, source);
+                self.set_text(setting, text, source);
             }
         }
     }
 
-    fn find(&self, name: &str) -> Option<Setting> {
-        self.known
-            .iter()
-            .find(|setting| setting.name == name)
-            .cloned()
+    fn find(&self, name: &str) -> Option<&'a Setting> {
+        self.known.iter().find(|setting| setting.name == name)
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    fn names(&self) -> impl Iterator<Item = &'a str> {
         self.known.iter().map(|setting| &*setting.name)
     }
 
     /// Returns the setting that the name of a variable probably means. Returns `None` if another program probably set the variable, as
     /// Kubernetes does with `SIGNET_SERVICE_HOST` and `SIGNET_PORT`.
-    fn misspelled(&self, name: &str) -> Option<&str> {
+    fn misspelled(&self, name: &str) -> Option<&'a str> {
         if ["config_file", "config_path"].contains(&name) || is_typo(name, CONFIG) {
             return Some(CONFIG);
         }
@@ -202,7 +182,8 @@ impl Loader {
             Some(meant) => format!("did you mean {meant}?{advice}"),
             None => "`signet config sample` shows every setting".to_owned(),
         };
-        self.reject(source, Problem::new("unknown setting").hint(hint));
+        let problem = Problem::new("unknown setting").hint(hint);
+        self.errors.push(source.error(problem));
     }
 
     /// Sets a value from a variable or a flag.
@@ -224,14 +205,9 @@ impl Loader {
             }
             Err(problem) => {
                 self.rejected.insert(setting.name.clone());
-                self.reject(&source, problem);
+                self.errors.push(source.error(problem));
             }
         }
-    }
-
-    fn reject(&mut self, source: &ValueSource, problem: Problem) {
-        let location = source.location();
-        self.errors.push(ConfigError { location, problem });
     }
 
     fn check_mutually_exclusive(&mut self) {
@@ -244,7 +220,8 @@ impl Loader {
                 (false, true) => second,
                 _ => {
                     let problem = Problem::new(format!("{} is also set", b.location()));
-                    self.reject(&a.clone(), problem.hint("unset one of the two"));
+                    let problem = problem.hint("unset one of the two");
+                    self.errors.push(a.error(problem));
                     continue;
                 }
             };
@@ -259,7 +236,8 @@ impl Loader {
                 !self.sources.contains_key(missing) && !self.rejected.contains(missing);
             if let Some(source) = self.sources.get(given).filter(|_| is_missing) {
                 let problem = Problem::new(format!("{missing} is not set"));
-                self.reject(&source.clone(), problem.hint("set both, or unset both"));
+                let problem = problem.hint("set both, or unset both");
+                self.errors.push(source.error(problem));
             }
         }
     }
@@ -276,16 +254,37 @@ impl Loader {
                 "the URL contains a password, and other users of this machine can read flags",
             );
             let hint = "set SIGNET_DATABASE_URL, or set the password in PGPASSWORD or ~/.pgpass";
-            self.reject(&source.clone(), problem.hint(hint));
+            self.errors.push(source.error(problem.hint(hint)));
         }
         if let Some(source) = self.sources.get("admin_listen")
             && settings.admin_listen.as_ref() == Some(&settings.listen)
             && !settings.listen.is_any_port()
         {
             let problem = Problem::new("the address is also the address for clients");
-            self.reject(&source.clone(), problem.hint("use another address"));
+            let problem = problem.hint("use another address");
+            self.errors.push(source.error(problem));
         }
     }
+}
+
+/// Returns the path of the file if a flag or variable names the file.
+fn file_path(
+    environment: &Environment,
+    flags: &BTreeMap<String, String>,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let variable = variable(CONFIG);
+    let (source, path) = match (flags.get(CONFIG), environment.get(&variable)) {
+        (Some(path), _) => (ValueSource::Flag(format!("--{CONFIG}")), Some(path)),
+        (None, Some(path)) => (ValueSource::Variable(variable), path.as_ref()),
+        (None, None) => return Ok(None),
+    };
+    let message = match path {
+        Some(path) if !path.is_empty() => return Ok(Some(path.into())),
+        Some(_) => "the value is empty",
+        None => "the value is not UTF-8",
+    };
+    let problem = Problem::new(message).hint("set the path of a file, or unset the setting");
+    Err(source.error(problem))
 }
 
 fn parse(values: Map<String, Value>) -> Result<Settings, serde_json::Error> {

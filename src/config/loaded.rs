@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::{
     describe::{Setting, as_map, settings},
+    error::ConfigError,
     settings::Settings,
     types::MASK,
 };
+use crate::problem::Problem;
 
 /// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub enum ValueSource {
 impl ValueSource {
     pub(super) fn is_file(&self) -> bool {
         matches!(self, Self::File { .. })
+    }
+
+    /// Returns an error of the value.
+    pub(super) fn error(&self, problem: Problem) -> ConfigError {
+        let location = self.location();
+        ConfigError { location, problem }
     }
 
     /// Returns the text that begins an error message.
