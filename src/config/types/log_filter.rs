@@ -29,7 +29,7 @@ impl Default for LogFilter {
 }
 
 impl TryFrom<String> for LogFilter {
-    type Error = String;
+    type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         // EnvFilter parses a misspelled level as the name of a module, and then disables all other modules.
@@ -38,13 +38,12 @@ impl TryFrom<String> for LogFilter {
         };
         if !text.split(',').all(is_known) {
             return Err(
-                "not a level (error, warn, info, debug, trace or off) and not target=level"
-                    .to_owned(),
+                "not a level (error, warn, info, debug, trace or off) and not target=level",
             );
         }
         match EnvFilter::try_new(&text) {
             Ok(_) => Ok(Self(text)),
-            Err(_) => Err("not a valid filter, such as warn,signet=debug".to_owned()),
+            Err(_) => Err("not a valid filter, such as warn,signet=debug"),
         }
     }
 }
