@@ -69,7 +69,7 @@ fn token_decode((tokens, token): (Tokens, String)) -> (Result<VerifiedClaims, To
 
 fn body(body: Value) -> (Validators, String) {
     let (schemas, body) = (
-        Validators::compile(&Document::build(Operations::Contract, None, LIFETIMES)),
+        Validators::compile(Document::build(Operations::Contract, None, LIFETIMES).value()),
         body.to_string(),
     );
     let _ = schemas.get("ObtainRequest").unwrap().parse(&body);

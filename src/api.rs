@@ -4,7 +4,7 @@
 //!
 //! 1. Write `api/<operation>.rs` as [`obtain`] is written, with `impl Operation`, and declare the module here. Rules beyond the schema belong
 //!    to `auth`, such as `auth/login.rs`.
-//! 2. Write `api/examples/<operation>.rs`, and declare and export it in `api/examples.rs`.
+//! 2. Write `api/examples/<operation>.rs`, and declare it in `api/examples.rs`.
 //! 3. Add the operation to the lists in `api/operations.rs`.
 //! 4. If an example depends on a state of the service, add this state to `tests/contract/examples.rs`.
 //! 5. Run `make openapi` and `make snapshots`, and describe the change in `openapi/CHANGELOG.md`.
@@ -19,6 +19,7 @@ mod json;
 mod jwks;
 mod markdown;
 pub mod obtain;
+mod operation;
 mod operations;
 pub mod refresh;
 mod rejection;
@@ -34,7 +35,8 @@ pub use claims::{CLAIMS_PATH, claims_schema};
 pub use document::Document;
 pub use examples::{Cause, Exchange};
 pub use jwks::{JWKS_MEDIA_TYPE, JWKS_PATH, PublicKeys};
-pub use operations::{OperationDocs, OperationRoute, Operations, path_of};
+pub use operation::path_of;
+pub use operations::{OperationDocs, OperationRoute, Operations};
 pub(crate) use rejection::INTERNAL_ERROR_MESSAGE;
 pub use rejection::Rejection;
 pub use schema::Validators;

@@ -72,7 +72,7 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
         .with_keys(config.keys);
     let context = Arc::new(RequestContext {
         limits: config.limits,
-        validators: Validators::compile(&document),
+        validators: Validators::compile(document.value()),
     });
     let mut registry = Registry::with_prefix("signet");
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);

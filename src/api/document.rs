@@ -12,8 +12,9 @@ use poem_openapi::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    CLAIMS_PATH, jwks,
-    operations::{Contract, OperationDocs, Operations, WithVerify, with_slash},
+    claims::CLAIMS_PATH,
+    operation::with_slash,
+    operations::{Contract, OperationDocs, Operations, WithVerify},
     text,
     token::TOKEN_TYPE,
 };
@@ -34,6 +35,11 @@ token, as often as needed. {signatures}
 Every response is JSON. An error response has a list of messages for each invalid field. Errors of the
 request as a whole are under `non_field_errors`, and requests that are rejected before their validation
 have a `detail`.";
+
+/// The sentences about signatures in the description of the document.
+pub(super) const HS256: &str =
+    "Tokens are signed with HS256: a service with the secret can verify tokens, and
+can also sign tokens.";
 
 /// The OpenAPI document of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +70,7 @@ impl Document {
         // The last release of 3.0. poem-openapi writes 3.0.0.
         document["openapi"] = json!("3.0.3");
         let description = document["info"]["description"].as_str().unwrap_or_default();
-        document["info"]["description"] = description.replace("{signatures}", jwks::HS256).into();
+        document["info"]["description"] = description.replace("{signatures}", HS256).into();
         // No operation requires authentication.
         document["security"] = json!([]);
         let schemas = document["components"]["schemas"].as_object_mut();

@@ -15,13 +15,9 @@ use super::{
 };
 use crate::auth::{RateLimited, TokenError, TokenRejection};
 
-mod obtain;
-mod refresh;
-mod verify;
-
-pub(super) use obtain::obtain;
-pub(super) use refresh::refresh;
-pub(super) use verify::verify;
+pub(super) mod obtain;
+pub(super) mod refresh;
+pub(super) mod verify;
 
 /// A request and its response, or only a response if no valid request causes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,13 @@
 //! The part of the OpenAPI document about the public keys. The service has it only with private keys.
 
-use super::Document;
+use super::document::{Document, HS256};
 
 /// The path of the key set.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 /// The media type of the key set (RFC 7517 section 8.5.2).
 pub const JWKS_MEDIA_TYPE: &str = "application/jwk-set+json";
 
-/// The sentences about signatures in the description of the document.
-pub(super) const HS256: &str =
-    "Tokens are signed with HS256: a service with the secret can verify tokens, and
-can also sign tokens.";
+/// The sentences about signatures, in the place of [`HS256`].
 const ES256: &str = "Tokens are signed with ES256: other services verify tokens with the keys of
 `/.well-known/jwks.json`, and cannot sign tokens.";
 

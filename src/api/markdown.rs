@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Document, claims_schema, json::MEDIA_TYPE};
+use super::{claims::claims_schema, document::Document, json::MEDIA_TYPE};
 use crate::template;
 
 impl Document {

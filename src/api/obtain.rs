@@ -5,8 +5,7 @@ use poem_openapi::{Object, OpenApi};
 
 use super::{
     body::Body,
-    examples::{self, Exchange},
-    operations::{Operation, Tag},
+    operation::{Operation, Tag},
     rejection::Rejection,
     response::Response,
     token::Token,
@@ -48,10 +47,6 @@ impl Operation for Obtain {
     type Errors = Errors;
     const OK: &str = "A token was issued.";
     const BAD_REQUEST: &str = "The body is malformed, a field is missing or invalid, or the credentials do not match an active account.";
-
-    fn examples(expires_in: i64) -> Vec<Exchange> {
-        examples::obtain(expires_in)
-    }
 }
 
 /// The email and the password of an account.

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 
 use poem::{endpoint::BoxEndpoint, http::Method};
-use poem_openapi::{OpenApi, Tags, registry::MetaPath, types::Type};
-use serde::Serialize;
 
-use super::{examples::Exchange, obtain::Obtain, refresh::Refresh, verify::Verify};
+use super::{
+    examples::{self, Exchange},
+    obtain::Obtain,
+    operation::{Operation, id_of, path_of},
+    refresh::Refresh,
+    verify::Verify,
+};
 use crate::auth::AuthService;
 
 /// The operations that a service has.
@@ -29,11 +33,11 @@ impl Operations {
     #[must_use]
     pub fn documentation(self, expires_in: i64) -> Vec<OperationDocs> {
         let mut docs = vec![
-            docs_of::<Obtain>(expires_in),
-            docs_of::<Refresh>(expires_in),
+            docs_of::<Obtain>(examples::obtain::examples(expires_in)),
+            docs_of::<Refresh>(examples::refresh::examples(expires_in)),
         ];
         if self == Self::WithVerify {
-            docs.push(docs_of::<Verify>(expires_in));
+            docs.push(docs_of::<Verify>(examples::verify::examples(expires_in)));
         }
         docs
     }
@@ -47,22 +51,6 @@ impl Operations {
         }
         routes
     }
-}
-
-/// An operation and its part of the document.
-pub trait Operation: OpenApi {
-    /// The body of the response 200.
-    type Output: Type + Serialize;
-    /// The description of the body of all other responses, which is the body of a [`super::Rejection`].
-    type Errors: Type;
-    /// The description of the response 200.
-    const OK: &str;
-    /// The description of the response 400.
-    const BAD_REQUEST: &str;
-
-    /// Returns the examples in the order of the document. Tokens in the examples expire after `expires_in` seconds; operations without
-    /// tokens ignore the parameter.
-    fn examples(expires_in: i64) -> Vec<Exchange>;
 }
 
 /// The texts and examples of an operation in the document.
@@ -80,13 +68,13 @@ pub struct OperationDocs {
     pub examples: Vec<Exchange>,
 }
 
-fn docs_of<O: Operation>(expires_in: i64) -> OperationDocs {
+fn docs_of<O: Operation>(examples: Vec<Exchange>) -> OperationDocs {
     OperationDocs {
         id: id_of::<O>(),
         path: path_of::<O>(),
         ok: O::OK,
         bad_request: O::BAD_REQUEST,
-        examples: O::examples(expires_in),
+        examples,
     }
 }
 
@@ -108,35 +96,4 @@ fn route<O: Operation>(operation: O) -> OperationRoute {
         path: path_of::<O>(),
         handlers: routes.into_values().next().unwrap_or_default(),
     }
-}
-
-fn id_of<O: OpenApi>() -> &'static str {
-    let id = meta_of::<O>().operations[0].operation_id;
-    id.expect("every operation has an ID")
-}
-
-/// Returns the path of an operation.
-///
-/// # Panics
-/// If the operation has no path.
-#[must_use]
-pub fn path_of<O: OpenApi>() -> String {
-    with_slash(&meta_of::<O>().path)
-}
-
-fn meta_of<O: OpenApi>() -> MetaPath {
-    let mut paths = O::meta().into_iter().flat_map(|api| api.paths);
-    paths.next().expect("every operation has a path")
-}
-
-/// Adds the final slash of the contract, which poem-openapi removes.
-pub(super) fn with_slash(path: &str) -> String {
-    format!("{}/", path.trim_end_matches('/'))
-}
-
-/// The groups of operations.
-#[derive(Tags)]
-pub(super) enum Tag {
-    /// Obtain a token with an email and a password, and refresh the token before it expires.
-    Authentication,
 }

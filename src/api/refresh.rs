@@ -5,8 +5,7 @@ use poem_openapi::{Object, OpenApi};
 
 use super::{
     body::Body,
-    examples::{self, Exchange},
-    operations::{Operation, Tag},
+    operation::{Operation, Tag},
     rejection::Rejection,
     response::Response,
     token::Token,
@@ -47,10 +46,6 @@ impl Operation for Refresh {
     type Errors = Errors;
     const OK: &str = "A newer token was issued. In the second of issue, it is the same token.";
     const BAD_REQUEST: &str = "The body is malformed, the token is missing or invalid, or its account must not refresh it.";
-
-    fn examples(expires_in: i64) -> Vec<Exchange> {
-        examples::refresh(expires_in)
-    }
 }
 
 /// A token that was issued before.

@@ -4,10 +4,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Document, OperationDocs,
     body::BodyLimits,
+    document::Document,
     examples::{Cause, Exchange},
     json::MEDIA_TYPE,
+    operations::OperationDocs,
 };
 use crate::template;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     json::Json,
-    operations::Operation,
+    operation::Operation,
     rejection::{Rejection, record_reason},
 };
 use crate::auth::RateLimited;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 
-use super::Document;
 use crate::accounts::email;
 
 /// The messages of the contract for one field.
@@ -36,13 +35,13 @@ pub struct BodyValidator {
 }
 
 impl Validators {
-    /// Compiles the schemas of `document`.
+    /// Compiles the schemas of an OpenAPI document.
     ///
     /// # Panics
     /// If a schema does not compile.
     #[must_use]
-    pub fn compile(document: &Document) -> Self {
-        let schemas = document.value()["components"]["schemas"]
+    pub fn compile(document: &Value) -> Self {
+        let schemas = document["components"]["schemas"]
             .as_object()
             .into_iter()
             .flatten();
@@ -157,8 +156,8 @@ fn not_an_object(body: &Value, raw: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Operations, text::PATTERN},
-        Document, Validators, email,
+        super::{Document, Operations, text::PATTERN},
+        Validators, email,
     };
     use crate::auth::Lifetimes;
 
@@ -171,7 +170,7 @@ mod tests {
     fn schema_is_the_only_validator() {
         let mut document = Document::build(Operations::Contract, None, LIFETIMES);
         let accepts_empty_object = |document: &Document| {
-            let schemas = Validators::compile(document);
+            let schemas = Validators::compile(document.value());
             let schema = schemas.get("ObtainRequest").unwrap();
             schema.check(&serde_json::json!({}), "{}").is_ok()
         };
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn blank_means_white_space_only() {
         let document = Document::build(Operations::Contract, None, LIFETIMES);
-        let schemas = Validators::compile(&document);
+        let schemas = Validators::compile(document.value());
         let schema = schemas.get("RefreshRequest").unwrap();
         for c in '\u{1}'..'\u{11000}' {
             let body = serde_json::json!({ "token": c.to_string() });

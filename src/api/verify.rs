@@ -5,8 +5,7 @@ use poem_openapi::{Object, OpenApi};
 
 use super::{
     body::Body,
-    examples::{self, Exchange},
-    operations::{Operation, Tag},
+    operation::{Operation, Tag},
     response::Response,
     token::{TOKEN_TYPE, Token},
 };
@@ -52,10 +51,6 @@ impl Operation for Verify {
     type Errors = Errors;
     const OK: &str = "The token is valid.";
     const BAD_REQUEST: &str = "The body is malformed, or the token is missing or invalid.";
-
-    fn examples(expires_in: i64) -> Vec<Exchange> {
-        examples::verify(expires_in)
-    }
 }
 
 /// A token that was issued before.

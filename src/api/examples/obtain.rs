@@ -14,7 +14,7 @@ use crate::{
 const ACCOUNT_EMAIL: &str = "jonhdoeqa@email.com";
 const ACCOUNT_PASSWORD: &str = "1234ABCD";
 
-pub(in crate::api) fn obtain(expires_in: i64) -> Vec<Exchange> {
+pub(in crate::api) fn examples(expires_in: i64) -> Vec<Exchange> {
     let success = Exchange::success("documented", "The credentials of an account", expires_in)
         .with_request(credentials(ACCOUNT_EMAIL, ACCOUNT_PASSWORD));
     let wrong = Exchange::rejected(

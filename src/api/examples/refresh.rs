@@ -3,7 +3,7 @@
 use super::{Exchange, on_token};
 use crate::auth::TokenRejection;
 
-pub(in crate::api) fn refresh(expires_in: i64) -> Vec<Exchange> {
+pub(in crate::api) fn examples(expires_in: i64) -> Vec<Exchange> {
     let success = (
         "refreshed",
         "A token that is refreshed in the second of its issue (issued in 2018)",

@@ -2,7 +2,7 @@
 
 use super::{Exchange, on_token};
 
-pub(in crate::api) fn verify(expires_in: i64) -> Vec<Exchange> {
+pub(in crate::api) fn examples(expires_in: i64) -> Vec<Exchange> {
     let success = (
         "verified",
         "A token in the second of its issue (issued in 2018)",
