@@ -9,12 +9,9 @@ use poem::{
     Response,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-            VARY,
-        },
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
     },
-    web::headers::{ETag, Header, IfNoneMatch},
+    web::headers::{ETag, HeaderMapExt, IfNoneMatch},
 };
 use sha2::{Digest, Sha256};
 
@@ -59,16 +56,18 @@ impl StaticFile {
         let is_gzip = has_gzip && accepts_gzip(request);
         // A strong `ETag` of the variant (RFC 9110 section 8.8.3.3).
         let variant = if is_gzip { "-gzip" } else { "" };
-        let etag = HeaderValue::try_from(format!("\"{}{variant}\"", self.hash));
-        let etag = etag.expect("hexadecimal is ASCII");
+        let etag = format!("\"{}{variant}\"", self.hash).parse::<ETag>();
+        let etag = etag.expect("hexadecimal is valid in an ETag");
+        let known = request.typed_get::<IfNoneMatch>();
+        let is_known = known.is_some_and(|known| !known.precondition_passes(&etag));
         let mut response = Response::default();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
-        headers.insert(ETAG, etag.clone());
+        headers.typed_insert(etag);
         if has_gzip {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
-        if is_known(&etag, request) {
+        if is_known {
             response.set_status(StatusCode::NOT_MODIFIED);
             return response;
         }
@@ -91,16 +90,6 @@ pub(super) fn unzipped(gzip: &[u8]) -> Bytes {
     let read = GzDecoder::new(gzip).read_to_end(&mut plain);
     read.expect("the files in the binary are complete");
     plain.into()
-}
-
-/// Returns whether `If-None-Match` contains the `ETag`. Invalid headers are ignored.
-fn is_known(etag: &HeaderValue, request: &HeaderMap) -> bool {
-    let mut known = request.get_all(IF_NONE_MATCH).iter().peekable();
-    known.peek().is_some()
-        && IfNoneMatch::decode(&mut known)
-            .ok()
-            .zip(ETag::decode(&mut std::iter::once(etag)).ok())
-            .is_some_and(|(known, etag)| !known.precondition_passes(&etag))
 }
 
 /// Returns whether the client accepts gzip (RFC 9110 section 12.5.3). Weights other than 0 do not matter, because each client that
