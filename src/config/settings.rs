@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::types::{
@@ -27,7 +27,7 @@ pub struct Settings {
     /// Maximum size of the request line and headers, in bytes. Browsers send about 1,000 bytes
     // hyper never reads more than 417,792 bytes of a head.
     #[serde(deserialize_with = "header_bytes")]
-    #[schemars(schema_with = "header_bytes_schema")]
+    #[schemars(range(min = 2048, max = 409_600))]
     pub header_bytes: u32,
     /// Timeout for receiving the request line and headers. Idle connections are closed after the same time, so the idle timeout of a load balancer should be shorter
     pub header_timeout: BoundedSeconds<1>,
@@ -177,8 +177,4 @@ fn header_bytes<'de, D: Deserializer<'de>>(input: D) -> Result<u32, D::Error> {
         Ok(bytes @ ..=409_600) => Ok(bytes),
         _ => Err(D::Error::custom("more than 409600 bytes")),
     }
-}
-
-fn header_bytes_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "integer", "format": "uint32", "minimum": 2048, "maximum": 409_600 })
 }
