@@ -37,19 +37,19 @@ enum Format {
 impl Openapi {
     pub(super) fn run(self, settings: &Settings) -> Result<(), CliError> {
         let document = settings.document();
-        let text = match (self.format, self.output) {
-            (Format::Bruno, folder) => {
-                return write(&folder.unwrap_or_default(), document.to_bruno());
+        let text = match self.format {
+            Format::Bruno => {
+                return write(&self.output.unwrap_or_default(), document.to_bruno());
             }
-            (_, Some(_)) => {
+            _ if self.output.is_some() => {
                 return Err(CliError::usage("only the format `bruno` has `--output`"));
             }
-            (Format::Json, None) => document.to_json(),
-            (Format::Yaml, None) => document.to_yaml(),
-            (Format::Markdown, None) => document.to_markdown(),
-            (Format::Claims, None) => claims_schema(),
-            (Format::Arazzo, None) => document.to_arazzo(),
-            (Format::Postman, None) => document.to_postman(),
+            Format::Json => document.to_json(),
+            Format::Yaml => document.to_yaml(),
+            Format::Markdown => document.to_markdown(),
+            Format::Claims => claims_schema(),
+            Format::Arazzo => document.to_arazzo(),
+            Format::Postman => document.to_postman(),
         };
         print_unchanged(text.trim_end())
     }
