@@ -12,13 +12,11 @@ use tokio::net::{TcpListener, UnixListener};
 use super::{stream::Stream, tls::ReloadableTls};
 
 /// A listening socket.
-#[derive(Debug)]
 pub struct Listener {
     socket: Socket,
     pub(super) tls: Option<Arc<ReloadableTls>>,
 }
 
-#[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),

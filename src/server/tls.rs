@@ -1,7 +1,7 @@
 //! TLS with a certificate and a key from files, which can be reloaded.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -94,14 +94,6 @@ impl ReloadableTls {
     pub(super) async fn accept(&self, stream: Stream) -> io::Result<TlsStream<Stream>> {
         let config = Arc::clone(&self.loaded.lock().config);
         TlsAcceptor::from(config).accept(stream).await
-    }
-}
-
-impl fmt::Debug for ReloadableTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReloadableTls")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
     }
 }
 
