@@ -1,4 +1,4 @@
-//! What each operation defines.
+//! The trait of operations, their paths and their groups.
 
 use poem_openapi::{OpenApi, Tags, registry::MetaPath, types::Type};
 use serde::Serialize;
