@@ -132,10 +132,22 @@ fn on_token(
     own: Vec<Exchange>,
     expires_in: i64,
 ) -> Vec<Exchange> {
+    let (name, summary) = success;
     let request = json!({ "token": Token::documented(expires_in).token });
-    let success = Exchange::success(success.0, success.1, expires_in);
+    let success = Exchange::success(name, summary, expires_in);
+    let mut examples = vec![success.with_expired_request("documented", request)];
+    examples.extend(invalid_tokens());
+    examples.extend(rejected_tokens());
+    examples.extend(own);
+    examples.extend(without_token());
+    examples.extend(common());
+    examples
+}
+
+/// Returns the examples of tokens that are not valid.
+fn invalid_tokens() -> [Exchange; 3] {
     let error = TokenRejection::InvalidToken(TokenError::Segments);
-    let invalid = [
+    [
         Exchange::rejected("invalid_token", "The token is invalid", error)
             .with_request(json!({ "token": "not a token" })),
         Exchange::invalid(
@@ -150,8 +162,12 @@ fn on_token(
             json!({ "token": "a.b.c\0" }),
             json!({ "token": [NUL] }),
         ),
-    ];
-    let rejected = [
+    ]
+}
+
+/// Returns the examples of tokens with a valid signature that every operation rejects.
+fn rejected_tokens() -> [Exchange; 4] {
+    [
         (
             "expired_token",
             "The token has expired",
@@ -173,8 +189,12 @@ fn on_token(
             TokenRejection::Disabled,
         ),
     ]
-    .map(|(name, summary, error)| Exchange::rejected(name, summary, error));
-    let without_token = [
+    .map(|(name, summary, error)| Exchange::rejected(name, summary, error))
+}
+
+/// Returns the examples of requests without a token.
+fn without_token() -> [Exchange; 3] {
+    [
         Exchange::invalid(
             "missing_token",
             "The payload must contain a token",
@@ -193,15 +213,7 @@ fn on_token(
             json!({ "token": 1234 }),
             json!({ "token": [NOT_A_STRING] }),
         ),
-    ];
-    let success = success.with_expired_request("documented", request);
-    let mut examples = vec![success];
-    examples.extend(invalid);
-    examples.extend(rejected);
-    examples.extend(own);
-    examples.extend(without_token);
-    examples.extend(common());
-    examples
+    ]
 }
 
 /// Returns the examples of errors that all operations have in common.
