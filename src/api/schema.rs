@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::accounts::email;
 
@@ -98,7 +98,7 @@ impl BodyValidator {
             return Err(json!({ "non_field_errors": [not_an_object(body, raw)] }));
         }
         let errors: Vec<_> = self.validator.iter_errors(body).collect();
-        let mut messages = json!({});
+        let mut messages = Map::new();
         for field in &self.fields {
             let errors = errors.iter().filter(|error| is_error_of(error, field));
             let mut found: Vec<_> = errors.map(|error| self.message(field, error)).collect();
@@ -109,10 +109,10 @@ impl BodyValidator {
             found.sort_by_key(|message| *message == EMAIL);
             found.dedup();
             if !found.is_empty() {
-                messages[field] = json!(found);
+                messages.insert(field.clone(), found.into());
             }
         }
-        Err(messages)
+        Err(messages.into())
     }
 
     fn message(&self, field: &String, error: &ValidationError<'_>) -> &'static str {
