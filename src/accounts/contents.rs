@@ -10,7 +10,7 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{attempts, entity, entity::retired, store::AccountStore};
+use super::{attempts, entity, entity::retired, issuers, signing_keys, store::AccountStore};
 
 /// The number of rows in a query. SQLite accepts 32,766 parameters in a query, and an account has 13.
 const BATCH: u64 = 1_000;
@@ -43,16 +43,25 @@ impl ReadError {
     }
 }
 
-/// The contents of a database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// The accounts.
-    pub accounts: Rows,
-    /// The IDs of deleted accounts.
-    pub retired_ids: Rows,
-    /// The counters of failed attempts.
-    pub attempts: Rows,
+/// The contents of a database: the rows of each table, by the name of the table in messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents(pub [(&'static str, Rows); 5]);
+
+/// Evaluates an expression for the row of each table, and returns the values.
+macro_rules! for_each_table {
+    ($row:ident => $value:expr) => {
+        for_each_table!(
+            $row => $value; entity::Model, retired::Model, attempts::Model, signing_keys::Model, issuers::Model
+        )
+    };
+    ($row:ident => $value:expr; $($model:path),+) => {
+        [$({
+            type $row = $model;
+            $value
+        }),+]
+    };
 }
+pub(super) use for_each_table;
 
 impl Contents {
     /// Rejects times of PostgreSQL that this version cannot read, because the driver panics for them.
@@ -81,31 +90,22 @@ impl Contents {
 
     /// Returns the number of all rows.
     pub(super) fn rows(&self) -> u64 {
-        self.accounts.count + self.retired_ids.count + self.attempts.count
+        self.0.iter().map(|(_, rows)| rows.count).sum()
     }
 
     /// Reads the contents of a snapshot.
     pub(super) async fn read(snapshot: &DatabaseTransaction) -> Result<Self, ReadError> {
         Self::check_times(snapshot).await?;
-        Ok(Self {
-            accounts: read::<entity::Model>(snapshot).await?,
-            retired_ids: read::<retired::Model>(snapshot).await?,
-            attempts: read::<attempts::Model>(snapshot).await?,
-        })
+        Ok(Self(for_each_table!(R => read::<R>(snapshot).await?)))
     }
 }
 
 impl fmt::Display for Contents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            accounts,
-            retired_ids,
-            attempts,
-        } = self;
-        write!(
-            f,
-            "accounts {accounts}, retired IDs {retired_ids}, attempts {attempts}"
-        )
+        let tables = self.0.iter();
+        let tables =
+            tables.map(|(table, rows)| format!("{table} {} ({})", rows.count, rows.digest()));
+        f.write_str(&tables.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -130,12 +130,6 @@ impl Rows {
     #[must_use]
     pub fn digest(&self) -> String {
         format!("{:032x}", self.digest)
-    }
-}
-
-impl fmt::Display for Rows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.count, self.digest())
     }
 }
 
@@ -165,8 +159,10 @@ impl AccountStore {
 pub(super) trait Row:
     ModelTrait + FromQueryResult + IntoActiveModel<<Self::Entity as EntityTrait>::ActiveModel>
 {
+    /// What the table contains, in messages.
+    const TABLE: &'static str;
     /// What a row is, in messages.
-    const NAME: &str;
+    const NAME: &'static str;
     /// The primary key.
     const KEY: <Self::Entity as EntityTrait>::Column;
 
@@ -180,6 +176,7 @@ pub(super) trait Row:
 }
 
 impl Row for entity::Model {
+    const TABLE: &str = "accounts";
     const NAME: &str = "account";
     const KEY: entity::Column = entity::Column::Id;
 
@@ -212,6 +209,7 @@ impl Row for entity::Model {
 }
 
 impl Row for retired::Model {
+    const TABLE: &str = "retired_ids";
     const NAME: &str = "retired ID";
     const KEY: retired::Column = retired::Column::Id;
 
@@ -221,6 +219,7 @@ impl Row for retired::Model {
 }
 
 impl Row for attempts::Model {
+    const TABLE: &str = "attempts";
     const NAME: &str = "counter";
     const KEY: attempts::Column = attempts::Column::Subject;
 
@@ -229,8 +228,28 @@ impl Row for attempts::Model {
     }
 }
 
+impl Row for signing_keys::Model {
+    const TABLE: &str = "signing_keys";
+    const NAME: &str = "published key";
+    const KEY: signing_keys::Column = signing_keys::Column::Kid;
+
+    fn canonical(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Row for issuers::Model {
+    const TABLE: &str = "issuers";
+    const NAME: &str = "issuer";
+    const KEY: issuers::Column = issuers::Column::Issuer;
+
+    fn canonical(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
 /// Reads a table.
-async fn read<R: Row>(snapshot: &DatabaseTransaction) -> Result<Rows, ReadError> {
+async fn read<R: Row>(snapshot: &DatabaseTransaction) -> Result<(&'static str, Rows), ReadError> {
     let mut rows = Rows::default();
     let mut page = next_page::<R>(snapshot, None).await?;
     while let Some(last) = page.last() {
@@ -240,7 +259,7 @@ async fn read<R: Row>(snapshot: &DatabaseTransaction) -> Result<Rows, ReadError>
         }
         page = next_page::<R>(snapshot, Some(after)).await?;
     }
-    Ok(rows)
+    Ok((R::TABLE, rows))
 }
 
 /// Returns the rows after a key.

@@ -2,15 +2,15 @@
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    PaginatorTrait,
+    ModelTrait, PaginatorTrait,
 };
 
 use super::{
     attempts,
-    contents::{Contents, ReadError, Row, Rows, next_page},
+    contents::{Contents, ReadError, Row, Rows, for_each_table, next_page},
     entity,
     entity::retired,
-    maintenance,
+    issuers, maintenance, signing_keys,
     store::AccountStore,
 };
 
@@ -86,7 +86,7 @@ impl PreparedCopy {
 }
 
 impl AccountStore {
-    /// Copies all rows to `target`, which must be empty or is emptied. Calls `progress` with the number of accounts of each batch.
+    /// Copies all rows to `target`, which must be empty or is emptied. Calls `progress` with the number of rows of each batch.
     ///
     /// The copy is one transaction of the target. The source is read in one snapshot. At the end, the rows in the target are read and
     /// compared.
@@ -105,13 +105,10 @@ impl AccountStore {
         let times = Contents::check_times(&source).await;
         times.map_err(CopyError::source)?;
         let target = begin(target, replace).await?;
-        let original = Contents {
-            accounts: copy::<entity::Model>(&source, &target, &mut progress).await?,
-            retired_ids: copy::<retired::Model>(&source, &target, |_| {}).await?,
-            attempts: copy::<attempts::Model>(&source, &target, |_| {}).await?,
-        };
+        let original =
+            Contents(for_each_table!(R => copy::<R>(&source, &target, &mut progress).await?));
         let expected = count(&source).await.map_err(CopyError::source)?;
-        let (read, expected) = (original.rows(), expected.into_iter().sum());
+        let (read, expected) = (original.rows(), sum(&expected));
         if read != expected {
             return Err(CopyError::Missed { read, expected });
         }
@@ -131,11 +128,11 @@ impl AccountStore {
         })
     }
 
-    /// Returns the numbers of accounts, of retired IDs, and of counters of failed attempts.
+    /// Returns the number of rows in each table, by the name of a row in messages.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn row_counts(&self) -> Result<[u64; 3], DbErr> {
+    pub async fn row_counts(&self) -> Result<[(&'static str, u64); 5], DbErr> {
         count(&self.begin_snapshot().await?).await
     }
 }
@@ -146,29 +143,28 @@ async fn begin(target: &AccountStore, replace: bool) -> Result<DatabaseTransacti
     let prepare = async {
         if target.get_database_backend() == DbBackend::Postgres {
             // A service on the target would otherwise add rows during the copy.
-            let lock = "LOCK TABLE users, retired_ids, attempts IN EXCLUSIVE MODE";
+            let lock =
+                "LOCK TABLE users, retired_ids, attempts, signing_keys, issuers IN EXCLUSIVE MODE";
             target.execute_unprepared(lock).await?;
         }
         if replace {
-            attempts::Entity::delete_many().exec(&target).await?;
-            retired::Entity::delete_many().exec(&target).await?;
-            entity::Entity::delete_many().exec(&target).await?;
+            for_each_table!(R => <R as ModelTrait>::Entity::delete_many().exec(&target).await?);
         }
         count(&target).await
     };
-    let rows = prepare.await.map_err(CopyError::target)?.into_iter().sum();
+    let rows = sum(&prepare.await.map_err(CopyError::target)?);
     if rows > 0 {
         return Err(CopyError::NotEmpty(rows));
     }
     Ok(target)
 }
 
-async fn count(db: &DatabaseTransaction) -> Result<[u64; 3], DbErr> {
-    Ok([
-        entity::Entity::find().count(db).await?,
-        retired::Entity::find().count(db).await?,
-        attempts::Entity::find().count(db).await?,
-    ])
+async fn count(db: &DatabaseTransaction) -> Result<[(&'static str, u64); 5], DbErr> {
+    Ok(for_each_table!(R => (R::NAME, <R as ModelTrait>::Entity::find().count(db).await?)))
+}
+
+fn sum(counts: &[(&str, u64)]) -> u64 {
+    counts.iter().map(|(_, rows)| rows).sum()
 }
 
 /// Copies a table, and returns the rows of the source.
@@ -176,7 +172,7 @@ async fn copy<R: Row>(
     source: &DatabaseTransaction,
     target: &DatabaseTransaction,
     mut progress: impl FnMut(u64),
-) -> Result<Rows, CopyError> {
+) -> Result<(&'static str, Rows), CopyError> {
     let mut rows = Rows::default();
     let page = next_page::<R>(source, None).await;
     let mut page = page.map_err(CopyError::Source)?;
@@ -195,5 +191,5 @@ async fn copy<R: Row>(
         inserted.map_err(CopyError::target)?;
         page = next.map_err(CopyError::Source)?;
     }
-    Ok(rows)
+    Ok((R::TABLE, rows))
 }

@@ -23,7 +23,8 @@ use crate::{
 
 const PASSWORD: &str = "correct horse\n";
 
-/// Returns a database with every kind of row: accounts of an import and of a command, a retired ID, and a failed login.
+/// Returns a database with every kind of row: accounts of an import and of a command, a retired ID, a failed login, a published key, and
+/// an issuer.
 fn filled(home: &Home) {
     let user = |id: i64, email: &str, joined: &str| {
         let fields =
@@ -40,7 +41,10 @@ fn filled(home: &Home) {
     stdout(&home.run(&["user", "delete", "--id", "7", "--yes"]));
     let create = ["user", "create", "you@example.com", "--password-stdin"];
     stdout(&home.feed(&create, PASSWORD));
-    let service = home.serve(&[]);
+    let key = stdout(&home.run(&["secret", "generate", "--algorithm", "es256"]));
+    fs::write(home.path().join("keys.pem"), key).unwrap();
+    let issuer = "https://auth.example.com";
+    let service = home.serve(&["--jwt-keys-file", "keys.pem", "--jwt-issuer", issuer]);
     let wrong = json!({ "email": "you@example.com", "password": "wrong" });
     assert_eq!(service.post(OBTAIN, &wrong).0, 400);
     let right = json!({ "email": "you@example.com", "password": "correct horse" });
@@ -95,6 +99,8 @@ fn copy_has_equal_rows_in_both_directions() {
     assert_eq!(rows["accounts"]["rows"], 3);
     assert_eq!(rows["retired_ids"]["rows"], 1);
     assert!(rows["attempts"]["rows"].as_u64() >= Some(1), "{rows}");
+    assert_eq!(rows["signing_keys"]["rows"], 1);
+    assert_eq!(rows["issuers"]["rows"], 1);
 
     let sqlite = "sqlite:copies/signet.db";
     let printed = stdout(&copy(&home, &original, sqlite, &["--json"]));
@@ -118,6 +124,34 @@ fn copy_has_equal_rows_in_both_directions() {
     std::io::Write::write_all(&mut create.stdin.take().unwrap(), PASSWORD.as_bytes()).unwrap();
     let created = stdout(&create.wait_with_output().unwrap());
     assert_eq!(created, "created account 9 (new@example.com)\n");
+}
+
+/// The files of keys and secrets are not in the database.
+#[test]
+fn copy_to_postgresql_names_the_files_that_the_service_needs() {
+    if !Store::is_postgres() {
+        return;
+    }
+    let source = Home::on_sqlite();
+    stdout(&source.run(&["migrate"]));
+    for (algorithm, files) in [
+        (
+            "HS256",
+            "SIGNET_JWT_KEYS_FILE, SIGNET_JWT_SECRET_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
+        ),
+        (
+            "ES256",
+            "the new database, and SIGNET_JWT_KEYS_FILE and SIGNET_JWT_PREVIOUS_SECRETS_FILE",
+        ),
+    ] {
+        let target = Home::new();
+        let (from, to) = (source.database(), target.database());
+        let mut copy = source.command(&["database", "copy", "--from", &from, "--to", &to]);
+        copy.env("SIGNET_JWT_ALGORITHM", algorithm);
+        let copy = copy.env("SIGNET_JWT_KEYS_FILE", "keys.pem");
+        let said = stdout(&copy.output().unwrap());
+        assert!(said.contains(files), "{said}");
+    }
 }
 
 #[test]

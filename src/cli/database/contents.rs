@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    accounts::{Contents, Rows},
+    accounts::Contents,
     cli::{
         error::CliError,
         output::{OutputArgs, Table, print_json},
@@ -16,27 +16,17 @@ pub(super) fn print(contents: &Contents, output: OutputArgs) -> Result<(), CliEr
         return print_json(as_json(contents));
     }
     let mut table = Table::new(["TABLE", "ROWS", "DIGEST"]);
-    for (name, rows) in tables(contents) {
-        table.row([name.to_owned(), rows.count.to_string(), rows.digest()]);
+    for (name, rows) in &contents.0 {
+        table.row([(*name).to_owned(), rows.count.to_string(), rows.digest()]);
     }
     table.print().map(drop)
 }
 
 /// Returns the rows and the digest of each table.
 pub(super) fn as_json(contents: &Contents) -> Value {
-    tables(contents)
-        .into_iter()
-        .map(|(name, rows)| {
-            let rows = json!({ "rows": rows.count, "digest": rows.digest() });
-            (name.to_owned(), rows)
-        })
-        .collect()
-}
-
-fn tables(contents: &Contents) -> [(&'static str, Rows); 3] {
-    [
-        ("accounts", contents.accounts),
-        ("retired_ids", contents.retired_ids),
-        ("attempts", contents.attempts),
-    ]
+    let tables = contents.0.iter().map(|(name, rows)| {
+        let rows = json!({ "rows": rows.count, "digest": rows.digest() });
+        ((*name).to_owned(), rows)
+    });
+    tables.collect()
 }

@@ -11,6 +11,7 @@ use crate::{
         self, Access, AccountStore, Contents, CopyError, Database, DatabaseError, DatabaseUrl,
         Limits, ReadError,
     },
+    api::PublicKeys,
     cli::{
         error::CliError,
         output::{OutputArgs, confirm, counted, note, progress_bar, succeeded, warn},
@@ -57,7 +58,7 @@ impl Copy {
         if let Some(new) = new {
             new.publish(&target).await?;
         }
-        self.report(&copied, in_maintenance, is_served)
+        self.report(&copied, in_maintenance, is_served, settings)
             .map_err(succeeded)
     }
 
@@ -85,11 +86,10 @@ impl Copy {
         }
         let stop = signal::stop()?;
         let prepare = async {
-            let accounts = source.count().await;
-            let accounts = accounts.map_err(in_flag("--from"))?.unsigned_abs();
+            let counts = source.row_counts().await.map_err(in_flag("--from"))?;
             let template = "{bar:40} {percent} %, {per_sec}, {eta} left";
             let bar = progress_bar(self.output.json, template);
-            bar.set_length(accounts);
+            bar.set_length(counts.iter().map(|(_, rows)| rows).sum());
             bar.enable_steady_tick(Duration::from_millis(200));
             let prepared = source.copy_to(target, self.replace, |rows| bar.inc(rows));
             let prepared = prepared.await.map_err(failed);
@@ -110,15 +110,14 @@ impl Copy {
     /// Asks whether the rows of the target may be deleted.
     async fn ask(&self, target: &AccountStore) -> Result<(), CliError> {
         let counts = target.row_counts().await.map_err(in_flag("--to"))?;
-        if counts == [0; 3] {
+        let rows = counts.iter().filter(|(_, count)| *count > 0);
+        let rows: Vec<_> = rows.map(|(name, count)| counted(*count, name)).collect();
+        if rows.is_empty() {
             return Ok(());
         }
-        let [accounts, retired_ids, attempts] = counts;
         let question = format!(
-            "Delete {}, {} and {} in {}?",
-            counted(accounts, "account"),
-            counted(retired_ids, "retired ID"),
-            counted(attempts, "counter"),
+            "Delete {} in {}?",
+            rows.join(", "),
             config::DatabaseUrl(self.to.clone()).masked()
         );
         question::ask(&question, "no rows were changed")
@@ -129,6 +128,7 @@ impl Copy {
         copied: &Contents,
         in_maintenance: bool,
         is_served: bool,
+        settings: &Settings,
     ) -> Result<(), CliError> {
         contents::print(copied, self.output)?;
         if in_maintenance {
@@ -148,10 +148,15 @@ impl Copy {
         let to_postgres = matches!(DatabaseUrl::parse(&self.to), Ok(DatabaseUrl::Postgres(_)));
         if to_postgres && !self.output.json {
             // PostgreSQL has no folder for the files of secrets.
-            confirm(
-                "next step: set SIGNET_DATABASE_URL to the new database, and SIGNET_JWT_SECRET_FILE and \
-                 SIGNET_JWT_PREVIOUS_SECRETS_FILE to the files with the secrets, which are not in the database",
-            )?;
+            let signing = match settings.public_keys() {
+                PublicKeys::Absent => "SIGNET_JWT_SECRET_FILE",
+                PublicKeys::Published => "SIGNET_JWT_KEYS_FILE, SIGNET_JWT_SECRET_FILE",
+                PublicKeys::Sign => "SIGNET_JWT_KEYS_FILE",
+            };
+            confirm(format!(
+                "next step: set SIGNET_DATABASE_URL to the new database, and {signing} and SIGNET_JWT_PREVIOUS_SECRETS_FILE to the \
+                 files with the secrets, which are not in the database"
+            ))?;
         }
         Ok(())
     }
