@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use crate::api::{BodyLimits, claims_schema};
+pub use crate::api::BodyLimits;
 use crate::{
     api::{Document, JWKS_PATH, Operations, PublicKeys, RequestContext, Validators},
     auth::AuthService,
@@ -69,7 +69,8 @@ pub struct BuiltApp {
 pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> BuiltApp {
     let public_url = config.public_url.as_deref();
     let document = Document::build(config.operations, public_url, auth.tokens.lifetimes)
-        .with_keys(config.keys);
+        .with_keys(config.keys)
+        .with_issuer(auth.tokens.issuer.is_some());
     let context = Arc::new(RequestContext {
         limits: config.limits,
         validators: Validators::compile(document.value()),

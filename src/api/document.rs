@@ -46,6 +46,7 @@ can also sign tokens.";
 pub struct Document {
     value: Value,
     docs: Vec<OperationDocs>,
+    pub(super) has_issuer: bool,
 }
 
 impl Document {
@@ -85,6 +86,7 @@ impl Document {
         Self {
             value: document,
             docs,
+            has_issuer: false,
         }
     }
 

@@ -1,6 +1,9 @@
 //! The part of the OpenAPI document about the public keys. The service has it only with private keys.
 
-use super::document::{Document, HS256};
+use super::{
+    document::{Document, HS256},
+    token,
+};
 
 /// The path of the key set.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -10,6 +13,12 @@ pub const JWKS_MEDIA_TYPE: &str = "application/jwk-set+json";
 /// The sentences about signatures, in the place of [`HS256`].
 const ES256: &str = "Tokens are signed with ES256: other services verify tokens with the keys of
 `/.well-known/jwks.json`, and cannot sign tokens.";
+
+/// The header and the signature of the documented token with ES256. The key of RFC 7515 appendix A.3 signs the token with the documented
+/// lifetime.
+const ES256_HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiIsImtpZCI6Im9LSXl3dkdVcFRWVHl4TVEzYndJSWVRVXVkZnJfQ2tMTWpDRTE5RUNELVUifQ";
+const ES256_SIGNATURE: &str =
+    "HhWOTVOGg3IAEk_4KbMD3U5pcjK2uvJrjrzwxF6_4DZsM9-558kKmyQgEVEjcK_4GGHRJT0fHIncHbScntSAVg";
 
 /// The keys of a service for ES256.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +51,11 @@ impl Document {
                 "the description names the algorithm"
             );
             document["info"]["description"] = description.replace(HS256, ES256).into();
+            // Only the document contains the token: other formats store the token of a login.
+            let text = document.to_string();
+            let text = text.replace(token::HEADER, ES256_HEADER);
+            let text = text.replace(token::SIGNATURE, ES256_SIGNATURE);
+            *document = serde_json::from_str(&text).expect("a token is a part of a string");
         }
         self
     }

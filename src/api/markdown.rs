@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{claims::claims_schema, document::Document, json::MEDIA_TYPE};
+use super::{document::Document, json::MEDIA_TYPE};
 use crate::template;
 
 impl Document {
@@ -15,7 +15,8 @@ impl Document {
         let operations = operations(self.value());
         let mut values = self.value().clone();
         values["errors"] = all_errors(&operations).into();
-        values["claims"] = serde_json::from_str(&claims_schema()).expect("a schema is JSON");
+        values["claims"] =
+            serde_json::from_str(&self.to_claims_schema()).expect("a schema is JSON");
         values["operations"] = operations.into();
         template::render(include_str!("contract.md.jinja"), values)
     }

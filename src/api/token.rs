@@ -31,6 +31,10 @@ impl From<IssuedToken> for Token {
     }
 }
 
+/// The header and the signature of the documented token.
+pub(super) const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
+pub(super) const SIGNATURE: &str = "cq9TRU0lPKY1-A_miNEqtOE6Kgi9Fx0Av1JlNu1Nq84";
+
 impl Token {
     /// Returns the example of the contract, issued to user 1, `john.doe@email.com`, in 2018. With another lifetime than the
     /// documented hour, the claim `exp` differs, but the signature is the same, because the secret of the example is unknown.
@@ -42,9 +46,7 @@ impl Token {
         );
         let claims = BASE64URL_NOPAD.encode(claims.as_bytes());
         IssuedToken {
-            token: format!(
-                "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.{claims}.cq9TRU0lPKY1-A_miNEqtOE6Kgi9Fx0Av1JlNu1Nq84"
-            ),
+            token: format!("{HEADER}.{claims}.{SIGNATURE}"),
             expires_in,
         }
         .into()

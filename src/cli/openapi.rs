@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{error::CliError, output::print_unchanged};
-use crate::{config::Settings, http::claims_schema};
+use crate::config::Settings;
 
 #[derive(clap::Args)]
 pub(super) struct Openapi {
@@ -47,7 +47,7 @@ impl Openapi {
             Format::Json => document.to_json(),
             Format::Yaml => document.to_yaml(),
             Format::Markdown => document.to_markdown(),
-            Format::Claims => claims_schema(),
+            Format::Claims => document.to_claims_schema(),
             Format::Arazzo => document.to_arazzo(),
             Format::Postman => document.to_postman(),
         };

@@ -138,6 +138,7 @@ impl Settings {
     pub fn document(&self) -> Document {
         Document::build(self.operations(), self.public_url(), self.token_lifetimes())
             .with_keys(self.public_keys())
+            .with_issuer(self.jwt_issuer.is_some())
     }
 
     /// Returns how the service uses keys for ES256.

@@ -14,7 +14,7 @@ use poem::{
 };
 
 use super::{method_router::MethodRouter, router::Target};
-use crate::api::{CLAIMS_PATH, Document, claims_schema};
+use crate::api::{CLAIMS_PATH, Document};
 use assets::Assets;
 use contract::ContractHtml;
 pub(super) use static_file::{Content, StaticFile};
@@ -61,7 +61,7 @@ pub(super) fn targets(document: &Document) -> HashMap<String, Target> {
         ),
         (
             CLAIMS_PATH,
-            text("application/schema+json", claims_schema()),
+            text("application/schema+json", document.to_claims_schema()),
         ),
     ];
     let pages = pages.map(|(path, handlers)| (path.to_owned(), target(path, handlers)));
