@@ -75,6 +75,43 @@ fn services_with_different_secrets_differ() {
     assert!(!said.contains("eyJ"), "the output contains a token: {said}");
 }
 
+/// During a move to ES256, the claims must be the same, and the operator must know that the algorithms differ.
+#[test]
+fn services_with_different_algorithms_differ() {
+    let home = Home::new();
+    let generate = ["secret", "generate", "--algorithm", "es256"];
+    let key = stdout(&home.run(&generate));
+    std::fs::write(home.path().join("keys.pem"), key).unwrap();
+    let one = demo(&home, &"s".repeat(32));
+    let mut command = home.command(&["serve", "--demo", "--listen", "127.0.0.1:0"]);
+    command
+        .env_remove("SIGNET_JWT_SECRET")
+        .env("SIGNET_THROTTLE", "off")
+        .env("SIGNET_LOG", "signet::cli=info")
+        .env("SIGNET_JWT_ALGORITHM", "ES256")
+        .env("SIGNET_JWT_KEYS_FILE", "keys.pem")
+        .env(
+            "SIGNET_JWT_PREVIOUS_SECRETS",
+            format!("2100-01-01T00:00:00Z {}", "s".repeat(32)),
+        );
+    let other = Service::start(command);
+    let (old, new) = (url(&one), url(&other));
+    let compare = ["verify-compat", "--old", &old, "--new", &new];
+    let compare = [&compare[..], &["--email", DOCUMENTED, "--password-stdin"]].concat();
+    let output = home.feed(&compare, "1234ABCD\n");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expected = "the old service signs with HS256, and the new service signs with ES256";
+    assert!(said.contains(expected), "{said}");
+    let rejected = "refresh at the old service of a token from the new service: 400";
+    assert!(said.contains(rejected), "{said}");
+    // The claims are the same, and the new service accepts the tokens of the old service.
+    assert!(
+        said.contains("90 the same, 0 differ as expected, 2 differ"),
+        "{said}"
+    );
+}
+
 #[test]
 fn unreachable_service_and_invalid_url_are_reported() {
     let home = Home::new();

@@ -69,6 +69,15 @@ impl Report {
             new.post(&obtain, &login).await?,
         ];
         self.compare_members("obtain", &issued[0], &issued[1]);
+        let mut advice = "check that both services have the same secret, and that the account has the same ID and email";
+        if let [Some(by_old), Some(by_new)] = [issued[0].algorithm(), issued[1].algorithm()]
+            && by_old != by_new
+        {
+            advice = "the algorithms differ: a service needs the secret for HS256, and the public key for ES256";
+            self.unexpected.push(format!(
+                "obtain: the old service signs with {by_old}, and the new service signs with {by_new}; {advice}"
+            ));
+        }
         for (issued, by, at) in [(&issued[0], old, new), (&issued[1], new, old)] {
             let Some(token) = issued.token() else {
                 self.unexpected.push(format!(
@@ -83,7 +92,6 @@ impl Report {
                 at.name, by.name
             );
             if refreshed.token().is_none() {
-                let advice = "check that both services have the same secret, and that the account has the same ID and email";
                 self.unexpected.push(format!(
                     "{what}: {} without a token; {advice}",
                     refreshed.status

@@ -164,6 +164,14 @@ impl Response {
         names
     }
 
+    /// Returns the algorithm of the token, if the algorithm is known.
+    pub(super) fn algorithm(&self) -> Option<&'static str> {
+        let header = token_part(&self.token()?, 0);
+        ["HS256", "ES256"]
+            .into_iter()
+            .find(|name| header["alg"] == *name)
+    }
+
     /// Returns the body, the header of the token, and the claims of the token.
     fn parts(&self) -> [Value; 3] {
         let mut body = self.json();
@@ -174,11 +182,14 @@ impl Response {
             return [body, Value::Null, Value::Null];
         };
         body["token"] = true.into();
-        let part = |at: usize| {
-            let part = URL_SAFE_NO_PAD.decode(token.split('.').nth(at)?).ok()?;
-            serde_json::from_slice::<Value>(&part).ok()
-        };
-        let (header, mut claims) = (part(0).unwrap_or_default(), part(1).unwrap_or_default());
+        let (mut header, mut claims) = (token_part(&token, 0), token_part(&token, 1));
+        // Known algorithms are compared separately. Only tokens of ES256 have the ID of a key.
+        if let (Some(algorithm), Some(header)) = (self.algorithm(), header.as_object_mut()) {
+            header.remove("alg");
+            if algorithm == "ES256" {
+                header.remove("kid");
+            }
+        }
         for time in ["exp", "orig_iat"] {
             if claims[time].is_i64() {
                 claims[time] = "a time".into();
@@ -201,6 +212,13 @@ impl fmt::Display for Response {
         let start: String = one_line(&self.body).chars().take(MAX_PRINTED).collect();
         write!(f, "{} {}", self.status, printable(&start))
     }
+}
+
+/// Decodes the header or the claims of a token.
+fn token_part(token: &str, index: usize) -> Value {
+    let part = token.split('.').nth(index).unwrap_or_default();
+    let part = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+    serde_json::from_slice(&part).unwrap_or_default()
 }
 
 /// Returns a text in one line.
