@@ -62,6 +62,27 @@ impl AccountStore {
         row.map_or(Ok(0), |row| row.try_get("", "connections"))
     }
 
+    /// Returns the privileges for keys and issuers that the role lacks, such as `INSERT on issuers`. `None` if it lacks none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn missing_privileges(&self) -> Result<Option<String>, DbErr> {
+        let backend = self.database.db().get_database_backend();
+        if backend != DbBackend::Postgres {
+            return Ok(None);
+        }
+        let query = "SELECT string_agg(privilege || ' on ' || name, ', ') AS missing \
+                     FROM unnest(ARRAY['signing_keys', 'issuers']) AS name, \
+                     unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
+                     WHERE NOT has_table_privilege(name, privilege)";
+        let query = Statement::from_string(backend, query);
+        let row = self
+            .database
+            .with_timeout(self.database.db().query_one_raw(query))
+            .await?;
+        row.map_or(Ok(None), |row| row.try_get("", "missing"))
+    }
+
     /// Writes a snapshot of a SQLite database into an empty file. The service may write meanwhile.
     ///
     /// # Errors

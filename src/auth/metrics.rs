@@ -95,7 +95,7 @@ impl Collector for CurrentValues {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut verifications = encoder.encode_descriptor(
             "secret_verifications",
-            "Tokens verified by each secret since the secrets were loaded",
+            "Tokens verified by each secret since the last reload, and by each key since the start",
             None,
             MetricType::Counter,
         )?;

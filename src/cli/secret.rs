@@ -25,7 +25,7 @@ pub(super) enum Secret {
     Rotate(rotate::Rotate),
     /// End the publication of a leaked key for ES256, whose tokens are then rejected
     Revoke(revoke::Revoke),
-    /// Show the secrets: age of their files, and number of tokens that each has verified since the last reload
+    /// Show the secrets and the published keys: age of their files, end of their acceptance, and number of tokens that each has verified
     Status(status::Status),
 }
 

@@ -20,7 +20,7 @@ pub(super) use activation::ActivationSockets;
 
 use super::{database, error::CliError, log, output::confirm, secret, serve_context::ServeContext};
 use crate::{
-    accounts::{self, AccountStore, Limits},
+    accounts::{self, AccountStore, DatabaseError, Limits},
     auth::{AuthMetrics, AuthService, AuthState, Clock, PasswordHasher, Secrets, Tokens},
     config::Settings,
     http::{AdminApi, AppConfig, BuiltApp, build_app},
@@ -144,7 +144,7 @@ impl Serve {
             clock,
         });
         let published = auth.start_publication().await;
-        published.map_err(|error| format!("cannot publish the keys: {error}"))?;
+        published.map_err(|error| unpublished(&error))?;
         Ok((auth, secrets))
     }
 
@@ -183,6 +183,11 @@ impl Serve {
         );
         url.map_or(Ok(()), |url| confirm(demo::banner(&url)))
     }
+}
+
+fn unpublished(error: &DatabaseError) -> CliError {
+    let message = format!("cannot publish the keys or the issuer: {error}");
+    CliError::from(message).hint_option(accounts::operator_hint(error))
 }
 
 /// Binds both addresses, and starts the admin server if it has an address.

@@ -103,6 +103,23 @@ fn invalid_key_files_are_rejected() {
             "a key of the curve P-521",
         ),
         (include_str!("keys/rsa-1024.pem").to_owned(), "an RSA key"),
+        (include_str!("keys/ed448.pem").to_owned(), "an Ed448 key"),
+        (
+            include_str!("keys/secp256k1.pem").to_owned(),
+            "a key of the curve secp256k1",
+        ),
+        (
+            include_str!("keys/without-public.pem").to_owned(),
+            "the private key does not contain its public key",
+        ),
+        (
+            include_str!("keys/without-public-pkcs8.pem").to_owned(),
+            "the private key does not contain its public key",
+        ),
+        (
+            include_str!("keys/compressed.pem").to_owned(),
+            "the private key does not contain its public key as an uncompressed point",
+        ),
         (valid.repeat(2), "the same key twice"),
         (valid.replace("AgEAM", "AgEBM"), "the key is damaged"),
         (
@@ -173,6 +190,74 @@ fn sighup_publishes_a_new_key_and_a_failed_reload_keeps_the_keys() {
     assert_eq!(refreshed.0, 200);
 }
 
+/// The service does not sign with a key that it could not publish.
+#[tokio::test]
+async fn failed_publication_keeps_the_keys_and_names_the_remedy() {
+    let key_home = KeyHome::new();
+    let mut service = key_home.home.serve(&key_home.args(&[]));
+    let before = published(&service);
+    let execute = async |change: &str| {
+        let db = accounts::open(&key_home.home.database(), LIMITS)
+            .await
+            .unwrap();
+        db.execute_unprepared(change).await.unwrap();
+        db.close().await.unwrap();
+    };
+    execute("ALTER TABLE signing_keys RENAME TO lost").await;
+    let old = fs::read_to_string(&key_home.keys).unwrap();
+    key_home.write(&[key_home.generate(), old].concat());
+    service.signal("-HUP");
+    let failed = service.wait_for("cannot reload the secrets; the previous secrets stay in use");
+    let hint = failed["hint"].as_str().unwrap();
+    assert!(hint.ends_with("then send SIGHUP again"), "{hint}");
+    assert_eq!(published(&service), before);
+
+    execute("ALTER TABLE lost RENAME TO signing_keys").await;
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    assert_eq!(published(&service).len(), 2);
+}
+
+#[test]
+fn status_shows_removed_keys_until_the_end_of_their_publication() {
+    let key_home = KeyHome::new();
+    let mut service = key_home.home.serve(&key_home.args(&[]));
+    let removed = published(&service).remove(0);
+    key_home.write(&key_home.generate());
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
+    let status = stdout(&key_home.run(&["secret", "status", "--json"]));
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let secrets = status["secrets"].as_array().unwrap();
+    assert_eq!(secrets.len(), 2);
+    assert_eq!(secrets[1]["secret"], removed);
+    assert_eq!(secrets[1]["file"], Value::Null);
+    assert!(secrets[1]["until"].is_string(), "{status}");
+    let text = stdout(&key_home.run(&["secret", "status"]));
+    let until = secrets[1]["until"].as_str().unwrap();
+    let row = text.lines().find(|line| line.contains(&removed)).unwrap();
+    assert!(row.contains(until), "{row}");
+}
+
+/// After the move to ES256, the generated secret is neither used nor protected by an end.
+#[test]
+fn doctor_warns_of_an_unused_secret() {
+    let key_home = KeyHome::new();
+    drop(key_home.home.serve(&[]));
+    let doctor = |args: &[&str]| {
+        let output = key_home.run(&[&["doctor", "--json"], args].concat());
+        let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let check = checks.into_iter().find(|check| check["name"] == "secret");
+        check.unwrap()
+    };
+    let check = doctor(&[]);
+    assert_eq!(check["status"], "warning", "{check}");
+    let message = check["message"].as_str().unwrap();
+    assert!(message.contains("the secret is not used"), "{message}");
+    fs::remove_file(key_home.home.path().join("data/signet.db.secret")).unwrap();
+    assert_eq!(doctor(&[])["status"], "ok");
+}
+
 #[test]
 fn warning_about_a_key_file_that_other_users_can_read() {
     let key_home = KeyHome::new();
@@ -190,7 +275,9 @@ async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
         let status = key_home.run(&["secret", "status", "--json"]);
         let status: Value = serde_json::from_str(&stdout(&status)).unwrap();
         let secrets = status["secrets"].as_array().unwrap().iter();
+        // A removed key is in no file.
         secrets
+            .filter(|row| row["file"].is_string())
             .map(|row| row["secret"].as_str().unwrap().to_owned())
             .collect()
     };

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use signet::accounts;
+use signet::accounts::{self, Database};
 
 use crate::{
     binary::{Home, Service, failure, stdout},
@@ -100,6 +100,7 @@ async fn role_of_the_guide_serves_requests() {
     let grants = format!("CREATE ROLE serving {}", grants.replace("\n> ", "\n"));
     let db = accounts::open(&home.database(), LIMITS).await.unwrap();
     db.execute_unprepared(&grants).await.unwrap();
+    assert_missing_privileges_are_reported(&home, &db).await;
 
     let mut serve = home.command(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]);
     let url = home.database().replace("//signet@", "//serving@");
@@ -119,6 +120,39 @@ async fn role_of_the_guide_serves_requests() {
     let forget = "DROP OWNED BY serving; DROP ROLE serving";
     db.execute_unprepared(forget).await.unwrap();
     db.close().await.unwrap();
+}
+
+/// A service with keys needs the privileges for two more tables.
+async fn assert_missing_privileges_are_reported(home: &Home, db: &Database) {
+    let generate = ["secret", "generate", "--algorithm", "es256"];
+    let key = stdout(&home.run(&generate));
+    std::fs::write(home.path().join("keys.pem"), key).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = home.command(args);
+        let url = home.database().replace("//signet@", "//serving@");
+        command
+            .env("SIGNET_DATABASE_URL", url)
+            .env("SIGNET_JWT_KEYS_FILE", "keys.pem");
+        let output: Output = command.output().unwrap();
+        let said = [&*output.stdout, &*output.stderr].concat();
+        String::from_utf8(said).unwrap()
+    };
+    let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+    assert!(!run(&["doctor"]).contains("the role lacks"));
+    change("REVOKE INSERT ON signing_keys FROM serving").await;
+    let said = run(&["doctor"]);
+    assert!(
+        said.contains("the role lacks INSERT on signing_keys"),
+        "{said}"
+    );
+    let said = run(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]);
+    assert!(said.contains("cannot publish the keys"), "{said}");
+    assert!(
+        said.contains("permission denied for table signing_keys"),
+        "{said}"
+    );
+    assert!(said.contains("section Roles"), "{said}");
+    change("GRANT INSERT ON signing_keys TO serving").await;
 }
 
 #[tokio::test]

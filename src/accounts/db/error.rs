@@ -73,7 +73,9 @@ pub fn operator_hint(error: &DbErr) -> Option<&'static str> {
         Some(Code::Postgres("42P05" | "26000")) => {
             "use a connection pooler in session mode, or PgBouncer 1.21 or newer with max_prepared_statements"
         }
-        Some(Code::Postgres("42501")) => "ask the owner of the table for the permission",
+        Some(Code::Postgres("42501")) => {
+            "run this as the owner of the tables, or grant the privileges of the section Roles in docs/guides/postgresql.md"
+        }
         _ if is_invalid_option(error) => "correct the options after the `?` of the URL",
         _ if is_connection_error(error) => {
             "check that the database server is running, and that this user may connect"

@@ -22,15 +22,23 @@ const PKCS8_P256: [u8; 24] = [
     0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
 ];
 
-/// Object identifiers of other kinds of keys, for error messages (RFC 8017, 5480 and 8410).
-const OTHER_KINDS: [(&[u8], &str); 4] = [
+/// The start of a public key in a SEC1 key (RFC 5915): a bit string with an uncompressed point.
+const POINT_START: [u8; 4] = [0x03, 0x42, 0x00, 0x04];
+
+/// Object identifiers of other kinds of keys, for error messages (RFC 8017, 5480 and 8410, and SEC 2).
+const OTHER_KINDS: [(&[u8], &str); 6] = [
     (
         &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01],
         "an RSA key",
     ),
     (&[0x2b, 0x81, 0x04, 0x00, 0x22], "a key of the curve P-384"),
     (&[0x2b, 0x81, 0x04, 0x00, 0x23], "a key of the curve P-521"),
+    (
+        &[0x2b, 0x81, 0x04, 0x00, 0x0a],
+        "a key of the curve secp256k1",
+    ),
     (&[0x2b, 0x65, 0x70], "an Ed25519 key"),
+    (&[0x2b, 0x65, 0x71], "an Ed448 key"),
 ];
 
 /// A private key for ES256. `Debug` prints only its ID.
@@ -70,8 +78,11 @@ pub enum KeyError {
     /// Another kind of key.
     #[error("{0}, and ES256 needs a key of the curve P-256")]
     Kind(&'static str),
-    /// The key is damaged, or lacks its public part.
-    #[error("the key is damaged, or contains no public key")]
+    /// The private key lacks its public key, or contains it in the compressed form.
+    #[error("the private key does not contain its public key as an uncompressed point")]
+    NoPoint,
+    /// The key is damaged.
+    #[error("the key is damaged")]
     Damaged,
     /// The file contains the same key twice.
     #[error("the same key twice")]
@@ -124,7 +135,7 @@ impl PrivateKey {
     fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &SystemRandom::new());
-        let pair = pair.map_err(|_| kind_of(pkcs8).map_or(KeyError::Damaged, KeyError::Kind))?;
+        let pair = pair.map_err(|_| KeyError::of(pkcs8))?;
         let public = PublicKey::from_point(pair.public_key().as_ref());
         Ok(Self {
             public: public.ok_or(KeyError::Damaged)?,
@@ -174,10 +185,17 @@ fn pkcs8_of_sec1(sec1: &[u8]) -> Vec<u8> {
     [&[0x30, 0x81, length(contents.len())], &contents[..]].concat()
 }
 
-fn kind_of(key: &[u8]) -> Option<&'static str> {
-    let contains = |id: &[u8]| key.windows(id.len()).any(|window| window == id);
-    let mut kinds = OTHER_KINDS.into_iter();
-    kinds.find_map(|(id, kind)| contains(id).then_some(kind))
+impl KeyError {
+    /// Returns why a key in PKCS#8 cannot be used.
+    fn of(pkcs8: &[u8]) -> Self {
+        let contains = |bytes: &[u8]| pkcs8.windows(bytes.len()).any(|window| window == bytes);
+        let kind = OTHER_KINDS.into_iter().find(|(id, _)| contains(id));
+        match kind {
+            Some((_, kind)) => Self::Kind(kind),
+            None if contains(&PKCS8_P256) && !contains(&POINT_START) => Self::NoPoint,
+            None => Self::Damaged,
+        }
+    }
 }
 
 impl fmt::Debug for PrivateKey {

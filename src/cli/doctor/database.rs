@@ -93,6 +93,14 @@ async fn check_all(
     if let Some(since) = accounts.maintenance().await? {
         checks.push(check_maintenance(since));
     }
+    if (settings.jwt_keys_file.is_some() || settings.jwt_issuer.is_some())
+        && let Some(missing) = accounts.missing_privileges().await?
+    {
+        let message = format!("the role lacks {missing}: the service cannot publish its keys");
+        checks.push(Check::error("privileges", message).hint(
+            "run the GRANT of the section Roles in docs/guides/postgresql.md as the owner of the tables",
+        ));
+    }
     let last_login = accounts.latest_login().await?;
     checks.push(check_clock(now, diagnostics.now, last_login));
     let normal = now.unix_timestamp() + NORMAL_CUTOFF_SECONDS;

@@ -1,6 +1,6 @@
 //! The secrets, the certificate, and the permissions of their files.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use rustix::process::geteuid;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -46,6 +46,15 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
         let message = format!("{expired} of {previous} previous secrets have expired");
         return Check::warning(name, message).hint("remove the expired secrets");
     }
+    if let (None, Some(unused)) = (&secrets.current, unused_secret(settings)) {
+        let message = format!(
+            "{} exists, but keys sign: the secret is not used",
+            unused.display()
+        );
+        return Check::warning(name, message).hint(
+            "move the secret to the previous secrets as the guide for signing keys describes, or delete the file",
+        );
+    }
     let current = secrets
         .current
         .map(|secret| format!("{} bytes; ", secret.len()));
@@ -55,6 +64,12 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
     };
     let current = current.unwrap_or_default();
     Check::ok(name, format!("{current}previous secrets: {previous}{keys}"))
+}
+
+/// Returns the file of a secret that the service has generated, if the file exists.
+fn unused_secret(settings: &Settings) -> Option<PathBuf> {
+    let mut generated = secret::generated_files(settings).into_iter();
+    generated.next().filter(|path| path.exists())
 }
 
 fn check_certificate(settings: &Settings, now: OffsetDateTime) -> Option<Check> {

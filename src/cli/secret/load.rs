@@ -186,9 +186,9 @@ fn load_keys(settings: &Settings) -> Result<Vec<PrivateKey>, CliError> {
         let hint = match error {
             KeyError::Encrypted => "decrypt the key with `openssl pkey -in FILE -out NEW_FILE`",
             KeyError::Duplicate => "remove one of the two keys",
-            KeyError::DamagedBlock => "copy the whole file again",
-            KeyError::Damaged => {
-                "`openssl pkey -in FILE -out NEW_FILE` writes the key with its public key"
+            KeyError::DamagedBlock | KeyError::Damaged => "copy the whole file again",
+            KeyError::NoPoint => {
+                "`openssl ec -in FILE -conv_form uncompressed -out NEW_FILE` adds the public key"
             }
             _ => "`signet secret generate --algorithm es256` prints a private key",
         };

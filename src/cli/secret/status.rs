@@ -97,6 +97,14 @@ impl Status {
                 ..row(kid.clone(), settings.jwt_keys_file.clone(), None)
             });
         }
+        let now = Clock::system().now().unix_timestamp();
+        let is_loaded = |kid: &String| secrets.keys.iter().any(|key| key.public.kid == *kid);
+        for key in published {
+            if !is_loaded(&key.kid) && now <= key.published_until {
+                let until = OffsetDateTime::from_unix_timestamp(key.published_until).ok();
+                rows.push(row(key.kid, None, until));
+            }
+        }
         self.print(&rows, metrics.err())
     }
 

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::auth::AuthService;
+use crate::{accounts::operator_hint, auth::AuthService};
 
 /// The shortest pause between two runs.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -39,7 +39,8 @@ async fn renew_publication(auth: &AuthService) -> Infallible {
     loop {
         sleep(PUBLICATION_INTERVAL).await;
         if let Err(error) = auth.renew_publication().await {
-            warn!(%error, "cannot renew the publication of the keys; verifiers may not cache the key set");
+            let hint = operator_hint(&error);
+            warn!(%error, hint, "cannot renew the publication of the keys; verifiers may not cache the key set");
         }
     }
 }

@@ -3,7 +3,7 @@
 use tokio::signal::unix::SignalKind;
 use tracing::{error, info};
 
-use super::systemd;
+use super::{systemd, unpublished};
 use crate::{
     auth::{AuthService, Secrets},
     cli::{certificate::Certificate, error::CliError, secret, signal},
@@ -49,7 +49,12 @@ impl Reloader {
     async fn replace_secrets(&self) -> Result<(), CliError> {
         let secrets = secret::reload(&self.settings, &self.secrets)?;
         let published = self.auth.publish(&secrets.keys).await;
-        published.map_err(|error| format!("cannot publish the keys: {error}"))?;
+        published.map_err(|error| {
+            let error = unpublished(&error);
+            let remedy = error.hint.as_deref().unwrap_or("check the database");
+            let hint = format!("{remedy}; then send SIGHUP again");
+            error.hint(hint)
+        })?;
         let replaced = self.auth.tokens.replace(&secrets);
         Ok(replaced.map_err(|error| error.to_string())?)
     }
