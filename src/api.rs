@@ -31,7 +31,7 @@ mod token;
 pub mod verify;
 
 pub use body::{BodyLimits, RequestContext};
-pub use claims::{CLAIMS_PATH, claims_schema};
+pub use claims::CLAIMS_PATH;
 pub use document::Document;
 pub use examples::{Cause, Exchange};
 pub use jwks::{JWKS_MEDIA_TYPE, JWKS_PATH, PublicKeys};

@@ -10,7 +10,7 @@ use super::store::AccountStore;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "issuers")]
 pub struct Model {
-    /// The value of the claim `iss`.
+    /// The value of the claim `iss`. Empty for the times without an issuer.
     #[sea_orm(primary_key, auto_increment = false)]
     pub issuer: String,
     /// When the setting changed to this issuer, in Unix seconds.
@@ -23,18 +23,22 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl AccountStore {
-    /// Records the issuer of new tokens, if another issuer was recorded last. `now` is in Unix seconds.
+    /// Records the issuer of new tokens, if another issuer was recorded last. An empty text is no issuer. `now` returns Unix seconds.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn record_issuer(&self, issuer: &str, now: i64) -> Result<(), DbErr> {
+    pub async fn record_issuer(
+        &self,
+        issuer: &str,
+        now: impl FnOnce() -> i64,
+    ) -> Result<(), DbErr> {
         let known = self.issuers().await?;
-        if known.first().is_some_and(|latest| latest.issuer == issuer) {
+        if known.first().map_or("", |latest| &latest.issuer) == issuer {
             return Ok(());
         }
         let record = Entity::insert(ActiveModel {
             issuer: Set(issuer.to_owned()),
-            since: Set(now),
+            since: Set(now()),
         })
         .on_conflict(
             OnConflict::column(Column::Issuer)

@@ -4,17 +4,21 @@ use super::{AuthService, PrivateKey, token::published};
 use crate::accounts::DatabaseError;
 
 /// The shortest time between two reads that clients cause, in seconds.
-const MIN_AGE: i64 = 5;
+const MIN_PAUSE: i64 = 1;
 
 impl AuthService {
-    /// Records the issuer, and publishes the keys. Must be called before the service answers requests.
+    /// Records the issuer, or that there is no issuer, and publishes the keys. Must be called before the service answers requests.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn start_publication(&self) -> Result<(), DatabaseError> {
-        if let Some(issuer) = &self.tokens.issuer {
-            let now = self.clock.now().unix_timestamp();
-            self.users.record_issuer(issuer, now).await?;
+        let issuer = self.tokens.issuer.as_deref();
+        let now = || self.clock.now().unix_timestamp();
+        let recorded = self.users.record_issuer(issuer.unwrap_or_default(), now);
+        let recorded = recorded.await;
+        // Without an issuer, the role of the service needs no access to the table.
+        if issuer.is_some() {
+            recorded?;
         }
         self.renew_publication().await
     }
@@ -36,8 +40,9 @@ impl AuthService {
         if keys.is_empty() && self.tokens.issuer.is_none() {
             return Ok(());
         }
-        let _one_at_a_time = self.tokens.publication.lock().await;
+        let mut read_at = self.tokens.publication.lock().await;
         let now = self.clock.now().unix_timestamp();
+        *read_at = now;
         let rows = published::rows(keys, now, self.tokens.lifetimes.expires_in);
         if !rows.is_empty() {
             self.users.publish_keys(rows, now).await?;
@@ -45,17 +50,18 @@ impl AuthService {
         self.read_publication(!keys.is_empty(), now).await
     }
 
-    /// Reads the issuers again, since another replica may have changed the issuer. Reads at most once in [`MIN_AGE`], because clients can
-    /// cause it.
+    /// Reads the keys and issuers again, since another replica may have changed them. Reads at most once in [`MIN_PAUSE`], because clients
+    /// can cause it. A read that failed counts, so that requests do not wait for each other's time limit.
     ///
     /// # Errors
     /// If the database fails.
-    pub(super) async fn refresh_issuers(&self) -> Result<(), DatabaseError> {
-        let _one_at_a_time = self.tokens.publication.lock().await;
+    pub(super) async fn read_publication_again(&self) -> Result<(), DatabaseError> {
+        let mut read_at = self.tokens.publication.lock().await;
         let now = self.clock.now().unix_timestamp();
-        if self.tokens.has_published_since(MIN_AGE, now) {
+        if now - *read_at < MIN_PAUSE {
             return Ok(());
         }
+        *read_at = now;
         let has_keys = !self.tokens.private_keys().is_empty();
         self.read_publication(has_keys, now).await
     }

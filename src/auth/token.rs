@@ -62,8 +62,9 @@ pub struct Tokens {
     pub lifetimes: Lifetimes,
     /// The claim `iss` of new tokens.
     pub issuer: Option<String>,
-    /// Only one task publishes and reads keys at a time, so that an older result does not replace a newer one.
-    pub(super) publication: tokio::sync::Mutex<()>,
+    /// The time of the last read of keys and issuers, in Unix seconds. Only one task publishes and reads at a time, so that an older result
+    /// does not replace a newer one.
+    pub(super) publication: tokio::sync::Mutex<i64>,
 }
 
 /// The current secrets and keys.
@@ -165,11 +166,6 @@ impl Tokens {
             let published = Published::new(keys, issuers, now, &state.published);
             state.published = Arc::new(published);
         });
-    }
-
-    /// Returns whether the published keys and the issuers were read in the `seconds` before `now`.
-    pub(super) fn has_published_since(&self, seconds: i64, now: i64) -> bool {
-        self.keys().published.is_newer_than(seconds, now)
     }
 
     /// Returns the loaded private keys.

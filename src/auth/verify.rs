@@ -178,9 +178,9 @@ async fn authenticate(
 ) -> Result<PresentedToken, TokenRejection> {
     let now = now.unix_timestamp();
     let mut claims = auth.tokens.verify(token, now);
-    if matches!(claims, Err(TokenError::Issuer)) {
-        // Another replica may have changed the issuer.
-        auth.refresh_issuers().await?;
+    if matches!(claims, Err(TokenError::UnknownKey | TokenError::Issuer)) {
+        // Another replica may have published the key, or changed the issuer.
+        auth.read_publication_again().await?;
         claims = auth.tokens.verify(token, now);
     }
     let claims = claims?;

@@ -11,11 +11,14 @@ use ring::{
     },
 };
 use serde_json::{Value, json};
-use signet::auth::{PreviousSecret, PrivateKey, SIGNING_DELAY, Secrets};
+use signet::{
+    api::{Document, Operations, PublicKeys},
+    auth::{PreviousSecret, PrivateKey, SIGNING_DELAY, Secrets},
+};
 
 use crate::{
     token::{claims, sign_under, signed_by_secret},
-    world::{Answer, EXPIRES_IN, NOW, SECRET, Setup, World, is_es256, request},
+    world::{Answer, EXPIRES_IN, LIFETIMES, NOW, OBTAIN, SECRET, Setup, World, is_es256, request},
 };
 
 const DECODING: &str = "Error decoding signature.";
@@ -346,6 +349,88 @@ async fn verifiers_know_the_key_of_every_token_during_two_rotations() {
     assert_eq!(signers.last(), Some(&2));
 }
 
+/// A lagging replica reads the keys only once in a minute. A verifier that trusts its `Cache-Control` knows the key of every token, also of
+/// the tokens that this replica refreshes.
+#[tokio::test]
+async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_token() {
+    const PUBLISHED: i64 = 10;
+    const LAST_SET: i64 = PUBLISHED + 59;
+    let (old, new) = (PrivateKey::generate(), PrivateKey::generate());
+    let one = world_with(es256(&[&old])).await;
+    let lagging = one.replica(es256(&[&old])).await;
+    let mut verifiers = [PUBLISHED, LAST_SET].map(|start| (start, Value::Null));
+    let mut signer = String::new();
+    for after in 0..PUBLISHED + SIGNING_DELAY + 100 {
+        one.set_clock(NOW + after);
+        lagging.set_clock(NOW + after);
+        if after == PUBLISHED {
+            reload(&one, &es256(&[&new, &old])).await;
+        }
+        for (fetch, set) in &mut verifiers {
+            if *fetch <= after {
+                let answer = get(&lagging).await;
+                let max_age = answer.header("cache-control").unwrap();
+                let max_age = max_age.strip_prefix("public, max-age=");
+                *fetch = after + max_age.map_or(1, |seconds| seconds.parse().unwrap());
+                *set = answer.json();
+                let count = if after <= LAST_SET { 1 } else { 2 };
+                assert_eq!(set["keys"].as_array().unwrap().len(), count);
+            }
+        }
+        if after % 60 == PUBLISHED - 1 {
+            lagging.auth.renew_publication().await.unwrap();
+        }
+        if after < LAST_SET || after % 10 != 0 {
+            continue;
+        }
+        one.auth.renew_publication().await.unwrap();
+        let issued = one.token().await;
+        let refreshed = lagging.refresh(&issued).await.token();
+        signer = kid(&issued);
+        for token in [&issued, &refreshed] {
+            for (_, set) in &verifiers {
+                assert_eq!(verifies(set, token), Some(true), "after {after} s");
+            }
+        }
+    }
+    assert_eq!(signer, new.public.kid);
+}
+
+/// After a leak, a replica signs immediately with a key that the other replica has not read.
+#[tokio::test]
+async fn lagging_replica_reads_an_unknown_key() {
+    let (leaked, new) = (PrivateKey::generate(), PrivateKey::generate());
+    let one = world_with(es256(&[&leaked])).await;
+    let lagging = one.replica(es256(&[&leaked])).await;
+    reload(&one, &es256(&[&new])).await;
+    let token = one.token().await;
+    assert_eq!(kid(&token), new.public.kid);
+    assert_eq!(verifies(&key_set(&lagging).await, &token), None);
+
+    lagging.set_clock(NOW + 1);
+    lagging.refresh(&token).await.token();
+    assert_eq!(verifies(&key_set(&lagging).await, &token), Some(true));
+}
+
+/// The key of RFC 7515 appendix A.3 signs the examples.
+#[test]
+fn examples_of_a_service_with_es256_have_a_token_that_a_public_key_verifies() {
+    let set = json!({ "keys": [{
+        "kid": "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    }] });
+    let document = Document::build(Operations::WithVerify, None, LIFETIMES);
+    let document = document.with_keys(PublicKeys::Sign);
+    let schema = &document.value()["paths"][OBTAIN]["post"]["responses"]["200"]["content"];
+    let examples = &schema["application/json"]["examples"];
+    let token = examples["documented"]["value"]["token"].as_str().unwrap();
+    assert_eq!(verifies(&set, token), Some(true));
+    for text in [document.to_json(), document.to_markdown()] {
+        assert!(text.contains(token) && !text.contains("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"));
+    }
+}
+
 const ISSUER: &str = "https://auth.example.com";
 
 async fn world_with_issuer(issuer: &'static str) -> World {
@@ -408,7 +493,7 @@ async fn former_and_new_issuer_are_accepted_for_one_lifetime() {
     const NEW: &str = "https://new.example.com";
     let old = world_with_issuer(ISSUER).await;
     old.set_clock(NOW + 50_000);
-    let new = old.replica_with_issuer(NEW, NOW + 50_000).await;
+    let new = old.replica_with_issuer(Some(NEW), NOW + 50_000).await;
     let tokens = [issued_by(json!(ISSUER)), issued_by(json!(NEW))];
     for token in &tokens {
         old.refresh(token).await.token();
@@ -417,4 +502,20 @@ async fn former_and_new_issuer_are_accepted_for_one_lifetime() {
     new.set_clock(NOW + 50_000 + EXPIRES_IN + 1);
     new.refresh(&tokens[0]).await.assert_refused(DECODING);
     new.refresh(&tokens[1]).await.token();
+}
+
+/// A restart with the same issuer begins no new period. If a service ran without an issuer meanwhile, its tokens are accepted.
+#[tokio::test]
+async fn tokens_from_a_time_without_issuer_are_accepted_for_one_lifetime() {
+    let first = world_with_issuer(ISSUER).await;
+    let without = issued_by(Value::Null);
+    let restarted = first.replica_with_issuer(Some(ISSUER), NOW + 50_000).await;
+    restarted.refresh(&without).await.assert_refused(DECODING);
+
+    let unset = first.replica_with_issuer(None, NOW + 60_000).await;
+    unset.refresh(&without).await.token();
+    let again = first.replica_with_issuer(Some(ISSUER), NOW + 70_000).await;
+    again.refresh(&without).await.token();
+    again.set_clock(NOW + 70_000 + EXPIRES_IN + 1);
+    again.refresh(&without).await.assert_refused(DECODING);
 }

@@ -215,9 +215,9 @@ impl World {
     }
 
     /// Creates another service with the same database, and with this issuer since `now`.
-    pub(crate) async fn replica_with_issuer(&self, issuer: &'static str, now: i64) -> Self {
+    pub(crate) async fn replica_with_issuer(&self, issuer: Option<&'static str>, now: i64) -> Self {
         let setup = Setup {
-            issuer: Some(issuer),
+            issuer,
             now,
             ..Setup::default()
         };

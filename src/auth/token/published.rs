@@ -131,11 +131,6 @@ impl Published {
         !self.keys.is_empty()
     }
 
-    /// Returns whether the database was read in the `seconds` before `now`.
-    pub(super) fn is_newer_than(&self, seconds: i64, now: i64) -> bool {
-        now - self.read_at < seconds
-    }
-
     /// Verifies the signature of a token with the key `kid`. Returns `None` if the key is unknown. A key that this service could sign with
     /// verifies also if its publication could not be extended.
     pub(super) fn verify(
