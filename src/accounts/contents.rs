@@ -159,9 +159,9 @@ impl AccountStore {
 pub(super) trait Row:
     ModelTrait + FromQueryResult + IntoActiveModel<<Self::Entity as EntityTrait>::ActiveModel>
 {
-    /// What the table contains, in messages.
+    /// The name of the table in messages.
     const TABLE: &'static str;
-    /// What a row is, in messages.
+    /// The name of a row in messages.
     const NAME: &'static str;
     /// The primary key.
     const KEY: <Self::Entity as EntityTrait>::Column;

@@ -1,7 +1,7 @@
 //! The public keys that the service has published. All replicas publish and accept the same keys.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, entity::prelude::*,
+    ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, entity::prelude::*,
     sea_query::Expr,
 };
 
@@ -20,7 +20,7 @@ pub struct Model {
     pub y: String,
     /// When the key was first published, in Unix seconds.
     pub published_at: i64,
-    /// When the publication ends, in Unix seconds.
+    /// The last second of the publication, in Unix seconds.
     pub published_until: i64,
 }
 
@@ -35,7 +35,7 @@ const MIN_EXTENSION: i64 = 60;
 const REVOKED: i64 = 0;
 
 impl AccountStore {
-    /// Publishes keys, or extends their publication. Deletes keys whose publication has ended before `now`, in Unix seconds.
+    /// Publishes keys, or extends their publication. Deletes keys that are no longer published at `now`, in Unix seconds.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -46,15 +46,9 @@ impl AccountStore {
                 .filter(Column::Kid.eq(&key.kid))
                 .filter(Column::PublishedUntil.ne(REVOKED))
                 .filter(Column::PublishedUntil.lt(key.published_until - MIN_EXTENSION));
-            let add = Entity::insert(ActiveModel {
-                kid: Set(key.kid),
-                x: Set(key.x),
-                y: Set(key.y),
-                published_at: Set(key.published_at),
-                published_until: Set(key.published_until),
-            })
-            .on_conflict_do_nothing_on([Column::Kid]);
-            let add = add.exec_without_returning(self.database.db());
+            let add = Entity::insert(key.into_active_model().reset_all())
+                .on_conflict_do_nothing_on([Column::Kid])
+                .exec_without_returning(self.database.db());
             self.database.write(add).await?;
             let extend = extend.exec(self.database.db());
             self.database.write(extend).await?;

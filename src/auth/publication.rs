@@ -47,7 +47,7 @@ impl AuthService {
         if !rows.is_empty() {
             self.users.publish_keys(rows, now).await?;
         }
-        self.read_publication(!keys.is_empty(), now).await
+        self.read_publication(now).await
     }
 
     /// Reads the keys and issuers again, since another replica may have changed them. Reads at most once in [`MIN_PAUSE`], because clients
@@ -62,17 +62,11 @@ impl AuthService {
             return Ok(());
         }
         *read_at = now;
-        let has_keys = !self.tokens.private_keys().is_empty();
-        self.read_publication(has_keys, now).await
+        self.read_publication(now).await
     }
 
-    /// Without private keys, a service accepts no token of ES256.
-    async fn read_publication(&self, has_keys: bool, now: i64) -> Result<(), DatabaseError> {
-        let keys = if has_keys {
-            self.users.published_keys().await?
-        } else {
-            Vec::new()
-        };
+    async fn read_publication(&self, now: i64) -> Result<(), DatabaseError> {
+        let keys = self.users.published_keys().await?;
         let issuers = self.users.issuers().await?;
         self.tokens.set_published(keys, issuers, now);
         Ok(())

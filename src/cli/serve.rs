@@ -144,7 +144,7 @@ impl Serve {
             clock,
         });
         let published = auth.start_publication().await;
-        published.map_err(|error| unpublished(&error))?;
+        published.map_err(unpublished)?;
         Ok((auth, secrets))
     }
 
@@ -185,9 +185,8 @@ impl Serve {
     }
 }
 
-fn unpublished(error: &DatabaseError) -> CliError {
-    let message = format!("cannot publish the keys or the issuer: {error}");
-    CliError::from(message).hint_option(accounts::operator_hint(error))
+fn unpublished(error: DatabaseError) -> CliError {
+    CliError::database(error).in_context("cannot publish the keys or the issuer")
 }
 
 /// Binds both addresses, and starts the admin server if it has an address.

@@ -316,7 +316,7 @@ async fn verifiers_know_the_key_of_every_token_during_two_rotations() {
         if let Some((world, secrets)) = reloads.get(&after) {
             reload(world, secrets).await;
         }
-        // Each verifier asks another replica than the last time.
+        // Each verifier fetches the set from another replica than the last time.
         for (number, verifier) in verifiers.iter_mut().enumerate() {
             if verifier.fetched + 600 <= now {
                 let replica = [&one, &two][(number + usize::from(after % 40 == 0)) % 2];
@@ -349,8 +349,8 @@ async fn verifiers_know_the_key_of_every_token_during_two_rotations() {
     assert_eq!(signers.last(), Some(&2));
 }
 
-/// A lagging replica reads the keys only once in a minute. A verifier that trusts its `Cache-Control` knows the key of every token, also of
-/// the tokens that this replica refreshes.
+/// A lagging replica reads the keys only once in a minute. A verifier that caches the set of this replica as long as allowed verifies every
+/// token, also the tokens that this replica refreshes.
 #[tokio::test]
 async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_token() {
     const PUBLISHED: i64 = 10;
@@ -426,6 +426,8 @@ fn examples_of_a_service_with_es256_have_a_token_that_a_public_key_verifies() {
     let examples = &schema["application/json"]["examples"];
     let token = examples["documented"]["value"]["token"].as_str().unwrap();
     assert_eq!(verifies(&set, token), Some(true));
+    let description = document.value()["info"]["description"].as_str().unwrap();
+    assert!(description.contains("ES256") && !description.contains("HS256"));
     for text in [document.to_json(), document.to_markdown()] {
         assert!(text.contains(token) && !text.contains("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"));
     }

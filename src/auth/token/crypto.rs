@@ -29,107 +29,82 @@ pub(super) fn install() {
 
 fn signer(algorithm: Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match algorithm {
-        Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes())?)),
-        Algorithm::ES256 => Ok(Box::new(Es256Signer::new(key.as_bytes())?)),
+        Algorithm::HS256 => {
+            let mac = mac(key.as_bytes())?;
+            let sign = move |message: &[u8]| {
+                let mac = mac.clone().chain_update(message).finalize();
+                Some(mac.into_bytes().to_vec())
+            };
+            Ok(Box::new(Key(algorithm, sign)))
+        }
+        Algorithm::ES256 => {
+            let (kind, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+            let pair = EcdsaKeyPair::from_pkcs8(kind, key.as_bytes(), &random)
+                .map_err(|_| ErrorKind::InvalidEcdsaKey)?;
+            let sign = move |message: &[u8]| {
+                let signature = pair.sign(&random, message).ok()?;
+                Some(signature.as_ref().to_vec())
+            };
+            Ok(Box::new(Key(algorithm, sign)))
+        }
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }
 }
 
 fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    let bytes = key.try_get_as_bytes()?;
+    let key = key.try_get_as_bytes()?;
     match algorithm {
-        Algorithm::HS256 => Ok(Box::new(Hs256::new(bytes)?)),
-        Algorithm::ES256 => Ok(Box::new(Es256Verifier(bytes.to_vec()))),
+        Algorithm::HS256 => {
+            let mac = mac(key)?;
+            // Compares in constant time.
+            let verify = move |message: &[u8], signature: &[u8]| {
+                let mac = mac.clone().chain_update(message);
+                mac.verify_slice(signature).is_ok()
+            };
+            Ok(Box::new(Key(algorithm, verify)))
+        }
+        Algorithm::ES256 => {
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.to_vec());
+            let verify =
+                move |message: &[u8], signature: &[u8]| key.verify(message, signature).is_ok();
+            Ok(Box::new(Key(algorithm, verify)))
+        }
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }
 }
 
-struct Hs256(Hmac<Sha256>);
-
-impl Hs256 {
-    fn new(key: &[u8]) -> Result<Self> {
-        Hmac::new_from_slice(key)
-            .map(Self)
-            .map_err(|_| ErrorKind::InvalidKeyFormat.into())
-    }
+fn mac(key: &[u8]) -> Result<Hmac<Sha256>> {
+    Hmac::new_from_slice(key).map_err(|_| ErrorKind::InvalidKeyFormat.into())
 }
 
-impl Signer<Vec<u8>> for Hs256 {
+/// A function that signs or verifies with a key, and its algorithm.
+struct Key<F>(Algorithm, F);
+
+impl<F: Fn(&[u8]) -> Option<Vec<u8>>> Signer<Vec<u8>> for Key<F> {
     fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
-        let mac = self.0.clone().chain_update(message);
-        Ok(mac.finalize().into_bytes().to_vec())
+        self.1(message).ok_or_else(signature::Error::new)
     }
 }
 
-impl Verifier<Vec<u8>> for Hs256 {
-    /// Compares in constant time.
+impl<F: Fn(&[u8], &[u8]) -> bool> Verifier<Vec<u8>> for Key<F> {
     fn verify(
         &self,
         message: &[u8],
         signature: &Vec<u8>,
     ) -> std::result::Result<(), signature::Error> {
-        let mac = self.0.clone().chain_update(message);
-        mac.verify_slice(signature)
-            .map_err(signature::Error::from_source)
+        let is_valid = self.1(message, signature);
+        is_valid.then_some(()).ok_or_else(signature::Error::new)
     }
 }
 
-impl JwtSigner for Hs256 {
+impl<F: Fn(&[u8]) -> Option<Vec<u8>>> JwtSigner for Key<F> {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
+        self.0
     }
 }
 
-impl JwtVerifier for Hs256 {
+impl<F: Fn(&[u8], &[u8]) -> bool> JwtVerifier for Key<F> {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-struct Es256Signer(EcdsaKeyPair);
-
-impl Es256Signer {
-    /// Creates a signer from a private key in PKCS#8.
-    fn new(pkcs8: &[u8]) -> Result<Self> {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &SystemRandom::new())
-            .map(Self)
-            .map_err(|_| ErrorKind::InvalidEcdsaKey.into())
-    }
-}
-
-impl Signer<Vec<u8>> for Es256Signer {
-    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
-        let signature = self.0.sign(&SystemRandom::new(), message);
-        signature
-            .map(|signature| signature.as_ref().to_vec())
-            .map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtSigner for Es256Signer {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::ES256
-    }
-}
-
-/// The public key: a point of the curve P-256, not compressed.
-struct Es256Verifier(Vec<u8>);
-
-impl Verifier<Vec<u8>> for Es256Verifier {
-    fn verify(
-        &self,
-        message: &[u8],
-        signature: &Vec<u8>,
-    ) -> std::result::Result<(), signature::Error> {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.0)
-            .verify(message, signature)
-            .map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtVerifier for Es256Verifier {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::ES256
+        self.0
     }
 }

@@ -11,6 +11,8 @@ use ring::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::problem::Problem;
+
 /// The PEM labels of private keys: PKCS#8, and SEC1 as `openssl ecparam -genkey` writes it.
 const PKCS8: &str = "PRIVATE KEY";
 const SEC1: &str = "EC PRIVATE KEY";
@@ -41,6 +43,9 @@ const OTHER_KINDS: [(&[u8], &str); 6] = [
     (&[0x2b, 0x65, 0x71], "an Ed448 key"),
 ];
 
+/// How to get a key for ES256.
+pub const GENERATE_HINT: &str = "`signet secret generate --algorithm es256` prints a private key";
+
 /// A private key for ES256. `Debug` prints only its ID.
 #[derive(Clone)]
 pub struct PrivateKey {
@@ -60,85 +65,60 @@ pub struct PublicKey {
     pub y: String,
 }
 
-/// A key file cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// The file has no private key.
-    #[error("no private key in PEM")]
-    NoKey,
-    /// A PEM block is damaged or incomplete.
-    #[error("a PEM block is damaged or incomplete")]
-    DamagedBlock,
-    /// The key is encrypted with a password.
-    #[error("the key is encrypted")]
-    Encrypted,
-    /// A public key or a certificate.
-    #[error("a public key or a certificate, and not a private key")]
-    Public,
-    /// Another kind of key.
-    #[error("{0}, and ES256 needs a key of the curve P-256")]
-    Kind(&'static str),
-    /// The private key lacks its public key, or contains it in the compressed form.
-    #[error("the private key does not contain its public key as an uncompressed point")]
-    NoPoint,
-    /// The key is damaged.
-    #[error("the key is damaged")]
-    Damaged,
-    /// The file contains the same key twice.
-    #[error("the same key twice")]
-    Duplicate,
-}
-
 impl PrivateKey {
     /// Parses the private keys of a PEM file, in the order of the file.
     ///
     /// # Errors
     /// If the file contains no key, or a key that cannot be used.
-    pub fn parse_all(file: &[u8]) -> Result<Vec<Self>, KeyError> {
-        let blocks = pem::parse_many(file).map_err(|_| KeyError::DamagedBlock)?;
+    pub fn parse_all(file: &[u8]) -> Result<Vec<Self>, Problem> {
+        let blocks = pem::parse_many(file).unwrap_or_default();
         // The parser skips damaged blocks. A key that is missing in a part of a file would sign too early or not at all.
         let text = String::from_utf8_lossy(file);
-        if text.matches("-----BEGIN").count() != blocks.len()
-            || text.matches("-----END").count() != blocks.len()
-        {
-            return Err(KeyError::DamagedBlock);
+        let marks = ["-----BEGIN", "-----END"].map(|mark| text.matches(mark).count());
+        if marks != [blocks.len(); 2] {
+            return Err(damaged("a PEM block is damaged or incomplete"));
         }
         let mut keys: Vec<Self> = Vec::new();
         // OpenSSL writes the name of the curve before a key in SEC1.
         for block in blocks.iter().filter(|block| block.tag() != "EC PARAMETERS") {
             let key = Self::parse(block)?;
             if keys.iter().any(|other| other.public == key.public) {
-                return Err(KeyError::Duplicate);
+                return Err(Problem::new("the same key twice").hint("remove one of the two keys"));
             }
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err(KeyError::NoKey);
+            return Err(unusable("no private key in PEM"));
         }
         Ok(keys)
     }
 
-    fn parse(block: &Pem) -> Result<Self, KeyError> {
+    fn parse(block: &Pem) -> Result<Self, Problem> {
         let contents = block.contents();
+        // The headers of an encrypted key in SEC1 (RFC 1421).
+        let has_headers = block.headers().iter().next().is_some();
         match block.tag() {
-            // The headers of an encrypted key in SEC1 (RFC 1421).
-            PKCS8 | SEC1 if block.headers().iter().next().is_some() => Err(KeyError::Encrypted),
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
-            "PUBLIC KEY" | "CERTIFICATE" => Err(KeyError::Public),
-            "RSA PRIVATE KEY" => Err(KeyError::Kind("an RSA key")),
-            PKCS8 => Self::from_pkcs8(contents),
-            SEC1 => Self::from_pkcs8(&pkcs8_of_sec1(contents)),
-            _ => Err(KeyError::NoKey),
+            PKCS8 if !has_headers => Self::from_pkcs8(contents),
+            SEC1 if !has_headers => Self::from_pkcs8(&pkcs8_of_sec1(contents)),
+            PKCS8 | SEC1 | "ENCRYPTED PRIVATE KEY" => Err(Problem::new("the key is encrypted")
+                .hint("decrypt the key with `openssl pkey -in FILE -out NEW_FILE`")),
+            "PUBLIC KEY" | "CERTIFICATE" => Err(unusable(
+                "a public key or a certificate, and not a private key",
+            )),
+            "RSA PRIVATE KEY" => Err(other_kind("an RSA key")),
+            _ => Err(unusable("no private key in PEM")),
         }
     }
 
-    fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+    fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Problem> {
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &SystemRandom::new());
-        let pair = pair.map_err(|_| KeyError::of(pkcs8))?;
-        let public = PublicKey::from_point(pair.public_key().as_ref());
+        let pair = pair.map_err(|_| fault_of(pkcs8))?;
+        // The public key is a point of the curve (SEC1 section 2.3.3): `4`, and the coordinates of 32 bytes each.
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
         Ok(Self {
-            public: public.ok_or(KeyError::Damaged)?,
+            public: PublicKey::new(x, y),
             signing: EncodingKey::from_ec_der(pkcs8),
         })
     }
@@ -164,16 +144,11 @@ impl PrivateKey {
 }
 
 impl PublicKey {
-    /// Creates a key from a point of the curve (SEC1 section 2.3.3): `4`, and the coordinates of 32 bytes each.
-    pub(super) fn from_point(point: &[u8]) -> Option<Self> {
-        let [4, coordinates @ ..] = point else {
-            return None;
-        };
-        let (x, y) = coordinates.split_at_checked(32)?;
-        let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
+    /// Creates a key from its coordinates in base64url.
+    pub(super) fn new(x: String, y: String) -> Self {
         let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(members));
-        Some(Self { kid, x, y })
+        Self { kid, x, y }
     }
 }
 
@@ -185,17 +160,31 @@ fn pkcs8_of_sec1(sec1: &[u8]) -> Vec<u8> {
     [&[0x30, 0x81, length(contents.len())], &contents[..]].concat()
 }
 
-impl KeyError {
-    /// Returns why a key in PKCS#8 cannot be used.
-    fn of(pkcs8: &[u8]) -> Self {
-        let contains = |bytes: &[u8]| pkcs8.windows(bytes.len()).any(|window| window == bytes);
-        let kind = OTHER_KINDS.into_iter().find(|(id, _)| contains(id));
-        match kind {
-            Some((_, kind)) => Self::Kind(kind),
-            None if contains(&PKCS8_P256) && !contains(&POINT_START) => Self::NoPoint,
-            None => Self::Damaged,
-        }
+/// Returns why a key in PKCS#8 cannot be used.
+fn fault_of(pkcs8: &[u8]) -> Problem {
+    let contains = |bytes: &[u8]| pkcs8.windows(bytes.len()).any(|window| window == bytes);
+    match OTHER_KINDS.into_iter().find(|(id, _)| contains(id)) {
+        Some((_, kind)) => other_kind(kind),
+        None if contains(&PKCS8_P256) && !contains(&POINT_START) => Problem::new(
+            "the private key does not contain its public key as an uncompressed point",
+        )
+        .hint(
+            "add the public key with `openssl ec -in FILE -conv_form uncompressed -out NEW_FILE`",
+        ),
+        None => damaged("the key is damaged"),
     }
+}
+
+fn other_kind(kind: &str) -> Problem {
+    unusable(&format!("{kind}, and ES256 needs a key of the curve P-256"))
+}
+
+fn unusable(message: &str) -> Problem {
+    Problem::new(message).hint(GENERATE_HINT)
+}
+
+fn damaged(message: &str) -> Problem {
+    Problem::new(message).hint("copy the whole file again")
 }
 
 impl fmt::Debug for PrivateKey {
@@ -231,7 +220,7 @@ focs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==
         assert_eq!(again[0].public, *public);
         let twice = [RFC_7515_SEC1, &pkcs8].concat();
         let error = PrivateKey::parse_all(twice.as_bytes()).unwrap_err();
-        assert_eq!(error, KeyError::Duplicate);
+        assert_eq!(error.message, "the same key twice");
     }
 
     #[test]

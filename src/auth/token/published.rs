@@ -8,9 +8,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::es256::{PrivateKey, PublicKey};
 use crate::accounts::{Issuer, SigningKey};
@@ -51,18 +50,6 @@ pub struct Jwks {
     pub is_current: bool,
 }
 
-/// One key of the key set.
-#[derive(Serialize)]
-struct Jwk<'a> {
-    kty: &'static str,
-    r#use: &'static str,
-    alg: &'static str,
-    kid: &'a str,
-    crv: &'static str,
-    x: &'a str,
-    y: &'a str,
-}
-
 impl Published {
     /// Replaces `former`, whose counters are preserved.
     pub(super) fn new(
@@ -81,16 +68,13 @@ impl Published {
             })
         });
         let keys: Vec<_> = keys.collect();
-        let set = keys.iter().map(|PublishedKey { row, .. }| Jwk {
-            kty: "EC",
-            r#use: "sig",
-            alg: "ES256",
-            kid: &row.kid,
-            crv: "P-256",
-            x: &row.x,
-            y: &row.y,
+        let set = keys.iter().map(|PublishedKey { row, .. }| {
+            json!({
+                "kty": "EC", "use": "sig", "alg": "ES256", "kid": row.kid,
+                "crv": "P-256", "x": row.x, "y": row.y,
+            })
         });
-        let jwks = serde_json::json!({ "keys": set.collect::<Vec<_>>() }).to_string();
+        let jwks = json!({ "keys": set.collect::<Vec<_>>() }).to_string();
         Self {
             keys,
             issuers,
@@ -110,25 +94,17 @@ impl Published {
         private: &'a [PrivateKey],
         now: i64,
     ) -> Option<&'a PrivateKey> {
-        let published = private.iter().filter_map(|key| {
-            let published = self.find(&key.public.kid)?;
-            Some((published.row.published_at, key))
-        });
+        let published = private
+            .iter()
+            .filter_map(|key| Some((self.find(&key.public.kid)?.row.published_at, key)));
         let known = published
             .clone()
             .filter(|(at, _)| at + SIGNING_DELAY <= now);
         // The newest key is the first one of the file, also if the keys were published at the same time. Otherwise the last one of the
         // file signs, because verifiers may know it from before the table was lost.
         let newest = known.rev().max_by_key(|(at, _)| *at);
-        let first = || published.rev().min_by_key(|(at, _)| *at);
-        newest
-            .or_else(first)
-            .map(|(_, key)| key)
-            .or(private.first())
-    }
-
-    pub(super) fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
+        let signing = newest.or_else(|| published.rev().min_by_key(|(at, _)| *at));
+        signing.map(|(_, key)| key).or(private.first())
     }
 
     /// Verifies the signature of a token with the key `kid`. Returns `None` if the key is unknown. A key that this service could sign with
@@ -157,16 +133,15 @@ impl Published {
     pub(super) fn accepts_issuer(
         &self,
         own: &str,
-        issuer: Option<&str>,
+        issuer: &Value,
         now: i64,
         expires_in: i64,
     ) -> bool {
-        if issuer == Some(own) {
-            return true;
-        }
         let is_changing = |latest: &Issuer| now <= latest.since + expires_in;
-        let is_known = |issuer| self.issuers.iter().any(|known| known.issuer == issuer);
-        self.issuers.first().is_some_and(is_changing) && issuer.is_none_or(is_known)
+        let mut known = self.issuers.iter();
+        issuer == own
+            || self.issuers.first().is_some_and(is_changing)
+                && (issuer.is_null() || known.any(|known| *issuer == known.issuer))
     }
 
     pub(super) fn jwks(&self, now: i64) -> Jwks {
@@ -186,11 +161,9 @@ impl Published {
 
 /// Returns the key of a row. Returns `None` if its ID is not the ID of the key, because a damaged or forged row must not be published.
 fn decoding_key(row: &SigningKey) -> Option<DecodingKey> {
-    let [x, y] = [&row.x, &row.y].map(|coordinate| URL_SAFE_NO_PAD.decode(coordinate).ok());
-    // A point of the curve (SEC1 section 2.3.3).
-    let point = [&[4], &x?[..], &y?[..]].concat();
-    let public = PublicKey::from_point(&point)?;
-    (public.kid == row.kid).then(|| DecodingKey::from_ec_der(&point))
+    let public = PublicKey::new(row.x.clone(), row.y.clone());
+    let key = DecodingKey::from_ec_components(&row.x, &row.y).ok();
+    key.filter(|_| public.kid == row.kid)
 }
 
 /// Returns the rows of keys that are published from `now` until the last token of `expires_in` seconds has expired.

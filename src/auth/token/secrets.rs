@@ -208,24 +208,20 @@ impl KeySet {
 
     /// Returns whether a secret that is accepted at `now`, in Unix seconds, verifies the signature.
     pub(super) fn verify(&self, message: &str, signature: &str, now: i64) -> bool {
-        let accepted = self.verifying.iter().filter(|verifying| {
+        let mut accepted = self.verifying.iter().filter(|verifying| {
             verifying
                 .until
                 .is_none_or(|until| now < until.unix_timestamp())
         });
-        for verifying in accepted {
-            let verified = crypto::verify(
-                signature,
-                message.as_bytes(),
-                &verifying.key,
-                Algorithm::HS256,
-            );
-            if verified.unwrap_or(false) {
+        let verifying = accepted.find(|VerifyingSecret { key, .. }| {
+            let verified = crypto::verify(signature, message.as_bytes(), key, Algorithm::HS256);
+            verified.unwrap_or(false)
+        });
+        verifying
+            .inspect(|verifying| {
                 verifying.verified.fetch_add(1, Ordering::Relaxed);
-                return true;
-            }
-        }
-        false
+            })
+            .is_some()
     }
 
     /// Returns the number of tokens that each secret verified, by the label of metrics.

@@ -55,15 +55,14 @@ fn check_secrets(settings: &Settings, now: OffsetDateTime) -> Check {
             "move the secret to the previous secrets as the guide for signing keys describes, or delete the file",
         );
     }
-    let current = secrets
-        .current
-        .map(|secret| format!("{} bytes; ", secret.len()));
-    let keys = match secrets.keys.len() {
-        0 => String::new(),
-        keys => format!("; private keys: {keys}"),
-    };
-    let current = current.unwrap_or_default();
-    Check::ok(name, format!("{current}previous secrets: {previous}{keys}"))
+    let mut facts = vec![format!("previous secrets: {previous}")];
+    if let Some(current) = secrets.current {
+        facts.insert(0, format!("{} bytes", current.len()));
+    }
+    if !secrets.keys.is_empty() {
+        facts.push(format!("private keys: {}", secrets.keys.len()));
+    }
+    Check::ok(name, facts.join("; "))
 }
 
 /// Returns the file of a secret that the service has generated, if the file exists.

@@ -10,7 +10,7 @@ use super::{
     write,
 };
 use crate::{
-    auth::{KeyError, PreviousSecret, PrivateKey, Secrets, random},
+    auth::{GENERATE_HINT, PreviousSecret, PrivateKey, SecretError, Secrets, random},
     cli::error::CliError,
     config::{JwtAlgorithm, Settings},
 };
@@ -42,7 +42,7 @@ pub(in crate::cli) fn configured(settings: &Settings) -> Result<Option<Secrets>,
             ));
         }
     };
-    with_previous(settings, current, &origin).map(Some)
+    with_previous(settings, Some(current), &origin).map(Some)
 }
 
 /// Loads the secrets of a service whose keys sign. A secret that could sign tokens of HS256 must not be accepted without an end.
@@ -58,44 +58,20 @@ fn without_current(settings: &Settings) -> Result<Secrets, CliError> {
             )));
         }
     }
-    if settings.jwt_keys_file.is_none() {
-        let message = "SIGNET_JWT_ALGORITHM is ES256, and there is no private key";
-        return Err(CliError::usage(message).hint(
-            "set SIGNET_JWT_KEYS_FILE; `signet secret generate --algorithm es256` prints a private key",
-        ));
-    }
-    let previous = load_previous(settings)?;
-    if previous.iter().any(|secret| secret.until.is_none()) {
+    let secrets = with_previous(settings, None, "")?;
+    if secrets.previous.iter().any(|secret| secret.until.is_none()) {
         let message = "SIGNET_JWT_ALGORITHM is ES256, and a previous secret has no end";
         return Err(CliError::usage(message).hint(
             "write the time until which its tokens are accepted before the secret, such as `2027-01-31T00:00:00Z SECRET`",
         ));
     }
-    warn_of_short(&previous);
-    Ok(Secrets {
-        current: None,
-        previous,
-        keys: load_keys(settings)?,
-    })
-}
-
-fn warn_of_short(previous: &[PreviousSecret]) {
-    for (number, secret) in (1..).zip(previous) {
-        if secret.is_short() {
-            let number: usize = number;
-            warn!(
-                number,
-                until = secret.until.map(tracing::field::display),
-                "a previous secret is shorter than 32 bytes; remove the secret as soon as its tokens have expired"
-            );
-        }
-    }
+    Ok(secrets)
 }
 
 /// Loads the generated secret, and generates the secret if it does not exist yet.
 pub(in crate::cli) fn generated(settings: &Settings) -> Result<Secrets, CliError> {
     let Source::Default(path) = files::current(settings)? else {
-        return with_previous(settings, random::hex::<32>().into_bytes(), "memory");
+        return with_previous(settings, Some(random::hex::<32>().into_bytes()), "memory");
     };
     let secret = generate(&path).and_then(|()| read_secret(&path));
     let secret = secret.map_err(|error| {
@@ -105,7 +81,7 @@ pub(in crate::cli) fn generated(settings: &Settings) -> Result<Secrets, CliError
         ))
         .hint("make the folder writable, or set SIGNET_JWT_SECRET_FILE")
     })?;
-    with_previous(settings, secret, &path.display().to_string())
+    with_previous(settings, Some(secret), &path.display().to_string())
 }
 
 /// Loads the secrets without generating a secret. Returns `None` if `serve` would generate the secret.
@@ -126,33 +102,50 @@ pub(in crate::cli) fn reload(settings: &Settings, loaded: &Secrets) -> Result<Se
     }
     match files::current(settings)? {
         Source::Default(path) => load_default(settings, &path),
-        _ => with_previous(
-            settings,
-            loaded.current.clone().unwrap_or_default(),
-            "memory",
-        ),
+        _ => with_previous(settings, loaded.current.clone(), "memory"),
     }
 }
 
 fn load_default(settings: &Settings, path: &Path) -> Result<Secrets, CliError> {
     let secret =
         read_secret(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    with_previous(settings, secret, &path.display().to_string())
+    with_previous(settings, Some(secret), &path.display().to_string())
 }
 
-/// Adds the previous secrets. Rejects a short current secret, and logs a warning for each short previous secret.
-fn with_previous(settings: &Settings, current: Vec<u8>, origin: &str) -> Result<Secrets, CliError> {
+/// Adds the previous secrets and the keys. Rejects a short current secret, and logs a warning for each short previous secret.
+fn with_previous(
+    settings: &Settings,
+    current: Option<Vec<u8>>,
+    origin: &str,
+) -> Result<Secrets, CliError> {
     let secrets = Secrets {
-        current: Some(current),
+        current,
         previous: load_previous(settings)?,
         keys: load_keys(settings)?,
     };
-    warn_of_short(&secrets.previous);
-    secrets.check().map_err(|error| {
-        CliError::from(format!("the secret in {origin} is too short: {error}"))
-            .hint("generate a secret with `openssl rand -hex 32`")
+    for (number, secret) in (1..).zip(&secrets.previous) {
+        if secret.is_short() {
+            let number: usize = number;
+            warn!(
+                number,
+                until = secret.until.map(tracing::field::display),
+                "a previous secret is shorter than 32 bytes; remove the secret as soon as its tokens have expired"
+            );
+        }
+    }
+    secrets.check().map_err(|error| match error {
+        SecretError::TooShort(_) => {
+            CliError::from(format!("the secret in {origin} is too short: {error}"))
+                .hint("generate a secret with `openssl rand -hex 32`")
+        }
+        SecretError::Missing => no_key(),
     })?;
     Ok(secrets)
+}
+
+pub(super) fn no_key() -> CliError {
+    let message = "SIGNET_JWT_ALGORITHM is ES256, and there is no private key";
+    CliError::usage(message).hint(format!("set SIGNET_JWT_KEYS_FILE; {GENERATE_HINT}"))
 }
 
 /// Loads the previous secrets.
@@ -177,26 +170,15 @@ fn load_previous(settings: &Settings) -> Result<Vec<PreviousSecret>, CliError> {
 }
 
 /// Loads the private keys.
-fn load_keys(settings: &Settings) -> Result<Vec<PrivateKey>, CliError> {
+pub(super) fn load_keys(settings: &Settings) -> Result<Vec<PrivateKey>, CliError> {
     let Some(path) = &settings.jwt_keys_file else {
         return Ok(Vec::new());
     };
     let file = read_file(path).map_err(|error| unreadable(path, "SIGNET_JWT_KEYS_FILE", error))?;
-    PrivateKey::parse_all(&file).map_err(|error| {
-        let hint = match error {
-            KeyError::Encrypted => "decrypt the key with `openssl pkey -in FILE -out NEW_FILE`",
-            KeyError::Duplicate => "remove one of the two keys",
-            KeyError::DamagedBlock | KeyError::Damaged => "copy the whole file again",
-            KeyError::NoPoint => {
-                "`openssl ec -in FILE -conv_form uncompressed -out NEW_FILE` adds the public key"
-            }
-            _ => "`signet secret generate --algorithm es256` prints a private key",
-        };
+    PrivateKey::parse_all(&file).map_err(|problem| {
         let path = path.display();
-        CliError::usage(format!(
-            "cannot use the keys in {path} (SIGNET_JWT_KEYS_FILE): {error}"
-        ))
-        .hint(hint)
+        let context = format!("cannot use the keys in {path} (SIGNET_JWT_KEYS_FILE)");
+        CliError::from(problem).in_context(&context).of_settings()
     })
 }
 

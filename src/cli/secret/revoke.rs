@@ -1,13 +1,11 @@
-//! `signet secret revoke`: ends the publication of a leaked key, before its last token has expired.
+//! `signet secret revoke`: stops the publication of a leaked key, although tokens of the key have not expired.
+
+use serde_json::json;
 
 use super::load::peek;
 use crate::{
     accounts::Access,
-    cli::{
-        database,
-        error::CliError,
-        output::{OutputArgs, confirm, print_json},
-    },
+    cli::{database, error::CliError, output::OutputArgs},
     config::Settings,
 };
 
@@ -31,21 +29,16 @@ impl Revoke {
             ));
         }
         let users = database::existing_users(settings, Access::Write).await?;
-        let was_published = users.revoke_key(kid).await;
-        let was_published =
-            was_published.map_err(|error| format!("cannot revoke the key {kid}: {error}"))?;
-        if !was_published {
+        if !users.revoke_key(kid).await.map_err(CliError::database)? {
             return Err(CliError::from(format!("no published key has the ID {kid}"))
                 .hint("`/.well-known/jwks.json` lists the published keys"));
         }
-        if self.output.json {
-            return print_json(serde_json::json!({ "action": "revoked", "kid": kid }));
-        }
-        confirm(format!(
-            "revoked the key {kid}; within a minute, the service rejects its tokens"
-        ))?;
-        confirm(
-            "other services accept its tokens until they fetch the keys again, for at most ten minutes",
+        self.output.confirm(
+            format!(
+                "revoked the key {kid}; within a minute, the service rejects its tokens; other services accept its tokens until they \
+                 fetch the keys again, for at most ten minutes"
+            ),
+            json!({ "action": "revoked", "kid": kid }),
         )
     }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{
+    load::{load_keys, no_key},
     rotate::{RELOAD, unwritable},
     targets::{lock_folder_of, resolve, unreadable},
     write,
@@ -23,15 +24,9 @@ use crate::{
 /// Writes a new key before the newest key. Older keys sign no tokens, so they are removed. Their public keys stay published until their last
 /// token has expired.
 pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Result<(), CliError> {
-    let path = settings.jwt_keys_file.clone().ok_or_else(|| {
-        CliError::usage("SIGNET_JWT_ALGORITHM is ES256, and there is no private key")
-            .hint("set SIGNET_JWT_KEYS_FILE")
-    })?;
-    let path = resolve(path)?;
+    let path = resolve(settings.jwt_keys_file.clone().ok_or_else(no_key)?)?;
     let _lock = lock_folder_of(&path)?;
-    let file = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-    let keys = PrivateKey::parse_all(&file)
-        .map_err(|error| format!("cannot use the keys in {}: {error}", path.display()))?;
+    let keys = load_keys(settings)?;
     // A file that was parsed has a key.
     let newest = &keys[0];
     check_newest_signs(settings, newest).await?;
@@ -70,24 +65,24 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
 /// Rejects a rotation while an older key still signs, because the rotation would remove the older key.
 async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<(), CliError> {
     let users = database::existing_users(settings, Access::Read).await?;
-    let published = users.published_keys().await;
-    let published =
-        published.map_err(|error| format!("cannot read the published keys: {error}"))?;
+    let published = users.published_keys().await.map_err(CliError::database)?;
     let kid = &newest.public.kid;
-    let row = published.iter().find(|row| row.kid == *kid);
     let now = Clock::system().now().unix_timestamp();
     let minutes = SIGNING_DELAY / 60;
-    match row {
-        Some(row) if row.published_at + SIGNING_DELAY <= now => Ok(()),
-        Some(_) => Err(CliError::from(format!(
-            "the newest key {kid} was published less than {minutes} minutes ago, and may not sign yet"
-        ))
+    let (fault, remedy) = match published.iter().find(|row| row.kid == *kid) {
+        Some(row) if row.published_at + SIGNING_DELAY <= now => return Ok(()),
+        Some(_) => (
+            format!("was published less than {minutes} minutes ago, and may not sign yet"),
+            "",
+        ),
+        None => (
+            "is not published".to_owned(),
+            "reload the service, which publishes the key, and ",
+        ),
+    };
+    Err(CliError::from(format!("the newest key {kid} {fault}"))
         .state("nothing was changed")
-        .hint(format!("run the command again after {minutes} minutes"))),
-        None => Err(CliError::from(format!("the newest key {kid} is not published"))
-            .state("nothing was changed")
-            .hint(format!(
-                "reload the service, which publishes the key, and run the command again after {minutes} minutes"
-            ))),
-    }
+        .hint(format!(
+            "{remedy}run the command again after {minutes} minutes"
+        )))
 }

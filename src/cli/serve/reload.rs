@@ -50,7 +50,7 @@ impl Reloader {
         let secrets = secret::reload(&self.settings, &self.secrets)?;
         let published = self.auth.publish(&secrets.keys).await;
         published.map_err(|error| {
-            let error = unpublished(&error);
+            let error = unpublished(error);
             let remedy = error.hint.as_deref().unwrap_or("check the database");
             let hint = format!("{remedy}; then send SIGHUP again");
             error.hint(hint)
