@@ -33,7 +33,7 @@ pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, pol
 pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
 pub use refresh::refresh;
 pub use token::{
-    Claims, JWKS_MAX_AGE, Jwks, KeyError, Lifetimes, PreviousSecret, PrivateKey, PublicKey,
+    Claims, GENERATE_HINT, JWKS_MAX_AGE, Jwks, Lifetimes, PreviousSecret, PrivateKey, PublicKey,
     SIGNING_DELAY, SecretError, Secrets, TokenError, Tokens, VerifiedClaims, weak_secret_reason,
 };
 pub use verify::{TokenRejection, ValidToken, verify, verify_for_gateway};

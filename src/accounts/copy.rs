@@ -24,9 +24,9 @@ pub enum CopyError {
     #[error("the target differs from the source: {target} instead of {original}")]
     Differs {
         /// The contents of the source.
-        original: Contents,
+        original: Box<Contents>,
         /// The contents of the target.
-        target: Contents,
+        target: Box<Contents>,
     },
     /// The copy did not read all rows of the source, for example because an index of the source is damaged.
     #[error("the source has {expected} rows, but the copy read {read}")]
@@ -117,8 +117,8 @@ impl AccountStore {
         let copied = Contents::read(&target).await.map_err(CopyError::target)?;
         if copied != original {
             return Err(CopyError::Differs {
-                original,
-                target: copied,
+                original: original.into(),
+                target: copied.into(),
             });
         }
         Ok(PreparedCopy {
