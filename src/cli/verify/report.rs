@@ -87,24 +87,24 @@ impl Report {
                 continue;
             };
             let refreshed = at.post(&refresh, &json!({ "token": token })).await?;
-            let what = format!(
+            let step = format!(
                 "refresh at the {} service of a token from the {} service",
                 at.name, by.name
             );
             if refreshed.token().is_none() {
                 self.unexpected.push(format!(
-                    "{what}: {} without a token; {advice}",
+                    "{step}: {} without a token; {advice}",
                     refreshed.status
                 ));
                 continue;
             }
-            self.compare_members(&what, issued, &refreshed);
+            self.compare_members(&step, issued, &refreshed);
         }
         Ok(())
     }
 
     /// Compares the parts of two responses for one account that do not depend on the time.
-    fn compare_members(&mut self, what: &str, one: &Response, other: &Response) {
+    fn compare_members(&mut self, step: &str, one: &Response, other: &Response) {
         let differences = one.differences(other);
         if differences.is_empty() {
             self.same += 1;
@@ -112,7 +112,7 @@ impl Report {
             let differences: Vec<_> = differences.into_iter().collect();
             let differences = differences.join(", ");
             self.unexpected.push(format!(
-                "{what}: {} against {}, different: {differences}",
+                "{step}: {} against {}, different: {differences}",
                 one.status, other.status
             ));
         }
