@@ -137,9 +137,15 @@ fn metrics(admin: Data<&AdminApi>, accept: Option<Accept>) -> Response {
 
 /// Returns whether the client prefers the classic text format of Prometheus. The default is `OpenMetrics`.
 fn prefers_classic_text(Accept(types): Accept) -> bool {
-    let known = ["text/plain", "application/openmetrics-text", "*/*"];
+    let known = [
+        "text/plain",
+        "text/*",
+        "application/openmetrics-text",
+        "*/*",
+    ];
     let mut types = types.iter().map(Mime::essence_str);
-    types.find(|accepted| known.contains(accepted)) == Some("text/plain")
+    let preferred = types.find(|accepted| known.contains(accepted));
+    preferred.is_some_and(|preferred| preferred.starts_with("text/"))
 }
 
 #[handler]

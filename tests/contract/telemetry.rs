@@ -161,6 +161,7 @@ async fn metrics_are_openmetrics_unless_the_client_prefers_classic_text() {
         (Some("text/html,*/*;q=0.8"), openmetrics),
         (Some("image/png"), openmetrics),
         (Some("text/plain"), classic),
+        (Some("text/*"), classic),
         (Some("text/plain;version=0.0.4;q=0.3,*/*;q=0.2"), classic),
         (
             Some("application/openmetrics-text;q=0.1,text/plain;q=0.2"),
