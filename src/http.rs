@@ -92,6 +92,9 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     if config.keys != PublicKeys::Absent {
         targets.insert(JWKS_PATH.to_owned(), jwks::target(auth));
     }
+    for operation in targets.values().map(|target| target.operation) {
+        metrics.start(operation);
+    }
     let root = RootEndpoint {
         targets,
         context,

@@ -53,6 +53,14 @@ impl HttpMetrics {
         metrics
     }
 
+    /// Starts the count of internal errors of an operation at 0. `increase` of Prometheus needs this value to count the first error.
+    pub(super) fn start(&self, operation: &'static str) {
+        let status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        self.requests
+            .get_or_create(&RequestLabels { operation, status })
+            .inc_by(0);
+    }
+
     pub(super) fn record(&self, operation: &'static str, status: StatusCode, elapsed: Duration) {
         let status = status.as_u16();
         self.requests

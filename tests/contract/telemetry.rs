@@ -127,6 +127,7 @@ async fn metrics_count_by_operation_status_and_reason() {
             r#"signet_http_requests_total{operation="obtainToken",status="400"} 11"#,
             r#"signet_http_requests_total{operation="obtainToken",status="429"} 1"#,
             r#"signet_http_requests_total{operation="refreshToken",status="200"} 1"#,
+            r#"signet_http_requests_total{operation="refreshToken",status="500"} 0"#,
             r#"signet_http_requests_total{operation="-",status="404"} 1"#,
             r#"signet_http_requests_total{operation="docs",status="200"} 1"#,
             r#"signet_http_request_duration_seconds_count{operation="obtainToken"} 13"#,

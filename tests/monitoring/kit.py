@@ -17,7 +17,6 @@ TESTS = HERE / "rules.test.yaml"
 DASHBOARD = ROOT / "packaging/grafana/signet.json"
 GUIDE = ROOT / "docs/guides/monitoring.md"
 REFERENCE = ROOT / "docs/reference/metrics.md"
-CONTRACT = ROOT / "openapi/openapi.json"
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? \S+$", re.M)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -122,7 +122,6 @@ def configuration(text: str, admin: str, exporter: str) -> str:
     """Returns the configuration of the guide with the addresses of this machine, and with short intervals."""
     replacements = {
         '"10.0.0.1:9000", "10.0.0.2:9000"': f'"{admin}"',
-        '"http://10.0.0.1:9000/readyz", "http://10.0.0.2:9000/readyz"': f'"http://{admin}/readyz"',
         "127.0.0.1:9115": exporter,
         "/usr/share/signet/prometheus/signet.rules.yaml": str(RULES),
         "15s": "200ms",
