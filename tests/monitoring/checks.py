@@ -43,7 +43,12 @@ def promtool_check_rules(kit: Kit) -> Iterator[str]:
 
 def promtool_check_config(kit: Kit) -> Iterator[str]:
     """Checks the configurations of the guide. The collector's receiver contains a configuration of Prometheus."""
-    collector = yaml.safe_load(kit.block("otel-collector.yaml"))["receivers"]["prometheus"]["config"]
+    parts = yaml.safe_load(kit.block("otel-collector.yaml"))
+    for pipeline in parts["service"]["pipelines"].values():
+        for kind, names in pipeline.items():
+            for name in set(names) - parts.get(kind, {}).keys():
+                yield f"collector: the {kind} {name} are not defined"
+    collector = parts["receivers"]["prometheus"]["config"]
     prometheus = kit.block("prometheus.yml").replace("/usr/share/signet/prometheus", str(RULES.parent))
     for name, text in {"prometheus.yml": prometheus, "otel-collector.yaml": yaml.safe_dump(collector)}.items():
         with TemporaryDirectory() as folder:
@@ -172,6 +177,17 @@ def dashboard_has_the_types_of_grafana(kit: Kit) -> Iterator[str]:
     done = subprocess.run(["node_modules/.bin/tsc"], cwd=HERE, text=True, capture_output=True)
     if done.returncode:
         yield f"schema: {done.stdout}"
+
+
+def panels_show_units_and_names(kit: Kit) -> Iterator[str]:
+    """Grafana shows no legend in a panel with one number, so the panel must show the name that the legend takes from a label."""
+    for panel in kit.panels:
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        if ("per second" in panel["description"]) != (unit in ("reqps", "cps")):
+            yield f"unit: {panel['title']}: the description and the unit {unit} disagree"
+        named = any("{{" in target["legendFormat"] for target in panel["targets"])
+        if panel["type"] == "stat" and named and panel["options"]["textMode"] != "value_and_name":
+            yield f"hidden: {panel['title']} does not show the name of its value"
 
 
 def prometheus_answers_every_query(kit: Kit) -> Iterator[str]:

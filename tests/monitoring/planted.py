@@ -59,6 +59,10 @@ def broken_receiver(kit: Kit) -> Kit:
     return change(kit, "guide", "      scrape_configs:", "      scrape_config:")
 
 
+def exporter_without_a_definition(kit: Kit) -> Kit:
+    return change(kit, "guide", "exporters: [otlp]", "exporters: [otlphttp]")
+
+
 def other_threshold(kit: Kit) -> Kit:
     return change(kit, "rules", "> 0.01", "> 0.5")
 
@@ -99,6 +103,14 @@ def other_indentation(kit: Kit) -> Kit:
     return change(kit, "dashboard", "\n  ", "\n    ")
 
 
+def rate_without_a_unit(kit: Kit) -> Kit:
+    return change(kit, "dashboard", '"unit": "cps"', '"unit": "none"')
+
+
+def hidden_version(kit: Kit) -> Kit:
+    return change(kit, "dashboard", '"value_and_name"', '"auto"')
+
+
 def query_that_fails(kit: Kit) -> Kit:
     return change(kit, "dashboard", "min(signet_tls", "minimum(signet_tls")
 
@@ -114,6 +126,7 @@ def other_job(kit: Kit) -> Kit:
 FAULTS: list[tuple[Callable[[Kit], Kit], Check, str]] = [
     (broken_rule, checks.promtool_check_rules, "rules"),
     (broken_receiver, checks.promtool_check_config, "configuration"),
+    (exporter_without_a_definition, checks.promtool_check_config, "collector"),
     (other_threshold, checks.promtool_test_rules, "test"),
     (alert_without_a_quiet_case, checks.every_alert_is_tested, "cases"),
     (metric_with_the_wrong_suffix, checks.promtool_check_metrics, "metrics"),
@@ -133,6 +146,8 @@ FAULTS: list[tuple[Callable[[Kit], Kit], Check, str]] = [
     (threshold_without_a_rule, checks.thresholds_agree, "threshold"),
     (misspelled_option, checks.dashboard_has_the_types_of_grafana, "schema"),
     (other_indentation, checks.dashboard_has_the_types_of_grafana, "format"),
+    (rate_without_a_unit, checks.panels_show_units_and_names, "unit"),
+    (hidden_version, checks.panels_show_units_and_names, "hidden"),
     (query_that_fails, checks.prometheus_answers_every_query, "query"),
     (query_without_data, checks.prometheus_answers_every_query, "no data"),
     (other_job, checks.prometheus_answers_every_query, "no data"),
