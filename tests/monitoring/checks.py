@@ -179,8 +179,8 @@ def dashboard_has_the_types_of_grafana(kit: Kit) -> Iterator[str]:
         yield f"schema: {done.stdout}"
 
 
-def panels_show_units_and_names(kit: Kit) -> Iterator[str]:
-    """Grafana shows no legend in a panel with one number, so the panel must show the name that the legend takes from a label."""
+def panels_show_units_names_and_replicas(kit: Kit) -> Iterator[str]:
+    """Grafana draws no legend for a single number, so the panel must show the name beside the number."""
     for panel in kit.panels:
         unit = panel["fieldConfig"]["defaults"]["unit"]
         if ("per second" in panel["description"]) != (unit in ("reqps", "cps")):
@@ -188,6 +188,10 @@ def panels_show_units_and_names(kit: Kit) -> Iterator[str]:
         named = any("{{" in target["legendFormat"] for target in panel["targets"])
         if panel["type"] == "stat" and named and panel["options"]["textMode"] != "value_and_name":
             yield f"hidden: {panel['title']} does not show the name of its value"
+        for target in panel["targets"]:
+            query = Query(panel["title"], target["expr"].replace("$__rate_interval", "1m"))
+            if any('instance=~"$instance"' not in str(selector) for selector in selectors(query)):
+                yield f"replica: {panel['title']} has a query that ignores the variable Replica"
 
 
 def prometheus_answers_every_query(kit: Kit) -> Iterator[str]:

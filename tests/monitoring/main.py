@@ -26,7 +26,7 @@ CHECKS: list[Check] = [
     checks.every_metric_is_used,
     checks.thresholds_agree,
     checks.dashboard_has_the_types_of_grafana,
-    checks.panels_show_units_and_names,
+    checks.panels_show_units_names_and_replicas,
     checks.prometheus_answers_every_query,
 ]
 

@@ -111,6 +111,10 @@ def hidden_version(kit: Kit) -> Kit:
     return change(kit, "dashboard", '"value_and_name"', '"auto"')
 
 
+def query_of_all_replicas(kit: Kit) -> Kit:
+    return change(kit, "dashboard", 'signet_hash_queue_depth{instance=~\\"$instance\\"}', "signet_hash_queue_depth")
+
+
 def query_that_fails(kit: Kit) -> Kit:
     return change(kit, "dashboard", "min(signet_tls", "minimum(signet_tls")
 
@@ -146,8 +150,9 @@ FAULTS: list[tuple[Callable[[Kit], Kit], Check, str]] = [
     (threshold_without_a_rule, checks.thresholds_agree, "threshold"),
     (misspelled_option, checks.dashboard_has_the_types_of_grafana, "schema"),
     (other_indentation, checks.dashboard_has_the_types_of_grafana, "format"),
-    (rate_without_a_unit, checks.panels_show_units_and_names, "unit"),
-    (hidden_version, checks.panels_show_units_and_names, "hidden"),
+    (rate_without_a_unit, checks.panels_show_units_names_and_replicas, "unit"),
+    (hidden_version, checks.panels_show_units_names_and_replicas, "hidden"),
+    (query_of_all_replicas, checks.panels_show_units_names_and_replicas, "replica"),
     (query_that_fails, checks.prometheus_answers_every_query, "query"),
     (query_without_data, checks.prometheus_answers_every_query, "no data"),
     (other_job, checks.prometheus_answers_every_query, "no data"),
