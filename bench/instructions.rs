@@ -149,7 +149,7 @@ async fn service() -> (App, String) {
     };
     let (tokens, token) = token();
     let auth = AuthService::from(AuthState {
-        users: AccountStore::new(db, limits),
+        accounts: AccountStore::new(db, limits),
         passwords: PasswordHasher::new(cost, budget).unwrap(),
         tokens,
         rate_limiter: RateLimiter::new(None),
@@ -164,7 +164,7 @@ async fn service() -> (App, String) {
         email: EMAIL.to_owned(),
         password: None,
     };
-    auth.users.add(account, now).await.unwrap();
+    auth.accounts.add(account, now).await.unwrap();
     let app = build_app(&auth, AppConfig::default(), &AdminApi::default()).app;
     (app, token)
 }

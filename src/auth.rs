@@ -46,7 +46,7 @@ pub struct AuthService(Arc<AuthState>);
 #[derive(Debug)]
 pub struct AuthState {
     /// The accounts.
-    pub users: AccountStore,
+    pub accounts: AccountStore,
     /// Hashes and verifies passwords.
     pub passwords: PasswordHasher,
     /// Signs and verifies tokens.
@@ -85,8 +85,8 @@ impl AuthService {
         let now = clock::unix_milliseconds(self.clock.now());
         // A failed step skips no other step. The dummy hash is updated first, because the cleanup may run for seconds.
         let refreshed = self.refresh_dummy_hash().await;
-        let capped = self.rate_limiter.cap(&self.users, now).await;
-        let deleted = self.users.delete_expired_attempts(now).await;
+        let capped = self.rate_limiter.cap(&self.accounts, now).await;
+        let deleted = self.accounts.delete_expired_attempts(now).await;
         refreshed.and(capped).and(deleted)
     }
 
@@ -98,7 +98,7 @@ impl AuthService {
     /// If the database fails.
     pub async fn refresh_dummy_hash(&self) -> Result<(), DatabaseError> {
         let mut histogram = SchemeHistogram::default();
-        for hash in self.users.sample_hashes().await? {
+        for hash in self.accounts.sample_hashes().await? {
             histogram.count(&hash);
         }
         self.passwords.refresh_dummy_hash(histogram);

@@ -92,15 +92,15 @@ async fn authenticate(
     email: &str,
     password: &str,
 ) -> Result<(Account, IssuedToken), LoginError> {
-    let users = auth.users.for_request();
+    let accounts = auth.accounts.for_request();
     let limiter = &auth.rate_limiter;
-    let user = users.by_email(email).await?;
+    let user = accounts.by_email(email).await?;
     let now = auth.clock.now();
     let milliseconds = unix_milliseconds(now);
     let credentials = format!("{}\0{password}", email::normalize(email));
     let fingerprint = auth.tokens.fingerprint(&credentials);
     let (known, address) = (user.as_ref(), client.address);
-    let attempt = limiter.check_login(&users, milliseconds, email, fingerprint, known, address);
+    let attempt = limiter.check_login(&accounts, milliseconds, email, fingerprint, known, address);
     let attempt = attempt.await??;
 
     // The login does not block a database connection while the password is hashed.
@@ -118,19 +118,19 @@ async fn authenticate(
     let (user, needs_rehash) = match checked {
         Ok(accepted) => accepted,
         Err(rejection) => {
-            let recorded = limiter.record_failure(&users, milliseconds, &attempt);
+            let recorded = limiter.record_failure(&accounts, milliseconds, &attempt);
             recorded.await?;
             return Err(rejection);
         }
     };
     if needs_rehash {
         match passwords.hash_for(&bucket, password).await {
-            Ok(hash) => users.rehash(&user, hash).await?,
+            Ok(hash) => accounts.rehash(&user, hash).await?,
             // The next login tries again.
             Err(error) => warn!(user_id = user.id, %error, "cannot rehash the password"),
         }
     }
-    if !users.record_login(&user, now, Some(bucket)).await? {
+    if !accounts.record_login(&user, now, Some(bucket)).await? {
         return Err(LoginError::ConcurrentModification);
     }
     let now = now.unix_timestamp();

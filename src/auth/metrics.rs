@@ -109,7 +109,7 @@ impl Collector for CurrentValues {
             None,
             MetricType::Gauge,
         )?;
-        let pool = self.0.users.pool();
+        let pool = self.0.accounts.pool();
         for (state, count) in [
             ("used", pool.used),
             ("idle", pool.idle),

@@ -14,7 +14,7 @@ impl AuthService {
     pub async fn start_publication(&self) -> Result<(), DatabaseError> {
         let issuer = self.tokens.issuer.as_deref();
         let now = || self.clock.now().unix_timestamp();
-        let recorded = self.users.record_issuer(issuer.unwrap_or_default(), now);
+        let recorded = self.accounts.record_issuer(issuer.unwrap_or_default(), now);
         let recorded = recorded.await;
         // Without an issuer, the role of the service needs no access to the table.
         if issuer.is_some() {
@@ -45,7 +45,7 @@ impl AuthService {
         *read_at = now;
         let rows = published::rows(keys, now, self.tokens.lifetimes.expires_in);
         if !rows.is_empty() {
-            self.users.publish_keys(rows, now).await?;
+            self.accounts.publish_keys(rows, now).await?;
         }
         self.read_publication(now).await
     }
@@ -66,8 +66,8 @@ impl AuthService {
     }
 
     async fn read_publication(&self, now: i64) -> Result<(), DatabaseError> {
-        let keys = self.users.published_keys().await?;
-        let issuers = self.users.issuers().await?;
+        let keys = self.accounts.published_keys().await?;
+        let issuers = self.accounts.issuers().await?;
         self.tokens.set_published(keys, issuers, now);
         Ok(())
     }

@@ -57,7 +57,7 @@ impl RateLimiter {
     /// Checks whether a login of `email` from `address` with this password is allowed. `user` is the account, if the account exists.
     pub(super) async fn check_login(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: i64,
         email: &str,
         fingerprint: String,
@@ -77,20 +77,20 @@ impl RateLimiter {
                 (format!("address:{from}"), quotas.address),
             ]
         });
-        self.check(users, now, subjects, Some(fingerprint)).await
+        self.check(accounts, now, subjects, Some(fingerprint)).await
     }
 
     /// Checks whether another invalid token from `address` is allowed.
     pub(super) async fn check_invalid_token(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: i64,
         address: Option<IpAddr>,
     ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
         let subjects = self.quotas.map_or_else(Vec::new, |quotas| {
             vec![(format!("garbage:{}", ip_bucket(address)), quotas.address)]
         });
-        self.check(users, now, subjects, None).await
+        self.check(accounts, now, subjects, None).await
     }
 
     /// Returns how many failures of this account have not expired, from the address of the last login and from all other addresses.
@@ -99,7 +99,7 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn failures(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: OffsetDateTime,
         user: &Account,
     ) -> Result<u64, DatabaseError> {
@@ -113,7 +113,7 @@ impl RateLimiter {
             .into_iter()
             .chain([format!("account:{account}")])
             .collect();
-        let counters = users.attempts(&subjects).await?;
+        let counters = accounts.attempts(&subjects).await?;
         Ok(quotas
             .account
             .unexpired_failures(&counters, unix_milliseconds(now)))
@@ -125,13 +125,13 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn clear_account(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: OffsetDateTime,
         user: &Account,
     ) -> Result<u64, DatabaseError> {
         let account = digest(&email::normalize(&user.email));
         let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
-        let cleared = users.clear_attempts(&subjects, Some(&known)).await?;
+        let cleared = accounts.clear_attempts(&subjects, Some(&known)).await?;
         let now = unix_milliseconds(now);
         Ok(self
             .quotas
@@ -144,13 +144,13 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn clear_address(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: OffsetDateTime,
         address: &str,
     ) -> Result<u64, DatabaseError> {
         let subjects = ["address", "garbage"].map(|kind| format!("{kind}:{address}"));
         let (cleared, now) = (
-            users.clear_attempts(&subjects, None).await?,
+            accounts.clear_attempts(&subjects, None).await?,
             unix_milliseconds(now),
         );
         Ok(self
@@ -159,9 +159,11 @@ impl RateLimiter {
     }
 
     /// Lowers the counters above the upper limit. Such counters exist after a clock was set back.
-    pub(super) async fn cap(&self, users: &AccountStore, now: i64) -> Result<(), DatabaseError> {
+    pub(super) async fn cap(&self, accounts: &AccountStore, now: i64) -> Result<(), DatabaseError> {
         for (kinds, quota) in self.kinds() {
-            users.cap_attempts(&kinds, now + quota.max_debt()).await?;
+            accounts
+                .cap_attempts(&kinds, now + quota.max_debt())
+                .await?;
         }
         Ok(())
     }
@@ -172,13 +174,13 @@ impl RateLimiter {
     /// If the database fails.
     pub async fn ahead(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: OffsetDateTime,
     ) -> Result<u64, DatabaseError> {
         let mut ahead = 0;
         for (kinds, quota) in self.kinds() {
             let latest = unix_milliseconds(now) + quota.max_debt();
-            ahead += users.attempts_after(&kinds, latest).await?;
+            ahead += accounts.attempts_after(&kinds, latest).await?;
         }
         Ok(ahead)
     }
@@ -195,7 +197,7 @@ impl RateLimiter {
 
     async fn check(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: i64,
         subjects: Vec<(String, Quota)>,
         fingerprint: Option<String>,
@@ -207,14 +209,14 @@ impl RateLimiter {
             return Ok(Ok(attempt));
         }
         let names: Vec<_> = attempt.subjects.iter().map(|it| it.0.clone()).collect();
-        let counters = users.attempts(&names).await?;
+        let counters = accounts.attempts(&names).await?;
         let counter = |name: &String| counters.iter().find(|counter| counter.subject == *name);
         let mut wait = 0;
         for ((name, quota), in_flight) in attempt.subjects.iter().zip(in_flight) {
             let debt = counter(name).map_or(0, |counter| counter.settled_at - now);
             if debt > quota.max_debt() {
                 // Otherwise the counter would start to expire only when the clock has caught up.
-                users.cap_attempt(name, now + quota.max_debt()).await?;
+                accounts.cap_attempt(name, now + quota.max_debt()).await?;
             }
             let debt = debt.clamp(0, quota.max_debt());
             let over = debt + quota.emission_interval() - quota.period();
@@ -237,7 +239,7 @@ impl RateLimiter {
     /// Counts a failed attempt.
     pub(super) async fn record_failure(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         now: i64,
         attempt: &InFlightAttempt,
     ) -> Result<(), DatabaseError> {
@@ -245,7 +247,7 @@ impl RateLimiter {
         let fingerprints = [attempt.fingerprint.as_deref(), None];
         let subjects = attempt.subjects.iter().zip(fingerprints);
         for ((name, quota), fingerprint) in subjects.skip(usize::from(attempt.is_duplicate)) {
-            users
+            accounts
                 .add_attempt(
                     name.clone(),
                     now,

@@ -160,12 +160,12 @@ pub(super) async fn authenticate_client(
 ) -> Result<PresentedToken, TokenRejection> {
     let outcome = authenticate(auth, token, now).await;
     if let Err(TokenRejection::InvalidToken(_)) = outcome {
-        let users = auth.users.for_request();
+        let accounts = auth.accounts.for_request();
         let limiter = &auth.rate_limiter;
         let milliseconds = unix_milliseconds(now);
-        let attempt = limiter.check_invalid_token(&users, milliseconds, client.address);
+        let attempt = limiter.check_invalid_token(&accounts, milliseconds, client.address);
         let attempt = attempt.await??;
-        let recorded = limiter.record_failure(&users, milliseconds, &attempt);
+        let recorded = limiter.record_failure(&accounts, milliseconds, &attempt);
         recorded.await?;
     }
     outcome
@@ -194,7 +194,7 @@ async fn authenticate(
         return Err(TokenRejection::NoSubject);
     }
     let user = auth
-        .users
+        .accounts
         .token_subject(id)
         .await?
         .filter(|user| user.email == username)

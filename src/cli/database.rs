@@ -87,20 +87,23 @@ pub(super) fn location(settings: &Settings) -> Result<DatabaseUrl, CliError> {
 }
 
 /// Returns the accounts for the service. Creates the database if it is missing, and applies every pending migration.
-pub(super) async fn users(settings: &Settings, limits: Limits) -> Result<AccountStore, CliError> {
+pub(super) async fn open_for_service(
+    settings: &Settings,
+    limits: Limits,
+) -> Result<AccountStore, CliError> {
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
     // Before the migrations, so that a replaced file is noticed from the start.
-    let users = AccountStore::new(db.clone(), limits);
+    let accounts = AccountStore::new(db.clone(), limits);
     migrate(&db).await?;
     if let Some(path) = missing {
         log_created(&path);
     }
-    Ok(users)
+    Ok(accounts)
 }
 
 /// Returns the accounts for the service. Fails if migrations are pending.
-pub(super) async fn users_of_current(
+pub(super) async fn open_migrated(
     settings: &Settings,
     limits: Limits,
 ) -> Result<AccountStore, CliError> {
@@ -114,7 +117,7 @@ pub(super) async fn users_of_current(
 }
 
 /// Returns the accounts for a command. A command applies no migrations, because a new migration could lock out older replicas.
-pub(super) async fn existing_users(
+pub(super) async fn open_accounts(
     settings: &Settings,
     access: Access,
 ) -> Result<AccountStore, CliError> {
@@ -141,19 +144,19 @@ async fn current(db: Database, limits: Limits) -> Result<AccountStore, CliError>
 }
 
 /// Returns the accounts for a command that may add the first account. Creates the database if it is missing.
-pub(super) async fn users_to_fill(settings: &Settings) -> Result<AccountStore, CliError> {
+pub(super) async fn open_or_create(settings: &Settings) -> Result<AccountStore, CliError> {
     let limits = settings.database_limits();
     refuse_memory(settings)?;
     let missing = missing(settings)?;
     let db = open(settings, limits).await?;
-    let users = AccountStore::new(db.clone(), limits);
-    if is_without_accounts(&db, &users).await? {
+    let accounts = AccountStore::new(db.clone(), limits);
+    if is_without_accounts(&db, &accounts).await? {
         migrate(&db).await?;
     }
     if let Some(path) = missing {
         log_created(&path);
     }
-    Ok(users)
+    Ok(accounts)
 }
 
 /// The database of an import. The import may write no account.
@@ -175,22 +178,22 @@ impl Destination {
     }
 
     /// Publishes a new database.
-    pub(super) async fn publish(&mut self, users: &AccountStore) -> Result<(), CliError> {
+    pub(super) async fn publish(&mut self, accounts: &AccountStore) -> Result<(), CliError> {
         match self.new.take() {
-            Some(new) => new.publish(users).await,
+            Some(new) => new.publish(accounts).await,
             None => Ok(()),
         }
     }
 }
 
 /// Returns the accounts for an import.
-pub(super) async fn users_to_import(
+pub(super) async fn open_for_import(
     settings: &Settings,
 ) -> Result<(AccountStore, Destination), CliError> {
     refuse_memory(settings)?;
     let limits = settings.database_limits();
     let mut destination = Destination::default();
-    let users = if let Some(path) = missing(settings)? {
+    let accounts = if let Some(path) = missing(settings)? {
         let new = NewDatabase::create(&path)
             .map_err(|error| unopened(accounts::uncreated(&path, &error)))?;
         let db = accounts::open(&new.url(), limits).await.map_err(unopened)?;
@@ -199,23 +202,23 @@ pub(super) async fn users_to_import(
         AccountStore::new(db, limits)
     } else {
         let db = open(settings, limits).await?;
-        let users = AccountStore::new(db.clone(), limits);
-        let is_unmigrated = is_without_accounts(&db, &users).await?;
+        let accounts = AccountStore::new(db.clone(), limits);
+        let is_unmigrated = is_without_accounts(&db, &accounts).await?;
         destination.unmigrated = is_unmigrated.then_some(db);
-        users
+        accounts
     };
-    Ok((users, destination))
+    Ok((accounts, destination))
 }
 
 /// Returns whether migrations are pending in a database without accounts. Fails if migrations are pending in a database with accounts.
-async fn is_without_accounts(db: &Database, users: &AccountStore) -> Result<bool, CliError> {
+async fn is_without_accounts(db: &Database, accounts: &AccountStore) -> Result<bool, CliError> {
     let before = migration_status(Some(db)).await?;
     before.check().map_err(failed)?;
     if before.pending.is_empty() {
         return Ok(false);
     }
     let unreadable = |error: DatabaseError| failed(error.into());
-    if before.applied.is_empty() || users.count().await.map_err(unreadable)? == 0 {
+    if before.applied.is_empty() || accounts.count().await.map_err(unreadable)? == 0 {
         return Ok(true);
     }
     // Another process may have been applying the migrations of a new database.
@@ -255,7 +258,7 @@ fn pending(status: &MigrationStatus) -> CliError {
 }
 
 /// Returns the accounts for a dry run, which writes nothing. Without a database, there are no accounts.
-pub(super) async fn users_to_try(settings: &Settings) -> Result<AccountStore, CliError> {
+pub(super) async fn open_for_dry_run(settings: &Settings) -> Result<AccountStore, CliError> {
     let limits = settings.database_limits();
     let access = match location(settings)? {
         DatabaseUrl::Memory => None,

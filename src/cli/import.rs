@@ -125,7 +125,7 @@ impl Import {
     /// Runs the import. Publishes a new database after the commit.
     pub(super) async fn run(
         self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         destination: &mut Destination,
         audit: Audit,
     ) -> Result<(), CliError> {
@@ -135,7 +135,7 @@ impl Import {
         let (import, report) = tokio::select! {
             biased;
             () = stop => return Err(CliError::interrupted()),
-            written = self.write(users, destination, &now) => written?,
+            written = self.write(accounts, destination, &now) => written?,
         };
         let Some(import) = import.filter(|_| !report.is_empty()) else {
             if self.output.json {
@@ -147,7 +147,7 @@ impl Import {
             import.roll_back().await.map_err(failed)?;
         } else {
             import.commit().await.map_err(failed)?;
-            destination.publish(users).await?;
+            destination.publish(accounts).await?;
             if report.added + report.updated > 0 {
                 audit.imported(report.added, report.updated, report.revoked);
             }
@@ -158,7 +158,7 @@ impl Import {
     /// Writes all records in a transaction, and returns the open transaction. Without a valid record there is no transaction.
     async fn write<'a>(
         &self,
-        users: &AccountStore,
+        accounts: &AccountStore,
         destination: &mut Destination,
         now: &'a (dyn Fn() -> OffsetDateTime + Sync),
     ) -> Result<(Option<accounts::Import<'a>>, Report), CliError> {
@@ -180,7 +180,7 @@ impl Import {
                 Some(import) => import,
                 none => {
                     destination.prepare().await?;
-                    let begun = users.import(self.forced_fields(), now).await;
+                    let begun = accounts.import(self.forced_fields(), now).await;
                     none.insert(begun.map_err(failed)?)
                 }
             };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use tokio::time::sleep;
+use tokio::{task::JoinHandle, time::sleep};
 use tracing::{info, warn};
 
 mod activation;
@@ -95,11 +95,7 @@ impl Serve {
         if let Some(admin_server) = admin_server {
             admin_server.stop().await;
         }
-        // Maintenance would fail when the database is closed, and log an error.
-        maintenance.abort();
-        let _ = maintenance.await;
-        auth.users.close().await;
-        info!(verified = ?auth.tokens.verified_counts(), "stopped");
+        close(&auth, maintenance).await;
         Ok(())
     }
 
@@ -123,10 +119,10 @@ impl Serve {
         passwords: PasswordHasher,
         secrets: Option<Secrets>,
     ) -> Result<(AuthService, Secrets), CliError> {
-        let users = self.open_accounts(settings).await?;
+        let accounts = self.open_accounts(settings).await?;
         let clock = Clock::system();
         if self.demo {
-            demo::add_account(&users, &passwords, &clock).await?;
+            demo::add_account(&accounts, &passwords, &clock).await?;
         }
         let secrets = match secrets {
             Some(secrets) => secrets,
@@ -135,7 +131,7 @@ impl Serve {
         let tokens =
             Tokens::new(&secrets, settings.token_lifetimes()).map_err(|error| error.to_string())?;
         let auth = AuthService::from(AuthState {
-            users,
+            accounts,
             passwords,
             tokens: tokens.with_issuer(settings.issuer()),
             rate_limiter: settings.throttle(),
@@ -158,9 +154,9 @@ impl Serve {
             warn!(host, hint, "the connection to the database may have no TLS");
         }
         if self.no_migrate {
-            database::users_of_current(settings, limits).await
+            database::open_migrated(settings, limits).await
         } else {
-            database::users(settings, limits).await
+            database::open_for_service(settings, limits).await
         }
     }
 
@@ -183,6 +179,15 @@ impl Serve {
         );
         url.map_or(Ok(()), |url| confirm(demo::banner(&url)))
     }
+}
+
+/// Stops the maintenance, and closes the database.
+async fn close(auth: &AuthService, maintenance: JoinHandle<()>) {
+    // Maintenance would fail when the database is closed, and log an error.
+    maintenance.abort();
+    let _ = maintenance.await;
+    auth.accounts.close().await;
+    info!(verified = ?auth.tokens.verified_counts(), "stopped");
 }
 
 fn unpublished(error: DatabaseError) -> CliError {

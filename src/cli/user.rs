@@ -84,7 +84,7 @@ impl ExistingCommand {
             Self::List(_) | Self::Show(_) => Access::Read,
             _ => Access::Write,
         };
-        let accounts = database::existing_users(settings, access).await?;
+        let accounts = database::open_accounts(settings, access).await?;
         let context = Context::new(&accounts, settings);
         let done = self.run_with(&context).await;
         accounts.close().await;
@@ -108,10 +108,10 @@ impl ExistingCommand {
 
 async fn import(command: Import, settings: &Settings) -> Result<(), CliError> {
     let (accounts, mut destination) = if command.dry_run {
-        let accounts = database::users_to_try(settings).await?;
+        let accounts = database::open_for_dry_run(settings).await?;
         (accounts, Destination::default())
     } else {
-        database::users_to_import(settings).await?
+        database::open_for_import(settings).await?
     };
     let done = command
         .run(&accounts, &mut destination, settings.audit())

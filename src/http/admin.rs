@@ -99,7 +99,7 @@ async fn readyz(admin: Data<&AdminApi>) -> Response {
     if running.shutdown.is_set() {
         return state(StatusCode::SERVICE_UNAVAILABLE, "stopping");
     }
-    match running.auth.users.ready().await {
+    match running.auth.accounts.ready().await {
         Ok(()) => state(StatusCode::OK, "ready"),
         Err(unready) => {
             warn!(error = %unready, "not ready");

@@ -28,7 +28,7 @@ async fn rejected_logins_get_the_same_response() {
     world.add_documented().await;
     world.add(2, "unusable@example.com", None).await;
     world.add(3, "disabled@example.com", Some(PASSWORD)).await;
-    world.auth.users.set_active(3, false).await.unwrap();
+    world.auth.accounts.set_active(3, false).await.unwrap();
 
     let unknown = world.obtain("nobody@example.com", PASSWORD).await;
     unknown.assert_refused(NO_LOGIN);
@@ -55,10 +55,10 @@ async fn rejected_logins_get_the_same_response() {
 async fn changes_revoke_earlier_tokens_and_no_later_tokens() {
     let world = World::new().await;
     let account = world.add_documented().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
 
     let before = world.token().await;
-    users.revoke(account.id, || world.now()).await.unwrap();
+    accounts.revoke(account.id, || world.now()).await.unwrap();
     world
         .refresh(&before)
         .await
@@ -69,7 +69,7 @@ async fn changes_revoke_earlier_tokens_and_no_later_tokens() {
     let hash = world.auth.passwords.hash("another one").await.unwrap();
     world.set_clock(NOW + 10);
     let before = world.token().await;
-    users
+    accounts
         .set_password(account.id, hash, || world.now())
         .await
         .unwrap();
@@ -81,7 +81,7 @@ async fn changes_revoke_earlier_tokens_and_no_later_tokens() {
     let after = world.obtain(EMAIL, "another one").await.token();
     world.refresh(&after).await.token();
 
-    users
+    accounts
         .set_email(account.id, "new@example.com".to_owned(), || world.now())
         .await
         .unwrap();
@@ -89,7 +89,7 @@ async fn changes_revoke_earlier_tokens_and_no_later_tokens() {
         .refresh(&after)
         .await
         .assert_refused("User doesn't exist.");
-    users
+    accounts
         .set_email(account.id, EMAIL.to_owned(), || world.now())
         .await
         .unwrap();
@@ -115,7 +115,7 @@ async fn other_writer(world: &World) -> DatabaseTransaction {
 async fn revocation_reads_the_clock_after_it_has_the_lock() {
     let world = World::new().await;
     let account = world.add_documented().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     for all in [false, true] {
         world.set_clock(NOW);
         let writing = other_writer(&world).await;
@@ -126,9 +126,9 @@ async fn revocation_reads_the_clock_after_it_has_the_lock() {
         };
         let revoke = async {
             if all {
-                users.revoke_all(now).await.unwrap();
+                accounts.revoke_all(now).await.unwrap();
             } else {
-                users.revoke(account.id, now).await.unwrap();
+                accounts.revoke(account.id, now).await.unwrap();
             }
         };
         let release = async {
@@ -149,7 +149,7 @@ async fn revocation_reads_the_clock_after_it_has_the_lock() {
     let token = world.token().await;
     world.set_clock(NOW + 50);
     world.token().await;
-    users.revoke(account.id, || world.now()).await.unwrap();
+    accounts.revoke(account.id, || world.now()).await.unwrap();
     world
         .refresh(&token)
         .await
@@ -160,7 +160,7 @@ async fn revocation_reads_the_clock_after_it_has_the_lock() {
     let token = world.token().await;
     world.set_clock(NOW + 150);
     world.token().await;
-    assert_eq!(users.revoke_all(|| world.now()).await.unwrap(), 1);
+    assert_eq!(accounts.revoke_all(|| world.now()).await.unwrap(), 1);
     let refused = world.refresh(&token).await;
     refused.assert_refused("Error decoding signature.");
 }
@@ -173,7 +173,7 @@ async fn disabling_rejects_tokens_and_enabling_accepts_them_again() {
 
     world
         .auth
-        .users
+        .accounts
         .set_active(account.id, false)
         .await
         .unwrap();
@@ -183,7 +183,12 @@ async fn disabling_rejects_tokens_and_enabling_accepts_them_again() {
         .assert_refused("User account is disabled.");
     world.obtain(EMAIL, PASSWORD).await.assert_refused(NO_LOGIN);
 
-    world.auth.users.set_active(account.id, true).await.unwrap();
+    world
+        .auth
+        .accounts
+        .set_active(account.id, true)
+        .await
+        .unwrap();
     world.refresh(&token).await.token();
 }
 
@@ -202,7 +207,10 @@ async fn successful_login_is_recorded_and_failed_login_is_not() {
 
 /// Returns whether a login is rejected because the account changed after `verified` was loaded.
 async fn is_overtaken(world: &World, verified: &Account) -> bool {
-    let login = world.auth.users.record_login(verified, world.now(), None);
+    let login = world
+        .auth
+        .accounts
+        .record_login(verified, world.now(), None);
     !login.await.unwrap()
 }
 
@@ -211,33 +219,36 @@ async fn is_overtaken(world: &World, verified: &Account) -> bool {
 async fn login_is_rejected_if_password_or_state_changes_meanwhile() {
     let world = World::new().await;
     let verified = world.add_documented().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
 
     let rehashed = world.auth.passwords.hash(PASSWORD).await.unwrap();
-    users.rehash(&verified, rehashed).await.unwrap();
+    accounts.rehash(&verified, rehashed).await.unwrap();
     assert!(!is_overtaken(&world, &verified).await);
 
     world.set_clock(NOW + 1);
     let hash = world.auth.passwords.hash("another one").await.unwrap();
-    users.set_password(1, hash, || world.now()).await.unwrap();
+    accounts
+        .set_password(1, hash, || world.now())
+        .await
+        .unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
     let verified = world.account(1).await.unwrap();
-    users.set_active(1, false).await.unwrap();
+    accounts.set_active(1, false).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 }
 
 #[tokio::test]
 async fn login_is_rejected_if_email_changes_or_tokens_are_revoked_meanwhile() {
     let world = World::new().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     let verified = world.add_documented().await;
-    users.revoke(1, || world.now()).await.unwrap();
+    accounts.revoke(1, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 
     let verified = world.account(1).await.unwrap();
     let new = "new@example.com".to_owned();
-    users.set_email(1, new, || world.now()).await.unwrap();
+    accounts.set_email(1, new, || world.now()).await.unwrap();
     assert!(is_overtaken(&world, &verified).await);
 }
 
@@ -257,7 +268,7 @@ async fn hash_of_another_cost_is_replaced_once_and_revokes_no_token() {
         .unwrap();
     world
         .auth
-        .users
+        .accounts
         .rehash(&account, imported.clone())
         .await
         .unwrap();
@@ -296,7 +307,12 @@ async fn hash_at_django_default_cost_is_verified_and_replaced() {
         .hash(PASSWORD)
         .await
         .unwrap();
-    world.auth.users.rehash(&account, imported).await.unwrap();
+    world
+        .auth
+        .accounts
+        .rehash(&account, imported)
+        .await
+        .unwrap();
     world.obtain(EMAIL, "wrong").await.assert_refused(NO_LOGIN);
     world.token().await;
     let stored = world.account(1).await.unwrap().password.unwrap();
@@ -346,7 +362,7 @@ async fn account_with_unsupported_hash_cannot_log_in() {
             email: email.clone(),
             password,
         };
-        world.auth.users.add(account, world.now()).await.unwrap();
+        world.auth.accounts.add(account, world.now()).await.unwrap();
         world
             .obtain(&email, PASSWORD)
             .await
@@ -416,8 +432,8 @@ async fn concurrent_refreshes_get_the_state_of_their_accounts() {
         world.add(id, &email, Some(PASSWORD)).await;
         tokens.push(world.obtain(&email, PASSWORD).await.token());
     }
-    world.auth.users.set_active(3, false).await.unwrap();
-    world.auth.users.delete(5).await.unwrap();
+    world.auth.accounts.set_active(3, false).await.unwrap();
+    world.auth.accounts.delete(5).await.unwrap();
 
     let refreshes = tokens.iter().map(|token| world.refresh(token));
     let answers = futures_util::future::join_all(refreshes).await;
@@ -463,14 +479,14 @@ async fn unreadable_row_fails_only_refreshes_of_this_account() {
 async fn emails_and_ids_are_unique_and_ids_are_never_reused() {
     let world = World::new().await;
     world.add(5, "CaseUser@example.com", Some(PASSWORD)).await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     let add = async |id, email: &str| {
         let account = NewAccount {
             id,
             email: email.to_owned(),
             password: None,
         };
-        users.add(account, world.now()).await
+        accounts.add(account, world.now()).await
     };
 
     assert!(matches!(
@@ -483,8 +499,11 @@ async fn emails_and_ids_are_unique_and_ids_are_never_reused() {
     ));
     assert_eq!(add(None, "six@example.com").await.unwrap().id, 6);
 
-    users.delete(6).await.unwrap();
-    assert!(matches!(users.delete(6).await, Err(ChangeError::NoAccount)));
+    accounts.delete(6).await.unwrap();
+    assert!(matches!(
+        accounts.delete(6).await,
+        Err(ChangeError::NoAccount)
+    ));
     assert!(matches!(
         add(Some(6), "again@example.com").await,
         Err(ChangeError::IdTaken)
@@ -507,11 +526,11 @@ async fn emails_and_ids_are_unique_and_ids_are_never_reused() {
         Err(ChangeError::NoIdLeft(i64::MAX))
     ));
 
-    let taken = users
+    let taken = accounts
         .set_email(7, "CASEUSER@example.com".to_owned(), || world.now())
         .await;
     assert!(matches!(taken, Err(ChangeError::EmailTaken)));
-    let gone = users
+    let gone = accounts
         .set_email(99, "x@example.com".to_owned(), || world.now())
         .await;
     assert!(matches!(gone, Err(ChangeError::NoAccount)));

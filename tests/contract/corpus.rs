@@ -122,7 +122,12 @@ async fn service_returns_every_response_of_the_corpus() {
             .add(user.id, &user.email, user.password.as_deref())
             .await;
         if !user.is_active {
-            world.auth.users.set_active(user.id, false).await.unwrap();
+            world
+                .auth
+                .accounts
+                .set_active(user.id, false)
+                .await
+                .unwrap();
         }
     }
     replay(&corpus, &world).await;

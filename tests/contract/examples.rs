@@ -130,12 +130,12 @@ async fn perform(operation: &str, path: &str, exchange: &Exchange) -> (Value, An
 
 /// Returns a token that is invalid for the reason in `name`. May change the account of the token, or the clock.
 async fn invalid_token(world: &World, name: &str) -> String {
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     let token = world.token().await;
     match name {
         "expired_token" => world.set_clock(NOW + EXPIRES_IN + 1),
-        "unknown_user" => users.delete(1).await.unwrap(),
-        "disabled_user" => drop(users.set_active(1, false).await.unwrap()),
+        "unknown_user" => accounts.delete(1).await.unwrap(),
+        "disabled_user" => drop(accounts.set_active(1, false).await.unwrap()),
         "window_passed" => {
             return crate::token::with(json!({ "orig_iat": NOW - REFRESH_WINDOW - 1 }));
         }

@@ -77,18 +77,18 @@ async fn other_requests_get_401_without_an_account() {
 #[tokio::test]
 async fn expiry_revocation_and_disabling_take_effect_immediately() {
     let world = world().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     let bearer = format!("Bearer {}", world.token().await);
     world.set_clock(NOW + EXPIRES_IN);
     assert_eq!(status(&world, &bearer).await, 204);
     world.set_clock(NOW + EXPIRES_IN + 1);
     assert_eq!(status(&world, &bearer).await, 401);
     world.set_clock(NOW);
-    users.set_active(1, false).await.unwrap();
+    accounts.set_active(1, false).await.unwrap();
     assert_eq!(status(&world, &bearer).await, 401);
-    users.set_active(1, true).await.unwrap();
+    accounts.set_active(1, true).await.unwrap();
     assert_eq!(status(&world, &bearer).await, 204);
-    users.revoke(1, || world.now()).await.unwrap();
+    accounts.revoke(1, || world.now()).await.unwrap();
     assert_eq!(status(&world, &bearer).await, 401);
 }
 

@@ -44,12 +44,12 @@ pub(crate) async fn add_accounts(world: &World, hashes: &[PasswordHash]) {
             email: format!("user{number}@example.com"),
             password: Some(hash.clone()),
         };
-        world.auth.users.add(account, world.now()).await.unwrap();
+        world.auth.accounts.add(account, world.now()).await.unwrap();
     }
 }
 
 async fn stored(world: &World, email: &str) -> String {
-    let account = world.auth.users.by_email(email).await.unwrap().unwrap();
+    let account = world.auth.accounts.by_email(email).await.unwrap().unwrap();
     account.password.unwrap().0
 }
 

@@ -41,7 +41,7 @@ async fn update_at(
     clock: &(dyn Fn() -> OffsetDateTime + Sync),
 ) -> ImportOutcome {
     let update = Some(ForcedFields::default());
-    let mut import = world.auth.users.import(update, clock).await.unwrap();
+    let mut import = world.auth.accounts.import(update, clock).await.unwrap();
     let (_, fate) = import.import(vec![record]).await.unwrap().remove(0);
     import.commit().await.unwrap();
     fate

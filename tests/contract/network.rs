@@ -40,7 +40,7 @@ async fn connected(setup: Setup) -> Option<World> {
     })
     .await;
     world.add_documented().await;
-    let pool = || world.auth.users.pool();
+    let pool = || world.auth.accounts.pool();
     while pool().used + pool().idle < pool().limit {
         join_all((0..pool().limit * 2).map(|_| world.token())).await;
     }

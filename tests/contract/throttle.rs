@@ -124,7 +124,7 @@ async fn successful_login_changes_no_counter() {
         login(&world, HOME, EMAIL, PASSWORD).await.token();
     }
     let subjects = ["known", "account", "address"].map(str::to_owned);
-    assert_eq!(world.auth.users.attempts(&subjects).await.unwrap(), []);
+    assert_eq!(world.auth.accounts.attempts(&subjects).await.unwrap(), []);
 
     fail(&world, HOME, EMAIL, 9).await;
     login(&world, HOME, EMAIL, PASSWORD).await.token();
@@ -219,7 +219,7 @@ async fn clock_set_back_limits_the_lockout_to_the_maximum() {
         let failures = world
             .auth
             .rate_limiter
-            .failures(&world.auth.users, now, &user);
+            .failures(&world.auth.accounts, now, &user);
         assert_eq!(failures.await.unwrap(), 40, "{step}");
         let seconds = |seconds: i64| u32::try_from(seconds).unwrap();
         assert_rate_limited(
@@ -271,7 +271,7 @@ async fn cleanup_lets_logins_write_between_batches() {
     add_expired(&world, 9_000).await;
     let count = || async {
         let kinds = ["address"];
-        let counted = world.auth.users.attempts_after(&kinds, -1).await;
+        let counted = world.auth.accounts.attempts_after(&kinds, -1).await;
         counted.unwrap()
     };
     let cleanup = async { world.auth.run_maintenance().await.unwrap() };
@@ -284,7 +284,7 @@ async fn cleanup_lets_logins_write_between_batches() {
         let subject = "address:new".to_owned();
         let added = world
             .auth
-            .users
+            .accounts
             .add_attempt(subject, NOW * 1000, 1000, 1000, None);
         added.await.unwrap();
         assert!(count().await > 1, "the cleanup blocked the write");
@@ -302,11 +302,11 @@ async fn cleanup_deletes_only_expired_counters() {
     world.db.execute_unprepared(keep).await.unwrap();
     world
         .auth
-        .users
+        .accounts
         .delete_expired_attempts(NOW * 1000)
         .await
         .unwrap();
-    let left = world.auth.users.attempts_after(&["address"], -1).await;
+    let left = world.auth.accounts.attempts_after(&["address"], -1).await;
     assert_eq!(left.unwrap(), 250);
 }
 
@@ -322,7 +322,7 @@ async fn accounts_work_after_a_wrong_clock_was_set_back() {
         let late = login(&world, HOME, EMAIL, PASSWORD).await.token();
         refresh(&world, HOME, &late).await.token();
         let now = world.now();
-        let revoked = world.auth.users.revoke(1, || now).await.unwrap();
+        let revoked = world.auth.accounts.revoke(1, || now).await.unwrap();
         assert_eq!(revoked.tokens_valid_after, NOW + step + 1);
         for token in [&early, &late] {
             refresh(&world, HOME, token)
@@ -459,7 +459,7 @@ async fn replicas_and_restarts_share_the_counters() {
     fail(&world, ELSEWHERE, EMAIL, 10).await;
     let now = world.now();
     let replica = AuthService::from(AuthState {
-        users: AccountStore::new(world.db.clone(), LIMITS),
+        accounts: AccountStore::new(world.db.clone(), LIMITS),
         passwords: PasswordHasher::new(CHEAP, GENEROUS).unwrap(),
         tokens: Tokens::new(
             &Secrets::only(SECRET.as_bytes()),
@@ -557,22 +557,22 @@ async fn attempts_in_flight_cause_a_wait_of_one_second() {
 #[tokio::test]
 async fn counter_does_not_exceed_its_maximum() {
     let world = World::new().await;
-    let users = &world.auth.users;
+    let accounts = &world.auth.accounts;
     let subject = "account:somebody".to_owned();
     for guess in 0..60 {
         let guess = format!("{guess:03}");
-        users
+        accounts
             .add_attempt(subject.clone(), NOW, 90, 3600, Some(&guess))
             .await
             .unwrap();
-        let settled_at = users
+        let settled_at = accounts
             .attempts(std::slice::from_ref(&subject))
             .await
             .unwrap()[0]
             .settled_at;
         assert!(settled_at <= NOW + 3600, "{settled_at}");
     }
-    let settled_at = users.attempts(&[subject]).await.unwrap()[0].settled_at;
+    let settled_at = accounts.attempts(&[subject]).await.unwrap()[0].settled_at;
     assert_eq!(settled_at, NOW + 3600);
 }
 

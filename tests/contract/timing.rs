@@ -81,7 +81,7 @@ async fn rejected_logins_need_the_same_time_for_every_cause() {
     world.add_documented().await;
     world.add(2, "unusable@example.com", None).await;
     world.add(3, "disabled@example.com", Some(PASSWORD)).await;
-    world.auth.users.set_active(3, false).await.unwrap();
+    world.auth.accounts.set_active(3, false).await.unwrap();
     let cheaper = PasswordHasher::new(
         Argon2Params {
             iterations: 1,
@@ -92,7 +92,7 @@ async fn rejected_logins_need_the_same_time_for_every_cause() {
     .unwrap();
     let cheaper = cheaper.hash(PASSWORD).await.unwrap();
     let account = world.add(4, "cheaper@example.com", Some(PASSWORD)).await;
-    world.auth.users.rehash(&account, cheaper).await.unwrap();
+    world.auth.accounts.rehash(&account, cheaper).await.unwrap();
 
     let wrong = (EMAIL, "wrong");
     for other in [

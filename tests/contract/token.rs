@@ -135,9 +135,9 @@ async fn checks_are_made_in_the_documented_order() {
     let world = World::new().await;
     world.add_documented().await;
     world.add(2, "off@example.com", Some("1234ABCD")).await;
-    world.auth.users.set_active(2, false).await.unwrap();
-    world.auth.users.revoke(2, || world.now()).await.unwrap();
-    world.auth.users.revoke(1, || world.now()).await.unwrap();
+    world.auth.accounts.set_active(2, false).await.unwrap();
+    world.auth.accounts.revoke(2, || world.now()).await.unwrap();
+    world.auth.accounts.revoke(1, || world.now()).await.unwrap();
 
     let expired = json!({ "exp": NOW - 1, "user_id": null, "username": null, "orig_iat": null });
     let mut forged = with(expired.clone());

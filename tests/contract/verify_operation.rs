@@ -56,8 +56,8 @@ async fn valid_token_is_returned_with_the_seconds_that_remain() {
 async fn checks_have_the_order_of_refresh() {
     let world = world().await;
     world.add(2, "disabled@example.com", Some("1234ABCD")).await;
-    world.auth.users.set_active(2, false).await.unwrap();
-    world.auth.users.revoke(2, || world.now()).await.unwrap();
+    world.auth.accounts.set_active(2, false).await.unwrap();
+    world.auth.accounts.revoke(2, || world.now()).await.unwrap();
     let expired = NOW - 1;
     for (changes, message) in [
         (json!({ "exp": null, "user_id": null }), DECODING),
@@ -95,7 +95,7 @@ async fn token_is_valid_after_its_refresh_window_and_without_the_time_of_its_log
 async fn revoked_token_is_rejected() {
     let world = world().await;
     let token = world.token().await;
-    world.auth.users.revoke(1, || world.now()).await.unwrap();
+    world.auth.accounts.revoke(1, || world.now()).await.unwrap();
     verify(&world, &token).await.assert_refused(DECODING);
     // A token without the time of its login may be older than the revocation.
     let undated = with(json!({ "orig_iat": null }));

@@ -246,7 +246,7 @@ impl World {
             audit: Audit {
                 whole_emails: false,
             },
-            users: AccountStore::new(db.clone(), limits),
+            accounts: AccountStore::new(db.clone(), limits),
             passwords: PasswordHasher::new(setup.cost, setup.budget).unwrap(),
             tokens: Tokens::new(&setup.secrets, setup.lifetimes)
                 .unwrap()
@@ -306,12 +306,12 @@ impl World {
             email: email.to_owned(),
             password,
         };
-        self.auth.users.add(account, self.now()).await.unwrap()
+        self.auth.accounts.add(account, self.now()).await.unwrap()
     }
 
     /// Returns the account with this ID from the database.
     pub(crate) async fn account(&self, id: i64) -> Option<Account> {
-        let accounts = self.auth.users.all().await.unwrap();
+        let accounts = self.auth.accounts.all().await.unwrap();
         accounts.into_iter().find(|account| account.id == id)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{NewDatabase, existing_users, location};
+use super::{NewDatabase, location, open_accounts};
 use crate::{
     accounts::{Access, DatabaseUrl},
     cli::{error::CliError, output::OutputArgs},
@@ -25,7 +25,7 @@ impl Backup {
             let error = CliError::from("this command makes backups of SQLite only");
             return Err(error.hint("use pg_dump for a database of PostgreSQL"));
         }
-        let accounts = existing_users(settings, Access::Read).await?;
+        let accounts = open_accounts(settings, Access::Read).await?;
         let failed = |error: String| {
             CliError::from(format!("cannot create {}: {error}", self.file.display()))
                 .hint("use a file that does not exist, in a folder with write permission")

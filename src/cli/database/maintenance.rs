@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::existing_users;
+use super::open_accounts;
 use crate::{
     accounts::Access,
     auth::Clock,
@@ -27,7 +27,7 @@ enum State {
 
 impl Maintenance {
     pub(super) async fn run(self, settings: &Settings) -> Result<(), CliError> {
-        let accounts = existing_users(settings, Access::Write).await?;
+        let accounts = open_accounts(settings, Access::Write).await?;
         let changed = match self.state {
             State::On => accounts.begin_maintenance(Clock::system().now()).await,
             State::Off => accounts.end_maintenance().await,

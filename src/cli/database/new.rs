@@ -68,9 +68,9 @@ impl NewDatabase {
     }
 
     /// Closes the database, and renames the file to its final path, which is logged.
-    pub(in crate::cli) async fn publish(self, users: &AccountStore) -> Result<(), CliError> {
+    pub(in crate::cli) async fn publish(self, accounts: &AccountStore) -> Result<(), CliError> {
         // The last connection writes the log back to the file.
-        users.close().await;
+        accounts.close().await;
         let path = self.path.clone();
         self.persist()?;
         log_created(&path);

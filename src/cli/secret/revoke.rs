@@ -28,8 +28,8 @@ impl Revoke {
                 "remove the key from the file of every replica, reload each replica, and run this command again",
             ));
         }
-        let users = database::existing_users(settings, Access::Write).await?;
-        if !users.revoke_key(kid).await.map_err(CliError::database)? {
+        let accounts = database::open_accounts(settings, Access::Write).await?;
+        if !accounts.revoke_key(kid).await.map_err(CliError::database)? {
             return Err(CliError::from(format!("no published key has the ID {kid}"))
                 .hint("`/.well-known/jwks.json` lists the published keys"));
         }

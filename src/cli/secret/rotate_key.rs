@@ -64,8 +64,11 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
 
 /// Rejects a rotation while an older key still signs, because the rotation would remove the older key.
 async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<(), CliError> {
-    let users = database::existing_users(settings, Access::Read).await?;
-    let published = users.published_keys().await.map_err(CliError::database)?;
+    let accounts = database::open_accounts(settings, Access::Read).await?;
+    let published = accounts
+        .published_keys()
+        .await
+        .map_err(CliError::database)?;
     let kid = &newest.public.kid;
     let now = Clock::system().now().unix_timestamp();
     let minutes = SIGNING_DELAY / 60;

@@ -173,8 +173,8 @@ async fn published_keys(settings: &Settings, secrets: &Secrets) -> Vec<SigningKe
     if secrets.keys.is_empty() {
         return Vec::new();
     }
-    match database::existing_users(settings, Access::Read).await {
-        Ok(users) => users.published_keys().await.unwrap_or_default(),
+    match database::open_accounts(settings, Access::Read).await {
+        Ok(accounts) => accounts.published_keys().await.unwrap_or_default(),
         Err(_) => Vec::new(),
     }
 }

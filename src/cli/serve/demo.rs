@@ -40,7 +40,7 @@ pub(super) fn banner(url: &str) -> String {
 
 /// Adds the documented account.
 pub(super) async fn add_account(
-    users: &AccountStore,
+    accounts: &AccountStore,
     passwords: &PasswordHasher,
     clock: &Clock,
 ) -> Result<(), CliError> {
@@ -53,7 +53,7 @@ pub(super) async fn add_account(
         email: EMAIL.to_owned(),
         password: Some(password),
     };
-    users
+    accounts
         .add(account, clock.now())
         .await
         .map_err(|error| error.to_string())?;

@@ -30,7 +30,7 @@ impl Create {
         } else {
             None
         };
-        let accounts = database::users_to_fill(settings).await?;
+        let accounts = database::open_or_create(settings).await?;
         let added = self.insert(&accounts, settings, email, hash).await;
         accounts.close().await;
         let added = added?;
