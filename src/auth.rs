@@ -3,13 +3,14 @@
 //! This module is independent of HTTP. [`LoginError`] and [`TokenRejection`] name the cause of a rejection for code and log;
 //! the module [`api`](crate::api) maps the cause to the response of the contract.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use crate::accounts::{self, AccountStore, DatabaseError};
+use crate::accounts::{AccountStore, DatabaseError};
 
 mod audit;
 mod client;
 mod clock;
+mod error;
 mod hash_pool;
 mod login;
 mod metrics;
@@ -26,8 +27,9 @@ use password::SchemeHistogram;
 pub use audit::Audit;
 pub use client::{ClientInfo, DisconnectWatcher};
 pub use clock::Clock;
+pub use error::{InternalError, LoginError, TokenRejection};
 pub use hash_pool::{HashPoolLimits, Overloaded};
-pub use login::{LoginError, login};
+pub use login::login;
 pub use metrics::AuthMetrics;
 pub use password::{Argon2Params, HashError, PasswordHasher, UnsupportedHash, policy, scheme_of};
 pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
@@ -36,7 +38,7 @@ pub use token::{
     Claims, GENERATE_HINT, JWKS_MAX_AGE, Jwks, Lifetimes, PreviousSecret, PrivateKey, PublicKey,
     SIGNING_DELAY, SecretError, Secrets, TokenError, Tokens, VerifiedClaims, weak_secret_reason,
 };
-pub use verify::{TokenRejection, ValidToken, verify, verify_for_gateway};
+pub use verify::{ValidToken, verify, verify_for_gateway};
 
 /// The state of authentication. A clone shares it.
 #[derive(Clone, Debug)]
@@ -113,39 +115,4 @@ pub struct IssuedToken {
     pub token: String,
     /// Seconds until it expires.
     pub expires_in: i64,
-}
-
-/// Time until a client should retry when the database is unavailable.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// The service failed. The request is not the cause.
-#[derive(Debug, thiserror::Error)]
-pub enum InternalError {
-    /// The database failed.
-    #[error("database: {0}")]
-    Database(#[from] DatabaseError),
-    /// A password could not be hashed.
-    #[error("password: {0}")]
-    Password(#[from] HashError),
-}
-
-impl InternalError {
-    /// Returns the value of the label `reason` in metrics.
-    const fn metric_label(&self) -> &'static str {
-        match self {
-            Self::Database(_) => "database",
-            Self::Password(HashError::Overloaded(_)) => "busy",
-            Self::Password(_) => "hashing",
-        }
-    }
-
-    /// Returns the time after which the client should retry, if a retry may succeed.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Database(error) => accounts::is_temporary(error).then_some(DEFAULT_RETRY_AFTER),
-            Self::Password(HashError::Overloaded(overloaded)) => Some(overloaded.wait),
-            Self::Password(_) => None,
-        }
-    }
 }

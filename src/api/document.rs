@@ -12,7 +12,7 @@ use poem_openapi::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    claims::CLAIMS_PATH,
+    claims::{CLAIMS_PATH, claims_schema},
     operation::with_slash,
     operations::{Contract, OperationDocs, Operations, WithVerify},
     text,
@@ -46,7 +46,7 @@ can also sign tokens.";
 pub struct Document {
     value: Value,
     docs: Vec<OperationDocs>,
-    pub(super) has_issuer: bool,
+    has_issuer: bool,
 }
 
 impl Document {
@@ -94,6 +94,27 @@ impl Document {
     #[must_use]
     pub const fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// Adds the claim `iss` to the schema of the claims, if the service has an issuer.
+    #[must_use]
+    pub const fn with_issuer(mut self, has_issuer: bool) -> Self {
+        self.has_issuer = has_issuer;
+        self
+    }
+
+    /// Returns the schema of the claims.
+    pub(super) fn claims(&self) -> Value {
+        claims_schema(self.has_issuer)
+    }
+
+    /// Returns the schema of the claims as JSON.
+    ///
+    /// # Panics
+    /// Never: a JSON value is JSON.
+    #[must_use]
+    pub fn to_claims_schema(&self) -> String {
+        serde_json::to_string_pretty(&self.claims()).expect("a JSON value is JSON") + "\n"
     }
 
     /// Returns the documentation of each operation.

@@ -6,7 +6,10 @@ use std::net::IpAddr;
 
 use tracing::{info, warn};
 
-use super::{IssuedToken, login::LoginError, verify::TokenRejection};
+use super::{
+    IssuedToken,
+    error::{LoginError, TokenRejection},
+};
 use crate::accounts::Account;
 
 /// The operation that received a token.

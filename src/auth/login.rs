@@ -3,70 +3,10 @@
 use tracing::warn;
 
 use super::{
-    AuthService, ClientInfo, HashError, InternalError, IssuedToken,
-    clock::unix_milliseconds,
-    hash_pool::DISCONNECT_GRACE,
-    password::Verification,
-    rate_limit::{self, RateLimited},
+    AuthService, ClientInfo, HashError, IssuedToken, LoginError, clock::unix_milliseconds,
+    hash_pool::DISCONNECT_GRACE, password::Verification, rate_limit,
 };
-use crate::accounts::{Account, DatabaseError, email};
-
-/// A login was rejected. The response is the same for the first five causes.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// No account has this email.
-    #[error("no account has this email")]
-    UnknownAccount,
-    /// The account has no usable password.
-    #[error("the account has no usable password")]
-    UnusablePassword,
-    /// The password is wrong.
-    #[error("the password is wrong")]
-    WrongPassword,
-    /// The account is disabled.
-    #[error("the account is disabled")]
-    Disabled,
-    /// The account was changed while the password was being verified.
-    #[error("the account was changed during the login")]
-    ConcurrentModification,
-    /// Too many logins failed.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The client disconnected before its password was hashed.
-    #[error("the client disconnected")]
-    ClientDisconnected,
-    /// The service failed.
-    #[error(transparent)]
-    Internal(#[from] InternalError),
-}
-
-impl From<DatabaseError> for LoginError {
-    fn from(error: DatabaseError) -> Self {
-        InternalError::from(error).into()
-    }
-}
-
-impl From<HashError> for LoginError {
-    fn from(error: HashError) -> Self {
-        InternalError::from(error).into()
-    }
-}
-
-impl LoginError {
-    /// Returns the value of the label `reason` in metrics.
-    pub(super) const fn metric_label(&self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown_account",
-            Self::UnusablePassword => "unusable_password",
-            Self::WrongPassword => "wrong_password",
-            Self::Disabled => "disabled",
-            Self::ConcurrentModification => "overtaken",
-            Self::RateLimited(_) => "throttled",
-            Self::ClientDisconnected => "caller_gone",
-            Self::Internal(error) => error.metric_label(),
-        }
-    }
-}
+use crate::accounts::{Account, email};
 
 /// Issues a token to the account with `email` if `password` is the account's password.
 ///

@@ -16,8 +16,8 @@ use prometheus_client::{
 
 use super::{
     AuthService, IssuedToken,
-    login::LoginError,
-    verify::{TokenRejection, ValidToken},
+    error::{LoginError, TokenRejection},
+    verify::ValidToken,
 };
 use crate::accounts::Account;
 

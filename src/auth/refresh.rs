@@ -1,9 +1,8 @@
 //! Refresh: exchanges a valid token for a newer one.
 
 use super::{
-    Audit, AuthService, ClientInfo, IssuedToken,
-    audit::PresentedFor,
-    verify::{TokenRejection, authenticate_client},
+    Audit, AuthService, ClientInfo, IssuedToken, audit::PresentedFor, error::TokenRejection,
+    verify::authenticate_client,
 };
 
 /// Issues a newer token for `token`. The new token has the same `orig_iat`, and the email of the account.

@@ -4,75 +4,12 @@ use time::OffsetDateTime;
 use tracing::debug;
 
 use super::{
-    Audit, AuthService, ClientInfo, InternalError,
+    Audit, AuthService, ClientInfo, TokenRejection,
     audit::PresentedFor,
     clock::unix_milliseconds,
-    rate_limit::RateLimited,
     token::{TokenError, VerifiedClaims},
 };
-use crate::accounts::{DatabaseError, TokenSubject};
-
-/// A presented token was rejected. The variants are in the order of the checks of a refresh. A verification does not need `orig_iat`.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenRejection {
-    /// The token does not verify.
-    #[error("the token is invalid: {0}")]
-    InvalidToken(#[from] TokenError),
-    /// The token has expired.
-    #[error("the token has expired")]
-    Expired,
-    /// The claim `user_id` or `username` is missing or empty.
-    #[error("the token has no account ID")]
-    NoSubject,
-    /// The account does not exist, or its email has changed.
-    #[error("the account was deleted, or has another email")]
-    UnknownAccount,
-    /// The account is disabled.
-    #[error("the account is disabled")]
-    Disabled,
-    /// The claim `orig_iat` is missing or zero.
-    #[error("orig_iat is missing")]
-    NoOrigIat,
-    /// The refresh window has passed.
-    #[error("the refresh window has ended")]
-    WindowPassed,
-    /// The tokens of the account were revoked after the login.
-    #[error("the token was revoked")]
-    Revoked {
-        /// The ID of the account.
-        user_id: i64,
-    },
-    /// The client sent too many invalid tokens.
-    #[error(transparent)]
-    RateLimited(#[from] RateLimited),
-    /// The service failed.
-    #[error(transparent)]
-    Internal(#[from] InternalError),
-}
-
-impl From<DatabaseError> for TokenRejection {
-    fn from(error: DatabaseError) -> Self {
-        InternalError::from(error).into()
-    }
-}
-
-impl TokenRejection {
-    /// Returns the value of the label `reason` in metrics.
-    pub(super) const fn metric_label(&self) -> &'static str {
-        match self {
-            Self::InvalidToken(_) => "invalid",
-            Self::Expired => "expired",
-            Self::NoSubject => "no_subject",
-            Self::UnknownAccount => "unknown_account",
-            Self::Disabled => "disabled",
-            Self::NoOrigIat => "no_orig_iat",
-            Self::WindowPassed => "window_passed",
-            Self::Revoked { .. } => "revoked",
-            Self::RateLimited(_) => "throttled",
-            Self::Internal(error) => error.metric_label(),
-        }
-    }
-}
+use crate::accounts::TokenSubject;
 
 /// A valid token.
 #[derive(Debug)]

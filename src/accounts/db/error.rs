@@ -157,3 +157,8 @@ fn code(error: &DbErr) -> Option<Code<'_>> {
     let extended: i32 = error.code()?.parse().ok()?;
     Some(Code::Sqlite(extended & 0xff))
 }
+
+/// Returns the error of a database that did not open.
+pub(super) fn unopened(what: &str, error: &DbErr) -> Problem {
+    Problem::new(format!("cannot open {what}: {error}")).hint_option(operator_hint(error))
+}

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DbErr, sqlx::sqlite::SqliteJournalMode,
-};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx::sqlite::SqliteJournalMode};
 use tokio::time::{Instant, sleep};
 
-use super::{error::operator_hint, limits::Limits, postgres, sqlite, url::DatabaseUrl};
+use super::{error::unopened, limits::Limits, postgres, sqlite, url::DatabaseUrl};
 use crate::problem::Problem;
 
 /// The rows that the thread of SQLite sends before it waits for the receiver. A batch of the account loader has at most 64 rows. With
@@ -98,9 +96,4 @@ pub async fn open_with(
             connected => return connected.map_err(|error| unopened(&what, &error)),
         }
     }
-}
-
-/// Returns the error of a database that did not open.
-pub(super) fn unopened(what: &str, error: &DbErr) -> Problem {
-    Problem::new(format!("cannot open {what}: {error}")).hint_option(operator_hint(error))
 }

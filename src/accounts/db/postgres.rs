@@ -23,9 +23,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{
-    error::is_pool_timeout,
+    error::{is_pool_timeout, unopened},
     limits::Limits,
-    open::unopened,
     url::{DatabaseUrl, several_hosts},
 };
 use crate::problem::Problem;

@@ -12,7 +12,7 @@ use super::{
     read::{lines, read_secret},
     rotate_key::rotate_key,
     targets::{Targets, unreadable},
-    write,
+    write::{self, RELOAD, unwritable},
 };
 use crate::{
     auth::{PreviousSecret, random},
@@ -23,7 +23,6 @@ use crate::{
     config::{JwtAlgorithm, Settings},
 };
 
-pub(super) const RELOAD: &str = "reload the service: `systemctl reload signet`, or `kill -HUP PID`";
 const DELETE_LATER: &str = "after SIGNET_JWT_EXPIRES_IN, when all tokens of the old secret have expired, delete the line of the old \
      secret and reload the service; `signet secret status` shows which secrets are in use";
 
@@ -292,19 +291,6 @@ fn read_previous(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
             .map_err(|error| format!("line {number} of {}: {error}", path.display()))?;
     }
     Ok(lines.into_iter().map(<[u8]>::to_vec).collect())
-}
-
-pub(super) fn unwritable(path: &Path, error: &io::Error) -> CliError {
-    let hint = match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            "run this command as the owner of the file, on a machine where the file is writable, and distribute the files from there"
-        }
-        io::ErrorKind::ResourceBusy => {
-            "the file is a mount point: replace the secret at the source of the mount"
-        }
-        _ => "run the command again",
-    };
-    CliError::from(format!("cannot write {}: {error}", path.display())).hint(hint)
 }
 
 fn old_secret_signs(error: CliError) -> CliError {

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::{
     load::{load_keys, no_key},
-    rotate::{RELOAD, unwritable},
     targets::{lock_folder_of, resolve, unreadable},
-    write,
+    write::{self, RELOAD, unwritable},
 };
 use crate::{
     accounts::{Access, DatabaseUrl},

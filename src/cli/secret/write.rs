@@ -9,12 +9,18 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-use crate::cli::paths::{folder_of, sync_folder_of};
+use crate::cli::{
+    error::CliError,
+    paths::{folder_of, sync_folder_of},
+};
 
 /// The start of the names of temporary files with new secrets.
 const CREATE_PREFIX: &str = ".signet-new-secret-";
 /// The start of the names of temporary files that replace a file.
 const REPLACE_PREFIX: &str = ".signet-secret-";
+
+/// The step after a change of the files.
+pub(super) const RELOAD: &str = "reload the service: `systemctl reload signet`, or `kill -HUP PID`";
 
 /// Creates a file with mode 0600, unless the file exists. Returns whether the file was created.
 pub(super) fn create(path: &Path, contents: &[u8]) -> io::Result<bool> {
@@ -61,6 +67,20 @@ fn write_temporary(path: &Path, prefix: &str, contents: &[u8]) -> io::Result<Nam
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Returns the error of a file that was not written, with its remedy.
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    let hint = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "run this command as the owner of the file, on a machine where the file is writable, and distribute the files from there"
+        }
+        io::ErrorKind::ResourceBusy => {
+            "the file is a mount point: replace the secret at the source of the mount"
+        }
+        _ => "run the command again",
+    };
+    CliError::from(format!("cannot write {}: {error}", path.display())).hint(hint)
 }
 
 #[cfg(test)]
