@@ -1,6 +1,9 @@
 //! The publication of public keys and of the issuer in the database, which all replicas share.
 
-use super::{AuthService, PrivateKey, token::published};
+use super::{
+    AuthService, PrivateKey,
+    token::published::{self, LastRead},
+};
 use crate::accounts::DatabaseError;
 
 /// The shortest time between two reads that clients cause, in seconds.
@@ -13,8 +16,8 @@ impl AuthService {
     /// If the database fails.
     pub async fn start_publication(&self) -> Result<(), DatabaseError> {
         let issuer = self.tokens.issuer.as_deref();
-        let now = || self.clock.now().unix_timestamp();
-        let recorded = self.accounts.record_issuer(issuer.unwrap_or_default(), now);
+        let issuer_or_none = issuer.unwrap_or_default();
+        let recorded = self.accounts.record_issuer(issuer_or_none, || self.now());
         let recorded = recorded.await;
         // Without an issuer, the role of the service needs no access to the table.
         if issuer.is_some() {
@@ -40,35 +43,49 @@ impl AuthService {
         if keys.is_empty() && self.tokens.issuer.is_none() {
             return Ok(());
         }
-        let mut read_at = self.tokens.publication.lock().await;
-        let now = self.clock.now().unix_timestamp();
-        *read_at = now;
+        let mut last_read = self.tokens.publication.lock().await;
+        let now = self.now();
         let rows = published::rows(keys, now, self.tokens.lifetimes.expires_in);
         if !rows.is_empty() {
             self.accounts.publish_keys(rows, now).await?;
         }
-        self.read_publication(now).await
+        self.read_publication(now, &mut last_read).await
     }
 
-    /// Reads the keys and issuers again, since another replica may have changed them. Reads at most once in [`MIN_PAUSE`], because clients
-    /// can cause it. A read that failed counts, so that requests do not wait for each other's time limit.
+    /// Reads the keys and issuers again, since another replica may have changed them. Clients can cause such reads, so there is a pause
+    /// after each read. If a read failed, the requests that waited for the read fail too: they do not wait for another read.
     ///
     /// # Errors
-    /// If the database fails.
+    /// If the database fails, or has failed less than [`MIN_PAUSE`] ago.
     pub(super) async fn read_publication_again(&self) -> Result<(), DatabaseError> {
-        let mut read_at = self.tokens.publication.lock().await;
-        let now = self.clock.now().unix_timestamp();
-        if now - *read_at < MIN_PAUSE {
-            return Ok(());
+        let mut last_read = self.tokens.publication.lock().await;
+        let now = self.now();
+        if now - last_read.at < MIN_PAUSE {
+            return last_read.failure.clone().map_or(Ok(()), Err);
         }
-        *read_at = now;
-        self.read_publication(now).await
+        self.read_publication(now, &mut last_read).await
     }
 
-    async fn read_publication(&self, now: i64) -> Result<(), DatabaseError> {
-        let keys = self.accounts.published_keys().await?;
-        let issuers = self.accounts.issuers().await?;
-        self.tokens.set_published(keys, issuers, now);
-        Ok(())
+    async fn read_publication(
+        &self,
+        now: i64,
+        last_read: &mut LastRead,
+    ) -> Result<(), DatabaseError> {
+        let read = async {
+            let keys = self.accounts.published_keys().await?;
+            let issuers = self.accounts.issuers().await?;
+            self.tokens.set_published(keys, issuers, now);
+            Ok(())
+        };
+        let read = read.await;
+        *last_read = LastRead {
+            at: self.now(),
+            failure: read.as_ref().err().cloned(),
+        };
+        read
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().unix_timestamp()
     }
 }

@@ -21,7 +21,7 @@ pub use published::{JWKS_MAX_AGE, Jwks, SIGNING_DELAY};
 pub use secrets::{PreviousSecret, SecretError, Secrets, weak_secret_reason};
 pub use verify::{TokenError, VerifiedClaims};
 
-use published::Published;
+use published::{LastRead, Published};
 use secrets::KeySet;
 
 /// The payload of a token, in the order in which it is written.
@@ -64,9 +64,8 @@ pub struct Tokens {
     pub lifetimes: Lifetimes,
     /// The claim `iss` of new tokens.
     pub issuer: Option<String>,
-    /// The time of the last read of keys and issuers, in Unix seconds. Only one task publishes and reads at a time, so that an older result
-    /// does not replace a newer one.
-    pub(super) publication: tokio::sync::Mutex<i64>,
+    /// The last read of keys and issuers. Only one task publishes and reads at a time, so that an older result does not replace a newer one.
+    pub(super) publication: tokio::sync::Mutex<LastRead>,
 }
 
 impl Tokens {
@@ -109,6 +108,17 @@ impl Tokens {
     /// Returns the loaded private keys.
     pub(super) fn private_keys(&self) -> Vec<PrivateKey> {
         self.loaded().private.clone()
+    }
+
+    /// Returns whether all of these keys are revoked, so that services reject their tokens.
+    pub fn are_revoked(&self, keys: &[PrivateKey]) -> bool {
+        !keys.is_empty() && !self.published().has_any(keys)
+    }
+
+    /// Returns whether new tokens have a signature of a revoked key.
+    pub fn signs_with_revoked_key(&self) -> bool {
+        let loaded = self.loaded();
+        loaded.hs256.is_none() && self.are_revoked(&loaded.private)
     }
 
     /// Returns the key set for verifiers at `now`, in Unix seconds.

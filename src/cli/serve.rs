@@ -40,6 +40,10 @@ pub(super) struct Serve {
     no_migrate: bool,
 }
 
+/// The remedy if every key is revoked.
+const REVOKED_HINT: &str = "write only a new key to the file: `signet secret generate --algorithm es256` prints a key; then send SIGHUP to \
+     every replica, or start the service";
+
 impl Serve {
     pub(super) async fn run(
         self,
@@ -141,6 +145,9 @@ impl Serve {
         });
         let published = auth.start_publication().await;
         published.map_err(unpublished)?;
+        if auth.tokens.signs_with_revoked_key() {
+            return Err(revoked());
+        }
         Ok((auth, secrets))
     }
 
@@ -192,6 +199,11 @@ async fn close(auth: &AuthService, maintenance: JoinHandle<()>) {
 
 fn unpublished(error: DatabaseError) -> CliError {
     CliError::database(error).in_context("cannot publish the keys or the issuer")
+}
+
+/// Returns the error of a service whose tokens no service would accept.
+fn revoked() -> CliError {
+    CliError::from("every key in SIGNET_JWT_KEYS_FILE is revoked").hint(REVOKED_HINT)
 }
 
 /// Binds both addresses, and starts the admin server if it has an address.

@@ -337,12 +337,13 @@ fn revoked_key_is_not_published() {
     assert!(said.contains("still in SIGNET_JWT_KEYS_FILE"), "{said}");
 
     let old = fs::read_to_string(&key_home.keys).unwrap();
+    // Before the reload: the service would replace tokens of the leaked key by tokens of the new key.
     let new = key_home.generate();
     key_home.write(&new);
-    service.signal("-HUP");
-    service.wait_for("secrets reloaded");
     let revoked = stdout(&key_home.run(&["secret", "revoke", &leaked]));
     assert!(revoked.contains(&leaked), "{revoked}");
+    service.signal("-HUP");
+    service.wait_for("secrets reloaded");
     // A replica that still has the key cannot publish the key again.
     key_home.write(&[&new[..], &old].concat());
     service.signal("-HUP");
@@ -353,8 +354,21 @@ fn revoked_key_is_not_published() {
         "{published:?}"
     );
 
-    key_home.write(&new);
-    let (code, said) = failure(&key_home.run(&["secret", "revoke", &leaked]));
+    let revoked = "every key in SIGNET_JWT_KEYS_FILE is revoked";
+    key_home.write(&old);
+    service.signal("-HUP");
+    let event = service.wait_for("cannot reload the secrets");
+    assert_eq!(event["error"], revoked);
+    let start = key_home.args(&["serve", "--listen", "127.0.0.1:0"]);
+    let (code, said) = failure(&key_home.home.run(&start));
     assert_eq!(code, 1);
-    assert!(said.contains("no published key has the ID"), "{said}");
+    assert!(said.contains(revoked), "{said}");
+
+    key_home.write(&new);
+    for unknown in [leaked.as_str(), "-AOmsVUm", "--OmsVUm"] {
+        let (code, said) = failure(&key_home.run(&["secret", "revoke", unknown]));
+        assert_eq!(code, 1, "{said}");
+        let expected = format!("no published key has the ID {unknown}");
+        assert!(said.contains(&expected), "{said}");
+    }
 }

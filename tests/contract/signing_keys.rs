@@ -10,6 +10,7 @@ use ring::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
     },
 };
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use signet::{
     api::{Document, Operations, PublicKeys},
@@ -410,6 +411,38 @@ async fn lagging_replica_reads_an_unknown_key() {
     lagging.set_clock(NOW + 1);
     lagging.refresh(&token).await.token();
     assert_eq!(verifies(&key_set(&lagging).await, &token), Some(true));
+}
+
+/// A request that waits for a read fails with the read. The client could otherwise log out, although another replica knows the key.
+#[tokio::test]
+async fn requests_fail_together_with_the_read_of_an_unknown_key() {
+    let (own, other) = (PrivateKey::generate(), PrivateKey::generate());
+    let world = world_with(es256(&[&own])).await;
+    let change = "ALTER TABLE signing_keys RENAME TO lost";
+    world.db.execute_unprepared(change).await.unwrap();
+    world.set_clock(NOW + 1);
+    let header = json!({ "typ": "JWT", "alg": "ES256", "kid": other.public.kid });
+    let unknown = sign(&other, &header, &claims());
+    for _ in 0..2 {
+        let answer = world.refresh(&unknown).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}
+
+/// Each row of the database is forged or damaged.
+#[tokio::test]
+async fn invalid_rows_are_not_published() {
+    let own = PrivateKey::generate();
+    let world = world_with(es256(&[&own])).await;
+    for change in [
+        "UPDATE signing_keys SET published_at = 9223372036854775807",
+        "UPDATE signing_keys SET x = 'AAAA'",
+    ] {
+        world.db.execute_unprepared(change).await.unwrap();
+        world.auth.renew_publication().await.unwrap();
+        world.token().await;
+    }
+    assert_eq!(key_set(&world).await["keys"], json!([]));
 }
 
 /// The key of RFC 7515 appendix A.3 signs the examples.

@@ -74,11 +74,9 @@ pub async fn open_with(
         "the database in memory".to_owned()
     };
     options.map_sqlx_sqlite_opts(move |sqlite| {
+        let sqlite = sqlite.busy_timeout(wait).row_buffer_size(ROW_BUFFER);
         // The file exists by now. If the file is removed later, a new connection must not create another file.
-        let sqlite = sqlite
-            .create_if_missing(false)
-            .busy_timeout(wait)
-            .row_buffer_size(ROW_BUFFER);
+        let sqlite = sqlite.create_if_missing(false);
         match access {
             // Readers do not wait for the writer.
             Access::Write => sqlite.journal_mode(SqliteJournalMode::Wal),

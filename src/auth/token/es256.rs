@@ -171,7 +171,7 @@ fn fault_of(pkcs8: &[u8]) -> Problem {
         .hint(
             "add the public key with `openssl ec -in FILE -conv_form uncompressed -out NEW_FILE`",
         ),
-        None => damaged("the key is damaged"),
+        None => unusable("the key is damaged, or of another kind"),
     }
 }
 

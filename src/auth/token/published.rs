@@ -8,11 +8,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Value, json};
 
 use super::es256::{PrivateKey, PublicKey};
-use crate::accounts::{Issuer, SigningKey};
+use crate::accounts::{DatabaseError, Issuer, SigningKey};
 
 /// The time for which verifiers may cache the key set, in seconds.
 pub const JWKS_MAX_AGE: i64 = 600;
@@ -31,6 +32,14 @@ pub(super) struct Published {
     /// When the database was read, in Unix seconds.
     read_at: i64,
     jwks: Arc<str>,
+}
+
+/// The last read of the published keys and the issuers.
+#[derive(Debug, Default)]
+pub(in crate::auth) struct LastRead {
+    /// The end of the read, in Unix seconds.
+    pub(in crate::auth) at: i64,
+    pub(in crate::auth) failure: Option<DatabaseError>,
 }
 
 #[derive(Debug)]
@@ -87,6 +96,10 @@ impl Published {
         self.keys.iter().find(|key| key.row.kid == kid)
     }
 
+    pub(super) fn has_any(&self, keys: &[PrivateKey]) -> bool {
+        keys.iter().any(|key| self.find(&key.public.kid).is_some())
+    }
+
     /// Returns the key that signs at `now`: the newest key that every verifier knows. If there is none, no older key could sign either,
     /// and the key that was published first signs.
     pub(super) fn signing_key<'a>(
@@ -99,7 +112,7 @@ impl Published {
             .filter_map(|key| Some((self.find(&key.public.kid)?.row.published_at, key)));
         let known = published
             .clone()
-            .filter(|(at, _)| at + SIGNING_DELAY <= now);
+            .filter(|(at, _)| at.saturating_add(SIGNING_DELAY) <= now);
         // The newest key is the first one of the file, also if the keys were published at the same time. Otherwise the last one of the
         // file signs, because verifiers may know it from before the table was lost.
         let newest = known.rev().max_by_key(|(at, _)| *at);
@@ -137,7 +150,7 @@ impl Published {
         now: i64,
         expires_in: i64,
     ) -> bool {
-        let is_changing = |latest: &Issuer| now <= latest.since + expires_in;
+        let is_changing = |latest: &Issuer| now <= latest.since.saturating_add(expires_in);
         let mut known = self.issuers.iter();
         issuer == own
             || self.issuers.first().is_some_and(is_changing)
@@ -159,11 +172,17 @@ impl Published {
     }
 }
 
-/// Returns the key of a row. Returns `None` if its ID is not the ID of the key, because a damaged or forged row must not be published.
+/// Returns the key of a row. Returns `None` if the row has the ID of another key, or coordinates of another length, because a damaged or
+/// forged row must not be published.
 fn decoding_key(row: &SigningKey) -> Option<DecodingKey> {
     let public = PublicKey::new(row.x.clone(), row.y.clone());
+    let is_coordinate = |text: &String| {
+        let bytes = URL_SAFE_NO_PAD.decode(text);
+        bytes.is_ok_and(|bytes| bytes.len() == 32)
+    };
+    let is_valid = public.kid == row.kid && is_coordinate(&row.x) && is_coordinate(&row.y);
     let key = DecodingKey::from_ec_components(&row.x, &row.y).ok();
-    key.filter(|_| public.kid == row.kid)
+    key.filter(|_| is_valid)
 }
 
 /// Returns the rows of keys that are published from `now` until the last token of `expires_in` seconds has expired.

@@ -195,5 +195,9 @@ fn generate(path: &Path) -> std::io::Result<()> {
 }
 
 fn unreadable(path: &Path, setting: &str, error: std::io::Error) -> CliError {
-    format!("cannot read {} ({setting}): {error}", path.display()).into()
+    CliError::from(format!(
+        "cannot read {} ({setting}): {error}",
+        path.display()
+    ))
+    .hint("check the path, and that the user of the service may read the file")
 }

@@ -12,6 +12,8 @@ use crate::{
 #[derive(clap::Args)]
 pub(in crate::cli) struct Revoke {
     /// ID of the key for ES256, as `signet secret status` and `/.well-known/jwks.json` show it
+    // The ID may start with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     #[command(flatten)]
     output: OutputArgs,
@@ -25,7 +27,8 @@ impl Revoke {
         if keys.any(|key| key.public.kid == *kid) {
             let message = format!("the key {kid} is still in SIGNET_JWT_KEYS_FILE");
             return Err(CliError::from(message).hint(
-                "remove the key from the file of every replica, reload each replica, and run this command again",
+                "write only a new key to the file of this machine, run this command again, and then copy the file to every replica and reload \
+                 each replica",
             ));
         }
         let accounts = database::open_accounts(settings, Access::Write).await?;

@@ -91,7 +91,7 @@ impl Status {
         for key in &secrets.keys {
             let kid = &key.public.kid;
             let published = published.iter().find(|published| published.kid == *kid);
-            let signs_from = published.map(|key| key.published_at + SIGNING_DELAY);
+            let signs_from = published.map(|key| key.published_at.saturating_add(SIGNING_DELAY));
             rows.push(Row {
                 signs_from: signs_from.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()),
                 ..row(kid.clone(), settings.jwt_keys_file.clone(), None)

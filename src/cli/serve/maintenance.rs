@@ -6,8 +6,9 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use tracing::warn;
+use tracing::{error, warn};
 
+use super::REVOKED_HINT;
 use crate::{accounts::operator_hint, auth::AuthService};
 
 /// The shortest pause between two runs.
@@ -41,6 +42,13 @@ async fn renew_publication(auth: &AuthService) -> Infallible {
         if let Err(error) = auth.renew_publication().await {
             let hint = operator_hint(&error);
             warn!(%error, hint, "cannot renew the publication of the keys; verifiers may not cache the key set");
+        }
+        if auth.tokens.signs_with_revoked_key() {
+            let hint = REVOKED_HINT;
+            error!(
+                hint,
+                "every key in SIGNET_JWT_KEYS_FILE is revoked; services reject new tokens"
+            );
         }
     }
 }

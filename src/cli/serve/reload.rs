@@ -3,7 +3,7 @@
 use tokio::signal::unix::SignalKind;
 use tracing::{error, info};
 
-use super::{systemd, unpublished};
+use super::{revoked, systemd, unpublished};
 use crate::{
     auth::{AuthService, Secrets},
     cli::{certificate::Certificate, error::CliError, secret, signal},
@@ -55,6 +55,9 @@ impl Reloader {
             let hint = format!("{remedy}; then send SIGHUP again");
             error.hint(hint)
         })?;
+        if secrets.current.is_none() && self.auth.tokens.are_revoked(&secrets.keys) {
+            return Err(revoked());
+        }
         let replaced = self.auth.tokens.replace(&secrets);
         Ok(replaced.map_err(|error| error.to_string())?)
     }
