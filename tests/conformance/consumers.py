@@ -10,12 +10,11 @@ from pathlib import Path
 from shutil import copytree
 from string import Template
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import yaml
 from exchanges import encoded
-from target import DOCUMENT, HERE, JSON, Target
+from target import DOCUMENT, HERE, JSON, Target, started
 from tools import NODE, run
 from wire import Request, send
 
@@ -93,32 +92,9 @@ def prism(folder: Path, target: Target) -> Iterator[str]:
     """Runs the mock on a free port, and yields its address."""
     command = [*command_of_page("@stoplight/prism-cli", target), "--port=0"]
     (node,) = HERE.glob(NEWER_NODE)
-    with subprocess.Popen(
-        [node, NODE / ".bin/prism", *command],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            address = listening(process.stdout)
-            # Reads the log, because a full pipe would block the mock.
-            rest = Thread(target=process.stdout.read)
-            rest.start()
-            yield address
-        finally:
-            process.terminate()
-    rest.join()
-
-
-def listening(log: Iterable[str]) -> str:
-    lines = []
-    for line in log:
-        lines.append(line)
-        if found := re.search(r"listening on http://(\S+)", line):
-            return found[1]
-    raise RuntimeError("".join(lines))
+    program = [node, NODE / ".bin/prism", *command]
+    with started(program, r"listening on http://(\S+)", cwd=folder) as address:
+        yield address
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ FORMATS = {
     "postman": "signet.postman_collection.json",
     "bruno": "bruno",
 }
+
+# The address in the log of the service.
+LISTENING = '"listening","address":"([^"]+)"'
 
 # These settings replace the SIGNET variables of the environment. The port is a free port.
 SETTINGS = {"SIGNET_LISTEN": "127.0.0.1:0", "SIGNET_THROTTLE": "off", "SIGNET_VERIFY": "on"}
@@ -111,18 +115,22 @@ def service() -> Iterator[str]:
 @contextmanager
 def serving(home: str, *options: str, **settings: str) -> Iterator[str]:
     """Runs the service in this folder on a free port, and yields its address."""
+    command = [signet(), "serve", *options]
+    with started(command, LISTENING, cwd=home, env=environment(**settings)) as address:
+        yield address
+
+
+@contextmanager
+def started(command: list[Any], listening: str, **options: Any) -> Iterator[str]:
+    """Starts a program, and yields its address: the group of the pattern `listening` in the log."""
     with subprocess.Popen(
-        [signet(), "serve", *options],
-        cwd=home,
-        env=environment(**settings),
-        stderr=subprocess.PIPE,
-        text=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
     ) as process:
-        assert process.stderr
+        assert process.stdout
         try:
-            address = listening(process.stderr)
-            # Reads the log, because a full pipe would block the service.
-            rest = Thread(target=process.stderr.read)
+            address = address_of(process.stdout, listening)
+            # Reads the log, because a full pipe would block the program.
+            rest = Thread(target=process.stdout.read)
             rest.start()
             yield address
         finally:
@@ -154,11 +162,10 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | SETTINGS | settings
 
 
-def listening(log: Iterable[str]) -> str:
-    """Returns the address in the log of a service."""
+def address_of(log: Iterable[str], listening: str) -> str:
     lines = []
     for line in log:
         lines.append(line)
-        if '"listening"' in line:
-            return json.loads(line)["address"]
-    raise RuntimeError(f"the service did not start: {''.join(lines)}")
+        if found := re.search(listening, line):
+            return found[1]
+    raise RuntimeError(f"the program did not start: {''.join(lines)}")
