@@ -16,9 +16,10 @@ impl AuthService {
     /// If the database fails.
     pub async fn start_publication(&self) -> Result<(), DatabaseError> {
         let issuer = self.tokens.issuer.as_deref();
-        let issuer_or_none = issuer.unwrap_or_default();
-        let recorded = self.accounts.record_issuer(issuer_or_none, || self.now());
-        let recorded = recorded.await;
+        let recorded = self
+            .accounts
+            .record_issuer(issuer.unwrap_or_default(), || self.now())
+            .await;
         // Without an issuer, the role of the service needs no access to the table.
         if issuer.is_some() {
             recorded?;

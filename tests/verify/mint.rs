@@ -1,4 +1,4 @@
-//! Mints the tokens of the test with the code of the service: `mint NOW SECRET PREVIOUS EMAIL` for `corpus.json`, and
+//! Mints the tokens of the test with the code of the service: `mint hs256 NOW SECRET PREVIOUS EMAIL` for `corpus.json`, and
 //! `mint es256 NOW KEYS_FILE EMAIL` for `corpus-public-keys.json`.
 //!
 //! Prints a JSON object with a token for each kind. `NOW` is in Unix seconds. The token `at_expiry` expires at `NOW`.
@@ -19,14 +19,16 @@ const REVOKED: i64 = 2;
 
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    let [mode_or_now, now_or_secret, keys_or_previous, email] = &arguments[..] else {
-        panic!("usage: mint NOW SECRET PREVIOUS EMAIL, or mint es256 NOW KEYS_FILE EMAIL");
-    };
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let number = |now: &str| now.parse().expect("NOW is a number");
-    let tokens = if mode_or_now == "es256" {
-        es256::tokens(number(now_or_secret), keys_or_previous, email)
-    } else {
-        hs256_tokens(number(mode_or_now), now_or_secret, keys_or_previous, email)
+    let tokens = match arguments[..] {
+        ["hs256", now, secret, previous, email] => {
+            hs256_tokens(number(now), secret, previous, email)
+        }
+        ["es256", now, keys_file, email] => es256::tokens(number(now), keys_file, email),
+        _ => {
+            panic!("usage: mint hs256 NOW SECRET PREVIOUS EMAIL, or mint es256 NOW KEYS_FILE EMAIL")
+        }
     };
     println!("{tokens}");
 }

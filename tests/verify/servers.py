@@ -90,7 +90,7 @@ class SecretService(Service):
         }
 
     def arguments(self, now: str) -> list[str]:
-        return [now, SECRET, PREVIOUS, EMAIL]
+        return ["hs256", now, SECRET, PREVIOUS, EMAIL]
 
 
 class KeyService(Service):

@@ -71,22 +71,21 @@ async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<
     let kid = &newest.public.kid;
     let now = Clock::system().now().unix_timestamp();
     let minutes = SIGNING_DELAY / 60;
-    let (fault, remedy, otherwise) = match published.iter().find(|row| row.kid == *kid) {
+    let again = format!("run the command again after {minutes} minutes");
+    let (fault, remedy) = match published.iter().find(|row| row.kid == *kid) {
         Some(row) if row.published_at.saturating_add(SIGNING_DELAY) <= now => return Ok(()),
         Some(_) => (
             format!("was published less than {minutes} minutes ago, and may not sign yet"),
-            "",
-            "",
+            again,
         ),
         None => (
             "is not published".to_owned(),
-            "reload the service, which publishes the key, and ",
-            "; if the key is revoked, write only a new key to the file",
+            format!(
+                "reload the service, which publishes the key, and {again}; if the key is revoked, write only a new key to the file"
+            ),
         ),
     };
     Err(CliError::from(format!("the newest key {kid} {fault}"))
         .state("nothing was changed")
-        .hint(format!(
-            "{remedy}run the command again after {minutes} minutes{otherwise}"
-        )))
+        .hint(remedy))
 }
