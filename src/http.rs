@@ -87,7 +87,7 @@ pub fn build_app(auth: &AuthService, config: AppConfig, admin: &AdminApi) -> Bui
     let lost = "Log lines lost because the reader of the log was too slow";
     registry.register("log_lines_lost", lost, config.lost_lines);
     let shutdown = ShutdownFlag::default();
-    let mut targets = docs::targets(&document);
+    let mut targets = docs::targets(document);
     targets.extend(operations(config.operations, auth));
     if config.keys != PublicKeys::Absent {
         targets.insert(JWKS_PATH.to_owned(), jwks::target(auth));

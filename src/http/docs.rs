@@ -3,7 +3,10 @@
 //! All links are relative, so the pages work below any path prefix. Only the documents need `SIGNET_PUBLIC_URL` there. The pages load all
 //! files from this service.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Response,
@@ -15,7 +18,7 @@ use poem::{
 
 use super::{method_router::MethodRouter, router::Target};
 use crate::api::{CLAIMS_PATH, Document};
-use assets::Assets;
+use assets::{ASSETS, rewrite_urls};
 use contract::ContractHtml;
 pub(super) use static_file::{Content, StaticFile};
 
@@ -30,44 +33,46 @@ const ASSET_PREFIX: &str = "/docs/assets/";
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the pages of `document` and their files by path.
-pub(super) fn targets(document: &Document) -> HashMap<String, Target> {
-    let assets = Assets::load();
-    let title = document.value()["info"]["title"]
-        .as_str()
-        .unwrap_or_default();
-    let page = |template: &str| assets.rewrite_urls(&template.replace("{title}", title));
-    let swagger = page(include_str!("docs/swagger.html"));
-    let html = ContractHtml::render(&document.to_markdown());
-    let contract = page(include_str!("docs/contract.html"))
-        .replace("{contents}", &html.contents)
-        .replace("{contract}", &html.body);
+/// Returns the pages of `document` and their files by path. Each is created for its first request: all together use a megabyte, and most
+/// replicas never need them.
+pub(super) fn targets(document: Document) -> HashMap<String, Target> {
+    let document = Arc::new(document);
+    let rendered = |render: fn(&Document) -> StaticFile| {
+        let document = Arc::clone(&document);
+        lazy(move || render(&document))
+    };
+    let text = |render| MethodRouter::get(boxed(rendered(render)));
+    let page = |render| {
+        let policy = SetHeader::new().overriding(CONTENT_SECURITY_POLICY, CSP);
+        MethodRouter::get(boxed(rendered(render).with(policy)))
+    };
     let pages = [
         ("/", redirect(Redirect::temporary("docs/"))),
         ("/docs", redirect(Redirect::temporary("docs/"))),
-        ("/docs/", html_page(swagger)),
+        ("/docs/", page(swagger_page)),
         ("/contract", redirect(Redirect::temporary("contract/"))),
-        ("/contract/", html_page(contract)),
+        ("/contract/", page(contract_page)),
         // The former paths of the contract.
         ("/redoc", redirect(Redirect::permanent("contract/"))),
         ("/redoc/", redirect(Redirect::permanent("../contract/"))),
         (
             "/openapi.json",
-            text("application/json", document.to_json()),
+            text(|document| revalidated("application/json", document.to_json())),
         ),
         (
             "/openapi.yaml",
-            text("application/yaml", document.to_yaml()),
+            text(|document| revalidated("application/yaml", document.to_yaml())),
         ),
         (
             CLAIMS_PATH,
-            text("application/schema+json", document.to_claims_schema()),
+            text(|document| revalidated("application/schema+json", document.to_claims_schema())),
         ),
     ];
     let pages = pages.map(|(path, handlers)| (path.to_owned(), target(path, handlers)));
-    let files = assets.by_hashed_name.into_iter().map(|(name, content)| {
-        let path = format!("{ASSET_PREFIX}{name}");
-        (path, target(ASSET_PREFIX, file(content)))
+    let files = ASSETS.iter().map(|asset| {
+        let path = format!("{ASSET_PREFIX}{}", asset.hashed_name());
+        let handlers = MethodRouter::get(boxed(lazy(|| asset.file())));
+        (path, target(ASSET_PREFIX, handlers))
     });
     pages.into_iter().chain(files).collect()
 }
@@ -80,26 +85,35 @@ fn target(path: &str, handlers: MethodRouter) -> Target {
     }
 }
 
-fn file(file: StaticFile) -> MethodRouter {
-    MethodRouter::get(boxed(content(file)))
-}
-
-fn content(file: StaticFile) -> impl Endpoint<Output = Response> {
+/// Serves a file that is created for its first request.
+fn lazy(create: impl FnOnce() -> StaticFile + Send + 'static) -> impl Endpoint<Output = Response> {
+    let file = LazyLock::new(create);
     make_sync(move |request| file.response(request.headers()))
 }
 
-fn html_page(page: String) -> MethodRouter {
-    let page = content(document("text/html; charset=utf-8", page));
-    let policy = SetHeader::new().overriding(CONTENT_SECURITY_POLICY, CSP);
-    MethodRouter::get(boxed(page.with(policy)))
+fn swagger_page(document: &Document) -> StaticFile {
+    html(with_title(include_str!("docs/swagger.html"), document))
 }
 
-fn text(media_type: &'static str, text: String) -> MethodRouter {
-    file(document(media_type, text))
+fn contract_page(document: &Document) -> StaticFile {
+    let contract = ContractHtml::render(&document.to_markdown());
+    let page = with_title(include_str!("docs/contract.html"), document)
+        .replace("{contents}", &contract.contents)
+        .replace("{contract}", &contract.body);
+    html(page)
+}
+
+fn with_title(page: &str, document: &Document) -> String {
+    let title = document.value()["info"]["title"].as_str();
+    rewrite_urls(page).replace("{title}", title.unwrap_or_default())
+}
+
+fn html(page: String) -> StaticFile {
+    revalidated("text/html; charset=utf-8", page)
 }
 
 /// A document may change when the service restarts, so clients must revalidate.
-fn document(media_type: &str, text: String) -> StaticFile {
+fn revalidated(media_type: &str, text: String) -> StaticFile {
     StaticFile::new(media_type, "no-cache", Content::Plain(text.into()))
 }
 
