@@ -15,18 +15,19 @@ from common import medians, pinned, run_wrk, run_wrk_on_new_process, table, targ
 from instructions import committed, count
 from servers import BENCH, SIGNET, Django, Echo, Gateway, Signet, SignetOnPostgres, SignetWithKey, argon2_cost, copy_binary
 
-SQLITE, QUIET, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "poem echo"
+SQLITE, QUIET, ES256, POEM = "Signet on SQLite", "Signet, SIGNET_LOG=warn", "Signet with ES256", "poem echo"
 # Classes, environments and notes.
 SERVERS = {
     SQLITE: (Signet, {}, "default settings, log in a file"),
     QUIET: (Signet, {"SIGNET_LOG": "warn"}, "without the log line per request"),
     "Signet on PostgreSQL": (SignetOnPostgres, {}, "includes the CPU time of PostgreSQL, which shares the core"),
-    "Signet with ES256": (SignetWithKey, {}, "verifies and signs with a key instead of a secret"),
+    ES256: (SignetWithKey, {}, "verifies and signs with a key instead of a secret"),
     POEM: (Echo, {"FRAMEWORK": "poem"}, "parses the same body, and returns a response of the same size: the limit of the framework"),
     "hyper echo": (Echo, {"FRAMEWORK": "hyper"}, "the same without a framework: the limit of the runtime"),
     "Django": (Django, {}, "Django 3.2 and djangorestframework-jwt 1.11 on SQLite, two gunicorn workers without keep-alive"),
 }
 GATEWAY = "Signet, /verify for gateways"
+JWKS, CLAIMS = "Signet, the key set", "Signet, the schema of the claims"
 CLIENTS = [1, CONNECTIONS, 512]
 STORM_REFRESH_RATE = 1_000
 ACCOUNTS = 4_000 if SHORT else 100_000
@@ -44,6 +45,8 @@ def measure_refreshes():
         measurements = {name: partial(run_wrk_on_new_process, server, "refresh", bodies[name]) for name, server in servers.items()}
         tokens = gateway.bodies("refresh")
         measurements[GATEWAY] = partial(run_wrk_on_new_process, gateway, "verify", tokens, bearer=True)
+        for name, document in [(JWKS, "jwks"), (CLAIMS, "claims")]:
+            measurements[name] = partial(run_wrk_on_new_process, servers[ES256], document, [{}], document=True)
         for clients in CLIENTS:
             measurements[clients] = partial(run_wrk_on_new_process, servers[SQLITE], "refresh", bodies[SQLITE], connections=clients)
         return medians(measurements)
@@ -124,6 +127,7 @@ def targets(refreshes, logins, growth, counts):
         ("CPU per refresh against the poem echo", ours["cost"] / echo["cost"], "at most", 2.6, ""),
         ("refreshes with SIGNET_LOG=info into a file against warn", ours["rate"] / quiet["rate"], "at least", 0.75, ""),
         ("verifications for a gateway against refreshes, requests per second", refreshes[GATEWAY]["rate"] / ours["rate"], "at least", 0.8, ""),
+        ("CPU per request of the key set against the schema of the claims", refreshes[JWKS]["cost"] / refreshes[CLAIMS]["cost"], "at most", 1.1, ""),
         ("p99 of refreshes in a login storm", process["p99"], "at most", 10, "ms"),
         ("logins against bare Argon2", logins["logins"]["rate"] / logins["argon2"]["rate"], "at least", 0.95, ""),
         ("start", process["start_ms"], "at most", 50, "ms"),
@@ -184,6 +188,10 @@ Signet on SQLite by number of clients:
 The same tokens in the header of `GET /verify`, which verifies tokens for gateways:
 
 {refresh_table("server", {GATEWAY: refreshes[GATEWAY]})}
+
+Requests of documents with ES256:
+
+{refresh_table("server", {name: refreshes[name] for name in [JWKS, CLAIMS]})}
 
 ## Logins
 

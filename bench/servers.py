@@ -160,12 +160,18 @@ class Signet(Server):
 class SignetWithKey(Signet):
     """Signet with ES256."""
 
+    DOCUMENTS = {"jwks": "/.well-known/jwks.json", "claims": "/openapi/claims.schema.json"}
+
     def prepare(self, cleanup):
         super().prepare(cleanup)
         key = subprocess.run([SIGNET, "secret", "generate", "--algorithm=es256"], capture_output=True, check=True).stdout
         (self.directory / "keys.pem").write_bytes(key)
         del self.environment["SIGNET_JWT_SECRET"]
         self.environment |= {"SIGNET_JWT_ALGORITHM": "ES256", "SIGNET_JWT_KEYS_FILE": "keys.pem"}
+
+    def url(self, operation):
+        path = self.DOCUMENTS.get(operation)
+        return f"http://127.0.0.1:{self.port}{path}" if path else super().url(operation)
 
     def bodies(self, operation):
         """Logs in to each account, because only the service has the key."""
