@@ -24,8 +24,8 @@ pub use attempts::{FINGERPRINT_LEN, Model as Attempts};
 pub use contents::{Contents, ReadError, Rows};
 pub use copy::{CopyError, PreparedCopy};
 pub use db::{
-    Access, DatabaseUrl, FileError, Limits, PoolStats, ReadinessError, host_without_tls,
-    is_file_in_use, is_temporary, open, open_with, operator_hint, uncreated,
+    Access, DatabaseUrl, Limits, PoolStats, ReadinessError, host_without_tls, is_file_in_use,
+    is_temporary, open, open_with, operator_hint, uncreated,
 };
 pub use diagnostics::Diagnostics;
 pub use django::DjangoTable;

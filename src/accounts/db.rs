@@ -16,5 +16,5 @@ pub use limits::Limits;
 pub use open::{Access, open, open_with};
 pub use postgres::host_without_tls;
 pub(super) use postgres::{find_cause, ping_timeout};
-pub use sqlite::{FileError, is_file_in_use, uncreated};
+pub use sqlite::{is_file_in_use, uncreated};
 pub use url::DatabaseUrl;

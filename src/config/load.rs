@@ -116,14 +116,14 @@ impl<'a> Loader<'a> {
             match (known.find(|setting| setting.variable() == *name), value) {
                 (Some(setting), Some(text)) => self.set_text(setting, text, source),
                 (Some(_), None) => {
-                    let problem = Problem::new("the value is not UTF-8");
-                    self.errors.push(source.error(problem));
+                    self.errors
+                        .push(source.error(Problem::new("the value is not UTF-8")));
                 }
                 (None, _) => match self.misspelled(&key.to_lowercase()).map(variable) {
                     Some(meant) => {
-                        let problem = Problem::new("unknown setting");
                         let hint = format!("did you mean {meant}? Otherwise, unset the variable");
-                        self.errors.push(source.error(problem.hint(hint)));
+                        let error = source.error_with_hint("unknown setting", &hint);
+                        self.errors.push(error);
                     }
                     None => self.unknown_variables.push(name.clone()),
                 },
@@ -182,8 +182,8 @@ impl<'a> Loader<'a> {
             Some(meant) => format!("did you mean {meant}?{advice}"),
             None => "`signet config sample` shows every setting".to_owned(),
         };
-        let problem = Problem::new("unknown setting").hint(hint);
-        self.errors.push(source.error(problem));
+        self.errors
+            .push(source.error_with_hint("unknown setting", &hint));
     }
 
     /// Sets a value from a variable or a flag.
@@ -219,9 +219,9 @@ impl<'a> Loader<'a> {
                 (true, false) => first,
                 (false, true) => second,
                 _ => {
-                    let problem = Problem::new(format!("{} is also set", b.location()));
-                    let problem = problem.hint("unset one of the two");
-                    self.errors.push(a.error(problem));
+                    let message = format!("{} is also set", b.location());
+                    self.errors
+                        .push(a.error_with_hint(&message, "unset one of the two"));
                     continue;
                 }
             };
@@ -235,9 +235,9 @@ impl<'a> Loader<'a> {
             let is_missing =
                 !self.sources.contains_key(missing) && !self.rejected.contains(missing);
             if let Some(source) = self.sources.get(given).filter(|_| is_missing) {
-                let problem = Problem::new(format!("{missing} is not set"));
-                let problem = problem.hint("set both, or unset both");
-                self.errors.push(source.error(problem));
+                let message = format!("{missing} is not set");
+                let error = source.error_with_hint(&message, "set both, or unset both");
+                self.errors.push(error);
             }
         }
     }
@@ -250,19 +250,18 @@ impl<'a> Loader<'a> {
         if let Some(source @ ValueSource::Flag(_)) = self.sources.get("database_url")
             && settings.database_url.has_password()
         {
-            let problem = Problem::new(
+            self.errors.push(source.error_with_hint(
                 "the URL contains a password, and other users of this machine can read flags",
-            );
-            let hint = "set SIGNET_DATABASE_URL, or set the password in PGPASSWORD or ~/.pgpass";
-            self.errors.push(source.error(problem.hint(hint)));
+                "set SIGNET_DATABASE_URL, or set the password in PGPASSWORD or ~/.pgpass",
+            ));
         }
         if let Some(source) = self.sources.get("admin_listen")
             && settings.admin_listen.as_ref() == Some(&settings.listen)
             && !settings.listen.is_any_port()
         {
-            let problem = Problem::new("the address is also the address for clients");
-            let problem = problem.hint("use another address");
-            self.errors.push(source.error(problem));
+            let message = "the address is also the address for clients";
+            self.errors
+                .push(source.error_with_hint(message, "use another address"));
         }
     }
 }
@@ -283,8 +282,7 @@ fn file_path(
         Some(_) => "the value is empty",
         None => "the value is not UTF-8",
     };
-    let problem = Problem::new(message).hint("set the path of a file, or unset the setting");
-    Err(source.error(problem))
+    Err(source.error_with_hint(message, "set the path of a file, or unset the setting"))
 }
 
 fn parse(values: Map<String, Value>) -> Result<Settings, serde_json::Error> {

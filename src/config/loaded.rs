@@ -39,6 +39,11 @@ impl ValueSource {
         ConfigError { location, problem }
     }
 
+    /// Returns an error of the value with its remedy.
+    pub(super) fn error_with_hint(&self, message: &str, hint: &str) -> ConfigError {
+        self.error(Problem::new(message).hint(hint))
+    }
+
     /// Returns the text that begins an error message.
     pub(super) fn location(&self) -> String {
         match self {

@@ -14,8 +14,9 @@ use tracing::{Instrument, debug_span};
 use super::{
     error::is_pool_timeout,
     postgres::{find_cause_with, no_answer},
-    sqlite::{DatabaseFile, FileError},
+    sqlite::DatabaseFile,
 };
+use crate::problem::Problem;
 
 /// The time limit of queries.
 #[derive(Clone, Debug)]
@@ -81,7 +82,7 @@ pub enum ReadinessError {
     NotCurrent(String),
     /// The path leads to another file than the file that was opened.
     #[error("{0}")]
-    File(#[from] FileError),
+    File(#[from] Problem),
 }
 
 impl From<migration::Error> for ReadinessError {

@@ -119,24 +119,6 @@ struct Identity {
     created: Option<SystemTime>,
 }
 
-/// Why a database file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The path leads to another file, or to no file.
-    #[error(
-        "the database file {} was replaced or removed after this process opened it: restart the service", .0.display()
-    )]
-    Replaced(PathBuf),
-    /// The system cannot read the metadata of the file.
-    #[error("cannot check the database file {}: {source}", path.display())]
-    Unknown {
-        /// The path of the database.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-}
-
 impl DatabaseFile {
     /// Returns the file of a SQLite database, or `None` for a database in memory and for PostgreSQL.
     pub(super) fn of(db: &DatabaseConnection) -> Option<Self> {
@@ -159,15 +141,16 @@ impl DatabaseFile {
     }
 
     /// Checks that the path still leads to the file that was opened.
-    pub(super) fn check(&self) -> Result<(), FileError> {
-        let path = || self.path.clone();
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let path = self.path.display();
         match Identity::of(&self.path) {
             Ok(now) if self.identity.as_ref() == Some(&now) => Ok(()),
-            Err(source) if !is_missing(&source) => Err(FileError::Unknown {
-                path: path(),
-                source,
-            }),
-            _ => Err(FileError::Replaced(path())),
+            Err(error) if !is_missing(&error) => Err(Problem::new(format!(
+                "cannot check the database file {path}: {error}"
+            ))),
+            _ => Err(Problem::new(format!(
+                "the database file {path} was replaced or removed after this process opened it: restart the service"
+            ))),
         }
     }
 }
