@@ -40,8 +40,8 @@ impl Audit {
         let address = address.map(tracing::field::display);
         let email = self.shown(email);
         match outcome {
-            Ok((user, _)) => {
-                info!(target: Audit::TARGET, event = "login", user_id = user.id, email, address);
+            Ok((account, _)) => {
+                info!(target: Audit::TARGET, event = "login", user_id = account.id, email, address);
             }
             Err(LoginError::RateLimited(limited)) => {
                 warn!(target: Audit::TARGET, event = "login_throttled", email, address, wait = limited.seconds);

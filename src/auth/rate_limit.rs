@@ -54,25 +54,27 @@ impl RateLimiter {
         }
     }
 
-    /// Checks whether a login of `email` from `address` with this password is allowed. `user` is the account, if the account exists.
+    /// Checks whether a login of `email` from `address` with this password is allowed. `account` is the account with this email, if there
+    /// is one.
     pub(super) async fn check_login(
         &self,
         accounts: &AccountStore,
         now: i64,
         email: &str,
         fingerprint: String,
-        user: Option<&Account>,
+        account: Option<&Account>,
         address: Option<IpAddr>,
     ) -> Result<Result<InFlightAttempt, RateLimited>, DatabaseError> {
-        let account = digest(&email::normalize(email));
+        let key = digest(&email::normalize(email));
         let from = ip_bucket(address);
-        let is_known = user.is_some_and(|user| user.last_login_from.as_ref() == Some(&from));
+        let is_known =
+            account.is_some_and(|account| account.last_login_from.as_ref() == Some(&from));
         let subjects = self.quotas.map_or_else(Vec::new, |quotas| {
             vec![
                 if is_known {
-                    (format!("known:{account}:{from}"), quotas.account)
+                    (format!("known:{key}:{from}"), quotas.account)
                 } else {
-                    (format!("account:{account}"), quotas.account)
+                    (format!("account:{key}"), quotas.account)
                 },
                 (format!("address:{from}"), quotas.address),
             ]
@@ -101,17 +103,17 @@ impl RateLimiter {
         &self,
         accounts: &AccountStore,
         now: OffsetDateTime,
-        user: &Account,
+        account: &Account,
     ) -> Result<u64, DatabaseError> {
         let Some(quotas) = self.quotas else {
             return Ok(0);
         };
-        let account = digest(&email::normalize(&user.email));
-        let known = user.last_login_from.as_ref();
-        let known = known.map(|from| format!("known:{account}:{from}"));
+        let key = digest(&email::normalize(&account.email));
+        let known = account.last_login_from.as_ref();
+        let known = known.map(|from| format!("known:{key}:{from}"));
         let subjects: Vec<_> = known
             .into_iter()
-            .chain([format!("account:{account}")])
+            .chain([format!("account:{key}")])
             .collect();
         let counters = accounts.attempts(&subjects).await?;
         Ok(quotas
@@ -127,10 +129,10 @@ impl RateLimiter {
         &self,
         accounts: &AccountStore,
         now: OffsetDateTime,
-        user: &Account,
+        account: &Account,
     ) -> Result<u64, DatabaseError> {
-        let account = digest(&email::normalize(&user.email));
-        let (subjects, known) = ([format!("account:{account}")], format!("known:{account}:"));
+        let key = digest(&email::normalize(&account.email));
+        let (subjects, known) = ([format!("account:{key}")], format!("known:{key}:"));
         let cleared = accounts.clear_attempts(&subjects, Some(&known)).await?;
         let now = unix_milliseconds(now);
         Ok(self

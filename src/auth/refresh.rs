@@ -36,8 +36,8 @@ async fn exchange(
         return Err(TokenRejection::WindowPassed);
     }
     presented.check_revocation(orig_iat)?;
-    let user = presented.user;
+    let subject = presented.subject;
     Ok(auth
         .tokens
-        .reissue(token, user.id, user.email, now, orig_iat))
+        .reissue(token, subject.id, subject.email, now, orig_iat))
 }

@@ -63,15 +63,15 @@ pub async fn verify_for_gateway(
 /// A token with a valid signature that has not expired, and its enabled account. The token may be revoked.
 pub(super) struct PresentedToken {
     pub(super) claims: VerifiedClaims,
-    pub(super) user: TokenSubject,
+    pub(super) subject: TokenSubject,
 }
 
 impl PresentedToken {
     /// Rejects a token of a login before the account's tokens were revoked.
     pub(super) fn check_revocation(&self, orig_iat: i64) -> Result<(), TokenRejection> {
-        if orig_iat < self.user.tokens_valid_after {
+        if orig_iat < self.subject.tokens_valid_after {
             return Err(TokenRejection::Revoked {
-                user_id: self.user.id,
+                user_id: self.subject.id,
             });
         }
         Ok(())
@@ -81,8 +81,8 @@ impl PresentedToken {
         // A token without `orig_iat` may be older than a revocation. Without a revocation, the cutoff is 0.
         self.check_revocation(self.claims.orig_iat.unwrap_or(0))?;
         Ok(ValidToken {
-            user_id: self.user.id,
-            email: self.user.email,
+            user_id: self.subject.id,
+            email: self.subject.email,
             expires_in: self.claims.exp - now.unix_timestamp(),
         })
     }
@@ -130,14 +130,14 @@ async fn authenticate(
     if username.is_empty() {
         return Err(TokenRejection::NoSubject);
     }
-    let user = auth
+    let subject = auth
         .accounts
         .token_subject(id)
         .await?
-        .filter(|user| user.email == username)
+        .filter(|subject| subject.email == username)
         .ok_or(TokenRejection::UnknownAccount)?;
-    if !user.is_active {
+    if !subject.is_active {
         return Err(TokenRejection::Disabled);
     }
-    Ok(PresentedToken { claims, user })
+    Ok(PresentedToken { claims, subject })
 }
