@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited, combinators::BoxBody};
 use hyper::body::Bytes;
-use poem::{Request, RequestBody, error::ReadBodyError, http::StatusCode};
+use poem::{Request, RequestBody, http::StatusCode};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, Registry},
@@ -165,12 +166,16 @@ async fn read(
     if declared.is_some_and(|bytes| bytes > limits.max_bytes) {
         return Err(Rejection::PayloadTooLarge);
     }
-    let whole = body.into_bytes_limit(limits.max_bytes);
+    // `into_bytes_limit` of poem has a buffer of 4 KiB in its future, which is copied between the layers of each request.
+    let whole = Limited::new(BoxBody::from(body), limits.max_bytes).collect();
     let whole = timeout(limits.read_timeout, whole).await;
     let whole = whole.map_err(|_| Rejection::BodyTimeout)?;
-    whole.map_err(|error| match error {
-        ReadBodyError::PayloadTooLarge => Rejection::PayloadTooLarge,
-        _ => Rejection::Malformed("the body is cut short".to_owned()),
+    whole.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Rejection::PayloadTooLarge
+        } else {
+            Rejection::Malformed("the body is cut short".to_owned())
+        }
     })
 }
 
