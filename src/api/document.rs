@@ -20,7 +20,7 @@ use super::{
 };
 use crate::auth::Lifetimes;
 
-/// The version of the contract. A change that clients could notice requires a new major version.
+/// The version of the contract. A change that breaks clients requires a new major version.
 const VERSION: &str = "1.0.0";
 
 const DESCRIPTION: &str = "\

@@ -8,6 +8,7 @@ use super::{
     body,
     json::MEDIA_TYPE,
     obtain::Obtain,
+    operation::Operation,
     rejection::Rejection,
     response::Response,
     schema::message::{BLANK, NOT_A_STRING, NUL, NULL, REQUIRED},
@@ -57,13 +58,9 @@ pub enum Cause {
 }
 
 impl Exchange {
-    /// Creates an exchange without a request. All operations with tokens have the same responses.
-    fn new(
-        name: &'static str,
-        summary: &'static str,
-        response: impl Into<Response<Obtain>>,
-    ) -> Self {
-        let response = response.into().into_response();
+    /// Creates an exchange without a request.
+    fn new<O: Operation>(name: &'static str, summary: &'static str, response: Response<O>) -> Self {
+        let response = response.into_response();
         let status = response.status();
         let retry_after = response
             .header("retry-after")
@@ -88,16 +85,17 @@ impl Exchange {
     /// Creates an exchange that succeeds with the documented token, without a request.
     fn success(name: &'static str, summary: &'static str, expires_in: i64) -> Self {
         let token = Token::documented(expires_in);
-        Self::new(name, summary, Response::Ok(token.into()))
+        Self::new(name, summary, Response::<Obtain>::Ok(token.into()))
     }
 
-    /// Creates an exchange that is rejected, without a request.
+    /// Creates an exchange that is rejected, without a request. All operations have the same responses to rejected requests.
     fn rejected(
         name: &'static str,
         summary: &'static str,
         rejection: impl Into<Rejection>,
     ) -> Self {
-        Self::new(name, summary, rejection.into())
+        let response: Response<Obtain> = rejection.into().into();
+        Self::new(name, summary, response)
     }
 
     /// Creates an exchange whose request does not match its schema. Such a request is not an example of the document.

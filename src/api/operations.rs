@@ -23,7 +23,7 @@ pub enum Operations {
     WithVerify,
 }
 
-/// The operations of the contract.
+/// The operations of the contract, in the order of the document.
 pub(super) type Contract = (Obtain, Refresh);
 /// The operations of the contract, and the optional operations.
 pub(super) type WithVerify = (Obtain, Refresh, Verify);

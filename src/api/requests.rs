@@ -83,11 +83,18 @@ impl Document {
         let schema = &operation["requestBody"]["content"][MEDIA_TYPE]["schema"]["$ref"];
         let pointer = schema.as_str().and_then(|it| it.strip_prefix('#'));
         let schema = pointer.and_then(|pointer| self.value().pointer(pointer));
-        let fields = &schema.expect("every request has a schema")["properties"];
+        let schema = schema.expect("every request has a schema");
+        let mut variables = schema["properties"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        // The user sets the fields of the login, and a response sets the token. All other fields have the values of the example.
+        let login = valid_request(&self.docs()[0]);
+        variables.retain(|name, _| name == "token" || login.contains_key(name));
         let valid = valid_request(docs);
         let examples = docs.examples.iter();
         let examples: Vec<_> = examples
-            .map(|exchange| example(exchange, valid, fields, variable))
+            .map(|exchange| example(exchange, valid, &variables, variable))
             .collect();
         json!({
             "id": docs.id,
@@ -111,10 +118,11 @@ fn valid_request(docs: &OperationDocs) -> &Map<String, Value> {
 }
 
 /// Returns the request that causes the response of an exchange, and the response. If a state causes the response, the request is `valid`.
+/// A variable replaces each valid value of `fields`.
 fn example(
     exchange: &Exchange,
     valid: &Map<String, Value>,
-    fields: &Value,
+    fields: &Map<String, Value>,
     variable: Variable,
 ) -> Value {
     let (cause, media_type, mut body) = match &exchange.cause {
@@ -131,9 +139,11 @@ fn example(
         variables.insert(OVERSIZED.to_owned(), exchange.summary.into());
     }
     for (name, value) in body.as_object_mut().into_iter().flatten() {
-        if valid.get(name) == Some(value) {
+        if let Some(field) = fields.get(name)
+            && valid.get(name) == Some(value)
+        {
             *value = variable(name).into();
-            variables.insert(name.clone(), fields[name]["description"].clone());
+            variables.insert(name.clone(), field["description"].clone());
         }
     }
     json!({

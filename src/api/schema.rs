@@ -194,14 +194,18 @@ mod tests {
         let requests: Vec<_> = requests
             .filter(|(name, _)| name.ends_with("Request"))
             .collect();
-        assert_eq!(requests.len(), document.docs().len());
+        let operations = document.docs().len();
+        assert_eq!(requests.len(), operations, "name each type `*Request`");
         for (name, request) in requests {
             for keyword in request.as_object().unwrap().keys() {
                 assert!(of_body.contains(&&**keyword), "{name}: {keyword}");
             }
             for (field, schema) in request["properties"].as_object().unwrap() {
                 for keyword in schema.as_object().unwrap().keys() {
-                    assert!(of_field.contains(&&**keyword), "{field}: {keyword}");
+                    assert!(
+                        of_field.contains(&&**keyword),
+                        "{field}: add a message for `{keyword}` to `BodyValidator::message`, and then `{keyword}` to this list"
+                    );
                 }
             }
         }

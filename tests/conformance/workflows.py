@@ -86,7 +86,16 @@ def workflows_of_states(target: Target) -> Iterator[str]:
 
 def workflow_with_retries(target: Target) -> Iterator[str]:
     """The login, while each operation first responds with each status that has `Retry-After`."""
-    remaining = [documented(target, "429"), documented(target, "503")]
+    login = {
+        operation.path
+        for operation in target.operations.values()
+        for body in operation.answers("200").values()
+        if "token" in body
+    }
+    remaining = [
+        {path: answer for path, answer in documented(target, status).items() if path in login}
+        for status in ("429", "503")
+    ]
 
     def rejects_first(request: Request, send: proxy.Send) -> Answer:
         rejections = (it.pop(request.path) for it in remaining if request.path in it)
