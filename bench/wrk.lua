@@ -1,7 +1,7 @@
 -- Sends the request bodies of the file BODIES in turn, and prints the result as JSON on stderr.
 -- DELAY_MS: each connection waits between requests, for a random time with this mean.
 -- BEARER: the tokens of the bodies are in the header `Authorization` of requests without a body.
--- DOCUMENT: requests have no body, and the bodies are not used.
+-- DOCUMENT: requests are GET without a body.
 -- ADDRESSES: requests come from this number of client addresses, and the result contains the number of responses by status.
 local requests, sent, threads = {}, 0, {}
 local delay_ms, addresses = tonumber(os.getenv("DELAY_MS")), tonumber(os.getenv("ADDRESSES"))
@@ -18,8 +18,8 @@ function init()
         end
         if os.getenv("BEARER") then
             wrk.headers["Authorization"] = "Bearer " .. body:match('"token": "([^"]+)"')
-            table.insert(requests, wrk.format("GET"))
-        elseif os.getenv("DOCUMENT") then
+        end
+        if os.getenv("BEARER") or os.getenv("DOCUMENT") then
             table.insert(requests, wrk.format("GET"))
         else
             table.insert(requests, wrk.format("POST", nil, nil, body))

@@ -84,17 +84,17 @@ impl Document {
         let pointer = schema.as_str().and_then(|it| it.strip_prefix('#'));
         let schema = pointer.and_then(|pointer| self.value().pointer(pointer));
         let schema = schema.expect("every request has a schema");
-        let mut variables = schema["properties"]
+        let mut fields = schema["properties"]
             .as_object()
             .cloned()
             .unwrap_or_default();
         // The user sets the fields of the login, and a response sets the token. All other fields have the values of the example.
         let login = valid_request(&self.docs()[0]);
-        variables.retain(|name, _| name == "token" || login.contains_key(name));
+        fields.retain(|name, _| name == "token" || login.contains_key(name));
         let valid = valid_request(docs);
         let examples = docs.examples.iter();
         let examples: Vec<_> = examples
-            .map(|exchange| example(exchange, valid, &variables, variable))
+            .map(|exchange| example(exchange, valid, &fields, variable))
             .collect();
         json!({
             "id": docs.id,

@@ -33,8 +33,8 @@ const ASSET_PREFIX: &str = "/docs/assets/";
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the pages of `document` and their files by path. Each is created for its first request: all together use a megabyte, and most
-/// replicas never need them.
+/// Returns the pages of `document` and their files by path. Each is created for its first request, because together they use 2 MiB, and
+/// most replicas never need them.
 pub(super) fn targets(document: Document) -> HashMap<String, Target> {
     let document = Arc::new(document);
     let rendered = |render: fn(&Document) -> StaticFile| {
@@ -92,20 +92,21 @@ fn lazy(create: impl FnOnce() -> StaticFile + Send + 'static) -> impl Endpoint<O
 }
 
 fn swagger_page(document: &Document) -> StaticFile {
-    html(with_title(include_str!("docs/swagger.html"), document))
+    html(fill_template(include_str!("docs/swagger.html"), document))
 }
 
 fn contract_page(document: &Document) -> StaticFile {
     let contract = ContractHtml::render(&document.to_markdown());
-    let page = with_title(include_str!("docs/contract.html"), document)
+    let page = fill_template(include_str!("docs/contract.html"), document)
         .replace("{contents}", &contract.contents)
         .replace("{contract}", &contract.body);
     html(page)
 }
 
-fn with_title(page: &str, document: &Document) -> String {
+/// Replaces the title and the names of files in braces.
+fn fill_template(template: &str, document: &Document) -> String {
     let title = document.value()["info"]["title"].as_str();
-    rewrite_urls(page).replace("{title}", title.unwrap_or_default())
+    rewrite_urls(template).replace("{title}", title.unwrap_or_default())
 }
 
 fn html(page: String) -> StaticFile {
