@@ -17,6 +17,7 @@ mod list;
 mod loader;
 mod maintenance;
 mod revocation;
+mod served_keys;
 mod signing_keys;
 mod store;
 
@@ -37,5 +38,6 @@ pub use issuers::Model as Issuer;
 pub use list::Details;
 pub use loader::TokenSubject;
 pub use sea_orm::{DatabaseConnection as Database, DbErr as DatabaseError};
+pub use served_keys::Model as ServedKey;
 pub use signing_keys::Model as SigningKey;
 pub use store::{AccountStore, ChangeError, LARGEST_GIVEN_ID, NewAccount};

@@ -36,7 +36,8 @@ pub use rate_limit::{Quota, Quotas, RateLimited, RateLimiter, ip_bucket};
 pub use refresh::refresh;
 pub use token::{
     Claims, GENERATE_HINT, JWKS_MAX_AGE, Jwks, Lifetimes, PreviousSecret, PrivateKey, PublicKey,
-    SIGNING_DELAY, SecretError, Secrets, TokenError, Tokens, VerifiedClaims, weak_secret_reason,
+    SIGNING_DELAY, SecretError, Secrets, ServingReplicas, TokenError, Tokens, VerifiedClaims,
+    weak_secret_reason,
 };
 pub use verify::{ValidToken, verify, verify_for_gateway};
 

@@ -15,6 +15,7 @@ mod m20261123_000003_imported;
 mod m20261128_000004_expand_imported_fields;
 mod m20261129_000005_expand_maintenance;
 mod m20261129_000006_expand_signing_keys;
+mod m20261129_000007_expand_served_keys;
 
 pub use apply::{Error, MigrationStatus, apply, status, step_back};
 pub use lock::{Lock, begin_locked, is_contention};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000004_expand_imported_fields::Migration),
             Box::new(m20261129_000005_expand_maintenance::Migration),
             Box::new(m20261129_000006_expand_signing_keys::Migration),
+            Box::new(m20261129_000007_expand_served_keys::Migration),
         ]
     }
 }

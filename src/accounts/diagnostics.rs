@@ -72,7 +72,7 @@ impl AccountStore {
             return Ok(None);
         }
         let query = "SELECT string_agg(privilege || ' on ' || name, ', ') AS missing \
-                     FROM unnest(ARRAY['signing_keys', 'issuers']) AS name, \
+                     FROM unnest(ARRAY['signing_keys', 'served_keys', 'issuers']) AS name, \
                      unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
                      WHERE NOT has_table_privilege(name, privilege)";
         let query = Statement::from_string(backend, query);

@@ -1,7 +1,7 @@
 //! The publication of public keys and of the issuer in the database, which all replicas share.
 
 use super::{
-    AuthService, PrivateKey,
+    AuthService, PrivateKey, SIGNING_DELAY,
     token::published::{self, LastRead},
 };
 use crate::accounts::DatabaseError;
@@ -35,8 +35,8 @@ impl AuthService {
         self.publish(&self.tokens.private_keys()).await
     }
 
-    /// Publishes keys before the service uses them, and reads the keys and issuers of all replicas. Without keys and without an issuer,
-    /// there is no query.
+    /// Publishes keys before the service uses them, reads the keys and issuers of all replicas, and records the keys that this replica now
+    /// serves. Without keys and without an issuer, there is no query.
     ///
     /// # Errors
     /// If the database fails. The former keys and issuers then stay in use.
@@ -47,10 +47,14 @@ impl AuthService {
         let mut last_read = self.tokens.publication.lock().await;
         let now = self.now();
         let rows = published::rows(keys, now, self.tokens.lifetimes.expires_in);
-        if !rows.is_empty() {
-            self.accounts.publish_keys(rows, now).await?;
+        if rows.is_empty() {
+            return self.read_publication(now, &mut last_read).await;
         }
-        self.read_publication(now, &mut last_read).await
+        self.accounts.publish_keys(rows, now).await?;
+        self.read_publication(now, &mut last_read).await?;
+        let served = self.tokens.served_keys();
+        let oldest = now - SIGNING_DELAY;
+        self.accounts.record_served_keys(served, oldest).await
     }
 
     /// Reads the keys and issuers again, since another replica may have changed them. Clients can cause such reads, so there is a pause
@@ -75,7 +79,13 @@ impl AuthService {
         let read = async {
             let keys = self.accounts.published_keys().await?;
             let issuers = self.accounts.issuers().await?;
-            self.tokens.set_published(keys, issuers, now);
+            // Without a private key, no key can sign, and the role of the service needs no access to the table.
+            let served = if self.tokens.private_keys().is_empty() {
+                Vec::new()
+            } else {
+                self.accounts.served_keys().await?
+            };
+            self.tokens.set_published(keys, issuers, served, now);
             Ok(())
         };
         let read = read.await;

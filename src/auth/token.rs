@@ -7,18 +7,20 @@ use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::IssuedToken;
-use crate::accounts::{FINGERPRINT_LEN, Issuer, SigningKey};
+use super::{IssuedToken, random};
+use crate::accounts::{FINGERPRINT_LEN, Issuer, ServedKey, SigningKey};
 
 mod crypto;
 mod es256;
 pub(super) mod published;
 mod secrets;
+mod serving;
 mod verify;
 
 pub use es256::{GENERATE_HINT, PrivateKey, PublicKey};
-pub use published::{JWKS_MAX_AGE, Jwks, SIGNING_DELAY};
+pub use published::{JWKS_MAX_AGE, Jwks};
 pub use secrets::{PreviousSecret, SecretError, Secrets, weak_secret_reason};
+pub use serving::{SIGNING_DELAY, ServingReplicas};
 pub use verify::{TokenError, VerifiedClaims};
 
 use published::{LastRead, Published};
@@ -60,6 +62,8 @@ const ISSUED_HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
 pub struct Tokens {
     loaded: RwLock<Arc<KeySet>>,
     published: RwLock<Arc<Published>>,
+    /// The ID of this process in the records of served keys.
+    replica: String,
     /// The lifetimes of new tokens.
     pub lifetimes: Lifetimes,
     /// The claim `iss` of new tokens.
@@ -78,6 +82,7 @@ impl Tokens {
         Ok(Self {
             loaded: RwLock::new(Arc::new(KeySet::new(secrets)?)),
             published: RwLock::default(),
+            replica: random::hex::<8>(),
             lifetimes,
             issuer: None,
             publication: tokio::sync::Mutex::default(),
@@ -99,10 +104,22 @@ impl Tokens {
         Ok(())
     }
 
-    /// Replaces the published keys and the issuers, which were read at `now`, in Unix seconds.
-    pub(super) fn set_published(&self, keys: Vec<SigningKey>, issuers: Vec<Issuer>, now: i64) {
-        let published = Published::new(keys, issuers, now, &self.published());
+    /// Replaces the published keys, the issuers, and the keys that the replicas serve, which were read at `now`, in Unix seconds.
+    pub(super) fn set_published(
+        &self,
+        keys: Vec<SigningKey>,
+        issuers: Vec<Issuer>,
+        mut served: Vec<ServedKey>,
+        now: i64,
+    ) {
+        served.retain(|row| row.replica != self.replica);
+        let published = Published::new(keys, issuers, &served, now, &self.published());
         *self.published.write() = Arc::new(published);
+    }
+
+    /// Returns the record of the keys that this replica serves.
+    pub(super) fn served_keys(&self) -> Vec<ServedKey> {
+        self.published().served(&self.replica)
     }
 
     /// Returns the loaded private keys.

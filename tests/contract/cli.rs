@@ -646,7 +646,7 @@ fn migrations_can_be_applied_and_reverted() {
     assert!(added.status.success());
     let (code, said) = failure(&home.run(&["migrate", "down"]));
     assert_eq!(code, 1);
-    let lost = "the database contains 1 account: reverting m20261129_000006_expand_signing_keys deletes the data";
+    let lost = "the database contains 1 account: reverting m20261129_000007_expand_served_keys deletes the data";
     assert!(said.contains(lost), "{said}");
     // Each step back needs `--yes` while there are accounts.
     assert!(run(&["down", "--yes"]).starts_with("reverted m2"));

@@ -501,7 +501,7 @@ fn check_reports_pending_migrations() {
     };
     let expected = json!({
         "damaged": damaged,
-        "pending": ["m20261129_000006_expand_signing_keys"],
+        "pending": ["m20261129_000007_expand_served_keys"],
         "contents": null,
     });
     assert_eq!(check, expected);

@@ -61,7 +61,7 @@ fn valid_installation_passes() {
         let (status, said) = found(&output, subject);
         assert_eq!(status, "ok", "{subject}: {said}");
     }
-    assert!(found(&output, "migrations").1.contains("6 applied"));
+    assert!(found(&output, "migrations").1.contains("7 applied"));
     // The tests use a low hash cost, and `doctor` must detect it.
     assert_found(&output, "hashing", "warning", "logins per second");
     let text = stdout(
@@ -72,7 +72,7 @@ fn valid_installation_passes() {
             .unwrap(),
     );
     assert!(
-        text.contains("ok\tmigrations\t6 applied, none pending\t\n"),
+        text.contains("ok\tmigrations\t7 applied, none pending\t\n"),
         "{text}"
     );
 }
@@ -141,7 +141,7 @@ fn pending_migration_is_reported() {
         &output,
         "migrations",
         "warning",
-        "m20261129_000006_expand_signing_keys",
+        "m20261129_000007_expand_served_keys",
     );
 }
 

@@ -57,6 +57,13 @@ impl KeyHome {
             .env("SIGNET_JWT_KEYS_FILE", &self.keys);
         command.output().unwrap()
     }
+
+    /// Changes the database.
+    async fn execute(&self, sql: &str) {
+        let db = accounts::open(&self.home.database(), LIMITS).await.unwrap();
+        db.execute_unprepared(sql).await.unwrap();
+        db.close().await.unwrap();
+    }
 }
 
 fn token(service: &Service) -> Value {
@@ -196,13 +203,7 @@ async fn failed_publication_keeps_the_keys_and_names_the_remedy() {
     let key_home = KeyHome::new();
     let mut service = key_home.home.serve(&key_home.args(&[]));
     let before = published(&service);
-    let execute = async |change: &str| {
-        let db = accounts::open(&key_home.home.database(), LIMITS)
-            .await
-            .unwrap();
-        db.execute_unprepared(change).await.unwrap();
-        db.close().await.unwrap();
-    };
+    let execute = async |change: &str| key_home.execute(change).await;
     execute("ALTER TABLE signing_keys RENAME TO lost").await;
     let old = fs::read_to_string(&key_home.keys).unwrap();
     key_home.write(&[key_home.generate(), old].concat());
@@ -286,13 +287,10 @@ async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
         assert_eq!(code, 1);
         assert!(said.contains(reason), "{said}");
     };
+    let execute = async |change: &str| key_home.execute(change).await;
     let age = async || {
-        let db = accounts::open(&key_home.home.database(), LIMITS)
-            .await
-            .unwrap();
-        let change = "UPDATE signing_keys SET published_at = published_at - 720";
-        db.execute_unprepared(change).await.unwrap();
-        db.close().await.unwrap();
+        execute("UPDATE signing_keys SET published_at = published_at - 720").await;
+        execute("UPDATE served_keys SET served_since = served_since - 720").await;
     };
     let first = ids();
     let mut service = key_home.home.serve(&key_home.args(&[]));
@@ -300,10 +298,23 @@ async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
     let status = key_home.run(&["secret", "status"]);
     let status = String::from_utf8(status.stderr).unwrap();
     assert!(status.contains("may sign from"), "{status}");
+    assert!(
+        status.contains("1 of 1 live replicas serve the key"),
+        "{status}"
+    );
     age().await;
+    let lagging = "INSERT INTO served_keys \
+                   SELECT 'lagging', 'other', served_since, seen_at FROM served_keys";
+    execute(lagging).await;
+    rejected("may not sign yet");
+    let status = key_home.run(&["secret", "status"]);
+    let status = String::from_utf8(status.stderr).unwrap();
+    let waits = "does not sign yet; 1 of 2 live replicas serve the key";
+    assert!(status.contains(waits), "{status}");
+    execute("DELETE FROM served_keys WHERE replica = 'lagging'").await;
     let rotated = stdout(&key_home.run(&["secret", "rotate"]));
     assert!(
-        rotated.contains("the new key signs 12 minutes after"),
+        rotated.contains("the new key signs 12 minutes after the last replica serves it"),
         "{rotated}"
     );
     let second = ids();

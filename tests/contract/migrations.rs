@@ -16,7 +16,7 @@ use crate::{
     store::{LIMITS, Store},
 };
 
-const MIGRATIONS: usize = 6;
+const MIGRATIONS: usize = 7;
 
 async fn open(home: &Home) -> Database {
     accounts::open(&home.database(), LIMITS).await.unwrap()
@@ -116,7 +116,8 @@ async fn killed_process_leaves_only_complete_migrations() {
         "applied m20261123_000002_attempts\napplied m20261123_000003_imported\n\
          applied m20261128_000004_expand_imported_fields\n\
          applied m20261129_000005_expand_maintenance\n\
-         applied m20261129_000006_expand_signing_keys\n"
+         applied m20261129_000006_expand_signing_keys\n\
+         applied m20261129_000007_expand_served_keys\n"
     );
 }
 
@@ -142,7 +143,7 @@ async fn migration_blocks_on_another_process_until_the_deadline() {
     other.rollback().await.unwrap();
     assert_eq!(
         stdout(&migrate.wait_with_output().unwrap()),
-        "applied m20261129_000006_expand_signing_keys\n"
+        "applied m20261129_000007_expand_served_keys\n"
     );
     db.close().await.unwrap();
 }

@@ -84,7 +84,7 @@ fn json_of_account_commands_has_stable_keys() {
 fn json_of_other_commands_has_stable_keys() {
     let home = Home::new();
     let applied = json_of(&home, &["migrate"])["applied"].clone();
-    assert_eq!(applied.as_array().unwrap().len(), 6);
+    assert_eq!(applied.as_array().unwrap().len(), 7);
     assert_eq!(json_of(&home, &["migrate"]), json!({ "applied": [] }));
     let status = json_of(&home, &["migrate", "status"]);
     assert_eq!(status[5], json!({ "name": applied[5], "state": "applied" }));

@@ -122,7 +122,7 @@ async fn role_of_the_guide_serves_requests() {
     db.close().await.unwrap();
 }
 
-/// A service with keys needs the privileges for two more tables.
+/// A service with keys needs the privileges for three more tables.
 async fn assert_missing_privileges_are_reported(home: &Home, db: &Database) {
     let generate = ["secret", "generate", "--algorithm", "es256"];
     let key = stdout(&home.run(&generate));

@@ -360,8 +360,8 @@ async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_toke
     let one = world_with(es256(&[&old])).await;
     let lagging = one.replica(es256(&[&old])).await;
     let mut verifiers = [PUBLISHED, LAST_SET].map(|start| (start, Value::Null));
-    let mut signer = String::new();
-    for after in 0..PUBLISHED + SIGNING_DELAY + 100 {
+    let mut signers = Vec::new();
+    for after in 0..LAST_SET + SIGNING_DELAY + 60 {
         one.set_clock(NOW + after);
         lagging.set_clock(NOW + after);
         if after == PUBLISHED {
@@ -387,14 +387,42 @@ async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_toke
         one.auth.renew_publication().await.unwrap();
         let issued = one.token().await;
         let refreshed = lagging.refresh(&issued).await.token();
-        signer = kid(&issued);
+        signers.push((after, kid(&issued)));
         for token in [&issued, &refreshed] {
             for (_, set) in &verifiers {
                 assert_eq!(verifies(set, token), Some(true), "after {after} s");
             }
         }
     }
-    assert_eq!(signer, new.public.kid);
+    // The delay begins when the lagging replica serves the key, not when the first replica publishes the key.
+    let last_of_old = LAST_SET + SIGNING_DELAY;
+    for (after, signer) in signers {
+        let expected = if after < last_of_old { &old } else { &new };
+        assert_eq!(signer, expected.public.kid, "after {after} s");
+    }
+}
+
+/// A replica that hangs serves no key set that verifiers may cache, so the other replicas do not wait for it.
+#[tokio::test]
+async fn replicas_that_hang_or_start_do_not_delay_a_key() {
+    let (old, new) = (PrivateKey::generate(), PrivateKey::generate());
+    let both = es256(&[&new, &old]);
+    let one = world_with(es256(&[&old])).await;
+    let hanging = one.replica(es256(&[&old])).await;
+    one.set_clock(NOW + 10);
+    reload(&one, &both).await;
+    let signer = async |after: i64| {
+        one.set_clock(NOW + 10 + after);
+        one.auth.renew_publication().await.unwrap();
+        kid(&one.token().await)
+    };
+    assert_eq!(signer(SIGNING_DELAY - 1).await, old.public.kid);
+    assert_eq!(signer(SIGNING_DELAY).await, new.public.kid);
+
+    let _started = one.replica(both).await;
+    hanging.set_clock(NOW + 10 + SIGNING_DELAY);
+    hanging.auth.renew_publication().await.unwrap();
+    assert_eq!(signer(SIGNING_DELAY + 1).await, new.public.kid);
 }
 
 /// After a leak, a replica signs immediately with a key that the other replica has not read.

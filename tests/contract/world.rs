@@ -205,10 +205,11 @@ impl World {
         Self::on(store, setup).await
     }
 
-    /// Creates another service with the same database, and with these secrets.
+    /// Creates another service with the same database and the same time, and with these secrets.
     pub(crate) async fn replica(&self, secrets: Secrets) -> Self {
         let setup = Setup {
             secrets,
+            now: self.now().unix_timestamp(),
             ..Setup::default()
         };
         Self::on(Arc::clone(&self.store), setup).await

@@ -1,7 +1,7 @@
 //! The public keys and issuers that all replicas accept. The database contains them.
 //!
-//! Verifiers cache the key set ([`JWKS_MAX_AGE`]). Therefore a key signs only when no cache can lack it, and the public key of a removed
-//! private key stays published until its last token has expired.
+//! Verifiers cache the key set ([`JWKS_MAX_AGE`]). Therefore a key signs only when no cache can lack it: [`ServingReplicas`] decides when. The
+//! public key of a removed private key stays published until its last token has expired.
 
 use std::sync::{
     Arc,
@@ -12,17 +12,18 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Value, json};
 
-use super::es256::{PrivateKey, PublicKey};
-use crate::accounts::{DatabaseError, Issuer, SigningKey};
+use super::{
+    es256::{PrivateKey, PublicKey},
+    serving::ServingReplicas,
+};
+use crate::accounts::{DatabaseError, Issuer, ServedKey, SigningKey};
 
 /// The time for which verifiers may cache the key set, in seconds.
 pub const JWKS_MAX_AGE: i64 = 600;
 /// The time after which each replica has read the keys that another replica published, in seconds. Older keys are not cached.
-const MAX_AGE_OF_KEYS: i64 = 60;
+pub(super) const MAX_AGE_OF_KEYS: i64 = 60;
 /// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
-const MARGIN: i64 = 60;
-/// The time from the publication of a key to its first signature, in seconds.
-pub const SIGNING_DELAY: i64 = JWKS_MAX_AGE + MAX_AGE_OF_KEYS + MARGIN;
+pub(super) const MARGIN: i64 = 60;
 
 /// The published keys and the issuers, as read at one time.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub(in crate::auth) struct LastRead {
 struct PublishedKey {
     row: SigningKey,
     key: DecodingKey,
+    /// Since when this replica serves the key, in Unix seconds.
+    served_since: i64,
+    /// When the key may sign, in Unix seconds. `None` while another live replica does not serve the key.
+    signs_from: Option<i64>,
     /// The number of tokens that the key verified since the start of the service.
     verified: Arc<AtomicU64>,
 }
@@ -60,20 +65,29 @@ pub struct Jwks {
 }
 
 impl Published {
-    /// Replaces `former`, whose counters are preserved.
+    /// Replaces `former`, whose counters are preserved. `others` are the keys that the other replicas serve.
     pub(super) fn new(
         rows: Vec<SigningKey>,
         issuers: Vec<Issuer>,
+        others: &[ServedKey],
         read_at: i64,
         former: &Self,
     ) -> Self {
         let keys = rows.into_iter().filter_map(|row| {
             let known = former.find(&row.kid);
-            let verified = known.map_or_else(Arc::default, |key| Arc::clone(&key.verified));
+            let served_since = match known {
+                Some(key) => key.served_since,
+                // Until now, verifiers could cache a key set of this replica without the key.
+                None if former.is_current(read_at) => read_at,
+                None => row.published_at,
+            };
+            let replicas = ServingReplicas::new(&row, others, read_at);
             Some(PublishedKey {
                 key: decoding_key(&row)?,
+                served_since,
+                signs_from: replicas.signs_from_also_since(served_since),
+                verified: known.map_or_else(Arc::default, |key| Arc::clone(&key.verified)),
                 row,
-                verified,
             })
         });
         let keys: Vec<_> = keys.collect();
@@ -90,6 +104,22 @@ impl Published {
             read_at,
             jwks: jwks.into(),
         }
+    }
+
+    /// Returns whether verifiers may cache the key set at `now`. A new process has no key set yet.
+    fn is_current(&self, now: i64) -> bool {
+        now <= self.read_at + MAX_AGE_OF_KEYS
+    }
+
+    /// Returns the record of the keys that this replica serves.
+    pub(super) fn served(&self, replica: &str) -> Vec<ServedKey> {
+        let record = |key: &PublishedKey| ServedKey {
+            replica: replica.to_owned(),
+            kid: key.row.kid.clone(),
+            served_since: key.served_since,
+            seen_at: self.read_at,
+        };
+        self.keys.iter().map(record).collect()
     }
 
     fn find(&self, kid: &str) -> Option<&PublishedKey> {
@@ -109,14 +139,15 @@ impl Published {
     ) -> Option<&'a PrivateKey> {
         let published = private
             .iter()
-            .filter_map(|key| Some((self.find(&key.public.kid)?.row.published_at, key)));
+            .filter_map(|key| Some((self.find(&key.public.kid)?, key)));
         let known = published
             .clone()
-            .filter(|(at, _)| at.saturating_add(SIGNING_DELAY) <= now);
+            .filter(|(published, _)| published.signs_from.is_some_and(|at| at <= now));
         // The newest key is the first one of the file, also if the keys were published at the same time. Otherwise the last one of the
         // file signs, because verifiers may know it from before the table was lost.
-        let newest = known.rev().max_by_key(|(at, _)| *at);
-        let signing = newest.or_else(|| published.rev().min_by_key(|(at, _)| *at));
+        let at = |(key, _): &(&PublishedKey, _)| key.row.published_at;
+        let newest = known.rev().max_by_key(at);
+        let signing = newest.or_else(|| published.rev().min_by_key(at));
         signing.map(|(_, key)| key).or(private.first())
     }
 
@@ -160,7 +191,7 @@ impl Published {
     pub(super) fn jwks(&self, now: i64) -> Jwks {
         Jwks {
             json: Arc::clone(&self.jwks),
-            is_current: now <= self.read_at + MAX_AGE_OF_KEYS,
+            is_current: self.is_current(now),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     accounts::{Access, DatabaseUrl},
-    auth::{Clock, PrivateKey, SIGNING_DELAY},
+    auth::{Clock, PrivateKey, SIGNING_DELAY, ServingReplicas},
     cli::{
         database,
         error::CliError,
@@ -51,7 +51,7 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
         RELOAD.to_owned()
     };
     let wait = format!(
-        "the new key signs {minutes} minutes after the reload; until then, the old key signs"
+        "the new key signs {minutes} minutes after the last replica serves it; until then, the old key signs"
     );
     confirm(format!("added the key {kid} to {}", path.display()))?;
     let steps = has_replicas.then_some(copy).into_iter().chain([reload]);
@@ -64,18 +64,22 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
 /// Rejects a rotation while an older key still signs, because the rotation would remove the older key.
 async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<(), CliError> {
     let accounts = database::open_accounts(settings, Access::Read).await?;
-    let published = accounts
-        .published_keys()
-        .await
-        .map_err(CliError::database)?;
+    let published = accounts.published_keys().await;
+    let published = published.map_err(CliError::database)?;
+    let served = accounts.served_keys().await;
+    let served = served.map_err(CliError::database)?;
     let kid = &newest.public.kid;
     let now = Clock::system().now().unix_timestamp();
+    let row = published.iter().find(|row| row.kid == *kid);
+    let replicas = row.map(|row| ServingReplicas::new(row, &served, now));
     let minutes = SIGNING_DELAY / 60;
     let again = format!("run the command again after {minutes} minutes");
-    let (fault, remedy) = match published.iter().find(|row| row.kid == *kid) {
-        Some(row) if row.published_at.saturating_add(SIGNING_DELAY) <= now => return Ok(()),
+    let (fault, remedy) = match replicas.map(|replicas| replicas.signs_from()) {
+        Some(Some(from)) if from <= now => return Ok(()),
         Some(_) => (
-            format!("was published less than {minutes} minutes ago, and may not sign yet"),
+            format!(
+                "may not sign yet: the last replica has served it for less than {minutes} minutes"
+            ),
             again,
         ),
         None => (

@@ -13,8 +13,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{files, load::peek};
 use crate::{
-    accounts::{Access, SigningKey},
-    auth::{Clock, SIGNING_DELAY, Secrets},
+    accounts::{Access, ServedKey, SigningKey},
+    auth::{Clock, Secrets, ServingReplicas},
     cli::{
         database,
         error::CliError,
@@ -42,8 +42,8 @@ struct Row {
     file: Option<PathBuf>,
     changed: Option<OffsetDateTime>,
     until: Option<OffsetDateTime>,
-    /// When all verifiers know a key, so that it may sign. Only for published keys.
-    signs_from: Option<OffsetDateTime>,
+    /// The replicas that serve a key to verifiers. Only for published keys of the key file.
+    replicas: Option<ServingReplicas>,
     verified: Option<u64>,
 }
 
@@ -77,7 +77,7 @@ impl Status {
             name,
             file,
             until,
-            signs_from: None,
+            replicas: None,
         };
         let mut rows = Vec::new();
         if secrets.current.is_some() {
@@ -87,17 +87,16 @@ impl Status {
             let name = format!("previous {number}");
             rows.push(row(name, previous.clone(), secret.until));
         }
-        let published = published_keys(settings, &secrets).await;
+        let now = Clock::system().now().unix_timestamp();
+        let (published, served) = published_keys(settings, &secrets).await;
         for key in &secrets.keys {
             let kid = &key.public.kid;
             let published = published.iter().find(|published| published.kid == *kid);
-            let signs_from = published.map(|key| key.published_at.saturating_add(SIGNING_DELAY));
             rows.push(Row {
-                signs_from: signs_from.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()),
+                replicas: published.map(|key| ServingReplicas::new(key, &served, now)),
                 ..row(kid.clone(), settings.jwt_keys_file.clone(), None)
             });
         }
-        let now = Clock::system().now().unix_timestamp();
         let is_loaded = |kid: &String| secrets.keys.iter().any(|key| key.public.kid == *kid);
         for key in published {
             if !is_loaded(&key.kid) && now <= key.published_until {
@@ -138,15 +137,19 @@ impl Status {
             ));
         }
         for row in rows {
-            if let Some(from) = row.signs_from {
-                let name = &row.name;
-                let verb = if from <= now {
-                    "may sign since"
-                } else {
-                    "may sign from"
-                };
-                note(format!("the key {name} {verb} {}", text(from)));
-            }
+            let Some(replicas) = row.replicas else {
+                continue;
+            };
+            let name = &row.name;
+            let state = match signs_from(replicas) {
+                Some(from) if from <= now => format!("may sign since {}", text(from)),
+                Some(from) => format!("may sign from {}", text(from)),
+                None => "does not sign yet".to_owned(),
+            };
+            let (serving, live) = (replicas.serving, replicas.live);
+            note(format!(
+                "the key {name} {state}; {serving} of {live} live replicas serve the key"
+            ));
         }
         Ok(())
     }
@@ -161,22 +164,38 @@ impl Row {
             "until": self.until.map(text),
             "verified": self.verified,
         });
-        if let Some(from) = self.signs_from {
-            row["signs_from"] = text(from).into();
+        if let Some(replicas) = self.replicas {
+            row["signs_from"] = signs_from(replicas).map(text).into();
+            row["live_replicas"] = replicas.live.into();
+            row["serving_replicas"] = replicas.serving.into();
         }
         row
     }
 }
 
-/// Returns the published keys, or no keys if the database does not answer.
-async fn published_keys(settings: &Settings, secrets: &Secrets) -> Vec<SigningKey> {
+/// Returns the published keys, and the keys that replicas serve. Returns no keys if the database does not answer.
+async fn published_keys(
+    settings: &Settings,
+    secrets: &Secrets,
+) -> (Vec<SigningKey>, Vec<ServedKey>) {
     if secrets.keys.is_empty() {
-        return Vec::new();
+        return Default::default();
     }
-    match database::open_accounts(settings, Access::Read).await {
-        Ok(accounts) => accounts.published_keys().await.unwrap_or_default(),
-        Err(_) => Vec::new(),
+    let Ok(accounts) = database::open_accounts(settings, Access::Read).await else {
+        return Default::default();
+    };
+    match (
+        accounts.published_keys().await,
+        accounts.served_keys().await,
+    ) {
+        (Ok(published), Ok(served)) => (published, served),
+        _ => Default::default(),
     }
+}
+
+/// Returns when a key may sign. Returns `None` while a live replica does not serve the key.
+fn signs_from(replicas: ServingReplicas) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(replicas.signs_from()?).ok()
 }
 
 /// Returns the time of the last change of a file.
