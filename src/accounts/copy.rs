@@ -1,4 +1,4 @@
-//! Copies all rows from one database to another.
+//! Copies the data from one database to another, without the rows that are only for running processes.
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,

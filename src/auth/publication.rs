@@ -1,7 +1,7 @@
 //! The publication of public keys and of the issuer in the database, which all replicas share.
 
 use super::{
-    AuthService, PrivateKey, SIGNING_DELAY,
+    AuthService, PrivateKey,
     token::published::{self, LastRead},
 };
 use crate::accounts::DatabaseError;
@@ -30,7 +30,7 @@ impl AuthService {
     /// Extends the publication of the keys, and reads the keys and issuers of all replicas. Must be called every few seconds.
     ///
     /// # Errors
-    /// If the database fails. The former keys and issuers then stay in use.
+    /// If the database fails. If it cannot be read, the former keys and issuers stay in use.
     pub async fn renew_publication(&self) -> Result<(), DatabaseError> {
         self.publish(&self.tokens.private_keys()).await
     }
@@ -39,7 +39,7 @@ impl AuthService {
     /// serves. Without keys and without an issuer, there is no query.
     ///
     /// # Errors
-    /// If the database fails. The former keys and issuers then stay in use.
+    /// If the database fails. If it cannot be read, the former keys and issuers stay in use.
     pub async fn publish(&self, keys: &[PrivateKey]) -> Result<(), DatabaseError> {
         if keys.is_empty() && self.tokens.issuer.is_none() {
             return Ok(());
@@ -50,10 +50,12 @@ impl AuthService {
         if rows.is_empty() {
             return self.read_publication(now, &mut last_read).await;
         }
-        self.accounts.publish_keys(rows, now).await?;
-        self.read_publication(now, &mut last_read).await?;
+        // Reads also if the service cannot write, so that it knows the keys and revocations of the other replicas.
+        let publication = self.accounts.publish_keys(rows, now).await;
+        let read = self.read_publication(now, &mut last_read).await;
+        publication.and(read)?;
         let served = self.tokens.served_keys();
-        let oldest = now - SIGNING_DELAY;
+        let oldest = now - published::MAX_AGE_OF_KEYS;
         self.accounts.record_served_keys(served, oldest).await
     }
 
@@ -81,12 +83,17 @@ impl AuthService {
             let issuers = self.accounts.issuers().await?;
             // Without a private key, no key can sign, and the role of the service needs no access to the table.
             let served = if self.tokens.private_keys().is_empty() {
-                Vec::new()
+                Ok(Vec::new())
             } else {
-                self.accounts.served_keys().await?
+                self.accounts.served_keys().await
+            };
+            // The keys and issuers are of use without the records, and the delay is safe.
+            let (served, result) = match served {
+                Ok(served) => (served, Ok(())),
+                Err(error) => (Vec::new(), Err(error)),
             };
             self.tokens.set_published(keys, issuers, served, now);
-            Ok(())
+            result
         };
         let read = read.await;
         *last_read = LastRead {

@@ -109,17 +109,17 @@ impl Tokens {
         &self,
         keys: Vec<SigningKey>,
         issuers: Vec<Issuer>,
-        mut served: Vec<ServedKey>,
+        served: Vec<ServedKey>,
         now: i64,
     ) {
-        served.retain(|row| row.replica != self.replica);
-        let published = Published::new(keys, issuers, &served, now, &self.published());
+        let (replica, former) = (&self.replica, self.published());
+        let published = Published::new(keys, issuers, served, replica, now, &former);
         *self.published.write() = Arc::new(published);
     }
 
     /// Returns the record of the keys that this replica serves.
     pub(super) fn served_keys(&self) -> Vec<ServedKey> {
-        self.published().served(&self.replica)
+        self.published().served_by(&self.replica)
     }
 
     /// Returns the loaded private keys.

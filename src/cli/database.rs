@@ -25,7 +25,7 @@ pub(super) use new::{NewDatabase, log_created};
 /// The commands for whole databases.
 #[derive(Subcommand)]
 pub(super) enum DatabaseCommand {
-    /// Copy all rows to another database: accounts, retired IDs, rate limits, published keys and issuers
+    /// Copy the data to another database: accounts, retired IDs, rate limits, published keys and issuers
     Copy(copy::Copy),
     /// Write a backup of a SQLite database into a new file, also while the service runs
     Backup(backup::Backup),

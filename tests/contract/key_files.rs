@@ -287,6 +287,11 @@ async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
         assert_eq!(code, 1);
         assert!(said.contains(reason), "{said}");
     };
+    let assert_status = |state: &str, replicas: &str| {
+        let status = key_home.run(&["secret", "status"]);
+        let said = String::from_utf8(status.stderr).unwrap();
+        assert!(said.contains(state) && said.contains(replicas), "{said}");
+    };
     let execute = async |change: &str| key_home.execute(change).await;
     let age = async || {
         execute("UPDATE signing_keys SET published_at = published_at - 720").await;
@@ -295,26 +300,26 @@ async fn rotation_keeps_the_newest_key_and_waits_until_it_signs() {
     let first = ids();
     let mut service = key_home.home.serve(&key_home.args(&[]));
     rejected("may not sign yet");
-    let status = key_home.run(&["secret", "status"]);
-    let status = String::from_utf8(status.stderr).unwrap();
-    assert!(status.contains("may sign from"), "{status}");
-    assert!(
-        status.contains("1 of 1 live replicas serve the key"),
-        "{status}"
-    );
+    assert_status("may sign from", "1 of 1 live replicas serve the key");
     age().await;
+    assert_status("may sign since", "1 of 1 live replicas serve the key");
     let lagging = "INSERT INTO served_keys \
                    SELECT 'lagging', 'other', served_since, seen_at FROM served_keys";
     execute(lagging).await;
     rejected("may not sign yet");
-    let status = key_home.run(&["secret", "status"]);
-    let status = String::from_utf8(status.stderr).unwrap();
-    let waits = "does not sign yet; 1 of 2 live replicas serve the key";
-    assert!(status.contains(waits), "{status}");
+    assert_status(
+        "waits for the other replicas",
+        "1 of 2 live replicas serve the key",
+    );
+    let status = key_home.run(&["secret", "status", "--json"]);
+    let status: Value = serde_json::from_str(&stdout(&status)).unwrap();
+    let replicas = ["signs_from", "live_replicas", "serving_replicas"];
+    let replicas = replicas.map(|name| status["secrets"][0][name].clone());
+    assert_eq!(replicas, [Value::Null, json!(2), json!(1)]);
     execute("DELETE FROM served_keys WHERE replica = 'lagging'").await;
     let rotated = stdout(&key_home.run(&["secret", "rotate"]));
     assert!(
-        rotated.contains("the new key signs 12 minutes after the last replica serves it"),
+        rotated.contains("the new key signs 12 minutes after the last replica begins to serve it"),
         "{rotated}"
     );
     let second = ids();

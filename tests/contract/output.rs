@@ -87,9 +87,9 @@ fn json_of_other_commands_has_stable_keys() {
     assert_eq!(applied.as_array().unwrap().len(), 7);
     assert_eq!(json_of(&home, &["migrate"]), json!({ "applied": [] }));
     let status = json_of(&home, &["migrate", "status"]);
-    assert_eq!(status[5], json!({ "name": applied[5], "state": "applied" }));
+    assert_eq!(status[6], json!({ "name": applied[6], "state": "applied" }));
     let reverted = json_of(&home, &["migrate", "down"]);
-    assert_eq!(reverted, json!({ "reverted": applied[5] }));
+    assert_eq!(reverted, json!({ "reverted": applied[6] }));
     let check = json_of(&home, &["config", "check"]);
     assert_eq!(keys(&check), ["valid", "settings", "file"]);
     let show = json_of(&home, &["config", "show"]);

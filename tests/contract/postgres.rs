@@ -106,6 +106,7 @@ async fn role_of_the_guide_serves_requests() {
     let url = home.database().replace("//signet@", "//serving@");
     serve.env("SIGNET_DATABASE_URL", url);
     serve.env("SIGNET_JWT_SECRET", SECRET);
+    serve.env("SIGNET_JWT_KEYS_FILE", "keys.pem");
     let service = Service::start(serve);
     let login = |password| {
         let credentials = json!({ "email": "you@example.com", "password": password });
@@ -139,10 +140,10 @@ async fn assert_missing_privileges_are_reported(home: &Home, db: &Database) {
     };
     let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
     assert!(!run(&["doctor"]).contains("the role lacks"));
-    change("REVOKE INSERT ON signing_keys FROM serving").await;
+    change("REVOKE INSERT ON signing_keys, served_keys FROM serving").await;
     let said = run(&["doctor"]);
     assert!(
-        said.contains("the role lacks INSERT on signing_keys"),
+        said.contains("the role lacks INSERT on signing_keys, INSERT on served_keys"),
         "{said}"
     );
     let said = run(&["serve", "--no-migrate", "--listen", "127.0.0.1:0"]);
@@ -152,7 +153,7 @@ async fn assert_missing_privileges_are_reported(home: &Home, db: &Database) {
         "{said}"
     );
     assert!(said.contains("section Roles"), "{said}");
-    change("GRANT INSERT ON signing_keys TO serving").await;
+    change("GRANT INSERT ON signing_keys, served_keys TO serving").await;
 }
 
 #[tokio::test]

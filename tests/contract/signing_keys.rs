@@ -381,13 +381,16 @@ async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_toke
         if after % 60 == PUBLISHED - 1 {
             lagging.auth.renew_publication().await.unwrap();
         }
+        if after == LAST_SET {
+            reload(&lagging, &es256(&[&new, &old])).await;
+        }
         if after < LAST_SET || after % 10 != 0 {
             continue;
         }
         one.auth.renew_publication().await.unwrap();
         let issued = one.token().await;
         let refreshed = lagging.refresh(&issued).await.token();
-        signers.push((after, kid(&issued)));
+        signers.extend([(after, kid(&issued)), (after, kid(&refreshed))]);
         for token in [&issued, &refreshed] {
             for (_, set) in &verifiers {
                 assert_eq!(verifies(set, token), Some(true), "after {after} s");
@@ -418,6 +421,12 @@ async fn replicas_that_hang_or_start_do_not_delay_a_key() {
     };
     assert_eq!(signer(SIGNING_DELAY - 1).await, old.public.kid);
     assert_eq!(signer(SIGNING_DELAY).await, new.public.kid);
+    let served = one.auth.accounts.served_keys().await.unwrap();
+    let replica = &served[0].replica;
+    assert!(
+        served.iter().all(|row| row.replica == *replica),
+        "{served:?}"
+    );
 
     let _started = one.replica(both).await;
     hanging.set_clock(NOW + 10 + SIGNING_DELAY);

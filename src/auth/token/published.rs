@@ -20,8 +20,9 @@ use crate::accounts::{DatabaseError, Issuer, ServedKey, SigningKey};
 
 /// The time for which verifiers may cache the key set, in seconds.
 pub const JWKS_MAX_AGE: i64 = 600;
-/// The time after which each replica has read the keys that another replica published, in seconds. Older keys are not cached.
-pub(super) const MAX_AGE_OF_KEYS: i64 = 60;
+/// The time after which each replica has read the keys that another replica published, in seconds. Verifiers do not cache keys that were read
+/// earlier.
+pub(in crate::auth) const MAX_AGE_OF_KEYS: i64 = 60;
 /// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
 pub(super) const MARGIN: i64 = 60;
 
@@ -49,7 +50,7 @@ struct PublishedKey {
     key: DecodingKey,
     /// Since when this replica serves the key, in Unix seconds.
     served_since: i64,
-    /// When the key may sign, in Unix seconds. `None` while another live replica does not serve the key.
+    /// When the key may sign, in Unix seconds. `None` while a live replica does not serve the key.
     signs_from: Option<i64>,
     /// The number of tokens that the key verified since the start of the service.
     verified: Arc<AtomicU64>,
@@ -65,11 +66,12 @@ pub struct Jwks {
 }
 
 impl Published {
-    /// Replaces `former`, whose counters are preserved. `others` are the keys that the other replicas serve.
+    /// Replaces `former`, whose counters are preserved. `served` are the keys that the replicas serve. This process is `replica`.
     pub(super) fn new(
         rows: Vec<SigningKey>,
         issuers: Vec<Issuer>,
-        others: &[ServedKey],
+        mut served: Vec<ServedKey>,
+        replica: &str,
         read_at: i64,
         former: &Self,
     ) -> Self {
@@ -78,19 +80,23 @@ impl Published {
             let served_since = match known {
                 Some(key) => key.served_since,
                 // Until now, verifiers could cache a key set of this replica without the key.
-                None if former.is_current(read_at) => read_at,
+                None if is_recent(former.read_at, read_at) => read_at,
                 None => row.published_at,
             };
-            let replicas = ServingReplicas::new(&row, others, read_at);
             Some(PublishedKey {
                 key: decoding_key(&row)?,
                 served_since,
-                signs_from: replicas.signs_from_also_since(served_since),
+                signs_from: None,
                 verified: known.map_or_else(Arc::default, |key| Arc::clone(&key.verified)),
                 row,
             })
         });
-        let keys: Vec<_> = keys.collect();
+        let mut keys: Vec<_> = keys.collect();
+        served.retain(|row| row.replica != replica);
+        served.extend(keys.iter().map(|key| key.served_by(replica, read_at)));
+        for key in &mut keys {
+            key.signs_from = ServingReplicas::new(&key.row, &served, read_at).signs_from;
+        }
         let set = keys.iter().map(|PublishedKey { row, .. }| {
             json!({
                 "kty": "EC", "use": "sig", "alg": "ES256", "kid": row.kid,
@@ -106,20 +112,11 @@ impl Published {
         }
     }
 
-    /// Returns whether verifiers may cache the key set at `now`. A new process has no key set yet.
-    fn is_current(&self, now: i64) -> bool {
-        now <= self.read_at + MAX_AGE_OF_KEYS
-    }
-
-    /// Returns the record of the keys that this replica serves.
-    pub(super) fn served(&self, replica: &str) -> Vec<ServedKey> {
-        let record = |key: &PublishedKey| ServedKey {
-            replica: replica.to_owned(),
-            kid: key.row.kid.clone(),
-            served_since: key.served_since,
-            seen_at: self.read_at,
-        };
-        self.keys.iter().map(record).collect()
+    /// Returns the record of the keys that this process serves, which is `replica`.
+    pub(super) fn served_by(&self, replica: &str) -> Vec<ServedKey> {
+        let keys = self.keys.iter();
+        keys.map(|key| key.served_by(replica, self.read_at))
+            .collect()
     }
 
     fn find(&self, kid: &str) -> Option<&PublishedKey> {
@@ -191,7 +188,7 @@ impl Published {
     pub(super) fn jwks(&self, now: i64) -> Jwks {
         Jwks {
             json: Arc::clone(&self.jwks),
-            is_current: self.is_current(now),
+            is_current: is_recent(self.read_at, now),
         }
     }
 
@@ -201,6 +198,22 @@ impl Published {
             .iter()
             .map(|key| (key.row.kid.clone(), key.verified.load(Ordering::Relaxed)))
     }
+}
+
+impl PublishedKey {
+    fn served_by(&self, replica: &str, seen_at: i64) -> ServedKey {
+        ServedKey {
+            replica: replica.to_owned(),
+            kid: self.row.kid.clone(),
+            served_since: self.served_since,
+            seen_at,
+        }
+    }
+}
+
+/// Returns whether a read of the published keys is recent at `now`, so that verifiers may cache them. A clock may have been wrong.
+pub(super) fn is_recent(read_at: i64, now: i64) -> bool {
+    now.abs_diff(read_at) <= MAX_AGE_OF_KEYS.unsigned_abs()
 }
 
 /// Returns the key of a row. Returns `None` if the row has the ID of another key, or coordinates of another length, because a damaged or

@@ -2,50 +2,93 @@
 
 use std::collections::HashSet;
 
-use super::published::{JWKS_MAX_AGE, MARGIN, MAX_AGE_OF_KEYS};
+use super::published::{JWKS_MAX_AGE, MARGIN, MAX_AGE_OF_KEYS, is_recent};
 use crate::accounts::{ServedKey, SigningKey};
 
-/// The time from the last live replica that serves a key to the first signature of the key, in seconds. A replica that hangs has no new record,
-/// and verifiers do not cache its keys after [`MAX_AGE_OF_KEYS`].
+/// The time from when the last live replica begins to serve a key until the key may sign, in seconds. A replica that hangs has no recent
+/// record. Verifiers do not cache its key set after [`MAX_AGE_OF_KEYS`].
 pub const SIGNING_DELAY: i64 = JWKS_MAX_AGE + MAX_AGE_OF_KEYS + MARGIN;
 
 /// The replicas that serve a published key to verifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServingReplicas {
-    /// The number of replicas that have read the published keys in the last minute.
+    /// The number of live replicas: they have read the published keys in the last minute.
     pub live: usize,
     /// The number of live replicas that serve the key.
     pub serving: usize,
-    /// Since when the last live replica serves the key, in Unix seconds.
-    last: i64,
+    /// When the key may sign, in Unix seconds. `None` while a live replica does not serve the key.
+    pub signs_from: Option<i64>,
 }
 
 impl ServingReplicas {
-    /// Evaluates the records of the replicas at `now`, in Unix seconds.
+    /// Evaluates the records of all replicas at `now`, in Unix seconds.
     #[must_use]
     pub fn new(key: &SigningKey, served: &[ServedKey], now: i64) -> Self {
-        let is_live =
-            |row: &&ServedKey| now.saturating_sub(row.seen_at).saturating_abs() <= MAX_AGE_OF_KEYS;
-        let live = served.iter().filter(is_live);
+        let live = served.iter().filter(|row| is_recent(row.seen_at, now));
         let serving = live.clone().filter(|row| row.kid == key.kid);
+        // A time in the future is from a clock that was wrong.
+        let since = serving.clone().map(|row| row.served_since);
+        let last = since
+            .filter(|since| *since <= now)
+            .fold(key.published_at, i64::max);
+        let live: HashSet<_> = live.map(|row| &row.replica).collect();
+        let (live, serving) = (live.len(), serving.count());
         Self {
-            live: live.map(|row| &row.replica).collect::<HashSet<_>>().len(),
-            serving: serving.clone().count(),
-            last: serving
-                .map(|row| row.served_since)
-                .fold(key.published_at, i64::max),
+            live,
+            serving,
+            signs_from: (serving == live).then(|| last.saturating_add(SIGNING_DELAY)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 10_000;
+    const PUBLISHED_AT: i64 = NOW - 500;
+
+    fn record(replica: &str, kid: &str, served_since: i64, seen_at: i64) -> ServedKey {
+        ServedKey {
+            replica: replica.to_owned(),
+            kid: kid.to_owned(),
+            served_since,
+            seen_at,
         }
     }
 
-    /// Returns when the key may sign, in Unix seconds. Returns `None` while a live replica does not serve the key.
-    #[must_use]
-    pub fn signs_from(&self) -> Option<i64> {
-        self.signs_from_also_since(self.last)
+    /// Returns when the key `new` may sign, if a replica has served the key since its publication, and there is this record of another replica.
+    fn signs_from(other: ServedKey) -> Option<i64> {
+        let key = SigningKey {
+            kid: "new".to_owned(),
+            x: String::new(),
+            y: String::new(),
+            published_at: PUBLISHED_AT,
+            published_until: i64::MAX,
+        };
+        let own = record("own", "new", PUBLISHED_AT, NOW);
+        ServingReplicas::new(&key, &[own, other], NOW).signs_from
     }
 
-    /// Returns when the key may sign if one more replica serves the key, since `since`.
-    pub(super) fn signs_from_also_since(&self, since: i64) -> Option<i64> {
-        let last = self.last.max(since);
-        (self.serving == self.live).then(|| last.saturating_add(SIGNING_DELAY))
+    #[test]
+    fn delay_begins_when_the_last_live_replica_serves_the_key() {
+        let other =
+            |served_since, seen_at| signs_from(record("other", "new", served_since, seen_at));
+        assert_eq!(other(NOW - 7, NOW), Some(NOW - 7 + SIGNING_DELAY));
+        assert_eq!(other(NOW - 7, NOW - 60), Some(NOW - 7 + SIGNING_DELAY));
+        // The replica has stopped, or a clock was wrong.
+        for (served_since, seen_at) in [(NOW - 7, NOW - 61), (NOW - 7, NOW + 61), (NOW + 1, NOW)] {
+            let expected = Some(PUBLISHED_AT + SIGNING_DELAY);
+            assert_eq!(other(served_since, seen_at), expected);
+        }
+    }
+
+    #[test]
+    fn key_waits_for_live_replicas_that_do_not_serve_it() {
+        let other = |seen_at| signs_from(record("other", "old", 0, seen_at));
+        assert_eq!(other(NOW), None);
+        for seen_at in [NOW - 61, i64::MIN, i64::MAX] {
+            assert_eq!(other(seen_at), Some(PUBLISHED_AT + SIGNING_DELAY));
+        }
     }
 }

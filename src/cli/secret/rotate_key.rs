@@ -51,7 +51,7 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
         RELOAD.to_owned()
     };
     let wait = format!(
-        "the new key signs {minutes} minutes after the last replica serves it; until then, the old key signs"
+        "the new key signs {minutes} minutes after the last replica begins to serve it; until then, the old key signs"
     );
     confirm(format!("added the key {kid} to {}", path.display()))?;
     let steps = has_replicas.then_some(copy).into_iter().chain([reload]);
@@ -74,12 +74,10 @@ async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<
     let replicas = row.map(|row| ServingReplicas::new(row, &served, now));
     let minutes = SIGNING_DELAY / 60;
     let again = format!("run the command again after {minutes} minutes");
-    let (fault, remedy) = match replicas.map(|replicas| replicas.signs_from()) {
+    let (fault, remedy) = match replicas.map(|replicas| replicas.signs_from) {
         Some(Some(from)) if from <= now => return Ok(()),
         Some(_) => (
-            format!(
-                "may not sign yet: the last replica has served it for less than {minutes} minutes"
-            ),
+            format!("may not sign yet: each replica must serve it for {minutes} minutes"),
             again,
         ),
         None => (

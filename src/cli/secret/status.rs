@@ -144,7 +144,7 @@ impl Status {
             let state = match signs_from(replicas) {
                 Some(from) if from <= now => format!("may sign since {}", text(from)),
                 Some(from) => format!("may sign from {}", text(from)),
-                None => "does not sign yet".to_owned(),
+                None => "waits for the other replicas".to_owned(),
             };
             let (serving, live) = (replicas.serving, replicas.live);
             note(format!(
@@ -195,7 +195,7 @@ async fn published_keys(
 
 /// Returns when a key may sign. Returns `None` while a live replica does not serve the key.
 fn signs_from(replicas: ServingReplicas) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp(replicas.signs_from()?).ok()
+    OffsetDateTime::from_unix_timestamp(replicas.signs_from?).ok()
 }
 
 /// Returns the time of the last change of a file.

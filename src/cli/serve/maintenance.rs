@@ -41,7 +41,7 @@ async fn renew_publication(auth: &AuthService) -> Infallible {
         sleep(PUBLICATION_INTERVAL).await;
         if let Err(error) = auth.renew_publication().await {
             let hint = operator_hint(&error);
-            warn!(%error, hint, "cannot renew the publication of the keys; verifiers may not cache the key set");
+            warn!(%error, hint, "cannot renew the publication of the keys");
         }
         if auth.tokens.signs_with_revoked_key() {
             let hint = REVOKED_HINT;
