@@ -29,7 +29,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl AccountStore {
-    /// Records the keys that a replica serves. Deletes the rows of replicas that were last seen before `oldest`, in Unix seconds.
+    /// Records the keys that a replica serves. Deletes the rows that were last recorded before `oldest`, in Unix seconds.
     ///
     /// # Errors
     /// When the database does not answer.

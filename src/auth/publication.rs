@@ -83,17 +83,14 @@ impl AuthService {
             let issuers = self.accounts.issuers().await?;
             // Without a private key, no key can sign, and the role of the service needs no access to the table.
             let served = if self.tokens.private_keys().is_empty() {
-                Ok(Vec::new())
+                Vec::new()
             } else {
-                self.accounts.served_keys().await
-            };
-            // The keys and issuers are of use without the records, and the delay is safe.
-            let (served, result) = match served {
-                Ok(served) => (served, Ok(())),
-                Err(error) => (Vec::new(), Err(error)),
+                // Without the records, the delay begins when this replica serves a key, and the other replicas read the key within a minute,
+                // or forbid caching. Writing the records then fails too, and reports the cause.
+                self.accounts.served_keys().await.unwrap_or_default()
             };
             self.tokens.set_published(keys, issuers, served, now);
-            result
+            Ok(())
         };
         let read = read.await;
         *last_read = LastRead {

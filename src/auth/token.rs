@@ -119,7 +119,7 @@ impl Tokens {
 
     /// Returns the record of the keys that this replica serves.
     pub(super) fn served_keys(&self) -> Vec<ServedKey> {
-        self.published().served_by(&self.replica)
+        self.published().served_keys(&self.replica)
     }
 
     /// Returns the loaded private keys.

@@ -68,7 +68,7 @@ pub struct Settings {
     pub jwt_previous_secrets_file: Option<PathBuf>,
     /// Algorithm that signs the tokens: `HS256` with a secret, or `ES256` with a private key. With `ES256`, other services verify tokens with the public keys of `/.well-known/jwks.json`, and cannot sign tokens
     pub jwt_algorithm: JwtAlgorithm,
-    /// File with the private keys for ES256 in PEM, one or several. The service publishes their public keys at `/.well-known/jwks.json`, and accepts their tokens also if the algorithm is `HS256`. A new key signs 12 minutes after the last replica begins to serve its public key. The service reads the file again after SIGHUP
+    /// File with the private keys for ES256 in PEM, one or several. The service publishes their public keys at `/.well-known/jwks.json`, and accepts their tokens also if the algorithm is `HS256`. A new key signs 12 minutes after the last live replica begins to serve its public key. The service reads the file again after SIGHUP
     #[schemars(example = "/etc/signet/keys.pem")]
     pub jwt_keys_file: Option<PathBuf>,
     /// URL for the claim `iss` of new tokens. If set, tokens of other issuers are rejected. Tokens from before the setting are accepted until they expire

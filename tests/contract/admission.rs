@@ -204,8 +204,8 @@ async fn reset_removes_the_login_from_the_queue() {
             clients.push(stream);
         }
         let statuses: FuturesUnordered<_> = clients.iter_mut().map(status_line).collect();
-        let is_full = statuses.map(|status| status == *b"HTTP/1.1 503");
-        assert!(is_full.any(ready).await);
+        let is_full = statuses.any(|status| ready(status == *b"HTTP/1.1 503"));
+        assert!(is_full.await);
         for mut stream in clients {
             if finishes_first {
                 stream.shutdown().await.unwrap();

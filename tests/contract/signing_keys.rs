@@ -398,14 +398,14 @@ async fn verifiers_with_the_keys_of_a_lagging_replica_know_the_key_of_every_toke
         }
     }
     // The delay begins when the lagging replica serves the key, not when the first replica publishes the key.
-    let last_of_old = LAST_SET + SIGNING_DELAY;
+    let first_of_new = LAST_SET + SIGNING_DELAY;
     for (after, signer) in signers {
-        let expected = if after < last_of_old { &old } else { &new };
+        let expected = if after < first_of_new { &old } else { &new };
         assert_eq!(signer, expected.public.kid, "after {after} s");
     }
 }
 
-/// A replica that hangs serves no key set that verifiers may cache, so the other replicas do not wait for it.
+/// After a minute, a replica that hangs serves no key set that verifiers may cache, so the other replicas do not wait for it.
 #[tokio::test]
 async fn replicas_that_hang_or_start_do_not_delay_a_key() {
     let (old, new) = (PrivateKey::generate(), PrivateKey::generate());

@@ -20,8 +20,8 @@ use crate::accounts::{DatabaseError, Issuer, ServedKey, SigningKey};
 
 /// The time for which verifiers may cache the key set, in seconds.
 pub const JWKS_MAX_AGE: i64 = 600;
-/// The time after which each replica has read the keys that another replica published, in seconds. Verifiers do not cache keys that were read
-/// earlier.
+/// How long a read of the published keys is recent, in seconds. Each replica reads them more often. After this time, verifiers may not cache the
+/// key set.
 pub(in crate::auth) const MAX_AGE_OF_KEYS: i64 = 60;
 /// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
 pub(super) const MARGIN: i64 = 60;
@@ -81,6 +81,7 @@ impl Published {
                 Some(key) => key.served_since,
                 // Until now, verifiers could cache a key set of this replica without the key.
                 None if is_recent(former.read_at, read_at) => read_at,
+                // A replica that starts, or has been hanging, has served no such key set, so the key does not wait for it.
                 None => row.published_at,
             };
             Some(PublishedKey {
@@ -93,7 +94,7 @@ impl Published {
         });
         let mut keys: Vec<_> = keys.collect();
         served.retain(|row| row.replica != replica);
-        served.extend(keys.iter().map(|key| key.served_by(replica, read_at)));
+        served.extend(keys.iter().map(|key| key.record(replica, read_at)));
         for key in &mut keys {
             key.signs_from = ServingReplicas::new(&key.row, &served, read_at).signs_from;
         }
@@ -113,10 +114,9 @@ impl Published {
     }
 
     /// Returns the record of the keys that this process serves, which is `replica`.
-    pub(super) fn served_by(&self, replica: &str) -> Vec<ServedKey> {
+    pub(super) fn served_keys(&self, replica: &str) -> Vec<ServedKey> {
         let keys = self.keys.iter();
-        keys.map(|key| key.served_by(replica, self.read_at))
-            .collect()
+        keys.map(|key| key.record(replica, self.read_at)).collect()
     }
 
     fn find(&self, kid: &str) -> Option<&PublishedKey> {
@@ -201,7 +201,7 @@ impl Published {
 }
 
 impl PublishedKey {
-    fn served_by(&self, replica: &str, seen_at: i64) -> ServedKey {
+    fn record(&self, replica: &str, seen_at: i64) -> ServedKey {
         ServedKey {
             replica: replica.to_owned(),
             kid: self.row.kid.clone(),
@@ -211,7 +211,8 @@ impl PublishedKey {
     }
 }
 
-/// Returns whether a read of the published keys is recent at `now`, so that verifiers may cache them. A clock may have been wrong.
+/// Returns whether a read of the published keys is recent at `now`, so that verifiers may cache them. If a clock was set back, the time of the
+/// read is in the future, and its age is unknown.
 pub(super) fn is_recent(read_at: i64, now: i64) -> bool {
     now.abs_diff(read_at) <= MAX_AGE_OF_KEYS.unsigned_abs()
 }

@@ -12,7 +12,7 @@ pub const SIGNING_DELAY: i64 = JWKS_MAX_AGE + MAX_AGE_OF_KEYS + MARGIN;
 /// The replicas that serve a published key to verifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServingReplicas {
-    /// The number of live replicas: they have read the published keys in the last minute.
+    /// The number of live replicas: replicas with a record of the last minute.
     pub live: usize,
     /// The number of live replicas that serve the key.
     pub serving: usize,
@@ -24,15 +24,14 @@ impl ServingReplicas {
     /// Evaluates the records of all replicas at `now`, in Unix seconds.
     #[must_use]
     pub fn new(key: &SigningKey, served: &[ServedKey], now: i64) -> Self {
-        let live = served.iter().filter(|row| is_recent(row.seen_at, now));
-        let serving = live.clone().filter(|row| row.kid == key.kid);
+        let records = served.iter().filter(|row| is_recent(row.seen_at, now));
+        let replicas: HashSet<_> = records.clone().map(|row| &row.replica).collect();
+        let of_key = records.filter(|row| row.kid == key.kid);
         // A time in the future is from a clock that was wrong.
-        let since = serving.clone().map(|row| row.served_since);
-        let last = since
-            .filter(|since| *since <= now)
-            .fold(key.published_at, i64::max);
-        let live: HashSet<_> = live.map(|row| &row.replica).collect();
-        let (live, serving) = (live.len(), serving.count());
+        let since = of_key.clone().map(|row| row.served_since);
+        let since = since.filter(|since| *since <= now);
+        let last = since.fold(key.published_at, i64::max);
+        let (live, serving) = (replicas.len(), of_key.count());
         Self {
             live,
             serving,

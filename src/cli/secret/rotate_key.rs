@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     load::{load_keys, no_key},
+    status::{signs_from, text},
     targets::{lock_folder_of, resolve, unreadable},
     write::{self, RELOAD, unwritable},
 };
@@ -51,7 +52,7 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
         RELOAD.to_owned()
     };
     let wait = format!(
-        "the new key signs {minutes} minutes after the last replica begins to serve it; until then, the old key signs"
+        "the new key signs {minutes} minutes after the last live replica begins to serve it; until then, the old key signs"
     );
     confirm(format!("added the key {kid} to {}", path.display()))?;
     let steps = has_replicas.then_some(copy).into_iter().chain([reload]);
@@ -61,7 +62,7 @@ pub(super) async fn rotate_key(settings: &Settings, output: OutputArgs) -> Resul
     confirm(wait)
 }
 
-/// Rejects a rotation while an older key still signs, because the rotation would remove the older key.
+/// Rejects a rotation while an older key may still sign, because the rotation would remove the older key.
 async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<(), CliError> {
     let accounts = database::open_accounts(settings, Access::Read).await?;
     let published = accounts.published_keys().await;
@@ -69,21 +70,26 @@ async fn check_newest_signs(settings: &Settings, newest: &PrivateKey) -> Result<
     let served = accounts.served_keys().await;
     let served = served.map_err(CliError::database)?;
     let kid = &newest.public.kid;
-    let now = Clock::system().now().unix_timestamp();
-    let row = published.iter().find(|row| row.kid == *kid);
-    let replicas = row.map(|row| ServingReplicas::new(row, &served, now));
+    let now = Clock::system().now();
     let minutes = SIGNING_DELAY / 60;
-    let again = format!("run the command again after {minutes} minutes");
-    let (fault, remedy) = match replicas.map(|replicas| replicas.signs_from) {
+    let row = published.iter().find(|row| row.kid == *kid);
+    let replicas = row.map(|row| ServingReplicas::new(row, &served, now.unix_timestamp()));
+    let (fault, remedy) = match replicas.map(signs_from) {
         Some(Some(from)) if from <= now => return Ok(()),
-        Some(_) => (
-            format!("may not sign yet: each replica must serve it for {minutes} minutes"),
-            again,
+        Some(Some(from)) => (
+            format!("may be unknown to verifiers until {}", text(from)),
+            "run the command again at that time".to_owned(),
+        ),
+        Some(None) => (
+            "is not served by every live replica".to_owned(),
+            format!(
+                "`signet secret status` counts these replicas; run the command again {minutes} minutes after all of them serve the key"
+            ),
         ),
         None => (
             "is not published".to_owned(),
             format!(
-                "reload the service, which publishes the key, and {again}; if the key is revoked, write only a new key to the file"
+                "reload the service, which publishes the key, and run the command again after {minutes} minutes; if the key is revoked, write only a new key to the file"
             ),
         ),
     };

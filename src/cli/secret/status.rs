@@ -87,35 +87,40 @@ impl Status {
             let name = format!("previous {number}");
             rows.push(row(name, previous.clone(), secret.until));
         }
-        let now = Clock::system().now().unix_timestamp();
+        let now = Clock::system().now();
         let (published, served) = published_keys(settings, &secrets).await;
         for key in &secrets.keys {
             let kid = &key.public.kid;
             let published = published.iter().find(|published| published.kid == *kid);
             rows.push(Row {
-                replicas: published.map(|key| ServingReplicas::new(key, &served, now)),
+                replicas: published
+                    .map(|key| ServingReplicas::new(key, &served, now.unix_timestamp())),
                 ..row(kid.clone(), settings.jwt_keys_file.clone(), None)
             });
         }
         let is_loaded = |kid: &String| secrets.keys.iter().any(|key| key.public.kid == *kid);
         for key in published {
-            if !is_loaded(&key.kid) && now <= key.published_until {
+            if !is_loaded(&key.kid) && now.unix_timestamp() <= key.published_until {
                 let until = OffsetDateTime::from_unix_timestamp(key.published_until).ok();
                 rows.push(row(key.kid, None, until));
             }
         }
-        self.print(&rows, metrics.err())
+        self.print(&rows, metrics.err(), now)
     }
 
     /// Prints the rows, and the reason why the numbers of verified tokens are unknown.
-    fn print(&self, rows: &[Row], reason: Option<String>) -> Result<(), CliError> {
+    fn print(
+        &self,
+        rows: &[Row],
+        reason: Option<String>,
+        now: OffsetDateTime,
+    ) -> Result<(), CliError> {
         if self.output.json {
             return print_json(json!({
                 "secrets": rows.iter().map(Row::json).collect::<Vec<_>>(),
                 "verified_unknown": reason,
             }));
         }
-        let now = Clock::system().now();
         let mut table = Table::new(["SECRET", "FILE", "CHANGED", "ACCEPTED UNTIL", "VERIFIED"]);
         for row in rows {
             table.row([
@@ -144,7 +149,7 @@ impl Status {
             let state = match signs_from(replicas) {
                 Some(from) if from <= now => format!("may sign since {}", text(from)),
                 Some(from) => format!("may sign from {}", text(from)),
-                None => "waits for the other replicas".to_owned(),
+                None => "waits for the remaining replicas".to_owned(),
             };
             let (serving, live) = (replicas.serving, replicas.live);
             note(format!(
@@ -194,7 +199,7 @@ async fn published_keys(
 }
 
 /// Returns when a key may sign. Returns `None` while a live replica does not serve the key.
-fn signs_from(replicas: ServingReplicas) -> Option<OffsetDateTime> {
+pub(super) fn signs_from(replicas: ServingReplicas) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp(replicas.signs_from?).ok()
 }
 
@@ -204,7 +209,7 @@ fn changed(path: &Path) -> Option<OffsetDateTime> {
     Some(modified.into())
 }
 
-fn text(at: OffsetDateTime) -> String {
+pub(super) fn text(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
