@@ -2,7 +2,10 @@
 
 use super::{
     AuthService, PrivateKey,
-    token::published::{self, LastRead},
+    token::{
+        MAX_AGE_OF_KEYS,
+        published::{self, LastRead},
+    },
 };
 use crate::accounts::DatabaseError;
 
@@ -55,7 +58,7 @@ impl AuthService {
         let read = self.read_publication(now, &mut last_read).await;
         publication.and(read)?;
         let served = self.tokens.served_keys();
-        let oldest = now - published::MAX_AGE_OF_KEYS;
+        let oldest = now - MAX_AGE_OF_KEYS;
         self.accounts.record_served_keys(served, oldest).await
     }
 

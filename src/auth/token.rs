@@ -18,9 +18,10 @@ mod serving;
 mod verify;
 
 pub use es256::{GENERATE_HINT, PrivateKey, PublicKey};
-pub use published::{JWKS_MAX_AGE, Jwks};
+pub use published::Jwks;
 pub use secrets::{PreviousSecret, SecretError, Secrets, weak_secret_reason};
-pub use serving::{SIGNING_DELAY, ServingReplicas};
+pub(super) use serving::MAX_AGE_OF_KEYS;
+pub use serving::{JWKS_MAX_AGE, SIGNING_DELAY, ServingReplicas};
 pub use verify::{TokenError, VerifiedClaims};
 
 use published::{LastRead, Published};

@@ -1,7 +1,7 @@
 //! The public keys and issuers that all replicas accept. The database contains them.
 //!
-//! Verifiers cache the key set ([`JWKS_MAX_AGE`]). Therefore a key signs only when no cache can lack it: [`ServingReplicas`] decides when. The
-//! public key of a removed private key stays published until its last token has expired.
+//! Verifiers cache the key set for [`JWKS_MAX_AGE`](super::JWKS_MAX_AGE) seconds. Therefore a key signs only when no cache can lack the key:
+//! [`ServingReplicas`] decides when. The public key of a removed private key stays published until its last token has expired.
 
 use std::sync::{
     Arc,
@@ -14,17 +14,9 @@ use serde_json::{Value, json};
 
 use super::{
     es256::{PrivateKey, PublicKey},
-    serving::ServingReplicas,
+    serving::{MARGIN, MAX_AGE_OF_KEYS, ServingReplicas, is_recent},
 };
 use crate::accounts::{DatabaseError, Issuer, ServedKey, SigningKey};
-
-/// The time for which verifiers may cache the key set, in seconds.
-pub const JWKS_MAX_AGE: i64 = 600;
-/// How long a read of the published keys is recent, in seconds. Each replica reads them more often. After this time, verifiers may not cache the
-/// key set.
-pub(in crate::auth) const MAX_AGE_OF_KEYS: i64 = 60;
-/// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
-pub(super) const MARGIN: i64 = 60;
 
 /// The published keys and the issuers, as read at one time.
 #[derive(Debug, Default)]
@@ -209,12 +201,6 @@ impl PublishedKey {
             seen_at,
         }
     }
-}
-
-/// Returns whether a read of the published keys is recent at `now`, so that verifiers may cache them. If a clock was set back, the time of the
-/// read is in the future, and its age is unknown.
-pub(super) fn is_recent(read_at: i64, now: i64) -> bool {
-    now.abs_diff(read_at) <= MAX_AGE_OF_KEYS.unsigned_abs()
 }
 
 /// Returns the key of a row. Returns `None` if the row has the ID of another key, or coordinates of another length, because a damaged or

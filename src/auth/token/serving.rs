@@ -2,9 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::published::{JWKS_MAX_AGE, MARGIN, MAX_AGE_OF_KEYS, is_recent};
 use crate::accounts::{ServedKey, SigningKey};
 
+/// The time for which verifiers may cache the key set, in seconds.
+pub const JWKS_MAX_AGE: i64 = 600;
+/// How long a read of the published keys is recent, in seconds. Each replica reads them more often. After this time, verifiers may not cache the
+/// key set.
+pub(in crate::auth) const MAX_AGE_OF_KEYS: i64 = 60;
+/// A margin for the time of a transfer, and for the clocks of replicas, in seconds.
+pub(super) const MARGIN: i64 = 60;
 /// The time from when the last live replica begins to serve a key until the key may sign, in seconds. A replica that hangs has no recent
 /// record. Verifiers do not cache its key set after [`MAX_AGE_OF_KEYS`].
 pub const SIGNING_DELAY: i64 = JWKS_MAX_AGE + MAX_AGE_OF_KEYS + MARGIN;
@@ -38,6 +44,12 @@ impl ServingReplicas {
             signs_from: (serving == live).then(|| last.saturating_add(SIGNING_DELAY)),
         }
     }
+}
+
+/// Returns whether a read of the published keys is recent at `now`, so that verifiers may cache them. If a clock was set back, the time of the
+/// read is in the future, and its age is unknown.
+pub(super) fn is_recent(read_at: i64, now: i64) -> bool {
+    now.abs_diff(read_at) <= MAX_AGE_OF_KEYS.unsigned_abs()
 }
 
 #[cfg(test)]
