@@ -434,6 +434,24 @@ async fn replicas_that_hang_or_start_do_not_delay_a_key() {
     assert_eq!(signer(SIGNING_DELAY + 1).await, new.public.kid);
 }
 
+/// A replica with a fault of the database still serves the keys of the other replicas, so that verifiers know these keys.
+#[tokio::test]
+async fn replica_that_cannot_write_reads_the_keys_of_the_others() {
+    // A view with DISTINCT can only be read.
+    let read_only = "ALTER TABLE signing_keys RENAME TO hidden; \
+                     CREATE VIEW signing_keys AS SELECT DISTINCT * FROM hidden";
+    for fault in [read_only, "ALTER TABLE served_keys RENAME TO lost"] {
+        let (old, new) = (PrivateKey::generate(), PrivateKey::generate());
+        let one = world_with(es256(&[&old])).await;
+        let lagging = one.replica(es256(&[&old])).await;
+        reload(&one, &es256(&[&new, &old])).await;
+        one.db.execute_unprepared(fault).await.unwrap();
+        lagging.auth.renew_publication().await.unwrap_err();
+        let keys = key_set(&lagging).await["keys"].clone();
+        assert_eq!(keys.as_array().unwrap().len(), 2, "{fault}");
+    }
+}
+
 /// After a leak, a replica signs immediately with a key that the other replica has not read.
 #[tokio::test]
 async fn lagging_replica_reads_an_unknown_key() {
